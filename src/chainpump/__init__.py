@@ -1,0 +1,63 @@
+"""Linear streaming pipelines: one source, stages, one sink, each on workers of its own; no item is ever lost.
+
+>>> from collections.abc import Iterable, Iterator
+>>> def squares(numbers: Iterable[int]) -> Iterator[int]:
+...     for number in numbers:
+...         yield number * number
+>>> list(Pipeline(range(4)).then(squares, on=Threads(1)))
+[0, 1, 4, 9]
+"""
+
+from .engine.run import Run
+from .errors import (
+    Cancelled,
+    Failure,
+    LedgerError,
+    PipelineError,
+    PlanError,
+    RunError,
+    StageError,
+    StageOptionError,
+    StageStoppedError,
+    StageTypeError,
+    UnpicklableItemError,
+    WorkerLostError,
+)
+from .executors.base import Executor
+from .executors.inline import Inline
+from .executors.processes import Processes
+from .executors.threads import Threads
+from .pipeline import Pipeline, Runnable
+from .plan.bound import Sink, Source, Stage, sink, source, stage
+from .plan.plan import Plan
+from .report import Report
+
+__all__ = [
+    "Cancelled",
+    "Executor",
+    "Failure",
+    "Inline",
+    "LedgerError",
+    "Pipeline",
+    "PipelineError",
+    "Plan",
+    "PlanError",
+    "Processes",
+    "Report",
+    "Run",
+    "RunError",
+    "Runnable",
+    "Sink",
+    "Source",
+    "Stage",
+    "StageError",
+    "StageOptionError",
+    "StageStoppedError",
+    "StageTypeError",
+    "Threads",
+    "UnpicklableItemError",
+    "WorkerLostError",
+    "sink",
+    "source",
+    "stage",
+]

@@ -1,0 +1,223 @@
+"""The texts of failures: what happened, where, and what to do next. Pure functions from facts to records."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .errors import Failure, RunError, StageError, StageStoppedError, UnpicklableItemError, WorkerLostError
+
+__all__ = [
+    "Item",
+    "Who",
+    "broken_off",
+    "lost",
+    "not_started",
+    "raised",
+    "returned_early",
+    "unpicklable",
+    "user_traceback",
+]
+
+PACKAGE = __file__.removesuffix("blame.py")
+OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=."
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A worker, as messages name it.
+
+    role: 'source', 'stage' or 'sink'. number: counted from 1. where: where the function is defined, `file:line`.
+    """
+
+    role: str
+    stage: str
+    number: int
+    of: int
+    where: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The stage alone: `stage 'decode'`."""
+        return f"{self.role} '{self.stage}'"
+
+    def placed(self, pid: int | None) -> str:
+        """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
+        place = f"worker {self.number} of {self.of}" + (f", pid {pid}" if pid is not None else "")
+        return f"{self.label} ({place})"
+
+    def definition(self) -> str:
+        """Where to look, as a sentence."""
+        return f"{self.stage} is defined at {self.where}." if self.where else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The item that a stage was given last: its number, who made it where several did, and a short repr."""
+
+    index: int
+    maker: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"item {self.index}{self.maker}"
+
+
+def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
+    """User code raised."""
+    on_item = f" on {item}" if item else ""
+    text = str(error) or repr(error)
+    details = [*text.splitlines(), f"item: {item.text}" if item else "", who.definition()]
+    return Failure(
+        StageError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        f"{who.placed(pid)} raised {type(error).__name__}{on_item}:",
+        tuple(filter(None, details)),
+        index=item.index if item else None,
+        item=item.text if item else None,
+        traceback=user_traceback(error),
+    )
+
+
+def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
+    """A stage or sink returned while its input had more."""
+    place = {"sink": "into(sink", "stage": "then(stage"}[who.role]
+    return Failure(
+        StageStoppedError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        f"{who.label} returned after {delivered} items while its input had more.",
+        (f"If that is intended: .{place}({who.stage}), may_stop=True).",),
+    )
+
+
+def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bool) -> Failure:
+    """A worker's process died without having said that it finished.
+
+    exit_code: negative for a signal. in_hand: numbers of the items that it had received and not finished.
+    """
+    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {_death(exit_code)}"
+    if in_hand:
+        headline += f", {len(in_hand)} items in flight"
+    return Failure(
+        WorkerLostError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        headline + ".",
+        tuple(filter(None, (_range_text(in_hand), _advice(exit_code, started)))),
+        index=in_hand[0] if in_hand else None,
+        exit_code=exit_code,
+    )
+
+
+def _death(exit_code: int) -> str:
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exited with code {exit_code}"
+
+
+def _range_text(in_hand: Sequence[int]) -> str:
+    if not in_hand:
+        return ""
+    if len(in_hand) == 1:
+        return f"It was in item {in_hand[0]}."
+    return f"It was in one of the items {in_hand[0]} to {in_hand[-1]}."
+
+
+def _advice(exit_code: int, started: bool) -> str:
+    if exit_code == -signal.SIGKILL:
+        return OUT_OF_MEMORY
+    if exit_code < 0:
+        return "Native code may have crashed; `python -X faulthandler` prints where."
+    if not started:
+        return (
+            "It ended before it could start: see its output above. A program must start its pipeline under\n"
+            '  `if __name__ == "__main__":`, since workers import the file too.'
+        )
+    return "Something called os._exit() or ended the process; a worker ends by returning."
+
+
+def unpicklable(who: Who, pid: int | None, index: int, reason: str) -> Failure:
+    """An item that a stage yielded cannot leave its process."""
+    return Failure(
+        UnpicklableItemError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        f"{who.label} yielded item {index}, which cannot be sent to another process:",
+        (f"{reason.rstrip('.')}. Yield plain data, or run both stages on Threads.",),
+        index=index,
+    )
+
+
+def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
+    """An item arrived that cannot be rebuilt from its pickle."""
+    return Failure(
+        UnpicklableItemError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        f"{who.placed(pid)} received {item}, which cannot be rebuilt from its pickle:",
+        (f"{reason.rstrip('.')}. Look at its class's __reduce__ or __setstate__, or yield plain data.",),
+        index=item.index,
+    )
+
+
+def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
+    """What a sink returned cannot leave its process."""
+    return Failure(
+        UnpicklableItemError,
+        who.role,
+        who.stage,
+        who.number,
+        pid,
+        f"{who.label} returned a value that cannot be sent to the main process:",
+        (f"{reason.rstrip('.')}. Return plain data, or run the sink on Threads.",),
+    )
+
+
+def not_started(who: Who, error: BaseException) -> Failure:
+    """A worker could not be started, or its function could not be loaded there."""
+    return Failure(
+        StageError,
+        who.role,
+        who.stage,
+        who.number,
+        None,
+        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {error}",
+        ("A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`.",)
+        if isinstance(error, (AttributeError, ImportError))
+        else (),
+        traceback=user_traceback(error),
+    )
+
+
+def broken_off(who: Who) -> Failure:
+    """A channel broke although no worker of it died: something closed its descriptors."""
+    return Failure(
+        RunError,
+        who.role,
+        who.stage,
+        who.number,
+        None,
+        f"{who.placed(None)} lost its channel, although no worker died.",
+        ("A stage must not close descriptors that are not its own (os.closerange, daemonize, ...).",),
+    )
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback from the first line that is not this package's own."""
+    import traceback  # 20 ms; only a failure pays for it
+
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(error), error, tb)).rstrip()

@@ -1,0 +1,184 @@
+"""One execution of a plan: starts its workers, gives the caller its items or its value, and tells how it ended."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from .. import blame
+from ..errors import Cancelled, Failure, LedgerError, RunError, StageError
+from ..outcome import Failed, Finished, Interrupted, Outcome
+from ..plan.plan import PlannedStage, Role
+from ..worker import Worker
+from . import ledger
+from .ledger import Account
+from .lifecycle import Ended, Left
+from .supervisor import Supervisor, Watched
+from .wiring import Wiring
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+
+
+class Run(Generic[T]):
+    """A running pipeline. Use it in a `with`: leaving the block cancels what still runs.
+
+    Iterate it for the items of a pipeline; ask `result()` of one that ends in a sink.
+    """
+
+    def __init__(self, stages: Sequence[PlannedStage], *, iterated: bool, grace: float) -> None:
+        self._process = os.getpid()
+        self._wiring = Wiring(stages, iterated)
+        self._supervisor = Supervisor(self._wiring, grace)
+        self._caller: Worker | None = None
+        self._items: Iterator[T] | None = None
+        self._at_exit = partial(_close, weakref.ref(self))
+        atexit.register(self._at_exit)
+        self._start()
+
+    def _start(self) -> None:
+        """Start the workers: processes before threads, since a fork must not copy threads of ours."""
+        wiring = self._wiring
+        places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.workers)]
+        places.sort(key=lambda place: -wiring.groups[place[0]].executor.reach)
+        watched: list[Watched] = []
+        try:
+            for place, number in places:
+                group = wiring.groups[place]
+                worker = wiring.worker(place, number)
+                if group.is_caller:
+                    self._caller = worker
+                    continue
+                try:
+                    watched.append(Watched(place, number, group.executor.start(worker)))
+                except Exception as error:
+                    raise RunError(blame.not_started(group.who(0, number), error)) from error
+            for channel in wiring.channels:
+                channel.started()
+        except BaseException:
+            self._supervisor.start(watched)
+            self.close()
+            raise
+        self._supervisor.start(watched)
+
+    def __enter__(self) -> Run[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_at_exit"):  # it had been wired
+            self.close()
+
+    def __iter__(self) -> Iterator[T]:
+        """The items of the last stage, each once. Raises RunError as soon as the run has failed."""
+        if self._items is None:
+            self._items = self._iterate()
+        return self._items
+
+    def _iterate(self) -> Iterator[T]:
+        assert self._caller is not None  # the loop of a run that is iterated is its last stage
+        outcome: Outcome = Finished()
+        try:
+            yield from self._caller.items()
+        except Cancelled as error:
+            outcome = self._caller.explain(error)
+        except BaseException:  # Ctrl-C, or the iterator was dropped
+            self.close()
+            raise
+        self._end_caller(outcome)
+        self._conclude()
+
+    def result(self) -> Any:
+        """Wait for the end, and return what the sink returned: a list of values if it has several workers.
+
+        Raises the sink's own exception, or RunError.
+        """
+        if self._caller is not None:
+            self._end_caller(self._caller.run())
+        self._conclude()
+        values = self._supervisor.values
+        return values[0] if len(values) == 1 else values
+
+    def _end_caller(self, outcome: Outcome) -> None:
+        assert self._caller is not None
+        self._caller.close(outcome)
+        self._supervisor.post(Ended(len(self._wiring.groups) - 1, outcome, time.monotonic_ns()))
+
+    def _conclude(self) -> None:
+        """Wait for the end of the run; raise what went wrong, or what does not add up."""
+        try:
+            self._supervisor.join()
+        finally:  # Ctrl-C while waiting cancels the run
+            self.close()
+        state = self._supervisor.state
+        if state.failures:
+            first, *others = state.failures
+            raise _error_of(first, [other.failure for other in others])
+        if state.broken is not None:
+            raise RunError(blame.broken_off(self._wiring.groups[state.broken].who(0, 0)))
+        unaccounted = ledger.check(self.accounts())
+        if unaccounted is not None:
+            raise LedgerError(unaccounted)
+
+    def accounts(self) -> list[Account]:
+        """The account of every stage as far as it has come."""
+        return [
+            ledger.account(role, name, [self._wiring.board.row(row) for row in rows])
+            for group in self._wiring.groups
+            for (role, name, _), rows in zip(group.names, group.rows, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
+        if os.getpid() != self._process:  # a fork has copied this object, but the run is the parent's
+            return
+        atexit.unregister(self._at_exit)
+        self._supervisor.post(Left(time.monotonic_ns()))
+        if not self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
+            self._supervisor.join()
+        if self._caller is not None:
+            self._caller.close(Interrupted())
+
+
+def _close(run: weakref.ref[Run[Any]]) -> None:
+    """At the exit of the interpreter, before `multiprocessing` waits for workers that nobody will stop."""
+    alive = run()
+    if alive is not None:
+        alive.close()
+
+
+def _error_of(failed: Failed, others: Sequence[Failure]) -> BaseException:
+    """The exception to raise for a failure: the sink's own, or a RunError with the original as its cause.
+
+    Pickling drops tracebacks and keeps notes: so the worker's traceback travels as a note.
+    """
+    failure, cause = failed.failure, failed.cause
+    error: RunError = failure.error(failure, others)
+    if not isinstance(cause, BaseException):
+        if failure.traceback:
+            error.add_note(_remote(failure))
+        return error
+    if cause.__traceback__ is None:
+        cause.add_note(_remote(failure))
+    if failure.role == Role.SINK.value and failure.error is StageError:
+        cause.add_note(str(error))
+        return cause
+    if isinstance(cause, KeyboardInterrupt):  # Ctrl-C in a stage that runs in the caller's thread: no failure of it
+        return cause
+    error.__cause__ = cause
+    return error
+
+
+def _remote(failure: Failure) -> str:
+    return f"The worker's traceback (pid {failure.pid}):\n{failure.traceback}"

@@ -1,0 +1,187 @@
+"""The supervisor: the one thread that waits on workers, for what they say and for their deaths, all at once."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from .. import blame
+from ..executors.base import Lost, WorkerHandle
+from ..outcome import Failed, Finished, Interrupted, Outcome
+from ..transport.board import Cell, State
+from ..transport.descriptors import pipe
+from . import lifecycle
+from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal
+from .wiring import Wiring
+
+__all__ = ["Supervisor", "Watched"]
+
+
+class Watched:
+    """A started worker, as the supervisor's thread follows it.
+
+    deadline: when force is used, in seconds of the monotonic clock; None while it may run as long as it likes.
+    """
+
+    def __init__(self, group: int, number: int, handle: WorkerHandle) -> None:
+        self.group = group
+        self.number = number
+        self.handle = handle
+        self.outcome: Outcome | None = None
+        self.deadline: float | None = None
+        self.killed = False
+        self.left_behind = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is still something to wait for."""
+        return not self.left_behind and bool(self.handle.waitables)
+
+
+class Supervisor:
+    """Drives the lifecycle of one run, and owns its wiring and its workers from `start` to the end.
+
+    grace: seconds from a polite request to end until force is used.
+    Shared between threads: `_mail`, whose operations are atomic. All else belongs to the supervising thread until
+    `join` has returned.
+    """
+
+    def __init__(self, wiring: Wiring, grace: float) -> None:
+        self._wiring = wiring
+        self._grace = grace
+        self._mail: deque[Event] = deque()
+        self._heard, self._ring = pipe()
+        os.set_blocking(self._ring.fileno(), False)
+        self._concluded = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.watched: Sequence[Watched] = ()
+        self.values: list[Any] = []  # what the workers of the last group returned, in the order of their ends
+        self.state = lifecycle.Run(tuple(group.workers for group in wiring.groups), wiring.has_caller)
+
+    def start(self, watched: Sequence[Watched]) -> None:
+        """Watch these workers from a thread of its own; the caller's own worker alone needs none."""
+        self.watched = watched
+        if watched:
+            self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
+            self._thread.start()
+
+    def post(self, event: Event) -> None:
+        """Tell what the caller did. Any thread may call it, at any time."""
+        if self._concluded.is_set():
+            return
+        self._mail.append(event)
+        if self._thread is None:
+            self._supervise()
+            return
+        with suppress(BlockingIOError, OSError):  # it rings already, or the run is over
+            os.write(self._ring.fileno(), b"!")
+
+    def join(self) -> None:
+        """Wait until the run is concluded, and its thread is over."""
+        self._concluded.wait()
+        if self._thread is not None:
+            self._thread.join()
+
+    def is_current_thread(self) -> bool:
+        """Whether this code runs in a thread of the run, which must not wait for the end of the run."""
+        return self._thread is threading.current_thread() or any(w.handle.is_current_thread() for w in self.watched)
+
+    def _supervise(self) -> None:
+        try:
+            while True:
+                while self._mail:
+                    self._apply(self._mail.popleft())
+                self._enforce_deadlines()
+                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
+                    return
+                for watched in self._wait():
+                    outcome = watched.handle.poll()
+                    if outcome is not None:
+                        self._record(watched, outcome)
+        finally:
+            self._release()
+
+    def _wait(self) -> list[Watched]:
+        """Wait until workers have something to say or die, mail comes, or a deadline passes."""
+        running = [watched for watched in self.watched if watched.is_running]
+        by_descriptor = {fd: watched for watched in running for fd in watched.handle.waitables}
+        poll = select.poll()
+        for fd in (self._heard.fileno(), *by_descriptor):
+            poll.register(fd, select.POLLIN)
+        deadlines = [watched.deadline for watched in running if watched.deadline is not None]
+        timeout = max(0.0, min(deadlines) - time.monotonic()) * 1000 if deadlines else None
+        ready = [fd for fd, _ in poll.poll(timeout)]
+        if self._heard.fileno() in ready:
+            os.read(self._heard.fileno(), 4096)
+        return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
+
+    def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
+        """A worker has ended, or has died. Its process gets the grace to end as well."""
+        watched.outcome = self._judge(watched, outcome) if isinstance(outcome, Lost) else outcome
+        watched.deadline = time.monotonic() + self._grace
+        self._apply(Ended(watched.group, watched.outcome, time.monotonic_ns()))
+
+    def _judge(self, watched: Watched, lost: Lost) -> Outcome:
+        """What the death of a silent worker means: lost, unless the board says that it had done all its work."""
+        group = self._wiring.groups[watched.group]
+        row = self._wiring.board.row(group.rows[-1][watched.number])
+        who = group.who(0, watched.number)
+        if row[Cell.STATE] >= State.DONE and who.role != "sink":
+            return Finished(early=row[Cell.STATE] == State.STOPPED)
+        in_hand = self._wiring.in_hand(watched.group, watched.number)
+        started = row[Cell.STATE] != State.STARTING
+        return Failed(blame.lost(who, watched.handle.pid, lost.exit_code, in_hand, started))
+
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, Ended) and isinstance(event.outcome, Finished) and event.group == self.state.last:
+            self.values.append(event.outcome.value)
+        self.state, actions = lifecycle.step(self.state, event)
+        for action in actions:
+            self._perform(action)
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, Seal):
+            self._wiring.channels[action.junction].seal()
+        elif isinstance(action, Cancel):
+            self._cancel(action.before)
+
+    def _cancel(self, before: int) -> None:
+        """Flags first: who wakes because its channel was hung up must find out why."""
+        for group in range(before):
+            self._wiring.board.flag(group)[0] = 1
+        for channel in self._wiring.channels[:before]:
+            channel.hang_up()
+        for watched in self.watched:
+            if watched.group < before and watched.is_running and watched.outcome is None:
+                watched.deadline = time.monotonic() + self._grace
+                watched.handle.interrupt()
+
+    def _enforce_deadlines(self) -> None:
+        """Use force once, then give up: a thread that blocks for ever cannot be ended, and is left behind."""
+        now = time.monotonic()
+        for watched in self.watched:
+            if watched.deadline is None or watched.deadline > now or not watched.is_running:
+                continue
+            if not watched.killed:
+                watched.killed = True
+                watched.deadline = now + self._grace
+                watched.handle.kill()
+                continue
+            watched.left_behind = True
+            if watched.outcome is None:
+                self._record(watched, Interrupted())
+
+    def _release(self) -> None:
+        """Close all that the run held in this process, whatever has happened."""
+        for watched in self.watched:
+            watched.handle.close()
+        self._wiring.close()
+        self._heard.close()
+        self._ring.close()
+        self._concluded.set()

@@ -1,0 +1,141 @@
+"""Every error of the library, and the record of one failure; imports nothing of the package.
+
+PipelineError
+├─ PlanError            before anything starts: StageTypeError, StageOptionError
+└─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
+                        UnpicklableItemError, LedgerError
+
+Every class survives pickle: its fields are the positional arguments, its text is built in `__str__`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Cancelled",
+    "Failure",
+    "LedgerError",
+    "PipelineError",
+    "PlanError",
+    "RunError",
+    "StageError",
+    "StageOptionError",
+    "StageStoppedError",
+    "StageTypeError",
+    "UnpicklableItemError",
+    "WorkerLostError",
+]
+
+
+class Cancelled(BaseException):
+    """Raised in a stage, by its input, when the run has been cancelled: never mistake it for the end.
+
+    It derives from BaseException, so that `except Exception` in a stage does not swallow it. Let it pass;
+    use `finally` or `with` to clean up.
+    """
+
+
+class PipelineError(Exception):
+    """The base of every error that this library raises on its own account."""
+
+
+class PlanError(PipelineError):
+    """A pipeline that cannot run, found while it was built: nothing has started."""
+
+
+class StageTypeError(PlanError, TypeError):
+    """A stage does not fit: wrong element type, missing annotation, arguments that do not bind."""
+
+
+class StageOptionError(PlanError, ValueError):
+    """An option has a value that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The record of one error of a run: who, where, on which item. Plain data, so that it always travels.
+
+    error: the class that is raised for it. role: 'source', 'stage' or 'sink'.
+    worker: counted from 1; 0 when no single worker is to blame.
+    headline, details: the message, without the worker's traceback.
+    index: the item's number in the stage's input, counted from 0, where it is known.
+    """
+
+    error: type[RunError]
+    role: str
+    stage: str
+    worker: int
+    pid: int | None
+    headline: str
+    details: tuple[str, ...] = ()
+    index: int | None = None
+    item: str | None = None
+    exit_code: int | None = None
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return "\n  ".join((self.headline, *self.details))
+
+
+class RunError(PipelineError):
+    """A run that ended early; `failures` lists every failure seen, the first one being this error's own."""
+
+    def __init__(self, failure: Failure, others: Sequence[Failure] = ()) -> None:
+        super().__init__(failure, tuple(others))
+        self.failures: tuple[Failure, ...] = (failure, *others)
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage to blame."""
+        return self.failures[0].stage
+
+    @property
+    def worker(self) -> int:
+        """The number of the worker to blame, counted from 1; 0 when it is not one worker's doing."""
+        return self.failures[0].worker
+
+    def __str__(self) -> str:
+        first, *others = self.failures
+        if not others:
+            return str(first)
+        listed = "".join(f"\n- {other}" for other in others)
+        return f"{first}\nAlso failed before the run had ended:{listed}"
+
+
+class StageError(RunError):
+    """User code in a stage raised; `__cause__` is the original exception where it could travel."""
+
+
+class WorkerLostError(RunError):
+    """A worker's process died without having said that it finished."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that died."""
+        return self.failures[0].pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; negative for a signal, as in `multiprocessing.Process.exitcode`."""
+        return self.failures[0].exit_code
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The signal that killed it, or None when it exited."""
+        code = self.failures[0].exit_code
+        return signal.Signals(-code) if code is not None and code < 0 else None
+
+
+class StageStoppedError(RunError):
+    """A stage or sink returned while its input had more, and was not declared with `may_stop=True`."""
+
+
+class UnpicklableItemError(RunError):
+    """An item cannot be sent to, or rebuilt in, another process."""
+
+
+class LedgerError(RunError):
+    """The counts of a run do not add up: an item was lost or doubled between two stages."""

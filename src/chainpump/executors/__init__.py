@@ -1,0 +1,1 @@
+"""Where workers run: each executor is a frozen value, and one module."""

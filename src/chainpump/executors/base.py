@@ -1,0 +1,62 @@
+"""The contract of an executor: a frozen value that can start a worker, and the handle on a started one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..outcome import Outcome
+from ..plan.plan import Placement
+from ..worker import Worker
+
+__all__ = ["Executor", "Lost", "WorkerHandle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A process died without having said how it ended. exit_code: negative for a signal."""
+
+    exit_code: int
+
+
+class WorkerHandle(Protocol):
+    """A started worker, as the supervisor sees it. Only the supervisor's thread uses it."""
+
+    @property
+    def pid(self) -> int:
+        """The process that it runs in."""
+        ...
+
+    @property
+    def waitables(self) -> Sequence[int]:
+        """Descriptors that become readable when `poll` has something to do; none once it has ended."""
+        ...
+
+    def poll(self) -> Outcome | Lost | None:
+        """How it ended, once, as soon as that is known; never blocks."""
+        ...
+
+    def interrupt(self) -> None:
+        """Ask it to stop what it is doing, politely: its clean-up runs."""
+        ...
+
+    def kill(self) -> None:
+        """End it by the strongest means there is; a thread that blocks for ever survives that, and is left behind."""
+        ...
+
+    def is_current_thread(self) -> bool:
+        """Whether this code runs in the worker's own thread. Any thread may ask."""
+        ...
+
+    def close(self) -> None:
+        """Release what the handle holds; it has ended, or is left behind."""
+        ...
+
+
+class Executor(Placement, Protocol):
+    """Where the workers of a stage run."""
+
+    def start(self, worker: Worker) -> WorkerHandle:
+        """Start one worker. The worker's ends belong to it from then on. Raises OSError and what pickling raises."""
+        ...

@@ -1,0 +1,129 @@
+"""Workers as threads of the main process: for waiting, and for code that releases the interpreter's lock."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import Cancelled
+from ..outcome import Interrupted, Outcome
+from ..plan.plan import Reach, check_workers
+from ..transport.descriptors import pipe
+from ..worker import Worker
+from .base import Lost
+
+__all__ = ["ThreadHandle", "Threads"]
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Run a stage on threads of the main process.
+
+    >>> Threads(16)
+    Threads(workers=16)
+
+    Items pass by reference. A thread cannot be killed: one that is blocked in a call which never returns is left
+    behind, as a daemon thread, when its run is cancelled.
+    Raises StageOptionError if workers < 1.
+    """
+
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        check_workers(self, self.workers)
+
+    @property
+    def reach(self) -> Reach:
+        """In the main process."""
+        return Reach.THREAD
+
+    @property
+    def pickles(self) -> bool:
+        """Functions are used as they are."""
+        return False
+
+    @property
+    def joins(self) -> bool:
+        """Each stage has threads of its own."""
+        return False
+
+    def start(self, worker: Worker) -> ThreadHandle:
+        """Start one thread."""
+        return ThreadHandle(worker)
+
+
+class ThreadHandle:
+    """A started thread. `_lock` guards the two flags of `kill`: it only ever interrupts the worker's code."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._outcome: Outcome | None = None
+        self._said, self._say = pipe()
+        self._lock = threading.Lock()
+        self._interruptible = True
+        self._killed = False
+        who = worker.who
+        name = f"chainpump {who.stage} {who.number}/{who.of}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            try:
+                outcome = self._worker.run()
+            finally:
+                self._shield()
+        except Cancelled:  # sent by `kill`, and arrived behind the worker's own handling
+            outcome = Interrupted()
+            self._worker.close(outcome)
+        self._outcome = outcome
+        self._say.close()  # end of file: readable
+
+    def _shield(self) -> None:
+        with self._lock:
+            self._interruptible = False
+            if self._killed:
+                _raise_in(threading.get_ident(), None)  # takes back one that has not arrived yet
+
+    @property
+    def pid(self) -> int:
+        """The main process."""
+        return os.getpid()
+
+    @property
+    def waitables(self) -> Sequence[int]:
+        """Readable once the worker has ended."""
+        return () if self._said.closed else (self._said.fileno(),)
+
+    def poll(self) -> Outcome | Lost | None:
+        """Its outcome; the thread is over a few instructions later."""
+        self._thread.join()
+        self._said.close()
+        return self._outcome
+
+    def interrupt(self) -> None:
+        """Nothing: its channels wake it, and its next item raises Cancelled."""
+
+    def kill(self) -> None:
+        """Raise Cancelled at its next bytecode; a call that blocks is not interrupted."""
+        with self._lock:
+            if self._interruptible and self._thread.ident is not None:
+                self._killed = True
+                _raise_in(self._thread.ident, Cancelled)
+
+    def is_current_thread(self) -> bool:
+        """Whether this code runs in it."""
+        return self._thread is threading.current_thread()
+
+    def close(self) -> None:
+        """Release the pipe; a thread that was left behind closes its own end."""
+        self._said.close()
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    import ctypes  # only a run that has to kill a thread pays for it
+
+    exception = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

@@ -1,0 +1,83 @@
+"""How a worker ended: one of three frozen values, which travel to the supervisor.
+
+`packed` is called in the worker's process and makes sure that the outcome survives the journey; `unpacked` is its
+inverse in the main process. Workers that are threads need neither.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import blame, pickles
+from .blame import Who
+from .errors import Failure
+
+__all__ = ["Failed", "Finished", "Interrupted", "Outcome"]
+
+MAX_CAUSE = 1 << 20  # bytes; a larger exception travels as text
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Its function returned. early: its input may have had more, and it was allowed to stop."""
+
+    value: Any = None
+    early: bool = False
+
+    def packed(self, who: Who) -> Outcome:
+        """The same, with a value that is sure to survive the way to the main process."""
+        try:
+            return replace(self, value=pickle.dumps(self.value, 5))
+        except Exception as error:
+            reason = pickles.fault(self.value, lambda part: pickle.dumps(part, 5)) or str(error)
+            return Failed(blame.unpicklable_value(who, os.getpid(), reason))
+
+    def unpacked(self) -> Finished:
+        """What `packed` made, in the main process."""
+        return replace(self, value=pickle.loads(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something is to blame on it. cause: the original exception, where there is one and it can travel."""
+
+    failure: Failure
+    cause: BaseException | bytes | None = None
+
+    def packed(self, who: Who) -> Failed:
+        """The same, with its cause as a pickle that was seen to load again; without one if there is none."""
+        try:
+            cause = pickle.dumps(self.cause, 5)
+            if len(cause) <= MAX_CAUSE and type(pickle.loads(cause)) is type(self.cause):
+                return replace(self, cause=cause)
+        except Exception:  # noqa: S110  # whatever a user's __reduce__ or __init__ raises: then it travels as text
+            pass
+        return replace(self, cause=None)
+
+    def unpacked(self) -> Failed:
+        """What `packed` made, in the main process."""
+        if not isinstance(self.cause, bytes):
+            return self
+        try:
+            return replace(self, cause=pickle.loads(self.cause))
+        except Exception:  # it loaded in the worker, but names what this process cannot import
+            return replace(self, cause=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """It was cancelled, and there is nothing to blame on it."""
+
+    def packed(self, who: Who) -> Interrupted:
+        """The same."""
+        return self
+
+    def unpacked(self) -> Interrupted:
+        """The same."""
+        return self
+
+
+Outcome = Finished | Failed | Interrupted

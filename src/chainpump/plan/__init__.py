@@ -1,0 +1,1 @@
+"""What a pipeline is before it runs: bound functions, the plan, and its checks."""

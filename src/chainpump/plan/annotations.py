@@ -1,0 +1,114 @@
+"""What a callable declares: its signature, and its annotations evaluated where they were written."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any, TypeAlias
+
+from .bound import underlying
+
+__all__ = ["UNKNOWN", "Hint", "UnresolvedHintError", "resolve", "signature_of"]
+
+Hint: TypeAlias = Any  # whatever typing accepts as one: classes, aliases, special forms; they share no type
+
+
+class _Unknown(Enum):
+    """An enum, so that there is one of it, also after pickle and copy."""
+
+    UNKNOWN = "?"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+UNKNOWN = _Unknown.UNKNOWN  # the hint of what nobody annotated, and the meaning of Any
+
+
+class UnresolvedHintError(Exception):
+    """An annotation that cannot be evaluated; its text says which, and what to do."""
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature, annotations as written; a class returns itself, and what is written in C is UNKNOWN."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C, and tells nothing
+        rest = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
+        options = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
+        signature = inspect.Signature([rest, options])
+    if isinstance(function, type):
+        signature = signature.replace(return_annotation=function)
+    if hasattr(underlying(function), "__code__"):
+        return signature
+    parameters = [each.replace(annotation=_known(each.annotation)) for each in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=_known(signature.return_annotation))
+
+
+def _known(annotation: object) -> object:
+    return UNKNOWN if annotation is inspect.Signature.empty else annotation
+
+
+def resolve(annotation: object, function: object) -> Hint:
+    """Evaluate one annotation of a function, where that function was defined; one that is missing is UNKNOWN.
+
+    Raises UnresolvedHintError where a name does not exist, or the text is no type hint.
+    """
+    if annotation is inspect.Signature.empty:
+        return UNKNOWN
+    inner = underlying(function)
+    module = sys.modules.get(getattr(inner, "__module__", None) or "")
+    names = getattr(inner, "__globals__", vars(module) if module else {})
+    holder = SimpleNamespace(__annotations__={"hint": annotation})
+    nearer = _local_names(function, inner)
+    try:
+        return typing.get_type_hints(holder, names, nearer, include_extras=True)["hint"]
+    except NameError as error:
+        raise UnresolvedHintError(
+            f"There is no {error.name!r} where the function is defined.\n"
+            "  If it is imported under `if TYPE_CHECKING:`, import it without; if it is local to a function"
+            " that has returned, move it to the module."
+        ) from None
+    except Exception as error:  # an annotation is an expression: it may raise anything
+        raise UnresolvedHintError(f"It is no type hint: {error}") from error
+
+
+def _local_names(function: object, inner: object) -> Mapping[str, Any]:
+    """The names that an annotation may use besides globals, the nearest scope last."""
+    names: dict[str, Any] = {}
+    code = getattr(inner, "__code__", None)
+    if isinstance(code, CodeType) and "<locals>" in getattr(inner, "__qualname__", ""):
+        names.update(_enclosing_locals(code))
+        names.update(inspect.getclosurevars(inner).nonlocals if isinstance(inner, FunctionType) else {})
+    for cls in _owners(function):
+        names.update({each.__name__: each for each in (cls, *getattr(cls, "__type_params__", ()))})
+    names.update({each.__name__: each for each in getattr(inner, "__type_params__", ())})
+    return names
+
+
+def _owners(function: object) -> tuple[type, ...]:
+    """The classes whose method runs when the function is called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, FunctionType):
+        return ()
+    owner = getattr(function, "__self__", function)
+    return (owner if isinstance(owner, type) else type(owner)).__mro__[::-1]
+
+
+def _enclosing_locals(code: CodeType) -> Mapping[str, Any]:
+    """The variables of the function that defined this code, while it runs: annotations capture none."""
+    frame = inspect.currentframe()
+    while frame is not None and not _defines(frame.f_code, code):
+        frame = frame.f_back
+    return frame.f_locals if frame is not None else {}
+
+
+def _defines(outer: CodeType, inner: CodeType) -> bool:
+    nested = [const for const in outer.co_consts if isinstance(const, CodeType)]
+    return any(const is inner or _defines(const, inner) for const in nested)

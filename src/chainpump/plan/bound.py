@@ -1,0 +1,134 @@
+"""A function bound to its own arguments: the values that `source`, `stage` and `sink` make."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+__all__ = ["Bound", "Sink", "Source", "Stage", "name_of", "sink", "source", "stage", "underlying", "where_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
+Out_co = TypeVar("Out_co", covariant=True)
+In_contra = TypeVar("In_contra", contravariant=True)
+
+
+def underlying(function: object) -> object:
+    """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif hasattr(function, "__func__"):
+            function = function.__func__
+        else:
+            break
+    if hasattr(function, "__code__"):
+        return function
+    owner, methods = (
+        (function, ("__init__", "__new__")) if isinstance(function, type) else (type(function), ("__call__",))
+    )
+    candidates = (inspect.unwrap(getattr(owner, method, owner)) for method in methods)
+    return next((each for each in candidates if hasattr(each, "__code__")), function)
+
+
+def name_of(function: object) -> str:
+    """The short name of a function or callable object, as messages show it."""
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return str(name)
+
+
+def where_of(function: object) -> str | None:
+    """Where a function is defined, as `file:line`, or None where Python cannot tell."""
+    code = getattr(underlying(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+
+
+# The function is typed `Callable[..., Any]` here: its real type lives in the generic subclasses and was
+# checked where it was bound; what the worker needs is only to call it.
+@dataclass(frozen=True)
+class Bound:
+    """A function and the arguments that follow its input."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The function's short name."""
+        return name_of(self.function)
+
+    @property
+    def where(self) -> str | None:
+        """Where the function is defined, as `file:line`."""
+        return where_of(self.function)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Call the function with its input, if it has one, and its arguments."""
+        return self.function(*inputs, *self.args, **self.kwargs)
+
+    def __repr__(self) -> str:
+        arguments = [
+            self.name,
+            *map(repr, self.args),
+            *(f"{key}={value!r}" for key, value in self.kwargs.items()),
+        ]
+        return f"{type(self).__name__.lower()}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Source(Bound, Generic[Out_co]):
+    """A bound generator function that makes a pipeline's items; see `source`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Stage(Bound, Generic[In_contra, Out_co]):
+    """A bound generator function from items to items; see `stage`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Sink(Bound, Generic[In_contra, Out_co]):
+    """A bound function that takes all items and returns a value; see `sink`."""
+
+
+def source(function: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Source[T]:
+    """Bind a source function to its arguments.
+
+    >>> source(range, 3)
+    source(range, 3)
+    """
+    return Source(function, args, kwargs)
+
+
+def stage(
+    function: Callable[Concatenate[Iterable[A], P], Iterable[B]], /, *args: P.args, **kwargs: P.kwargs
+) -> Stage[A, B]:
+    """Bind a generator stage to the arguments that follow its input.
+
+    >>> from collections.abc import Iterable, Iterator
+    >>> def scale(values: Iterable[int], factor: int) -> Iterator[int]:
+    ...     for value in values:
+    ...         yield value * factor
+    >>> stage(scale, factor=3)
+    stage(scale, factor=3)
+    """
+    return Stage(function, args, kwargs)
+
+
+def sink(function: Callable[Concatenate[Iterable[A], P], R], /, *args: P.args, **kwargs: P.kwargs) -> Sink[A, R]:
+    """Bind a sink to the arguments that follow its input; what it returns is the run's value.
+
+    >>> sink(sum)
+    sink(sum)
+    """
+    return Sink(function, args, kwargs)

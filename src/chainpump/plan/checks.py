@@ -1,0 +1,339 @@
+"""The checks of a pipeline that is being built: each takes a bound function and returns what comes out of it.
+
+They run nothing of the user's. What does not fit raises StageTypeError or StageOptionError, with a text that
+says what, where both functions are, and what to do next.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import AsyncIterable, Awaitable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, NoReturn, TypeVar
+
+from .. import pickles
+from ..errors import StageOptionError, StageTypeError
+from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
+from .bound import Bound, Source, name_of, underlying
+from .fits import fits
+from .hints import Bindings, as_base, item_of, plain, show, substitute
+
+__all__ = ["check_count", "check_iterable", "check_sink", "check_source", "check_stage", "check_travels"]
+
+EMPTY = inspect.Parameter.empty
+POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+TEXTS: Mapping[Hint, str] = {
+    str: "character",
+    bytes: "byte",
+    bytearray: "byte",
+}  # what iterating them gives: never meant
+
+
+def check_source(bound: Bound, name: str) -> Hint:
+    """The hint of a source's items."""
+    subject = _Subject(bound, name, "source")
+    subject.check_call()
+    subject.check_annotated()
+    return _bound_to(subject.items(), {})
+
+
+def check_stage(bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None) -> Hint:
+    """The hint of a stage's items, when it follows a stage whose items have the hint `after`."""
+    subject = _Subject(bound, name, "stage", after)
+    subject.check_call()
+    subject.check_annotated()
+    subject.check_takes_stream()
+    items = subject.items()
+    return _bound_to(items, subject.check_junction(after_name, after_where))
+
+
+def check_sink(bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None) -> Hint:
+    """The hint of what a sink returns, when it follows a stage whose items have the hint `after`."""
+    subject = _Subject(bound, name, "sink", after)
+    subject.check_call()
+    if inspect.isgeneratorfunction(underlying(bound.function)):
+        subject.refuse(
+            "is a generator function, which would never run: nobody iterates what a sink returns",
+            f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
+        )
+    if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
+        subject.check_annotated()
+        subject.check_takes_stream()
+    result = subject.result
+    return _bound_to(result, subject.check_junction(after_name, after_where))
+
+
+def check_iterable(value: object) -> Hint:
+    """The hint of the items of `Pipeline(iterable)`; it does not look at any item.
+
+    A str or bytes is refused: read item by item it is characters, which is nearly always a forgotten list.
+    """
+    kind = type(value)
+    if isinstance(value, Bound):
+        raise StageTypeError(
+            f"Pipeline(...) begins with a source but got: {value!r}.\n  Write Pipeline(source({value.name}, ...))."
+        )
+    if kind in TEXTS:
+        raise StageTypeError(
+            f"Pipeline(...) would read this {kind.__name__} one {TEXTS[kind]} at a time.\n"
+            "  If it is one item, write Pipeline([value]); if that is meant, Pipeline(list(value))."
+        )
+    item = item_of(getattr(value, "__orig_class__", kind))
+    if item is None and hasattr(kind, "__getitem__"):  # the old protocol: indexed from 0
+        return UNKNOWN
+    if item is None:
+        name = name_of(value) if callable(value) else repr(value)
+        raise StageTypeError(f"Pipeline(...) must be given an iterable but got: {name}.{_instead_of(value)}")
+    return item
+
+
+def _instead_of(value: object) -> str:
+    if callable(value):
+        return f"\n  A function that makes the items is a source: Pipeline(source({name_of(value)}, ...))."
+    if isinstance(value, AsyncIterable):
+        return "\n  Async iterables need Tasks, which come later; give it a plain iterable."
+    return ""
+
+
+def check_travels(bound: Bound, name: str) -> None:
+    """Check that a function and its arguments can be pickled, as a worker process needs them."""
+    try:
+        pickles.dumps(bound)
+    except Exception as error:  # pickling runs the __reduce__ of any object, which may raise anything
+        place = f" ({bound.where})" if bound.where else ""
+        raise StageTypeError(
+            f"{type(bound).__name__.lower()} '{name}' cannot be sent to another process{place}:\n"
+            f"  {_fault_of(bound)}.\n"
+            "  Open it inside the function, so that each worker has its own, or run this on Threads."
+        ) from error
+
+
+def _fault_of(bound: Bound) -> str:
+    inputs = () if isinstance(bound, Source) else (EMPTY,)
+    call = signature_of(bound.function).bind_partial(*inputs, *bound.args, **bound.kwargs)
+    for label, part in (("function", bound.function), *call.arguments.items()):
+        try:
+            pickles.dumps(part)
+        except Exception:  # as above; `fault` says what it was
+            path = bound.name if part is bound.function else label
+            text = pickles.fault(part, pickles.dumps, name=path)
+            return f"{'function' if part is bound.function else 'argument'} {text}"
+    return pickles.fault(bound, pickles.dumps)
+
+
+def check_count(value: object, name: str, option: str, least: int = 1, advice: str = "") -> int:
+    """An option that counts something: the int, or StageOptionError. `advice` says what else to do."""
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]  # whether it has an index is the question
+    except TypeError:
+        count = None
+    if count is None or isinstance(value, bool):
+        need = "must be an int"
+    elif count < least:
+        need = f"must be at least {least}"
+    else:
+        return count
+    raise StageOptionError(f"stage {name!r}: {option} {need} but got: {value!r}." + (advice and f"\n  {advice}"))
+
+
+def _bound_to(hint: Hint, bindings: Bindings) -> Hint:
+    """Put in what was found for type variables; those of which the input says nothing are unknown."""
+    free = (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
+    return plain(substitute(hint, dict.fromkeys(free, UNKNOWN) | bindings))
+
+
+class _Text(str):
+    """An annotation that `str(signature)` prints as it is, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One bound function under examination, with the hint of the items that it is given."""
+
+    bound: Bound
+    name: str
+    role: str
+    after: Hint = UNKNOWN
+
+    @property
+    def short(self) -> str:
+        return self.bound.name
+
+    @property
+    def place(self) -> str:
+        return f" ({self.bound.where})" if self.bound.where else ""
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        return signature_of(self.bound.function)
+
+    @cached_property
+    def parameter(self) -> inspect.Parameter:
+        """The parameter that takes the items."""
+        found = next((each for each in self.signature.parameters.values() if each.kind in POSITIONAL), None)
+        if found is None:
+            self.refuse(
+                "has no parameter for its items",
+                f"Its first parameter takes them all: {self._text(first=True)}",
+            )
+        return found
+
+    @cached_property
+    def takes(self) -> Hint:
+        return self._resolve(self.parameter.annotation, f"parameter '{self.parameter.name}'")
+
+    @cached_property
+    def result(self) -> Hint:
+        return self._resolve(self.signature.return_annotation, "its result")
+
+    def refuse(self, what: str, *advice: str) -> NoReturn:
+        raise StageTypeError("\n  ".join((f"{self.role} '{self.name}' {what}{self.place}.", *advice))) from None
+
+    def _resolve(self, annotation: object, what: str) -> Hint:
+        try:
+            return plain(resolve(annotation, self.bound.function))
+        except UnresolvedHintError as error:
+            self.refuse(f"has a hint that cannot be read: {_shown(annotation)} of {what}", str(error))
+
+    def check_call(self) -> None:
+        """The function can be called with its arguments, and is not async."""
+        function, role = self.bound.function, self.role
+        if not callable(function):
+            self.refuse(
+                f"is no function but a {type(function).__name__}",
+                f"Give the function and its arguments, without calling it: {role}(function, argument).",
+            )
+        inner = underlying(function)
+        if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+            self._refuse_async()
+        if role != "source":
+            _ = self.parameter
+        try:
+            inputs = () if role == "source" else (EMPTY,)
+            self.signature.bind(*inputs, *self.bound.args, **self.bound.kwargs)
+        except TypeError as error:
+            self._refuse_arguments(str(error))
+
+    def _refuse_async(self) -> NoReturn:
+        self.refuse("is async", "Async functions need Tasks, which come later; write it as a plain generator.")
+
+    def _refuse_arguments(self, problem: str) -> NoReturn:
+        names = list(self.signature.parameters)
+        strange = [key for key in self.bound.kwargs if key not in names]
+        shape = f"It is defined as {self._text()}."
+        if "unexpected" in problem or ("missing" in problem and strange):
+            close = get_close_matches(strange[0], names, 1)
+            self.refuse(f"has no parameter '{strange[0]}'", *(f"Did you mean '{each}'?" for each in close), shape)
+        given = "its items and its arguments" if self.role != "source" else "its arguments"
+        self.refuse(
+            f"cannot be called with {given}: {problem}",
+            f"Arguments are bound next to the function: {self.role}({self.short}, ...).",
+            shape,
+        )
+
+    def check_annotated(self) -> None:
+        """The function says what it takes and what comes out; nobody asks that of builtins."""
+        takes = self.role != "source" and self.parameter.annotation is EMPTY
+        gives = self.role != "sink" and self.signature.return_annotation is EMPTY
+        if takes or gives:
+            what = " and ".join(["what it takes"] * takes + ["what it yields"] * gives)
+            self.refuse(
+                f"has no type hint for {what}",
+                "Annotate it, so that its neighbours can be checked (from collections.abc):",
+                f"  def {self._text(first=takes, result=gives)}:",
+            )
+
+    def items(self) -> Hint:
+        """The hint of what iterating the function's result gives."""
+        result, item = self.result, item_of(self.result)
+        if as_base(result, AsyncIterable) or as_base(result, Awaitable):
+            self._refuse_async()
+        if item is None and inspect.isgeneratorfunction(underlying(self.bound.function)):
+            self.refuse(
+                f"yields, but says that it returns {show(result)}",
+                f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",
+            )
+        if item is None or result in TEXTS:
+            how = "cannot be iterated" if item is None else f"would be sent one {TEXTS[result]} at a time"
+            self.refuse(f"returns {show(result)}, which {how}", *self._to_yield_instead())
+        return item
+
+    def check_takes_stream(self) -> None:
+        """The first parameter takes the items as an iterator: not one item, and not a list of them."""
+        if fits(Iterator[Any], self.takes, {}):
+            return
+        item, shown = item_of(self.takes), show(self.takes)
+        what = f"takes {shown} (parameter '{self.parameter.name}'), but is given an iterator over all items"
+        if item is None or self.takes in TEXTS or self._fits_one_item():
+            self.refuse(what, *self._loop_to_write())
+        self.refuse(what, f"Annotate it as Iterable[{show(item)}]; if it needs all items at once, list(...) them.")
+
+    def _fits_one_item(self) -> bool:
+        return self.after is not UNKNOWN and fits(self.after, self.takes, {})
+
+    def _to_yield_instead(self) -> tuple[str, ...]:
+        if self.role == "stage" and self._fits_one_item():
+            return self._loop_to_write()
+        return (f"Let it yield what it makes: def {self.short}(...) -> Iterator[{show(self.result)}].",)
+
+    def _loop_to_write(self) -> tuple[str, ...]:
+        is_sink = self.role == "sink"
+        returns = "None" if is_sink else f"Iterator[{show(self.result)}]"
+        return (
+            f"A {self.role} takes all items; around a function of one item, write a loop:",
+            f"  def {self.short}_all(items: Iterable[{show(self.takes)}]) -> {returns}:",
+            "      for item in items:",
+            f"          {'' if is_sink else 'yield '}{self.short}(item)",
+        )
+
+    def check_junction(self, after_name: str, after_where: str | None) -> Bindings:
+        """What the stage before yields fits what this one expects; returns what type variables stand for."""
+        bindings: Bindings = {}
+        given: Hint = Iterator
+        if fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings):
+            return bindings
+        expected = item_of(self.takes)
+        full = show(self.after) == show(expected)
+        have, want = show(self.after, full=full), show(expected, full=full)
+        here = ", ".join(filter(None, (f"parameter '{self.parameter.name}'", self.bound.where)))
+        rows = (
+            (f"'{after_name}' yields", have, f"({after_where})" if after_where else ""),
+            (f"'{self.name}' expects", want, f"({here})"),
+        )
+        first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines = (f"{what:{first}}   {hint:{second}}  {where}".rstrip() for what, hint, where in rows)
+        change = f"let '{after_name}' yield {want}, " if after_where else ""
+        advice = f"Let '{self.name}' take Iterable[{have}], {change}or put a stage between them."
+        raise StageTypeError("\n  ".join((f"{self.role} '{self.name}' cannot follow '{after_name}':", *lines, advice)))
+
+    def _text(self, *, first: bool = False, result: bool = False) -> str:
+        """The signature as text; with a hint to write for its items, or its result, where one is missing."""
+        signature = self.signature
+        parameters = [each.replace(annotation=_shown(each.annotation)) for each in signature.parameters.values()]
+        if first:
+            items = inspect.Parameter("items", POSITIONAL[1])
+            known = "..." if self.after is UNKNOWN else show(self.after)
+            at = next((n for n, each in enumerate(parameters) if each.kind in POSITIONAL), None)
+            taking = (items if at is None else parameters[at]).replace(annotation=_Text(f"Iterable[{known}]"))
+            parameters[slice(0, 0) if at is None else slice(at, at + 1)] = [taking]
+        returns = _Text("Iterator[...]") if result else _shown(signature.return_annotation)
+        name = "stage" if self.short == "<lambda>" else self.short
+        return f"{name}{signature.replace(parameters=parameters, return_annotation=returns)}"
+
+
+def _shown(annotation: object) -> Any:  # text, or the class that stands for a missing annotation
+    if annotation in (UNKNOWN, EMPTY):
+        return EMPTY
+    return _Text(annotation if isinstance(annotation, str) else show(annotation))

@@ -1,0 +1,109 @@
+"""The plan: a pipeline's stages, each placed on an executor, checked and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any, Protocol
+
+from ..errors import StageOptionError
+from ..tables import table
+from .bound import Bound
+
+__all__ = ["Placement", "Plan", "PlannedStage", "Reach", "Role", "check_workers"]
+
+
+class Reach(IntEnum):
+    """How far the workers of an executor are from the main process; a junction needs the farther of its two."""
+
+    THREAD = 0
+    HOST = 1
+
+
+class Role(Enum):
+    """What a stage is in its pipeline."""
+
+    SOURCE = "source"
+    STAGE = "stage"
+    SINK = "sink"
+
+
+class Placement(Protocol):
+    """What a plan needs to know of an executor; `executors.base.Executor` adds how to start a worker."""
+
+    @property
+    def workers(self) -> int:
+        """How many copies of the stage run at once."""
+        ...
+
+    @property
+    def reach(self) -> Reach:
+        """How far the workers are from the main process."""
+        ...
+
+    @property
+    def pickles(self) -> bool:
+        """Whether functions and their arguments are pickled on their way to a worker."""
+        ...
+
+    @property
+    def joins(self) -> bool:
+        """Whether neighbouring stages share one worker, and the last of them the caller's thread."""
+        ...
+
+
+def check_workers(executor: object, workers: object) -> None:
+    """Raise StageOptionError unless an executor was asked for at least one worker."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        name = type(executor).__name__
+        raise StageOptionError(
+            f"{name}: workers must be a whole number of at least 1 but got: {workers!r}.\n"
+            f"  {name}() runs one worker; os.cpu_count() tells how many run at once."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """A bound function with its place: one row of a plan.
+
+    yields: the type hint of its items, `plan.hints.UNKNOWN` where nobody said.
+    in_flight: items of its input that may be accepted and not finished; None bounds them by bytes.
+    before_run: called as a run opens; raises if this stage cannot run (again).
+    """
+
+    role: Role
+    name: str
+    call: Bound
+    on: Placement
+    in_flight: int | None = None
+    may_stop: bool = False
+    yields: Any = None  # a type hint: any object that typing accepts as one
+    yields_text: str = "?"
+    before_run: Callable[[], None] | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages call it: `stage 'decode'`."""
+        return f"{self.role.value} '{self.name}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked pipeline: what will run where. `print(plan)` shows it as a table."""
+
+    stages: tuple[PlannedStage, ...]
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                stage.name,
+                stage.role.value,
+                repr(stage.on),
+                "by bytes" if stage.in_flight is None else str(stage.in_flight),
+                stage.yields_text,
+                stage.call.where or "built in",
+            )
+            for stage in self.stages
+        ]
+        return table(("stage", "role", "on", "in flight", "yields", "defined at"), rows)

@@ -1,0 +1,28 @@
+"""Plain text tables: columns as wide as their widest cell, numbers to the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["table"]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay rows out under their heads; a column whose cells all start with a digit is set to the right.
+
+    >>> print(table(("stage", "items"), [("load", "12"), ("parse", "7")]))
+    stage  items
+    load      12
+    parse      7
+    """
+    columns = list(zip(heads, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(cell[:1].isdigit() for cell in column[1:] if cell) and len(column) > 1 for column in columns]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in (heads, *rows)
+    )
+    return "\n".join(lines)

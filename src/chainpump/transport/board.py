@@ -1,0 +1,95 @@
+"""The board: one shared mapping in which each worker tells how far it is, and the supervisor who is cancelled.
+
+A row of 64-bit cells per worker, written by that worker alone; a hint per junction, which any of its consumers may
+write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so nothing needs a lock.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from enum import IntEnum
+
+from .descriptors import Descriptor
+
+__all__ = ["Board", "Cell", "State"]
+
+CELLS = 16  # cells per row: two cache lines, so that neighbouring workers do not slow each other down
+
+
+class Cell(IntEnum):
+    """A worker's cells; times are in nanoseconds of the monotonic clock, all others are counts of items."""
+
+    STATE = 0
+    STARTED = 1
+    ENDED = 2
+    RECEIVED = 3
+    FINISHED = 4
+    SENT = 5
+    STARVED = 6  # time spent waiting for items
+    BLOCKED = 7  # time spent waiting for credit
+    MOVED = 8  # when an item last came or went
+    FIRST = 9  # index of the first item of the frame in hand
+
+
+class State(IntEnum):
+    """What a worker has said of itself."""
+
+    STARTING = 0
+    RUNNING = 1
+    DONE = 2  # its input ended, it returned, and everything that it made has been sent
+    STOPPED = 3  # the same, but it returned before its input had ended, as it may
+
+
+class Board:
+    """The shared mapping; pickling it for a worker hands the descriptor over."""
+
+    def __init__(self, workers: int, junctions: int, stages: int) -> None:
+        self._sizes = (workers, junctions, stages)
+        self._file = Descriptor(os.memfd_create("chainpump-board", os.MFD_CLOEXEC))
+        os.ftruncate(self._file.fileno(), 8 * self._length)
+        self._open()
+
+    def _open(self) -> None:
+        # The mapping lives as long as a view of it does; nobody has to close it.
+        self._cells = memoryview(mmap.mmap(self._file.fileno(), 8 * self._length)).cast("Q")
+
+    @property
+    def _length(self) -> int:
+        workers, junctions, stages = self._sizes
+        return CELLS * (workers + junctions) + stages
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return (self._file,)
+
+    def row(self, worker: int) -> memoryview:
+        """The cells of one worker, indexed by `Cell`."""
+        return self._cells[worker * CELLS : (worker + 1) * CELLS]
+
+    def hint(self, junction: int) -> memoryview:
+        """One cell: how many items of this junction its consumers want at a time; 0 until one has said."""
+        start = (self._sizes[0] + junction) * CELLS
+        return self._cells[start : start + 1]
+
+    def flag(self, stage: int) -> memoryview:
+        """One cell: 1 once the stage is cancelled."""
+        start = (self._sizes[0] + self._sizes[1]) * CELLS + stage
+        return self._cells[start : start + 1]
+
+    def all_done(self, workers: Sequence[int]) -> bool:
+        """Whether every one of these workers has said that it is done."""
+        return all(self._cells[worker * CELLS + Cell.STATE] >= State.DONE for worker in workers)
+
+    def close(self) -> None:
+        """Close the descriptor; rows already handed out stay readable."""
+        self._file.close()
+
+    def __getstate__(self) -> tuple[tuple[int, int, int], Descriptor]:
+        return self._sizes, self._file
+
+    def __setstate__(self, state: tuple[tuple[int, int, int], Descriptor]) -> None:
+        self._sizes, self._file = state
+        self._open()

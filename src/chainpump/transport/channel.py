@@ -1,0 +1,84 @@
+"""The contract of a channel: what every kind of junction offers to its workers and to the main process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from .credits import Credits
+from .descriptors import Descriptor
+from .frames import Frame
+
+__all__ = ["Channel", "Receiver", "Sender"]
+
+
+class End(Protocol):
+    """What both ends of a channel have in common. A worker owns its end and closes it."""
+
+    @property
+    def credits(self) -> Credits | None:
+        """The slots of `in_flight=n`, or None where bytes are the bound."""
+        ...
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        ...
+
+    def close(self) -> None:
+        """Close the end; a second call does nothing."""
+        ...
+
+
+class Sender(End, Protocol):
+    """One producer's end."""
+
+    def admit(self, item: Any) -> tuple[Any, int]:
+        """The entry that a frame carries for an item that may change later, and its bytes. Raises ItemFault."""
+        ...
+
+    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
+        """Send a frame of entries, all from `admit` or none; `first` numbers them.
+
+        Blocks while the channel is full. Raises Cancelled once it is hung up or its consumers are gone.
+        """
+        ...
+
+
+class Receiver(End, Protocol):
+    """One consumer's end."""
+
+    def receive(self, wait: bool) -> Frame | None:
+        """The next frame, or None once nothing will come: at the end, or when hung up.
+
+        Raises BlockingIOError if nothing is there and `wait` is False; ItemFault if an item cannot be rebuilt.
+        """
+        ...
+
+
+class Channel(Protocol):
+    """The main process's hold on a junction."""
+
+    def sender(self, producer: int) -> Sender:
+        """The end of one producer, counted from 0."""
+        ...
+
+    def receiver(self) -> Receiver:
+        """The end of one consumer."""
+        ...
+
+    def started(self) -> None:
+        """Every end is with its worker: drop whatever would hide the death of a peer."""
+        ...
+
+    def seal(self) -> None:
+        """Every producer is done: after what is queued comes the end, whoever else holds a descriptor."""
+        ...
+
+    def hang_up(self) -> None:
+        """Wake every sender and receiver for good."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; all workers have ended."""
+        ...

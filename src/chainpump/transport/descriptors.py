@@ -1,0 +1,96 @@
+"""Owned file descriptors: closed once, handed to a worker as it starts, never copied by a stray fork.
+
+`fork` copies every descriptor behind everyone's back. A copy of a writing end would hide the end of a channel, so
+a forked child closes at once all that the library owns, except what it was started with.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from multiprocessing import reduction
+from typing import Any
+from weakref import WeakSet
+
+__all__ = ["Descriptor", "kept_by_fork", "pipe"]
+
+
+class Descriptor:
+    """One owned file descriptor; pickling it while a process is being spawned hands a duplicate over."""
+
+    __slots__ = ("__weakref__", "_fd", "_socket")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._socket: socket.socket | None = None
+        _OWNED.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed; its number may be somebody else's by now."""
+        return self._fd < 0
+
+    def fileno(self) -> int:
+        """The number; -1 once closed."""
+        return self._fd
+
+    def dup(self) -> Descriptor:
+        """A second descriptor of the same open file, owned by the caller."""
+        return Descriptor(os.dup(self._fd))
+
+    def socket(self) -> socket.socket:
+        """The descriptor as a socket; it still belongs to, and is closed by, this object."""
+        if self._socket is None:
+            self._socket = socket.socket(fileno=self._fd)
+        return self._socket
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        if self._socket is not None:
+            self._socket.close()
+        else:
+            os.close(fd)
+
+    def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
+        return _received, (reduction.DupFd(self._fd),)  # DupFd works only while a process is being spawned
+
+
+def _received(handed: Any) -> Descriptor:
+    return Descriptor(handed.detach())
+
+
+def pipe() -> tuple[Descriptor, Descriptor]:
+    """A pipe: its reading and its writing end."""
+    reading, writing = os.pipe()
+    return Descriptor(reading), Descriptor(writing)
+
+
+# The two mutable globals of the library: the descriptor table that fork copies is global to the process, too.
+# No lock: WeakSet copies itself before iterating, and the child of a fork has one thread.
+_OWNED: WeakSet[Descriptor] = WeakSet()
+_KEPT: set[Descriptor] = set()
+
+
+@contextmanager
+def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, None]:
+    """Let a worker forked inside this block keep these descriptors."""
+    _KEPT.update(descriptors)
+    try:
+        yield
+    finally:
+        _KEPT.clear()
+
+
+def _close_in_child() -> None:
+    for descriptor in list(_OWNED):
+        if descriptor not in _KEPT:
+            descriptor.close()
+    _KEPT.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,74 @@
+"""Flow decisions, as pure functions: how many items to a frame, how much shared memory to whom.
+
+Sources of the figures: measurements of the transport on Linux 6.18, two cores, CPython 3.11; see docs/design.md.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FLUSH_BYTES",
+    "FLUSH_NS",
+    "LARGE_BYTES",
+    "MAX_HINT",
+    "arena_cap",
+    "consumer_share",
+    "next_hint",
+    "next_service_ns",
+    "slab_size",
+]
+
+FLUSH_BYTES = 65_536  # bytes per frame; 16 to 191 KB differ within the noise
+FLUSH_NS = 2_000_000  # a frame waits at most this long for more items: bounds the latency of a lone one
+LARGE_BYTES = 131_072  # from here a buffer goes through a slab; the crossover lies between 32 and 128 KB
+TARGET_NS = 1_000_000  # a frame should keep its consumer busy for about 1 ms: small enough to balance
+MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in the noise
+MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage
+MIN_ARENA = 8 << 20  # bytes; small pools stay in the cache and are about 3x faster than large ones
+MIN_SLAB = 65_536  # bytes; a multiple of every page size
+
+
+def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:
+    """Fold one frame into the moving average of nanoseconds per item; 0 means that there is none yet.
+
+    >>> next_service_ns(0.0, 1000, 10), next_service_ns(100.0, 3000, 10)
+    (100.0, 200.0)
+    """
+    latest = elapsed_ns / items
+    return latest if not average else (average + latest) / 2
+
+
+def next_hint(hint: int, service_ns: float) -> int:
+    """How many items to ask for in a frame: what takes about 1 ms, growing at most by a factor of 4 a step.
+
+    >>> next_hint(1, 5e6), next_hint(1, 100.0), next_hint(4096, 100.0)
+    (1, 4, 4096)
+    """
+    wanted = int(TARGET_NS / max(service_ns, 1.0))
+    return max(1, min(hint * MAX_STEP, wanted, MAX_HINT))
+
+
+def slab_size(size: int) -> int:
+    """The size class of a slab: the next power of two. Pages that nobody touches cost nothing.
+
+    >>> slab_size(1), slab_size(65_537), slab_size(40_000_000)
+    (65536, 131072, 67108864)
+    """
+    return int(max(MIN_SLAB, 1 << (size - 1).bit_length()))
+
+
+def arena_cap(largest: int, consumers: int) -> int:
+    """Bytes of slabs a producer may have: 8 MB, or two of the largest in flight and one for each consumer to hold.
+
+    >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 4 << 26
+    (True, True)
+    """
+    return max(MIN_ARENA, (2 + consumers) * largest)
+
+
+def consumer_share(largest: int, consumers: int) -> int:
+    """Bytes of one producer's slabs that each consumer may hold on to; two slabs are always left to move.
+
+    >>> consumer_share(1 << 26, 2) == 1 << 26
+    True
+    """
+    return (arena_cap(largest, consumers) - 2 * largest) // consumers

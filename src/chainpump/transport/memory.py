@@ -1,0 +1,136 @@
+"""The channel between threads of one process: frames pass by reference, through a bounded deque."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import Cancelled
+from .credits import Credits
+from .descriptors import Descriptor
+from .frames import Frame
+
+__all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
+
+FRAMES_EACH = 4  # frames that may wait per consumer; each holds about 1 ms of its work, or 64 KB
+CREDIT_NONE: Sequence[Descriptor] = ()
+
+
+class MemorySender:
+    """One producer's end."""
+
+    def __init__(self, channel: MemoryChannel, producer: int) -> None:
+        self._channel = channel
+        self._producer = producer
+        self.credits = channel.credits
+        self._open = True
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """None of its own: it never leaves this process."""
+        return CREDIT_NONE
+
+    def admit(self, item: Any) -> tuple[Any, int]:
+        """The item itself, and its own size in bytes: threads share objects, as plain generators do."""
+        return item, sys.getsizeof(item, 64)
+
+    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
+        """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
+        self._channel.put(Frame(self._producer, first, entries))
+
+    def close(self) -> None:
+        """The last producer to close ends the channel."""
+        if self._open:
+            self._open = False
+            self._channel.producer_closed()
+
+
+class MemoryReceiver:
+    """One consumer's end."""
+
+    def __init__(self, channel: MemoryChannel) -> None:
+        self._channel = channel
+        self.credits = channel.credits
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """None of its own: it never leaves this process."""
+        return CREDIT_NONE
+
+    def receive(self, wait: bool) -> Frame | None:
+        """The next frame; None at the end. Raises BlockingIOError if none is there and `wait` is False."""
+        return self._channel.get(wait)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class MemoryChannel:
+    """The junction itself. Its lock guards `_frames`, `_producers` and `_hung_up`; threads do not die holding it."""
+
+    def __init__(self, producers: int, consumers: int, in_flight: int | None) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._frames: deque[Frame] = deque()
+        self._room = FRAMES_EACH * consumers
+        self._producers = producers
+        self._hung_up = False
+        self.credits = None if in_flight is None else Credits.of(in_flight)
+
+    def sender(self, producer: int) -> MemorySender:
+        """The end of one producer, counted from 0."""
+        return MemorySender(self, producer)
+
+    def receiver(self) -> MemoryReceiver:
+        """The end of one consumer."""
+        return MemoryReceiver(self)
+
+    def put(self, frame: Frame) -> None:
+        """Add a frame, waiting for room. Raises Cancelled when hung up."""
+        with self._changed:
+            while len(self._frames) >= self._room and not self._hung_up:
+                self._changed.wait()
+            if self._hung_up:
+                raise Cancelled("the channel was closed")
+            self._frames.append(frame)
+            self._changed.notify_all()
+
+    def get(self, wait: bool) -> Frame | None:
+        """Take a frame; None when hung up, or when all producers have closed and nothing is left."""
+        with self._changed:
+            while not self._frames and self._producers and not self._hung_up:
+                if not wait:
+                    raise BlockingIOError
+                self._changed.wait()
+            if self._hung_up or not self._frames:
+                return None
+            self._changed.notify_all()
+            return self._frames.popleft()
+
+    def producer_closed(self) -> None:
+        """One producer fewer."""
+        with self._changed:
+            self._producers -= 1
+            self._changed.notify_all()
+
+    def started(self) -> None:
+        """Nothing was duplicated."""
+
+    def seal(self) -> None:
+        """Every producer has closed its end by itself."""
+
+    def hang_up(self) -> None:
+        """Wake every sender and receiver for good."""
+        with self._changed:
+            self._hung_up = True
+            self._changed.notify_all()
+        if self.credits:
+            self.credits.flood()
+
+    def close(self) -> None:
+        """Release what the credits hold."""
+        if self.credits:
+            for descriptor in self.credits.descriptors:
+                descriptor.close()
