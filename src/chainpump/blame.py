@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 PACKAGE = __file__.removesuffix("blame.py")
+FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=."
 
 
@@ -67,8 +68,7 @@ class Item:
 def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
     """User code raised."""
     on_item = f" on {item}" if item else ""
-    text = str(error) or repr(error)
-    details = [*text.splitlines(), f"item: {item.text}" if item else "", who.definition()]
+    details = [*_text(error).splitlines(), f"item: {item.text}" if item else "", who.definition()]
     return Failure(
         StageError,
         who.role,
@@ -81,6 +81,13 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
         item=item.text if item else None,
         traceback=user_traceback(error),
     )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error) or repr(error)
+    except Exception as bad:  # a user's __str__ must not hide the failure that it is to describe
+        return f"<its str raised {type(bad).__name__}>"
 
 
 def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
@@ -135,6 +142,8 @@ def _advice(exit_code: int, started: bool) -> str:
         return OUT_OF_MEMORY
     if exit_code < 0:
         return "Native code may have crashed; `python -X faulthandler` prints where."
+    if exit_code == FORKSERVER_LOST:
+        return "Or the fork server has died, which tells of exit codes; check the kernel log."
     if not started:
         return (
             "It ended before it could start: see its output above. A program must start its pipeline under\n"
@@ -172,7 +181,7 @@ def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
 
 
 def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
-    """What a sink returned cannot leave its process."""
+    """What a sink returned cannot leave its process, or cannot be rebuilt in the main process."""
     return Failure(
         UnpicklableItemError,
         who.role,
@@ -192,11 +201,24 @@ def not_started(who: Who, error: BaseException) -> Failure:
         who.stage,
         who.number,
         None,
-        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {error}",
+        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {_text(error)}",
         ("A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`.",)
         if isinstance(error, (AttributeError, ImportError))
         else (),
         traceback=user_traceback(error),
+    )
+
+
+def left(who: Who) -> Failure:
+    """Somebody iterates a run that was closed."""
+    return Failure(
+        RunError,
+        who.role,
+        who.stage,
+        0,
+        None,
+        "the run was closed before its end.",
+        ("Iterate it inside its `with` block, or start another run.",),
     )
 
 

@@ -35,9 +35,12 @@ class Finished:
             reason = pickles.fault(self.value, lambda part: pickle.dumps(part, 5)) or str(error)
             return Failed(blame.unpicklable_value(who, os.getpid(), reason))
 
-    def unpacked(self) -> Finished:
+    def unpacked(self, who: Who) -> Outcome:
         """What `packed` made, in the main process."""
-        return replace(self, value=pickle.loads(self.value))
+        try:
+            return replace(self, value=pickle.loads(self.value))
+        except Exception as error:  # whatever a user's __setstate__ raises
+            return Failed(blame.unpicklable_value(who, None, f"{type(error).__name__}: {error}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Failed:
             pass
         return replace(self, cause=None)
 
-    def unpacked(self) -> Failed:
+    def unpacked(self, who: Who) -> Failed:
         """What `packed` made, in the main process."""
         if not isinstance(self.cause, bytes):
             return self
@@ -75,7 +78,7 @@ class Interrupted:
         """The same."""
         return self
 
-    def unpacked(self) -> Interrupted:
+    def unpacked(self, who: Who) -> Interrupted:
         """The same."""
         return self
 

@@ -101,16 +101,17 @@ class Input(Protocol):
 class StageRun:
     """One stage while it runs: its function, its input, and whom to blame for what it does."""
 
-    def __init__(self, assignment: Assignment, call: Bound, source: Input | None, row: memoryview) -> None:
+    def __init__(self, assignment: Assignment, bound: Bound, source: Input | None, row: memoryview) -> None:
         self.assignment = assignment
         self.row = row
-        self._call = call
+        self._bound = bound
         self._input = source
         self._result: Any = None
 
     def start(self) -> Any:
         """Call the function: an iterable of what it yields, or a sink's value. Raises what it raises."""
-        self._result = self._call(iter(self._input)) if self._input is not None else self._call()
+        inputs = () if self._input is None else (iter(self._input),)
+        self._result = self._bound.call(*inputs)
         return self._result
 
     def check_returned(self) -> Outcome | None:
@@ -260,6 +261,7 @@ class Worker:
         self._stages: list[StageRun] = []
         self._outlet: Outlet | None = None
         self._winding_up = False
+        self.was_terminated = False  # True if it was interrupted although its run was not cancelled
 
     @property
     def who(self) -> Who:
@@ -334,6 +336,7 @@ class Worker:
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""
+        self.was_terminated = not self._board.flag(self._group)[0]
         if not self._winding_up and not any(stage.cancelled for stage in self._stages):
             self._winding_up = True
             raise Cancelled("the run was cancelled")

@@ -35,9 +35,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A worker of a group has ended. at: nanoseconds of the monotonic clock."""
+    """A worker of a group has ended. number: counted from 0. at: nanoseconds of the monotonic clock."""
 
     group: int
+    number: int
     outcome: Finished | Failed | Interrupted
     at: int
 
@@ -89,7 +90,8 @@ class Run:
     superfluous: int = 0
     failures: tuple[Failed, ...] = ()
     cancelled_at: int = 0
-    broken: int | None = None  # a group that was cut off while nobody had cancelled
+    broken: tuple[int, int] | None = None  # group and number of a worker that was cut off while nobody had cancelled
+    left: bool = False
 
     @property
     def last(self) -> int:
@@ -102,7 +104,7 @@ def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
     if run.phase is Phase.OVER:
         return run, ()
     if isinstance(event, Left):
-        return _concluded(*_cancelled(run, event.at))
+        return _concluded(*_cancelled(replace(run, left=True), event.at))
     running = tuple(count - (group == event.group) for group, count in enumerate(run.running))
     run = replace(run, running=running)
     return _concluded(*_RULES[type(event.outcome)](run, event))
@@ -133,7 +135,7 @@ def _failed(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
 def _interrupted(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
     if event.group < run.superfluous or run.phase is not Phase.RUNNING:
         return run, ()
-    return _cancelled(replace(run, broken=event.group), event.at)
+    return _cancelled(replace(run, broken=(event.group, event.number)), event.at)
 
 
 _RULES = {Finished: _finished, Failed: _failed, Interrupted: _interrupted}

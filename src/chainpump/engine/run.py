@@ -38,6 +38,7 @@ class Run(Generic[T]):
         self._wiring = Wiring(stages, iterated)
         self._supervisor = Supervisor(self._wiring, grace)
         self._caller: Worker | None = None
+        self._caller_outcome: Outcome | None = None
         self._items: Iterator[T] | None = None
         self._at_exit = partial(_close, weakref.ref(self))
         atexit.register(self._at_exit)
@@ -52,12 +53,12 @@ class Run(Generic[T]):
         try:
             for place, number in places:
                 group = wiring.groups[place]
-                worker = wiring.worker(place, number)
-                if group.is_caller:
-                    self._caller = worker
-                    continue
                 try:
-                    watched.append(Watched(place, number, group.executor.start(worker)))
+                    worker = wiring.worker(place, number)
+                    if group.is_caller:
+                        self._caller = worker
+                    else:
+                        watched.append(Watched(place, number, group.executor.start(worker)))
                 except Exception as error:
                     raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:
@@ -113,7 +114,8 @@ class Run(Generic[T]):
     def _end_caller(self, outcome: Outcome) -> None:
         assert self._caller is not None
         self._caller.close(outcome)
-        self._supervisor.post(Ended(len(self._wiring.groups) - 1, outcome, time.monotonic_ns()))
+        self._caller_outcome = outcome
+        self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
 
     def _conclude(self) -> None:
         """Wait for the end of the run; raise what went wrong, or what does not add up."""
@@ -122,11 +124,18 @@ class Run(Generic[T]):
         finally:  # Ctrl-C while waiting cancels the run
             self.close()
         state = self._supervisor.state
+        if self._supervisor.defect is not None:
+            raise self._supervisor.defect
         if state.failures:
             first, *others = state.failures
+            if first is self._caller_outcome and isinstance(first.cause, KeyboardInterrupt):
+                raise first.cause  # Ctrl-C while a stage ran in the caller's thread: no failure of the stage
             raise _error_of(first, [other.failure for other in others])
         if state.broken is not None:
-            raise RunError(blame.broken_off(self._wiring.groups[state.broken].who(0, 0)))
+            group, number = state.broken
+            raise RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
+        if state.left:
+            raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
         unaccounted = ledger.check(self.accounts())
         if unaccounted is not None:
             raise LedgerError(unaccounted)
@@ -173,8 +182,6 @@ def _error_of(failed: Failed, others: Sequence[Failure]) -> BaseException:
         cause.add_note(_remote(failure))
     if failure.role == Role.SINK.value and failure.error is StageError:
         cause.add_note(str(error))
-        return cause
-    if isinstance(cause, KeyboardInterrupt):  # Ctrl-C in a stage that runs in the caller's thread: no failure of it
         return cause
     error.__cause__ = cause
     return error

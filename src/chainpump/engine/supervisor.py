@@ -6,9 +6,10 @@ import os
 import select
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from .. import blame
@@ -62,11 +63,19 @@ class Supervisor:
         self._thread: threading.Thread | None = None
         self.watched: Sequence[Watched] = ()
         self.values: list[Any] = []  # what the workers of the last group returned, in the order of their ends
-        self.state = lifecycle.Run(tuple(group.workers for group in wiring.groups), wiring.has_caller)
+        self.state = lifecycle.Run((), wiring.has_caller)
+        self.defect: BaseException | None = None  # what ended the supervisor itself
 
     def start(self, watched: Sequence[Watched]) -> None:
-        """Watch these workers from a thread of its own; the caller's own worker alone needs none."""
+        """Watch these workers from a thread of its own; the caller's own worker alone needs none.
+
+        They are all there are, even where a start has failed half-way.
+        """
         self.watched = watched
+        running = Counter(each.group for each in watched)
+        if self.state.has_caller:
+            running[len(self._wiring.groups) - 1] += 1
+        self.state = replace(self.state, running=tuple(running[group] for group in range(len(self._wiring.groups))))
         if watched:
             self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
             self._thread.start()
@@ -104,6 +113,9 @@ class Supervisor:
                     outcome = watched.handle.poll()
                     if outcome is not None:
                         self._record(watched, outcome)
+        except BaseException as error:  # a defect here must end the run, and be told
+            self.defect = error
+            self._cancel(len(self._wiring.groups))
         finally:
             self._release()
 
@@ -125,7 +137,7 @@ class Supervisor:
         """A worker has ended, or has died. Its process gets the grace to end as well."""
         watched.outcome = self._judge(watched, outcome) if isinstance(outcome, Lost) else outcome
         watched.deadline = time.monotonic() + self._grace
-        self._apply(Ended(watched.group, watched.outcome, time.monotonic_ns()))
+        self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
 
     def _judge(self, watched: Watched, lost: Lost) -> Outcome:
         """What the death of a silent worker means: lost, unless the board says that it had done all its work."""

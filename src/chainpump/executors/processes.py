@@ -93,7 +93,7 @@ class ProcessHandle:
         os.set_blocking(self._control.fileno(), False)
         self._received = bytearray()
         self._sent_signals: set[int] = set()
-        who = worker.who
+        self._who = who = worker.who
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
@@ -154,7 +154,7 @@ class ProcessHandle:
             return None
         self._control.close()
         outcome: Outcome = pickle.loads(self._received[LENGTH.size :])
-        return outcome.unpacked()
+        return outcome.unpacked(self._who)
 
     def interrupt(self) -> None:
         """Send SIGTERM, which raises Cancelled in its main thread."""
@@ -199,6 +199,9 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     except Cancelled:  # between two steps above
         outcome = Interrupted()
         worker.close(outcome)
+    if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
     data = pickle.dumps(outcome.packed(worker.who), 5)
     with open(said.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .. import blame
 from ..errors import Cancelled
-from ..outcome import Interrupted, Outcome
+from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import Reach, check_workers
 from ..transport.descriptors import pipe
 from ..worker import Worker
@@ -78,6 +79,8 @@ class ThreadHandle:
         except Cancelled:  # sent by `kill`, and arrived behind the worker's own handling
             outcome = Interrupted()
             self._worker.close(outcome)
+        except BaseException as error:  # a defect in closing must be told, not leave the run waiting
+            outcome = Failed(blame.raised(self._worker.who, self.pid, error, None), error)
         self._outcome = outcome
         self._say.close()  # end of file: readable
 

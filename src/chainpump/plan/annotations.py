@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any, TypeAlias
@@ -84,11 +84,19 @@ def _local_names(function: object, inner: object) -> Mapping[str, Any]:
     code = getattr(inner, "__code__", None)
     if isinstance(code, CodeType) and "<locals>" in getattr(inner, "__qualname__", ""):
         names.update(_enclosing_locals(code))
-        names.update(inspect.getclosurevars(inner).nonlocals if isinstance(inner, FunctionType) else {})
+        names.update(_captured(inner, code))
     for cls in _owners(function):
         names.update({each.__name__: each for each in (cls, *getattr(cls, "__type_params__", ()))})
     names.update({each.__name__: each for each in getattr(inner, "__type_params__", ())})
     return names
+
+
+def _captured(function: object, code: CodeType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet: it stands further down than the pipeline
+            continue
 
 
 def _owners(function: object) -> tuple[type, ...]:
@@ -98,7 +106,8 @@ def _owners(function: object) -> tuple[type, ...]:
     if isinstance(function, FunctionType):
         return ()
     owner = getattr(function, "__self__", function)
-    return (owner if isinstance(owner, type) else type(owner)).__mro__[::-1]
+    cls: type = owner if isinstance(owner, type) else type(owner)
+    return cls.__mro__[::-1]
 
 
 def _enclosing_locals(code: CodeType) -> Mapping[str, Any]:

@@ -21,20 +21,15 @@ In_contra = TypeVar("In_contra", contravariant=True)
 
 def underlying(function: object) -> object:
     """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
-    while True:
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        elif hasattr(function, "__func__"):
-            function = function.__func__
-        else:
-            break
+    inner: object = function
+    while inner is not None:
+        function = inner
+        names = ("func",) if isinstance(function, functools.partial) else ("__wrapped__", "__func__")
+        inner = next((getattr(function, name) for name in names if hasattr(function, name)), None)
     if hasattr(function, "__code__"):
         return function
-    owner, methods = (
-        (function, ("__init__", "__new__")) if isinstance(function, type) else (type(function), ("__call__",))
-    )
+    is_class = isinstance(function, type)
+    owner, methods = (function, ("__init__", "__new__")) if is_class else (type(function), ("__call__",))
     candidates = (inspect.unwrap(getattr(owner, method, owner)) for method in methods)
     return next((each for each in candidates if hasattr(each, "__code__")), function)
 
@@ -73,7 +68,9 @@ class Bound:
         """Where the function is defined, as `file:line`."""
         return where_of(self.function)
 
-    def __call__(self, *inputs: Any) -> Any:
+    # A method and no `__call__`: a type checker would take every bound function for a `Callable[..., Any]`, and
+    # `Pipeline.then` would lose the element types of those that it accepts and accept all others.
+    def call(self, *inputs: Any) -> Any:
         """Call the function with its input, if it has one, and its arguments."""
         return self.function(*inputs, *self.args, **self.kwargs)
 

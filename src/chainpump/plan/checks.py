@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import AsyncIterable, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from .. import pickles
 from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .bound import Bound, Source, name_of, underlying
+from .bound import Bound, Source, name_of
 from .fits import fits
 from .hints import Bindings, as_base, item_of, plain, show, substitute
 
@@ -29,11 +29,9 @@ POSITIONAL = (
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
     inspect.Parameter.VAR_POSITIONAL,
 )
-TEXTS: Mapping[Hint, str] = {
-    str: "character",
-    bytes: "byte",
-    bytearray: "byte",
-}  # what iterating them gives: never meant
+
+# What iterating a text gives, item by item: nobody means that.
+TEXTS: Mapping[Hint, str] = {str: "character", bytes: "byte", bytearray: "byte"}
 
 
 def check_source(bound: Bound, name: str) -> Hint:
@@ -58,7 +56,7 @@ def check_sink(bound: Bound, name: str, after: Hint, after_name: str, after_wher
     """The hint of what a sink returns, when it follows a stage whose items have the hint `after`."""
     subject = _Subject(bound, name, "sink", after)
     subject.check_call()
-    if inspect.isgeneratorfunction(underlying(bound.function)):
+    if _is_any(bound.function, inspect.isgeneratorfunction):
         subject.refuse(
             "is a generator function, which would never run: nobody iterates what a sink returns",
             f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
@@ -143,6 +141,15 @@ def check_count(value: object, name: str, option: str, least: int = 1, advice: s
     raise StageOptionError(f"stage {name!r}: {option} {need} but got: {value!r}." + (advice and f"\n  {advice}"))
 
 
+def _is_any(function: object, *tests: Callable[[object], bool]) -> bool:
+    """Whether a function, or the method that runs when an object is called, is of one of some kinds.
+
+    It does not look into a decorated function, whose decorator may have made another kind of it.
+    """
+    candidates = (function, getattr(type(function), "__call__", None))  # noqa: B004  # the method, not whether
+    return any(test(each) for test in tests for each in candidates)
+
+
 def _bound_to(hint: Hint, bindings: Bindings) -> Hint:
     """Put in what was found for type variables; those of which the input says nothing are unknown."""
     free = (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
@@ -212,11 +219,10 @@ class _Subject:
         function, role = self.bound.function, self.role
         if not callable(function):
             self.refuse(
-                f"is no function but a {type(function).__name__}",
+                f"must be a function but got: {type(function).__name__}",
                 f"Give the function and its arguments, without calling it: {role}(function, argument).",
             )
-        inner = underlying(function)
-        if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        if _is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
             self._refuse_async()
         if role != "source":
             _ = self.parameter
@@ -233,7 +239,7 @@ class _Subject:
         names = list(self.signature.parameters)
         strange = [key for key in self.bound.kwargs if key not in names]
         shape = f"It is defined as {self._text()}."
-        if "unexpected" in problem or ("missing" in problem and strange):
+        if strange and ("unexpected" in problem or "missing" in problem):
             close = get_close_matches(strange[0], names, 1)
             self.refuse(f"has no parameter '{strange[0]}'", *(f"Did you mean '{each}'?" for each in close), shape)
         given = "its items and its arguments" if self.role != "source" else "its arguments"
@@ -260,7 +266,7 @@ class _Subject:
         result, item = self.result, item_of(self.result)
         if as_base(result, AsyncIterable) or as_base(result, Awaitable):
             self._refuse_async()
-        if item is None and inspect.isgeneratorfunction(underlying(self.bound.function)):
+        if item is None and _is_any(self.bound.function, inspect.isgeneratorfunction):
             self.refuse(
                 f"yields, but says that it returns {show(result)}",
                 f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",

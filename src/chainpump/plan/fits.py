@@ -56,6 +56,7 @@ INVARIANT = frozenset(
         abc.MutableMapping,
     }
 )
+NOTHING = (typing.Never, typing.NoReturn)
 SENT = frozenset({(abc.Generator, 1), (abc.AsyncGenerator, 1), (abc.Coroutine, 1)})  # contravariant arguments
 
 
@@ -84,16 +85,16 @@ def _variables(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
 def _bind(given: Hint, variable: TypeVar, bindings: Bindings) -> bool:
     # 1. What is unknown once stays so. 2. Of several constraints one is chosen, and kept. 3. A bound holds
     # for every value. 4. A second value widens the first.
-    known = bindings.get(variable, given)
+    known, limit = bindings.get(variable, given), limit_of(variable)
     if UNKNOWN in (given, known):
         bindings[variable] = UNKNOWN
         return True
-    if variable.__constraints__:
+    if limit is not UNKNOWN and variable.__constraints__:
         choices = (known,) if variable in bindings else variable.__constraints__
         chosen = [choice for choice in choices if fits(given, choice, {})][:1]
         bindings.update((variable, choice) for choice in chosen)
         return bool(chosen)
-    if variable.__bound__ is not None and not fits(given, variable.__bound__, {}):
+    if not fits(given, limit, {}):
         return False
     wider = [hint for hint, other in ((known, given), (given, known)) if fits(other, hint, {})]
     bindings[variable] = wider[0] if wider else union_of((known, given))
@@ -101,8 +102,9 @@ def _bind(given: Hint, variable: TypeVar, bindings: Bindings) -> bool:
 
 
 def _unknowns(given: Hint, expected: Hint, _: Bindings) -> bool | None:
-    known = UNKNOWN not in (given, expected) and expected is not object
-    return None if known and given not in (typing.Never, typing.NoReturn) else True
+    if UNKNOWN in (given, expected) or expected is object or given in NOTHING:
+        return True
+    return False if expected in NOTHING else None
 
 
 def _unions(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
@@ -224,7 +226,8 @@ def _has_methods_of(cls: type, protocol: type) -> bool:
         return False
     bases = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
     methods = [name for base in bases[:-1] for name, value in vars(base).items() if callable(value)]
-    return hasattr(cls, "__getattr__") or all(hasattr(cls, name) for name in methods)
+    answers_any = any("__getattr__" in vars(base) for base in cls.__mro__)
+    return answers_any or all(hasattr(cls, name) for name in methods)
 
 
 RULES: tuple[Rule, ...] = (

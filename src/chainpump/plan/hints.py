@@ -108,18 +108,35 @@ def plain(hint: Hint) -> Hint:
         return UNKNOWN
     if origin in QUALIFIERS and args:
         return plain(args[0])
-    if hasattr(origin, "__value__"):  # `type Names = list[str]`, of typing and of typing_extensions
-        return plain(origin.__value__[args] if args else origin.__value__)
+    aliased = _aliased(origin)
+    if aliased is not None:
+        return plain(aliased[args] if args and aliased is not UNKNOWN else aliased)
     if origin is not hint and getattr(hint, "__args__", None) is None:  # typing.List without arguments
         return origin
     return NoneType if hint is None else str if hint is typing.LiteralString else hint
 
 
+# Since 3.12 aliases and bounds are evaluated when they are asked for: one may name what only a type checker
+# imports, and is then unknown.
+
+
+def _aliased(hint: Hint) -> Hint | None:
+    """What `type Names = list[str]` stands for, of typing or of typing_extensions; None for other hints."""
+    try:
+        return getattr(hint, "__value__", None)
+    except NameError:
+        return UNKNOWN
+
+
 def limit_of(variable: TypeVar) -> Hint:
     """What is known of a type variable before anything is bound to it."""
-    if variable.__constraints__:
-        return union_of(variable.__constraints__)
-    return UNKNOWN if variable.__bound__ is None else variable.__bound__
+    try:
+        constraints, bound = variable.__constraints__, variable.__bound__
+    except NameError:
+        return UNKNOWN
+    if constraints:
+        return union_of(constraints)
+    return UNKNOWN if bound is None else bound
 
 
 def item_of(hint: Hint) -> Hint | None:
@@ -150,7 +167,8 @@ def as_base(hint: Hint, base: type) -> Hint | None:
     collections.abc.Mapping[str, int]
     """
     view, origin = _derived(hint, base), split(hint)[0]
-    if view is None and isinstance(origin, type) and not typing.is_typeddict(origin) and is_subclass(origin, base):
+    cls = Mapping if typing.is_typeddict(origin) else origin  # a TypedDict is a dict, but may not be used as one
+    if view is None and isinstance(cls, type) and is_subclass(cls, base):
         return base  # registered, or by the methods that it has
     return view
 

@@ -56,6 +56,9 @@ class Descriptor:
         else:
             os.close(fd)
 
+    def __del__(self) -> None:
+        self.close()
+
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
         return _received, (reduction.DupFd(self._fd),)  # DupFd works only while a process is being spawned
 

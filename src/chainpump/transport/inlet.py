@@ -50,6 +50,7 @@ class Inlet:
         self._delivered_at = 0  # ns; when the frame in hand was handed over
         self._blocked = 0  # ns; time blocked up to then
         self._service = 0.0  # ns per item
+        self._owes_slot = False
         self.ended = False
         self.cancelled = False  # True once Cancelled was raised here: no later end is to be believed
         self.fault: ItemFault | None = None  # why it cancelled itself: an item that could not be rebuilt
@@ -90,9 +91,17 @@ class Inlet:
                     self._blame_item(error)
 
     def _metered_items(self, credits: Credits) -> Iterator[Any]:
+        self._pay(credits)  # for what an iterator before this one was given
         for item in self._items():
+            self._owes_slot = True
             yield item
             del item  # a worker that waits holds nothing of the item before
+            self._pay(credits)
+
+    def _pay(self, credits: Credits) -> None:
+        """The next item is asked for: give back the slot of the one before, whichever iterator it came from."""
+        if self._owes_slot:
+            self._owes_slot = False
             credits.give()
 
     def _next_frame(self) -> bool:
