@@ -261,6 +261,7 @@ class Worker:
         self._stages: list[StageRun] = []
         self._outlet: Outlet | None = None
         self._winding_up = False
+        self._is_closed = False
         self.was_terminated = False  # True if it was interrupted although its run was not cancelled
 
     @property
@@ -342,8 +343,11 @@ class Worker:
             raise Cancelled("the run was cancelled")
 
     def close(self, outcome: Outcome) -> None:
-        """Close its generators and its ends; if it has finished, say so on the board first."""
+        """Close its generators and its ends; if it has finished, say so on the board first. Once: then do nothing."""
         self._winding_up = True
+        if self._is_closed:
+            return
+        self._is_closed = True
         if not isinstance(outcome, Finished):
             with suppress(Exception):  # the run has failed already, for a reason that came before this one
                 self._close_stages()

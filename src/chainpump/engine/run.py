@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -108,7 +109,7 @@ class Run(Generic[T]):
         if self._caller is not None:
             self._end_caller(self._caller.run())
         self._conclude()
-        values = self._supervisor.values
+        values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
         return values[0] if len(values) == 1 else values
 
     def _end_caller(self, outcome: Outcome) -> None:

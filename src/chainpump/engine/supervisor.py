@@ -62,7 +62,7 @@ class Supervisor:
         self._concluded = threading.Event()
         self._thread: threading.Thread | None = None
         self.watched: Sequence[Watched] = ()
-        self.values: list[Any] = []  # what the workers of the last group returned, in the order of their ends
+        self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
@@ -152,7 +152,7 @@ class Supervisor:
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Ended) and isinstance(event.outcome, Finished) and event.group == self.state.last:
-            self.values.append(event.outcome.value)
+            self.values[event.number] = event.outcome.value
         self.state, actions = lifecycle.step(self.state, event)
         for action in actions:
             self._perform(action)

@@ -30,7 +30,7 @@ def underlying(function: object) -> object:
         return function
     is_class = isinstance(function, type)
     owner, methods = (function, ("__init__", "__new__")) if is_class else (type(function), ("__call__",))
-    candidates = (inspect.unwrap(getattr(owner, method, owner)) for method in methods)
+    candidates = (inspect.unwrap(getattr(owner, each)) for each in methods if hasattr(owner, each))
     return next((each for each in candidates if hasattr(each, "__code__")), function)
 
 

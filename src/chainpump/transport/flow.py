@@ -57,18 +57,20 @@ def slab_size(size: int) -> int:
 
 
 def arena_cap(largest: int, consumers: int) -> int:
-    """Bytes of slabs a producer may have: 8 MB, or two of the largest in flight and one for each consumer to hold.
+    """Bytes of slabs a producer may have: 8 MB, or two of the largest in flight and two for each consumer to hold.
 
-    >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 4 << 26
+    Two, because the variable of a loop still holds the item before while the next one arrives.
+
+    >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 6 << 26
     (True, True)
     """
-    return max(MIN_ARENA, (2 + consumers) * largest)
+    return max(MIN_ARENA, (2 + 2 * consumers) * largest)
 
 
 def consumer_share(largest: int, consumers: int) -> int:
     """Bytes of one producer's slabs that each consumer may hold on to; two slabs are always left to move.
 
-    >>> consumer_share(1 << 26, 2) == 1 << 26
+    >>> consumer_share(1 << 26, 2) == 2 << 26
     True
     """
     return (arena_cap(largest, consumers) - 2 * largest) // consumers

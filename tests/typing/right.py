@@ -1,0 +1,135 @@
+"""What type checkers infer of pipelines that fit: read by mypy and pyright, never run."""
+
+# pyright: strict
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar, assert_type
+
+from chainpump import (
+    Inline,
+    Pipeline,
+    Processes,
+    Report,
+    Run,
+    Runnable,
+    Sink,
+    Source,
+    Stage,
+    Threads,
+    sink,
+    source,
+    stage,
+)
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Image: ...
+
+
+class Png(Image): ...
+
+
+def paths(folder: str, *, suffix: str = ".jpg") -> Iterator[Path]:
+    yield Path(folder, suffix)
+
+
+def decode(files: Iterable[Path], size: int = 3) -> Iterator[Image]:
+    yield from (Image() for _ in files if size)
+
+
+def sharpen(images: Iterable[Image], *, amount: float) -> Iterator[Image]:
+    yield from (image for image in images if amount)
+
+
+def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    yield list(items)[:n]
+
+
+def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
+    for each in batches:
+        yield from each
+
+
+def keyed(items: Iterable[T], key: K) -> Iterator[tuple[K, T]]:
+    yield from ((key, item) for item in items)
+
+
+def listed(images: Iterable[Image]) -> list[Image]:
+    return list(images)
+
+
+def save(images: Iterable[Image], table: str, *, commit: int = 1000) -> int:
+    return len(table) + sum(commit for _ in images)
+
+
+def last(items: Iterable[T]) -> T:
+    return list(items)[-1]
+
+
+class Decoder:
+    def __call__(self, files: Iterable[Path]) -> Iterator[Image]:
+        yield from decode(files)
+
+    def sized(self, files: Iterable[Path], size: int) -> Iterator[Image]:
+        yield from decode(files, size)
+
+
+# Bound functions.
+assert_type(source(paths, "/data", suffix=".png"), Source[Path])
+assert_type(source(range, 3), Source[int])
+assert_type(stage(decode, size=3), Stage[Path, Image])
+assert_type(stage(decode), Stage[Path, Image])
+assert_type(stage(Decoder()), Stage[Path, Image])
+assert_type(stage(Decoder().sized, 3), Stage[Path, Image])
+assert_type(sink(save, "images", commit=10), Sink[Image, int])
+
+# Sources and iterables.
+files = Pipeline(source(paths, "/data"), on=Processes(2))
+assert_type(files, Pipeline[Path])
+assert_type(Pipeline(range(3)), Pipeline[int])
+assert_type(Pipeline([1, 2]), Pipeline[int])
+assert_type(Pipeline({"a": 1}), Pipeline[str])
+assert_type(Pipeline(word.upper() for word in ("a", "b")), Pipeline[str])
+
+# Stages: bound or bare, on any executor, with element types carried through.
+images = files.then(stage(decode, size=3), on=Processes(8), in_flight=4)
+assert_type(images, Pipeline[Image])
+assert_type(files.then(decode), Pipeline[Image])
+assert_type(files.then(Decoder(), on=Threads(2), name="decoder"), Pipeline[Image])
+assert_type(images.then(stage(sharpen, amount=0.5), may_stop=True), Pipeline[Image])
+assert_type(images.then(listed), Pipeline[Image])
+assert_type(images.then(enumerate), Pipeline[tuple[int, Image]])
+assert_type(images.then(stage(batch, 32)), Pipeline[list[Image]])
+assert_type(images.then(stage(batch, 32)).then(unbatch), Pipeline[Image])
+assert_type(images.then(stage(batch, 32)).then(stage(unbatch)), Pipeline[Image])
+assert_type(images.then(stage(batch, 32)).then(stage(batch, n=2)), Pipeline[list[list[Image]]])
+assert_type(images.then(stage(keyed, "key")), Pipeline[tuple[str, Image]])
+assert_type(Pipeline([Png()]).then(stage(sharpen, amount=1.0)), Pipeline[Image])
+assert_type(Pipeline([True]).then(stage(batch, 2)), Pipeline[list[bool]])
+
+# Sinks, and what their run returns.
+saved = images.into(sink(save, table="images"), on=Inline())
+assert_type(saved, Runnable[int])
+assert_type(saved.run(), Report[int])
+assert_type(saved.run().value, int)
+assert_type(saved.inline(), Runnable[int])
+assert_type(images.into(last), Runnable[Image])
+assert_type(images.into(sink(last)), Runnable[Image])
+assert_type(images.into(list), Runnable[list[Image]])
+assert_type(Pipeline([Png()]).into(sink(save, "images")), Runnable[int])
+
+# Iteration.
+for image in images:
+    assert_type(image, Image)
+with images.open() as run:
+    assert_type(run, Run[Image])
+    for image in run:
+        assert_type(image, Image)
+assert_type(list(images.inline()), list[Image])
+
+# A pipeline of a subclass is a pipeline.
+general: Pipeline[Image] = Pipeline([Png()])

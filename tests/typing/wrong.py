@@ -1,0 +1,98 @@
+"""Mistakes that type checkers find: each is reported on its line, marked `E:`, and nothing else is."""
+
+# pyright: strict
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from chainpump import Pipeline, Processes, sink, source, stage
+
+T = TypeVar("T")
+
+
+class Image: ...
+
+
+class Png(Image): ...
+
+
+def paths(folder: str, *, suffix: str = ".jpg") -> Iterator[Path]:
+    yield Path(folder, suffix)
+
+
+def decode(files: Iterable[Path], size: int = 3) -> Iterator[Image]:
+    yield from (Image() for _ in files if size)
+
+
+def infer(images: Iterable[Image], weights: str) -> Iterator[float]:
+    yield from (0.5 for _ in images if weights)
+
+
+def compress(images: Iterable[Png]) -> Iterator[bytes]:
+    yield from (b"" for _ in images)
+
+
+def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    yield list(items)[:n]
+
+
+def save(images: Iterable[Image], table: str) -> int:
+    return len(table) + len(list(images))
+
+
+def one(path: Path) -> Image:
+    return Image()
+
+
+def whole(images: list[Image]) -> Iterator[Image]:
+    yield from images
+
+
+async def fetch(urls: Iterable[Path]) -> AsyncIterator[Image]:
+    for _ in urls:
+        yield Image()
+
+
+files = Pipeline(source(paths, "/data"))
+images = files.then(decode)
+
+# Arguments that the function does not take, or not so.
+source(paths)  # E: no folder
+source(paths, 3)  # E: an int for a str
+source(paths, "/data", sufix=".png")  # E: misspelt
+stage(decode, size="3")  # E: a str for an int
+stage(decode, 3, 4)  # E: one too many
+stage(infer)  # E: no weights
+sink(save, tabel="images")  # E: misspelt
+
+# Functions that are no sources or stages.
+source(one, Path())  # E: nothing to iterate
+stage(one)  # E: takes one item
+stage(whole)  # E: takes a list
+stage(fetch)  # E: async
+files.then(one)  # E: takes one item
+files.then(fetch)  # E: async
+stage(decode([]))  # E: called already
+
+# Junctions that do not fit.
+files.then(stage(infer, "m.pt"))  # E: a Path for an Image
+images.then(decode)  # E: an Image for a Path
+images.then(stage(batch, 3)).then(stage(infer, "m.pt"))  # E: a list of them for one
+images.then(compress)  # E: any Image for a Png
+files.into(sink(save, "images"))  # E: a Path for an Image
+files.into(sum)  # E: a Path for a number
+Pipeline(range(3)).then(stage(infer, "m.pt"))  # E: an int for an Image
+
+# Pipelines that start or go on wrongly.
+Pipeline(10)  # E: nothing to iterate
+Pipeline(paths)  # E: not bound
+Pipeline(stage(decode))  # E: begins with a stage
+Pipeline([1], on=Processes())  # E: an iterable has no executor
+files.then(decode, on=2)  # E: no executor
+files.then(decode, in_flight="4")  # E: a str for an int
+files.then(decode, Processes())  # E: by position
+images.run()  # E: has no sink
+images.into(sink(save, "images")).then(decode)  # E: goes on after its end
+value: str = images.into(sink(save, "images")).run().value  # E: an int
