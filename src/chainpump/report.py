@@ -47,8 +47,9 @@ class Report(Generic[T]):
         return f"{table(heads, rows)}\n{self.duration:.2f} s{self._bottleneck()}"
 
     def _share(self, seconds: float, account: Account) -> float:
-        total = account.busy + account.starved + account.blocked
-        return seconds / total if total else 0.0
+        """Of the whole run, not of its workers' lives: who ended early was not the bottleneck to the end."""
+        total = self.duration * account.workers
+        return min(seconds / total, 1.0) if total else 0.0
 
     def _bottleneck(self) -> str:
         busiest = max(self.stages, key=lambda account: self._share(account.busy, account))

@@ -14,7 +14,7 @@ import pickle
 import select
 import signal
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
@@ -97,7 +97,7 @@ class ProcessHandle:
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
-            target=_main, args=(worker, said, lifeline), name=f"chainpump-{who.stage}-{who.number}"
+            target=_main, args=(worker, said, lifeline), name=_DeafName(f"chainpump-{who.stage}-{who.number}")
         )
         try:
             with kept_by_fork((*worker.descriptors, said, lifeline)):
@@ -189,11 +189,29 @@ def _preload() -> None:
         forkserver.set_forkserver_preload([*preloaded, __name__])
 
 
+class _DeafName(str):
+    """The name of a process that is deaf to Ctrl-C from the moment that it reads its name.
+
+    That is the first thing it reads, before it imports the program's main file, which may take seconds. Ctrl-C is for
+    the main process; in a worker it would only print a traceback.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
+        return _turn_deaf, (str(self),)
+
+
+def _turn_deaf(name: str) -> str:
+    signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the processes that it starts would inherit
+    return name
+
+
 def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     """What a worker process runs."""
     try:
         signal.signal(signal.SIGTERM, lambda *_: worker.interrupt())
-        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the main process; SIG_IGN would be inherited
+        _turn_deaf("")  # a fork reads no name
         _die_with(lifeline)
         outcome = worker.run()
     except Cancelled:  # between two steps above

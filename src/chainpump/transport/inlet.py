@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import length_hint
 from typing import Any, NoReturn
 
@@ -127,27 +128,24 @@ class Inlet:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
         try:
-            return self._receiver.receive(wait=False)
-        except BlockingIOError:
+            with suppress(BlockingIOError):
+                return self._receiver.receive(wait=False)
             return self._receive_waiting()
-        except ItemFault as fault:
-            self.fault = fault
-            self._cancel()
-
-    def _receive_waiting(self) -> Frame | None:
-        try:
-            held = self._outlet.before_wait() if self._outlet else False
-            before = time.monotonic_ns()
-            frame = self._receiver.receive(wait=True)
-            self._row[Cell.STARVED] += time.monotonic_ns() - before
-            if self._outlet:
-                self._outlet.after_wait(held)
         except ItemFault as fault:
             self.fault = fault
             self._cancel()
         except Cancelled:
             self.cancelled = True
             raise
+
+    def _receive_waiting(self) -> Frame | None:
+        """Nothing is there: send what this worker holds, and wait."""
+        held = self._outlet.before_wait() if self._outlet else False
+        before = time.monotonic_ns()
+        frame = self._receiver.receive(wait=True)
+        self._row[Cell.STARVED] += time.monotonic_ns() - before
+        if self._outlet:
+            self._outlet.after_wait(held)
         return frame
 
     def _settle(self) -> None:

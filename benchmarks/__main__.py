@@ -1,0 +1,119 @@
+"""Measure chainpump beside its peers and print a table per experiment. Never a timed test."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks import balance, latency, scaling, throughput
+from benchmarks.experiment import Experiment, Result, Settings
+from benchmarks.payloads import PAYLOADS
+from benchmarks.runner import CaseError
+from benchmarks.systems import SYSTEMS
+from benchmarks.table import Table
+from benchmarks.targets import WANTED_RATIOS
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "throughput": throughput.run,
+    "scaling": scaling.run,
+    "balance": balance.run,
+    "latency": latency.run,
+}
+QUICK_PAYLOADS = [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)]
+PACKAGES = ("chainpump", "pypeln", "pipeline_lib", "numpy")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the experiments named, or all. Returns 1 if a case broke or lost items, never for a poor figure."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if unknown := set(options.experiments) - set(EXPERIMENTS):
+        parser.error(f"EXPERIMENT must be of {', '.join(EXPERIMENTS)} but got: {', '.join(sorted(unknown))}")
+    settings = Settings(
+        payloads=options.payloads or (QUICK_PAYLOADS if options.quick else list(PAYLOADS)),
+        systems=options.systems or list(SYSTEMS),
+        repeats=options.repeats or (1 if options.quick else 3),
+        seconds=options.seconds or (0.4 if options.quick else 1.0),
+        limit=options.limit,
+    )
+    machine = _machine()
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    results: dict[str, Result] = {}
+    for name in options.experiments or EXPERIMENTS:
+        results[name] = _run(name, settings)
+        print(f"\n{results[name].table.text()}", flush=True)
+    if options.json:
+        _write_json(options.json, machine, results)
+    if options.markdown:
+        _write_markdown(options.markdown, machine, results)
+    return int(any(result.failed for result in results.values()))
+
+
+def _run(name: str, settings: Settings) -> Result:
+    # throughput shows what is missing, or what broke, per row; the others are about chainpump alone.
+    missing = SYSTEMS["chainpump"].missing()
+    if missing and name != "throughput":
+        return Result(_no_figure(name, missing), [])
+    try:
+        return EXPERIMENTS[name](settings)
+    except CaseError as error:
+        return Result(_no_figure(name, f"{error.problem}: {error.case}"), [], failed=True)
+
+
+def _no_figure(name: str, reason: str) -> Table:
+    return Table(name, ("no figure",), [(reason,)], labels=1)
+
+
+def _machine() -> Mapping[str, str]:
+    facts = {
+        "Linux": ".".join(platform.release().split(".")[:2]),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "Python": platform.python_version(),
+    }
+    return facts | {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _write_json(path: Path, machine: Mapping[str, str], results: Mapping[str, Result]) -> None:
+    records = {name: result.records for name, result in results.items()}
+    path.write_text(json.dumps({"machine": machine, "results": records}, indent=1))
+
+
+def _write_markdown(path: Path, machine: Mapping[str, str], results: Mapping[str, Result]) -> None:
+    facts = ", ".join(f"{key} {value}" for key, value in machine.items())
+    tables = "\n".join(result.table.markdown() for result in results.values())
+    path.write_text(f"# Measurements\n\n{facts}.\n\n{tables}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    # Not choices=: with nargs="*" that would reject the empty list.
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    parser.add_argument("--payloads", nargs="+", choices=PAYLOADS, metavar="NAME", help=", ".join(PAYLOADS))
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, metavar="NAME", help=", ".join(SYSTEMS))
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"one short run of each, under a minute; payloads {', '.join(QUICK_PAYLOADS)}",
+    )
+    parser.add_argument("--repeats", type=int, help="runs of each case; the best counts (3, quick: 1)")
+    parser.add_argument("--seconds", type=float, help="about the length of a measured run (1, quick: 0.4)")
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds until a case is killed (30)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures behind the tables")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the throughput experiment sends: six payloads, each a lazy stream of n items.
+
+Pickle memoises an object that repeats within one message, which flatters whoever sends many items at once;
+so the items of one message are distinct objects. Ints and dicts are made one by one; bytes and arrays come
+from a ring made before the first item, because making them would cost more than sending them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import cycle, islice
+from random import Random
+from typing import Any
+
+RING_BYTES_100 = 4096  # items; more than the largest chunk (1000) and than a 64 KB frame holds
+RING_BYTES_64K = 64  # items; more than the largest chunk (16)
+RING_ARRAYS = 2  # items; an array never shares a message
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """make: yields n items; size: bytes of one, pickled, at most; chunk: items per chunk for a pool."""
+
+    name: str
+    make: Callable[[int], Iterator[Any]]  # Any: items are opaque to every system
+    size: int
+    chunk: int = 1000
+    needs: str | None = None
+
+
+def ints(n: int) -> Iterator[int]:
+    """Distinct ints."""
+    yield from range(n)
+
+
+def dicts(n: int) -> Iterator[dict[str, object]]:
+    """Dicts of three keys, about 70 bytes pickled alone."""
+    for i in range(n):
+        yield {"id": i, "name": "item", "value": i * 0.5}
+
+
+def bytes_100(n: int) -> Iterator[bytes]:
+    """Random bytes, 100 each."""
+    return _random_bytes(n, 100, RING_BYTES_100)
+
+
+def bytes_64k(n: int) -> Iterator[bytes]:
+    """Random bytes, 65,536 each."""
+    return _random_bytes(n, 65_536, RING_BYTES_64K)
+
+
+def arrays_1m(n: int) -> Iterator[Any]:
+    """float32 arrays, (262144,), 1 MiB each."""
+    return _random_arrays(n, 262_144)
+
+
+def arrays_40m(n: int) -> Iterator[Any]:
+    """float32 arrays, (10000000,), 40 MB each."""
+    return _random_arrays(n, 10_000_000)
+
+
+def _random_bytes(n: int, size: int, distinct: int) -> Iterator[bytes]:
+    random = Random(0)
+    return islice(cycle([random.randbytes(size) for _ in range(distinct)]), n)
+
+
+def _random_arrays(n: int, length: int) -> Iterator[Any]:
+    numpy: Any = import_module("numpy")  # Any: an optional package
+    random = numpy.random.default_rng(0)
+    return islice(cycle([random.random(length, dtype=numpy.float32) for _ in range(RING_ARRAYS)]), n)
+
+
+PAYLOADS: dict[str, Payload] = {
+    payload.name: payload
+    for payload in (
+        Payload("int", ints, 32),
+        Payload("dict", dicts, 80),
+        Payload("bytes100", bytes_100, 120),
+        Payload("bytes64K", bytes_64k, 65_536, chunk=16),
+        Payload("array1M", arrays_1m, 1_048_576, chunk=1, needs="numpy"),
+        Payload("array40M", arrays_40m, 40_000_000, chunk=1, needs="numpy"),
+    )
+}

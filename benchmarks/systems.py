@@ -1,0 +1,139 @@
+"""The systems under measurement: source -> identity -> counting sink, one worker each.
+
+A system is a function of a payload's name and n that returns how many items its sink has counted. What it
+runs is importable, because workers may import it. Peers run in the fastest of the ways that were tried, under
+`fork`; they are imported late, so that the others run without them.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeVar  # Any: items are opaque, and the peers are optional and untyped
+
+from benchmarks.payloads import PAYLOADS, ints
+
+T = TypeVar("T")
+
+IN_FLIGHT_ITEMS = 64  # items per junction for a peer; 8 to 1000 differ within the noise
+IN_FLIGHT_BYTES = 8 << 20  # bytes per junction, 2 items at least; 64 MB are half as fast with 1 MB arrays
+MESSAGE_ROOM = 4096  # bytes a message may take beside its payload
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """run: payload name, n -> items counted; requirement: for pip, of a package with the system's name."""
+
+    name: str
+    run: Callable[[str, int], int]
+    requirement: str | None = None
+
+    def missing(self) -> str | None:
+        """How to install what this system needs, None if it is there."""
+        if self.requirement is None or find_spec(self.name):
+            return None
+        return f"pip install {self.requirement}"
+
+
+def make(payload: str, n: int) -> Iterator[Any]:
+    """Yield n items of that payload."""
+    return PAYLOADS[payload].make(n)
+
+
+def identity(items: Iterable[Any]) -> Iterator[Any]:
+    """Pass each item on."""
+    for item in items:  # noqa: UP028  (as a stage does: `yield from` would delegate and cost less)
+        yield item
+
+
+def count(items: Iterable[Any]) -> int:
+    """Count the items."""
+    total = 0
+    for _ in items:
+        total += 1
+    return total
+
+
+def same(item: Any) -> Any:
+    """Return the item: the element-wise form of identity."""
+    return item
+
+
+def run_plain(payload: str, n: int) -> int:
+    """Nothing between the generators: the floor."""
+    return count(identity(make(payload, n)))
+
+
+def run_chainpump(payload: str, n: int) -> int:
+    """Three generator functions on three processes."""
+    from chainpump import Pipeline, Processes, sink, source, stage
+
+    pipeline = Pipeline(source(make, payload, n), on=Processes(1)).then(stage(identity), on=Processes(1))
+    return pipeline.into(sink(count), on=Processes(1)).run().value
+
+
+def run_into_count(work: Callable[[Iterable[int], T], Iterator[int]], argument: T, n: int, workers: int) -> None:
+    """Send n ints through that stage of chainpump on so many workers. Raises if the sink counts fewer."""
+    from chainpump import Pipeline, Processes, sink, source, stage
+
+    working = Pipeline(source(ints, n), on=Processes(1)).then(stage(work, argument), on=Processes(workers))
+    counted = working.into(sink(count), on=Processes(1)).run().value
+    if counted != n:
+        raise RuntimeError(f"chainpump lost items: sent {n}, counted {counted}")
+
+
+def run_pool_1(payload: str, n: int) -> int:
+    """One task per item; source and sink are in the main process."""
+    return _run_pool(payload, n, chunk=1)
+
+
+def run_pool_chunks(payload: str, n: int) -> int:
+    """One task per chunk of the payload's size: 1000, or 16 for 64 KB, or 1 for arrays."""
+    return _run_pool(payload, n, chunk=PAYLOADS[payload].chunk)
+
+
+def _run_pool(payload: str, n: int, chunk: int) -> int:
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return count(pool.imap(same, make(payload, n), chunksize=chunk))
+
+
+def run_pypeln(payload: str, n: int) -> int:
+    """Its source and its stage in processes; the sink is the main process."""
+    process = import_module("pypeln").process
+    items = process.from_iterable(make(payload, n), use_thread=False, maxsize=IN_FLIGHT_ITEMS)
+    return count(process.map(same, items, workers=1, maxsize=IN_FLIGHT_ITEMS))
+
+
+def run_pipeline_lib(payload: str, n: int) -> int:
+    """Generators in three processes, with its shared buffer: fixed room per message, read without a copy."""
+    pipeline_lib = import_module("pipeline_lib")
+    room = PAYLOADS[payload].size + MESSAGE_ROOM
+    in_flight = max(2, min(IN_FLIGHT_ITEMS, IN_FLIGHT_BYTES // room))
+    counted = multiprocessing.get_context("fork").RawValue("q", -1)
+    junction = {"packets_in_flight": in_flight, "max_message_size": room, "shared_buffer": True}
+    tasks = [
+        pipeline_lib.PipelineTask(make, constants={"payload": payload, "n": n}, **junction),
+        pipeline_lib.PipelineTask(identity, **junction),
+        pipeline_lib.PipelineTask(_count_into, constants={"counted": counted}),
+    ]
+    # Its type check accepts Iterable results only, not Iterator.
+    pipeline_lib.execute(tasks, "process-fork", type_check_pipeline=False)
+    return int(counted.value)
+
+
+def _count_into(items: Iterable[Any], counted: Any) -> None:
+    counted.value = count(items)
+
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (
+        System("plain", run_plain),
+        System("chainpump", run_chainpump, "-e ."),
+        System("pool-1", run_pool_1),
+        System("pool-1000", run_pool_chunks),
+        System("pypeln", run_pypeln, "pypeln==0.4.9"),
+        System("pipeline_lib", run_pipeline_lib, "pipeline_lib==0.5.0"),
+    )
+}

@@ -1,0 +1,45 @@
+"""What is wanted of chainpump, and its target figures. Source: the design measurements.
+
+Ratios hold within one run on one machine. The target figures are absolute ones of the machine of the design
+measurements (two shared cores, Linux 6.18, Python 3.11.7): elsewhere they are a scale, not a bar.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """rate: items/s; cpu: seconds per item, user + system time of all processes."""
+
+    rate: float
+    cpu: float
+
+
+# (payload, peer) -> how many times the peer's rate chainpump's generator stages are to reach, at least.
+WANTED_RATIOS: dict[tuple[str, str], float] = {
+    ("int", "pypeln"): 20,
+    ("int", "pool-1000"): 0.4,
+    ("dict", "pypeln"): 20,
+    ("dict", "pipeline_lib"): 5,
+    ("array1M", "pypeln"): 5,
+}
+
+# One worker, three processes, generator stages (for dicts: pickled at the yield).
+TARGETS: dict[str, Target] = {
+    "int": Target(1.5e6, 0.6e-6),
+    "dict": Target(300e3, 4e-6),
+    "bytes100": Target(1.2e6, 0.8e-6),
+    "bytes64K": Target(20e3, 60e-6),
+    "array1M": Target(5e3, 0.25e-3),
+    "array40M": Target(70, 12e-3),
+}
+
+WANTED_SPEEDUP = 1.85  # times as fast with 2 workers as with 1, on 2 cores, 5 ms of pure Python per item
+WANTED_BALANCE = 1.15  # times the ideal time, at most, for 400 items of 5 ms over 4 workers
+WANTED_LONE_P50 = 3e-3  # seconds over two hops, at most, for an item that comes alone
+
+# Seconds between items -> p10, p50, p99, in seconds, of the design's model over two hops (flush after 2 ms).
+MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
+    10e-3: (1.1e-3, 2.7e-3, 4.2e-3),
+    1e-3: (0.9e-3, 1.9e-3, 4.6e-3),
+}

@@ -1,0 +1,142 @@
+"""`python -m chainpump run`, as a user runs it: output, exit status, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PIPELINES = '''
+import os
+import time
+from collections.abc import Iterable, Iterator
+
+from chainpump import Pipeline, Processes, sink, source, stage
+
+
+def count(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+def double(numbers: Iterable[int]) -> Iterator[int]:
+    for number in numbers:
+        yield 2 * number
+
+
+def fail(numbers: Iterable[int]) -> Iterator[int]:
+    for number in numbers:
+        if number == 3:
+            raise ValueError("three is too many")
+        yield number
+
+
+def total(numbers: Iterable[int]) -> int:
+    return sum(numbers)
+
+
+def refuse(numbers: Iterable[int]) -> int:
+    raise OSError("the disk is full")
+
+
+def hold(numbers: Iterable[int], path: str) -> Iterator[int]:
+    """Say who is held, by opening a FIFO, and wait inside the item for ever."""
+    for number in numbers:
+        with open(path, "w") as fifo:
+            fifo.write(str(os.getpid()))
+        while True:
+            time.sleep(60)
+        yield number
+
+
+doubled = Pipeline(source(count, 5)).then(stage(double), on=Processes(1))
+summed = doubled.into(sink(total))
+endless = Pipeline(source(count, 10**12)).then(stage(double), on=Processes(1))
+failing = Pipeline(source(count, 9)).then(stage(fail))
+refused = doubled.into(sink(refuse))
+held = Pipeline(source(count, 9)).then(stage(hold, os.environ.get("FIFO", ""))).into(sink(total))
+'''
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The start of a command line; the pipelines' folder is not the current one."""
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    (folder / "sample_jobs.py").write_text(PIPELINES)
+
+    def build(name, *options):
+        return [sys.executable, "-m", "chainpump", "run", f"{folder}/sample_jobs.py:{name}", *options]
+
+    return build
+
+
+def run(command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_pipeline_prints_its_items_one_a_line(command):
+    done = run(command("doubled"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n2\n4\n6\n8\n", "")
+
+
+def test_runnable_prints_its_value_and_its_report(command):
+    done = run(command("summed"))
+    assert (done.returncode, done.stderr) == (0, "")
+    value, *report = done.stdout.splitlines()
+    assert value == "20"
+    assert all(any(stage in line for line in report) for stage in ("count", "double", "total"))
+
+
+def test_failure_exits_with_1_and_tells_it_without_the_librarys_traceback(command):
+    done = run(command("failing"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("StageError: stage 'fail' (worker 1 of 1, pid ")
+    assert 'sample_jobs.py", line ' in done.stderr  # the worker's own traceback, from the user's line on
+    assert 'raise ValueError("three is too many")' in done.stderr
+    assert "chainpump/cli.py" not in done.stderr
+
+
+def test_failure_of_the_sink_is_told_by_its_own_name(command):
+    done = run(command("refused"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("OSError: the disk is full")
+    assert "chainpump/cli.py" not in done.stderr
+
+
+def test_traceback_option_shows_the_main_process_too(command):
+    done = run(command("failing", "--traceback"))
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "chainpump/cli.py" in done.stderr
+
+
+def test_reader_that_has_gone_ends_an_endless_pipeline_quietly(command):
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command("endless"), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "number,status,message", [(signal.SIGINT, 130, "cancelled by Ctrl-C\n"), (signal.SIGTERM, 143, "")]
+)
+def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, status, message):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    environment = {**os.environ, "FIFO": str(fifo)}
+    with subprocess.Popen(command("held"), stderr=subprocess.PIPE, text=True, env=environment) as process:
+        worker = os.pidfd_open(int(fifo.read_text()))  # returns once the worker is inside an item
+        try:
+            process.send_signal(number)
+            assert process.stderr is not None
+            assert process.stderr.read() == message
+            assert process.wait() == status
+            with pytest.raises(ProcessLookupError):
+                signal.pidfd_send_signal(worker, 0)
+        finally:
+            os.close(worker)

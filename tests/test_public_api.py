@@ -1,0 +1,80 @@
+"""What `import chainpump` promises: names with docstrings, little weight, errors that travel."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import chainpump
+from chainpump import errors
+from chainpump.errors import Failure, RunError
+
+HEAVY = ("rich", "asyncio", "numpy", "sqlite3", "cloudpickle")
+
+ERRORS = [
+    value
+    for value in (getattr(errors, name) for name in errors.__all__)
+    if isinstance(value, type) and issubclass(value, BaseException)
+]
+RUN_ERRORS = [error for error in ERRORS if issubclass(error, RunError)]
+
+FAILURE = Failure(
+    error=errors.WorkerLostError,
+    role="stage",
+    stage="decode",
+    worker=3,
+    pid=41207,
+    headline="stage 'decode' lost worker 3 of 8 (pid 41207): killed by SIGKILL.",
+    details=("Often the out-of-memory killer.",),
+    index=1041,
+    item="'a.jpg'",
+    exit_code=-9,
+    traceback="Traceback ...",
+)
+
+
+def sample(error):
+    """An error as the library raises it: a run's errors hold failures, the others a text."""
+    made = error(FAILURE, [FAILURE]) if issubclass(error, RunError) else error("what, where, what to do")
+    made.add_note("the worker's traceback")
+    return made
+
+
+@pytest.mark.parametrize("name", chainpump.__all__)
+def test_public_name_is_importable_and_says_what_it_is(name):
+    value = getattr(chainpump, name)
+    assert value.__doc__
+    assert value.__doc__.strip()
+
+
+def test_every_error_is_public():
+    assert {error.__name__ for error in ERRORS} <= set(chainpump.__all__)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_error_survives_pickle_with_its_text_fields_and_notes(error):
+    before = sample(error)
+    after = pickle.loads(pickle.dumps(before))
+    assert type(after) is error
+    assert str(after) == str(before)
+    assert after.args == before.args
+    assert vars(after) == vars(before)
+    assert after.__notes__ == ["the worker's traceback"]
+
+
+@pytest.mark.parametrize("error", RUN_ERRORS, ids=lambda error: error.__name__)
+def test_error_of_a_run_names_stage_and_worker(error):
+    raised = sample(error)
+    assert (raised.stage, raised.worker) == ("decode", 3)
+    assert raised.failures == (FAILURE, FAILURE)
+    assert str(raised).startswith(FAILURE.headline)
+
+
+def test_only_cancelled_escapes_except_exception():
+    assert [error.__name__ for error in ERRORS if not issubclass(error, Exception)] == ["Cancelled"]
+
+
+def test_import_loads_nothing_heavy():
+    script = f"import sys, chainpump; print(*[name for name in {HEAVY} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split() == []

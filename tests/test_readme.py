@@ -1,0 +1,77 @@
+"""The README tells the truth: its example prints what it says, and its commands are those that are run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    """The contents of the README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+EXAMPLE = blocks("python")[0]
+PRINTED, *ERRORS = blocks("text")
+
+# How to make the example fail as each of the README's errors says: what in it to replace, and by what.
+TEST = "        if all("
+AT_50_000 = "        if n == 50_000:\n            "
+FAILURES = [
+    (TEST, f"{AT_50_000}raise ValueError('too large to test')\n{TEST}"),
+    (TEST, f"{AT_50_000}import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n{TEST}"),
+    ("found: Iterable[int]", "found: Iterable[str]"),
+]
+
+
+def run(script, folder):
+    path = folder / "primes.py"
+    path.write_text(script)
+    return subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60, check=False)
+
+
+def without_numbers(text):
+    """Which worker it was, its pid and how many items it held differ from run to run."""
+    return re.sub(r"\d+", "N", text)
+
+
+def test_example_prints_what_the_readme_says(tmp_path):
+    done = run(EXAMPLE, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == PRINTED
+
+
+@pytest.mark.parametrize("shown,change", [*zip(ERRORS, FAILURES, strict=True)])
+def test_errors_read_as_the_readme_shows_them(tmp_path, shown, change):
+    script = EXAMPLE.replace(*change)
+    assert script != EXAMPLE
+    done = run(script, tmp_path)
+    assert done.returncode == 1
+    assert without_numbers(shown) in without_numbers(done.stderr.replace(f"{tmp_path}/", ""))
+
+
+def test_example_has_15_lines():
+    assert sum(1 for line in EXAMPLE.splitlines() if line.strip()) <= 15
+
+
+def test_there_are_two_commands_of_one_line():
+    commands = blocks("sh")
+    assert [command.count("\n") for command in commands] == [1, 1]
+    example, tests = commands
+    assert "python -m chainpump run examples/index_code.py:pipeline" in example
+    assert tests.rstrip().endswith("python -m pytest")
+
+
+def test_continuous_integration_runs_these_commands():
+    script = (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
+    assert 'bash -c "$(readme_command 1)"' in script
+    assert 'bash -c "$(readme_command 2)"' in script
+
+
+def test_linked_files_exist():
+    for target in re.findall(r"\]\(([^)#:]+)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target
