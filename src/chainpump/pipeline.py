@@ -183,7 +183,7 @@ class Runnable(_Chain, Generic[R_co]):
         started = time.monotonic()
         with self._start(iterated=False, grace=grace, on=on) as run:
             value = run.result()
-            return Report(value, run.accounts(), time.monotonic() - started)
+            return Report(value, run.accounts, time.monotonic() - started)
 
     def inline(self) -> Runnable[R_co]:
         """The same in the caller's thread, as plain generators: breakpoints and profilers work."""

@@ -254,6 +254,7 @@ class Worker:
         self.assignments = assignments
         self._code = code
         self._board = board
+        self._rows: list[memoryview] = []
         self._group = group
         self._producers = producers
         self._receiver = receiver
@@ -302,6 +303,7 @@ class Worker:
             source = ChannelInput(self._receiver, self._board, first, self._group, self._producers, self._outlet)
         for assignment, call in zip(self.assignments, (*calls, LOOP), strict=False):
             row = self._board.row(assignment.row)
+            self._rows.append(row)
             row[Cell.STATE] = State.RUNNING
             row[Cell.STARTED] = time.monotonic_ns()
             if self._stages:
@@ -351,8 +353,7 @@ class Worker:
         if not isinstance(outcome, Finished):
             with suppress(Exception):  # the run has failed already, for a reason that came before this one
                 self._close_stages()
-        for assignment in self.assignments:
-            row = self._board.row(assignment.row)
+        for row in self._rows:
             row[Cell.ENDED] = time.monotonic_ns()
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE

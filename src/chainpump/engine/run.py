@@ -89,16 +89,18 @@ class Run(Generic[T]):
         return self._items
 
     def _iterate(self) -> Iterator[T]:
-        assert self._caller is not None  # the loop of a run that is iterated is its last stage
+        caller = self._caller
+        if caller is None:
+            raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
         outcome: Outcome = Finished()
         try:
-            yield from self._caller.items()
+            yield from caller.items()
         except Cancelled as error:
-            outcome = self._caller.explain(error)
+            outcome = caller.explain(error)
         except BaseException:  # Ctrl-C, or the iterator was dropped
             self.close()
             raise
-        self._end_caller(outcome)
+        self._end_caller(caller, outcome)
         self._conclude()
 
     def result(self) -> Any:
@@ -107,14 +109,13 @@ class Run(Generic[T]):
         Raises the sink's own exception, or RunError.
         """
         if self._caller is not None:
-            self._end_caller(self._caller.run())
+            self._end_caller(self._caller, self._caller.run())
         self._conclude()
         values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
         return values[0] if len(values) == 1 else values
 
-    def _end_caller(self, outcome: Outcome) -> None:
-        assert self._caller is not None
-        self._caller.close(outcome)
+    def _end_caller(self, caller: Worker, outcome: Outcome) -> None:
+        caller.close(outcome)
         self._caller_outcome = outcome
         self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
 
@@ -137,17 +138,14 @@ class Run(Generic[T]):
             raise RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
         if state.left:
             raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
-        unaccounted = ledger.check(self.accounts())
+        unaccounted = ledger.check(self.accounts)
         if unaccounted is not None:
             raise LedgerError(unaccounted)
 
-    def accounts(self) -> list[Account]:
-        """The account of every stage as far as it has come."""
-        return [
-            ledger.account(role, name, [self._wiring.board.row(row) for row in rows])
-            for group in self._wiring.groups
-            for (role, name, _), rows in zip(group.names, group.rows, strict=True)
-        ]
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """The account of every stage, once the run is over."""
+        return self._supervisor.accounts
 
     def close(self) -> None:
         """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
@@ -159,6 +157,7 @@ class Run(Generic[T]):
             self._supervisor.join()
         if self._caller is not None:
             self._caller.close(Interrupted())
+            self._caller = None
 
 
 def _close(run: weakref.ref[Run[Any]]) -> None:

@@ -18,6 +18,7 @@ from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..transport.board import Cell, State
 from ..transport.descriptors import pipe
 from . import lifecycle
+from .ledger import Account
 from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal
 from .wiring import Wiring
 
@@ -64,6 +65,7 @@ class Supervisor:
         self.watched: Sequence[Watched] = ()
         self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
+        self.accounts: Sequence[Account] = ()  # once the run is over
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
     def start(self, watched: Sequence[Watched]) -> None:
@@ -190,10 +192,12 @@ class Supervisor:
                 self._record(watched, Interrupted())
 
     def _release(self) -> None:
-        """Close all that the run held in this process, whatever has happened."""
+        """Close all that the run held in this process, whatever has happened; keep the accounts."""
+        self.accounts = self._wiring.accounts()
         for watched in self.watched:
             watched.handle.close()
         self._wiring.close()
         self._heard.close()
         self._ring.close()
+        self.watched = ()
         self._concluded.set()

@@ -15,6 +15,7 @@ from ..transport.channel import Channel
 from ..transport.memory import MemoryChannel
 from ..transport.seqpacket import PacketChannel
 from ..worker import Assignment, Code, Worker
+from .ledger import Account, account
 
 __all__ = ["Group", "Wiring"]
 
@@ -105,6 +106,14 @@ class Wiring:
             self.channels[group - 1].receiver() if before else None,
             self.channels[group].sender(number) if group < len(self.channels) else None,
         )
+
+    def accounts(self) -> list[Account]:
+        """The account of every stage as far as it has come."""
+        return [
+            account(role, name, [self.board.row(row) for row in rows])
+            for group in self.groups
+            for (role, name, _), rows in zip(group.names, group.rows, strict=True)
+        ]
 
     def in_hand(self, group: int, number: int) -> range:
         """The numbers of the items that a worker had received and not finished."""

@@ -84,8 +84,9 @@ class Board:
         return all(self._cells[worker * CELLS + Cell.STATE] >= State.DONE for worker in workers)
 
     def close(self) -> None:
-        """Close the descriptor; rows already handed out stay readable."""
+        """Close the descriptor; the mapping goes with the last row that was handed out."""
         self._file.close()
+        self._cells.release()
 
     def __getstate__(self) -> tuple[tuple[int, int, int], Descriptor]:
         return self._sizes, self._file

@@ -56,20 +56,18 @@ class Outlet:
         for item in items if self._credits is None else self._metered(items):
             kind = type(item)
             if kind in SCALARS and not self._snapshots:
-                size += SCALAR_BYTES
+                nbytes = SCALAR_BYTES
             elif kind in STRINGS and not self._snapshots:
-                size += len(item)
+                nbytes = len(item)
             else:
                 item, nbytes = self._admit(item, kind)  # noqa: PLW2901  # from here on its entry stands for it
-                size += nbytes
             append(item)
             waiting = len(pending)
+            size = nbytes if waiting == 1 else size + nbytes  # the flusher may have taken what was there before
             if waiting >= limit or size >= FLUSH_BYTES:
                 self.flush()
                 limit = self._limit()
-                size = 0
             elif waiting == 1:
-                size = 0
                 self._first_pending()
 
     @property
