@@ -10,11 +10,12 @@ from ..blame import Who
 from ..executors.base import Executor
 from ..executors.inline import Inline
 from ..plan.plan import PlannedStage, Reach, Role
+from ..stages import Assignment
 from ..transport.board import Board, Cell
 from ..transport.channel import Channel
 from ..transport.memory import MemoryChannel
 from ..transport.seqpacket import PacketChannel
-from ..worker import Assignment, Code, Worker
+from ..worker import Code, Worker
 from .ledger import Account, account
 
 __all__ = ["Group", "Wiring"]
