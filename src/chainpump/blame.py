@@ -126,7 +126,10 @@ def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bo
 
 
 def _death(exit_code: int) -> str:
-    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exited with code {exit_code}"
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    known = -exit_code in set(signal.Signals)  # most real-time signals have no name
+    return f"killed by {signal.Signals(-exit_code).name if known else f'signal {-exit_code}'}"
 
 
 def _range_text(in_hand: Sequence[int]) -> str:

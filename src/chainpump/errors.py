@@ -124,9 +124,9 @@ class WorkerLostError(RunError):
 
     @property
     def signal(self) -> signal.Signals | None:
-        """The signal that killed it, or None when it exited."""
+        """The signal that killed it; None when it exited, or for a real-time signal without a name."""
         code = self.failures[0].exit_code
-        return signal.Signals(-code) if code is not None and code < 0 else None
+        return signal.Signals(-code) if code is not None and -code in set(signal.Signals) else None
 
 
 class StageStoppedError(RunError):

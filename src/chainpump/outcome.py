@@ -58,7 +58,7 @@ class Failed:
                 return replace(self, cause=cause)
         except Exception:  # noqa: S110  # whatever a user's __reduce__ or __init__ raises: then it travels as text
             pass
-        return replace(self, cause=None)
+        return self._without_cause()
 
     def unpacked(self, who: Who) -> Failed:
         """What `packed` made, in the main process."""
@@ -67,7 +67,13 @@ class Failed:
         try:
             return replace(self, cause=pickle.loads(self.cause))
         except Exception:  # it loaded in the worker, but names what this process cannot import
-            return replace(self, cause=None)
+            return self._without_cause()
+
+    def _without_cause(self) -> Failed:
+        if self.cause is None:
+            return self
+        note = "The exception itself cannot be sent to the main process; this is its text."
+        return Failed(replace(self.failure, details=(*self.failure.details, note)))
 
 
 @dataclass(frozen=True, slots=True)

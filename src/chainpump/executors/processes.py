@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..errors import Cancelled, StageOptionError
 from ..outcome import Interrupted, Outcome
@@ -179,12 +179,25 @@ class ProcessHandle:
             self._process.close()
 
 
+def _fork_server() -> dict[str, Any]:
+    """What `multiprocessing` knows of its fork server; there is no public way to any of it."""
+    return vars(forkserver._forkserver)  # noqa: SLF001  # see above
+
+
+def _forget_fork_server() -> None:
+    """In a forked worker: the fork server is its parent's child, and asking for it raises. It may start its own."""
+    alive = _fork_server()["_forkserver_alive_fd"]
+    if _fork_server()["_forkserver_pid"] is not None:
+        os.close(alive)
+        _fork_server().update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
+
+
 def _preload() -> None:
     """Have the fork server import this module once, rather than each worker by itself: 20 times faster starts.
 
     Adds to what the program has asked to preload, which has no public getter; does nothing once the server runs.
     """
-    preloaded = vars(forkserver._forkserver)["_preload_modules"]  # noqa: SLF001  # the one place that knows
+    preloaded = _fork_server()["_preload_modules"]
     if __name__ not in preloaded:
         forkserver.set_forkserver_preload([*preloaded, __name__])
 
@@ -212,6 +225,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     try:
         signal.signal(signal.SIGTERM, lambda *_: worker.interrupt())
         _turn_deaf("")  # a fork reads no name
+        _forget_fork_server()
         _die_with(lifeline)
         outcome = worker.run()
     except Cancelled:  # between two steps above
