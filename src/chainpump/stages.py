@@ -160,7 +160,7 @@ class Link:
         self._upstream = upstream
         self._rows = (upstream.row, downstream_row)
         self._items: Iterator[Any] | None = None
-        self._last: Any = None
+        self._hand: list[Any] = []  # the item given last, until the next one is asked for
         self._outcome: Outcome | None = None
         self.delivered = 0
         self.cancelled = False
@@ -172,10 +172,12 @@ class Link:
             if self._items is None:
                 self._items = iter(self._upstream.start())
             for item in self._items:
-                self._last = item
+                self._hand = [item]
                 self.delivered += 1
                 sent[Cell.SENT] = received[Cell.RECEIVED] = received[Cell.FINISHED] = self.delivered
-                yield item
+                del item  # a stage that waits holds nothing of the item before
+                yield self._hand[0]
+                self._hand.clear()
             self._outcome = self._outcome or self._upstream.check_returned()
         except GeneratorExit:
             raise
@@ -193,10 +195,8 @@ class Link:
         return False
 
     def in_hand(self) -> tuple[int, int, str] | None:
-        """The item given last."""
-        if not self.delivered:
-            return None
-        return 0, self.delivered - 1, short_repr(self._last)
+        """The item given last, until the next one is asked for."""
+        return (0, self.delivered - 1, short_repr(self._hand[0])) if self._hand else None
 
     def reason(self, stage: StageRun) -> Outcome | None:
         """How the stage before has ended, if not well."""

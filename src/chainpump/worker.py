@@ -8,7 +8,7 @@ A worker runs one stage, or several that were joined into one thread (`Inline`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -136,14 +136,21 @@ class Worker:
         outcome = last.check_returned()
         if outcome is not None:
             return outcome
+        return self._finish(value)
+
+    def _finish(self, value: Any = None) -> Outcome:
         self._close_stages()
         if self._outlet is not None:
             self._outlet.finish()
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
-    def items(self) -> Iterator[Any]:
-        """What the last stage yields, for the caller to iterate. Raises Cancelled if that is not all of it."""
-        yield from self._open().inputs()
+    def items(self) -> Generator[Any, None, Outcome]:
+        """What the last stage yields, for the caller to iterate; returns how the worker has ended."""
+        try:
+            yield from self._open().inputs()
+            return self._finish()
+        except Cancelled as error:
+            return self.explain(error)
 
     def explain(self, error: BaseException) -> Outcome:
         """What an exception that came out of running it means."""

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .. import blame
-from ..errors import Cancelled, Failure, LedgerError, RunError, StageError
-from ..outcome import Failed, Finished, Interrupted, Outcome
+from ..errors import Failure, LedgerError, RunError, StageError
+from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
 from ..worker import Worker
 from . import ledger
@@ -92,11 +92,8 @@ class Run(Generic[T]):
         caller = self._caller
         if caller is None:
             raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
-        outcome: Outcome = Finished()
         try:
-            yield from caller.items()
-        except Cancelled as error:
-            outcome = caller.explain(error)
+            outcome = yield from caller.items()
         except BaseException:  # Ctrl-C, or the iterator was dropped
             self.close()
             raise
