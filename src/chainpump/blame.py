@@ -48,6 +48,31 @@ class Who:
         place = f"worker {self.number} of {self.of}" + (f", pid {pid}" if pid is not None else "")
         return f"{self.label} ({place})"
 
+    def failure(
+        self,
+        error: type[RunError],
+        pid: int | None,
+        headline: str,
+        *details: str,
+        item: Item | None = None,
+        exit_code: int | None = None,
+        traceback: str = "",
+    ) -> Failure:
+        """A record that blames this worker; empty details are left out."""
+        return Failure(
+            error,
+            self.role,
+            self.stage,
+            self.number,
+            pid,
+            headline,
+            tuple(filter(None, details)),
+            item.index if item else None,
+            item.text if item else None,
+            exit_code,
+            traceback,
+        )
+
     def definition(self) -> str:
         """Where to look, as a sentence."""
         return f"{self.stage} is defined at {self.where}." if self.where else ""
@@ -55,11 +80,11 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The item that a stage was given last: its number, who made it where several did, and a short repr."""
+    """An item: its number, who made it where several did, and a short repr where it is known."""
 
     index: int
-    maker: str
-    text: str
+    maker: str = ""
+    text: str | None = None
 
     def __str__(self) -> str:
         return f"item {self.index}{self.maker}"
@@ -69,16 +94,12 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
     """User code raised."""
     on_item = f" on {item}" if item else ""
     details = [*_text(error).splitlines(), f"item: {item.text}" if item else "", who.definition()]
-    return Failure(
+    return who.failure(
         StageError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
         f"{who.placed(pid)} raised {type(error).__name__}{on_item}:",
-        tuple(filter(None, details)),
-        index=item.index if item else None,
-        item=item.text if item else None,
+        *details,
+        item=item,
         traceback=user_traceback(error),
     )
 
@@ -93,14 +114,11 @@ def _text(error: BaseException) -> str:
 def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
     """A stage or sink returned while its input had more."""
     place = {"sink": "into(sink", "stage": "then(stage"}[who.role]
-    return Failure(
+    return who.failure(
         StageStoppedError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
-        f"{who.label} returned after {delivered} items while its input had more.",
-        (f"If that is intended: .{place}({who.stage}), may_stop=True).",),
+        f"{who.label} returned after {delivered} item{'s' * (delivered != 1)} while its input had more.",
+        f"If that is intended: .{place}({who.stage}), may_stop=True).",
     )
 
 
@@ -111,16 +129,14 @@ def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bo
     """
     headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {_death(exit_code)}"
     if in_hand:
-        headline += f", {len(in_hand)} items in flight"
-    return Failure(
+        headline += f", {len(in_hand)} item{'s' * (len(in_hand) > 1)} in flight"
+    return who.failure(
         WorkerLostError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
         headline + ".",
-        tuple(filter(None, (_range_text(in_hand), _advice(exit_code, started)))),
-        index=in_hand[0] if in_hand else None,
+        _range_text(in_hand),
+        _advice(exit_code, started),
+        item=Item(in_hand[0]) if in_hand else None,
         exit_code=exit_code,
     )
 
@@ -157,84 +173,72 @@ def _advice(exit_code: int, started: bool) -> str:
 
 def unpicklable(who: Who, pid: int | None, index: int, reason: str) -> Failure:
     """An item that a stage yielded cannot leave its process."""
-    return Failure(
+    return who.failure(
         UnpicklableItemError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
         f"{who.label} yielded item {index}, which cannot be sent to another process:",
-        (f"{reason.rstrip('.')}. Yield plain data, or run both stages on Threads.",),
-        index=index,
+        f"{reason.rstrip('.')}. Yield plain data, or run both stages on Threads.",
+        item=Item(index),
     )
 
 
 def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
     """An item arrived that cannot be rebuilt from its pickle."""
-    return Failure(
+    return who.failure(
         UnpicklableItemError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
         f"{who.placed(pid)} received {item}, which cannot be rebuilt from its pickle:",
-        (f"{reason.rstrip('.')}. Look at its class's __reduce__ or __setstate__, or yield plain data.",),
-        index=item.index,
+        f"{reason.rstrip('.')}. Look at its class's __reduce__ or __setstate__, or yield plain data.",
+        item=item,
     )
 
 
 def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
     """What a sink returned cannot leave its process, or cannot be rebuilt in the main process."""
-    return Failure(
+    return who.failure(
         UnpicklableItemError,
-        who.role,
-        who.stage,
-        who.number,
         pid,
         f"{who.label} returned a value that cannot be sent to the main process:",
-        (f"{reason.rstrip('.')}. Return plain data, or run the sink on Threads.",),
+        f"{reason.rstrip('.')}. Return plain data, or run the sink on Threads.",
     )
 
 
 def not_started(who: Who, error: BaseException) -> Failure:
     """A worker could not be started, or its function could not be loaded there."""
-    return Failure(
+    return who.failure(
         StageError,
-        who.role,
-        who.stage,
-        who.number,
         None,
         f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {_text(error)}",
-        ("A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`.",)
-        if isinstance(error, (AttributeError, ImportError))
-        else (),
+        _start_advice(error),
         traceback=user_traceback(error),
     )
 
 
+def _start_advice(error: BaseException) -> str:
+    if isinstance(error, (AttributeError, ImportError)):
+        return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
+    if isinstance(error, OSError):
+        return "The system refused: lower workers=, or raise its limits (`ulimit -a` shows them)."
+    return ""
+
+
 def left(who: Who) -> Failure:
     """Somebody iterates a run that was closed."""
-    return Failure(
+    return who.failure(
         RunError,
-        who.role,
-        who.stage,
-        0,
         None,
         "the run was closed before its end.",
-        ("Iterate it inside its `with` block, or start another run.",),
+        "Iterate it inside its `with` block, or start another run.",
     )
 
 
 def broken_off(who: Who) -> Failure:
     """A channel broke although no worker of it died: something closed its descriptors."""
-    return Failure(
+    return who.failure(
         RunError,
-        who.role,
-        who.stage,
-        who.number,
         None,
         f"{who.placed(None)} lost its channel, although no worker died.",
-        ("A stage must not close descriptors that are not its own (os.closerange, daemonize, ...).",),
+        "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...).",
     )
 
 

@@ -128,7 +128,7 @@ class StageRun:
             return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason))
         return Failed(blame.raised(self.assignment.who, os.getpid(), error, self._item()), error)
 
-    def item(self, producer: int, index: int, text: str = "") -> Item:
+    def item(self, producer: int, index: int, text: str | None = None) -> Item:
         """An item of its input, as messages name it."""
         return Item(index, self.assignment.makers[producer], text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..plan.plan import Reach
 from ..worker import Worker
@@ -22,25 +22,10 @@ class Inline:
     1
     """
 
-    @property
-    def workers(self) -> int:
-        """Always one."""
-        return 1
-
-    @property
-    def reach(self) -> Reach:
-        """In the main process."""
-        return Reach.THREAD
-
-    @property
-    def pickles(self) -> bool:
-        """Functions are used as they are."""
-        return False
-
-    @property
-    def joins(self) -> bool:
-        """Neighbours share one worker."""
-        return True
+    workers: int = field(default=1, init=False, repr=False)
+    reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
+    pickles: bool = field(default=False, init=False, repr=False)
+    joins: bool = field(default=True, init=False, repr=False)
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start the thread that feeds the next stage."""

@@ -53,6 +53,9 @@ class Processes:
     Raises StageOptionError if workers < 1 or the start method is unknown.
     """
 
+    reach: Reach = field(default=Reach.HOST, init=False, repr=False)
+    joins: bool = field(default=False, init=False, repr=False)
+
     workers: int = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
 
@@ -65,19 +68,9 @@ class Processes:
             )
 
     @property
-    def reach(self) -> Reach:
-        """On this machine."""
-        return Reach.HOST
-
-    @property
     def pickles(self) -> bool:
         """Only a fork inherits functions as they are."""
         return self.start_method != "fork"
-
-    @property
-    def joins(self) -> bool:
-        """Each stage has processes of its own."""
-        return False
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""

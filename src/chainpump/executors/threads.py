@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .. import blame
 from ..errors import Cancelled
@@ -30,25 +30,14 @@ class Threads:
     Raises StageOptionError if workers < 1.
     """
 
+    reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
+    pickles: bool = field(default=False, init=False, repr=False)
+    joins: bool = field(default=False, init=False, repr=False)
+
     workers: int = 1
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)
-
-    @property
-    def reach(self) -> Reach:
-        """In the main process."""
-        return Reach.THREAD
-
-    @property
-    def pickles(self) -> bool:
-        """Functions are used as they are."""
-        return False
-
-    @property
-    def joins(self) -> bool:
-        """Each stage has threads of its own."""
-        return False
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""
