@@ -150,11 +150,13 @@ class Run(Generic[T]):
             return
         atexit.unregister(self._at_exit)
         self._supervisor.post(Left(time.monotonic_ns()))
-        if not self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
-            self._supervisor.join()
+        if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
+            return
+        self._supervisor.join()
         if self._caller is not None:
             self._caller.close(Interrupted())
             self._caller = None
+        self._wiring.board.release()
 
 
 def _close(run: weakref.ref[Run[Any]]) -> None:

@@ -184,7 +184,7 @@ class Supervisor:
                 continue
             if not watched.killed:
                 watched.killed = True
-                watched.deadline = now + self._grace
+                watched.deadline = now + self._grace + watched.handle.dies_within
                 watched.handle.kill()
                 continue
             watched.left_behind = True

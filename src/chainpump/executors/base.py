@@ -29,6 +29,11 @@ class WorkerHandle(Protocol):
         ...
 
     @property
+    def dies_within(self) -> float:
+        """How many seconds to wait after `kill`, besides the grace, before it is left behind."""
+        ...
+
+    @property
     def waitables(self) -> Sequence[int]:
         """Descriptors that become readable when `poll` has something to do; none once it has ended."""
         ...

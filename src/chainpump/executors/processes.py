@@ -16,7 +16,7 @@ import signal
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import forkserver, process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, get_args
@@ -37,6 +37,7 @@ PROCESSES: dict[StartMethod, type[BaseProcess]] = {
     "spawn": SpawnProcess,
     "fork": ForkProcess,
 }
+_CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
 LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
 F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
@@ -95,6 +96,9 @@ class ProcessHandle:
         try:
             with kept_by_fork((*worker.descriptors, said, lifeline)):
                 self._process.start()
+            # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
+            # once, and it is this handle's to read.
+            _CHILDREN.discard(self._process)
         except BaseException:
             self._control.close()
             self._lifeline.close()
@@ -113,6 +117,11 @@ class ProcessHandle:
         """The worker's process."""
         assert self._process.pid is not None  # it was started
         return self._process.pid
+
+    @property
+    def dies_within(self) -> float:
+        """Long enough for SIGKILL on an overloaded machine; only a process stuck in the kernel outlives it."""
+        return 30.0
 
     @property
     def waitables(self) -> Sequence[int]:

@@ -85,6 +85,11 @@ class ThreadHandle:
         return os.getpid()
 
     @property
+    def dies_within(self) -> float:
+        """No longer than the grace: a thread that blocks in a call may do so for ever."""
+        return 0.0
+
+    @property
     def waitables(self) -> Sequence[int]:
         """Readable once the worker has ended."""
         return () if self._said.closed else (self._said.fileno(),)

@@ -84,8 +84,12 @@ class Board:
         return all(self._cells[worker * CELLS + Cell.STATE] >= State.DONE for worker in workers)
 
     def close(self) -> None:
-        """Close the descriptor; the mapping goes with the last row that was handed out."""
+        """Close the descriptor: every worker has started. The cells stay readable."""
         self._file.close()
+
+    def release(self) -> None:
+        """Unmap the cells, once the last row that was handed out is gone."""
+        self.close()
         self._cells.release()
 
     def __getstate__(self) -> tuple[tuple[int, int, int], Descriptor]:
