@@ -1,0 +1,36 @@
+"""The documents keep their word: each promise links to a test that exists, and every link leads somewhere."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DESIGN = ROOT / "docs" / "design.md"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+TEST_LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+\.py)\)")
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
+def rules() -> dict[int, list[tuple[str, str]]]:
+    """Rule number to the tests that its row names, each as name and path."""
+    rows = re.findall(r"^\| (\d)\. (.*)$", DESIGN.read_text(), re.MULTILINE)
+    return {int(number): TEST_LINK.findall(row) for number, row in rows}
+
+
+def test_each_of_the_five_rules_names_a_test() -> None:
+    assert sorted(rules()) == [1, 2, 3, 4, 5]
+    assert all(rules().values())
+
+
+@pytest.mark.parametrize("name, path", [link for links in rules().values() for link in links])
+def test_the_test_that_a_rule_names_exists(name: str, path: str) -> None:
+    tree = ast.parse((DESIGN.parent / path).read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
