@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from multiprocessing import reduction
@@ -25,7 +26,7 @@ class Descriptor:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._socket: socket.socket | None = None
-        _OWNED.add(self)
+        _TABLE.owned.add(self)
 
     @property
     def closed(self) -> bool:
@@ -73,27 +74,36 @@ def pipe() -> tuple[Descriptor, Descriptor]:
     return Descriptor(reading), Descriptor(writing)
 
 
-# The two mutable globals of the library: the descriptor table that fork copies is global to the process, too.
-# No lock: WeakSet copies itself before iterating, and the child of a fork has one thread.
-_OWNED: WeakSet[Descriptor] = WeakSet()
-_KEPT: set[Descriptor] = set()
+class _Table:
+    """What the library owns of this process's descriptor table.
+
+    owned: WeakSet copies itself before iterating, and the child of a fork has one thread: it needs no lock.
+    kept: what the fork under way may keep. `lock` guards it: one fork of ours at a time.
+    """
+
+    def __init__(self) -> None:
+        self.owned: WeakSet[Descriptor] = WeakSet()
+        self.kept: frozenset[Descriptor] = frozenset()
+        self.lock = threading.Lock()
+
+    def close_in_child(self) -> None:
+        """In the child of a fork, before anything else runs there."""
+        for descriptor in list(self.owned - self.kept):
+            descriptor.close()
+        self.kept = frozenset()
+        self.lock = threading.Lock()  # whoever held it is not in this process
+
+
+_TABLE = _Table()  # the one mutable global: the table that fork copies is global to the process, too
+os.register_at_fork(after_in_child=_TABLE.close_in_child)
 
 
 @contextmanager
 def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, None]:
     """Let a worker forked inside this block keep these descriptors."""
-    _KEPT.update(descriptors)
-    try:
-        yield
-    finally:
-        _KEPT.clear()
-
-
-def _close_in_child() -> None:
-    for descriptor in list(_OWNED):
-        if descriptor not in _KEPT:
-            descriptor.close()
-    _KEPT.clear()
-
-
-os.register_at_fork(after_in_child=_close_in_child)
+    with _TABLE.lock:
+        _TABLE.kept = frozenset(descriptors)
+        try:
+            yield
+        finally:
+            _TABLE.kept = frozenset()

@@ -163,9 +163,10 @@ class Outlet:
         if not self._pending:
             return 0
         left = self._since + FLUSH_NS - time.monotonic_ns()
-        if left <= 0:
-            self._send_pending()
-        return max(left, 0)
+        if left > 0:
+            return left
+        self._send_pending()
+        return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
     def _send_pending(self) -> None:
         with self._lock:
