@@ -79,6 +79,8 @@ class Worker:
         self._stages: list[StageRun] = []
         self._outlet: Outlet | None = None
         self._winding_up = False
+        self._is_shielded = False  # while it is, an interruption is put off
+        self._was_put_off = False
         self._is_closed = False
         self.was_terminated = False  # True if it was interrupted although its run was not cancelled
 
@@ -110,7 +112,18 @@ class Worker:
         return outcome
 
     def _open(self) -> StageRun:
-        calls = self._code.load()
+        calls = self._code.load()  # imports the user's modules: may take long, and may be interrupted
+        self._is_shielded = True
+        last = self._connect(calls)
+        self._is_shielded = False
+        if self._was_put_off:
+            self.interrupt()
+        return last
+
+    def _connect(self, calls: Sequence[Bound]) -> StageRun:
+        for end in (self._receiver, self._sender):
+            if end is not None:
+                end.open()
         if self._sender is not None:
             row = self._board.row(self.assignments[-1].row)
             self._outlet = Outlet(self._sender, row, self._board.hint(self._group), self._board.flag(self._group))
@@ -164,7 +177,9 @@ class Worker:
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""
         self.was_terminated = not self._board.flag(self._group)[0]
-        if not self._winding_up and not any(stage.cancelled for stage in self._stages):
+        if self._is_shielded:
+            self._was_put_off = True
+        elif not self._winding_up and not any(stage.cancelled for stage in self._stages):
             self._winding_up = True
             raise Cancelled("the run was cancelled")
 

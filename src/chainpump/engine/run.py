@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from .. import blame
 from ..errors import Failure, LedgerError, RunError, StageError
+from ..executors.signals import ctrl_c_waits
 from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
 from ..worker import Worker
@@ -54,14 +55,15 @@ class Run(Generic[T]):
         try:
             for place, number in places:
                 group = wiring.groups[place]
-                try:
-                    worker = wiring.worker(place, number)
-                    if group.is_caller:
-                        self._caller = worker
-                    else:
-                        watched.append(Watched(place, number, group.executor.start(worker)))
-                except Exception as error:
-                    raise RunError(blame.not_started(group.who(0, number), error)) from error
+                with ctrl_c_waits():
+                    try:
+                        worker = wiring.worker(place, number)
+                        if group.is_caller:
+                            self._caller = worker
+                        else:
+                            watched.append(Watched(place, number, group.executor.start(worker)))
+                    except Exception as error:
+                        raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:
                 channel.started()
         except BaseException:

@@ -27,6 +27,7 @@ from ..plan.plan import Reach, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe
 from ..worker import Worker
 from .base import Lost
+from .signals import turn_deaf
 
 __all__ = ["ProcessHandle", "Processes", "StartMethod"]
 
@@ -214,11 +215,11 @@ class _DeafName(str):
     __slots__ = ()
 
     def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
-        return _turn_deaf, (str(self),)
+        return _read_name, (str(self),)
 
 
-def _turn_deaf(name: str) -> str:
-    signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the processes that it starts would inherit
+def _read_name(name: str) -> str:
+    turn_deaf()
     return name
 
 
@@ -226,7 +227,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     """What a worker process runs."""
     try:
         signal.signal(signal.SIGTERM, lambda *_: worker.interrupt())
-        _turn_deaf("")  # a fork reads no name
+        turn_deaf()  # a fork reads no name
         _forget_fork_server()
         _die_with(lifeline)
         outcome = worker.run()

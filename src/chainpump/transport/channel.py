@@ -25,6 +25,10 @@ class End(Protocol):
         """What a forked worker must keep."""
         ...
 
+    def open(self) -> None:
+        """Get ready, in the worker that uses it. Must not be interrupted."""
+        ...
+
     def close(self) -> None:
         """Close the end; a second call does nothing."""
         ...

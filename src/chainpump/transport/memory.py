@@ -41,6 +41,9 @@ class MemorySender:
         """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
         self._channel.put(Frame(self._producer, first, entries))
 
+    def open(self) -> None:
+        """Nothing to do."""
+
     def close(self) -> None:
         """The last producer to close ends the channel."""
         if self._open:
@@ -63,6 +66,9 @@ class MemoryReceiver:
     def receive(self, wait: bool) -> Frame | None:
         """The next frame; None at the end. Raises BlockingIOError if none is there and `wait` is False."""
         return self._channel.get(wait)
+
+    def open(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Nothing to close."""

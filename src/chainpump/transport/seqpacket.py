@@ -93,6 +93,10 @@ class PacketSender:
                 raise Cancelled("the channel was closed") from None
             raise
 
+    def open(self) -> None:
+        """Make the socket: if Cancelled broke in there, it would close the descriptor behind its owner's back."""
+        self._ends[0].socket()
+
     def close(self) -> None:
         """Close this producer's descriptors; the last producer to do so ends the channel."""
         for descriptor in self.descriptors:
@@ -125,8 +129,6 @@ class PacketReceiver:
 
     def receive(self, wait: bool) -> Frame | None:
         """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False."""
-        if not self._buffer:
-            self._buffer = memoryview(bytearray(PACKET_BYTES))
         length = self._into.socket().recv_into(self._buffer, 0, 0 if wait else socket.MSG_DONTWAIT)
         return self._decode(self._buffer[:length]) if length else None
 
@@ -139,6 +141,11 @@ class PacketReceiver:
             raise ItemFault(f"{type(error).__name__}: {error}", producer, first) from error
         entries = [value] if form == Form.BUFFERS else value
         return Frame(producer, first, entries, pickle.loads if form == Form.SNAPSHOTS else None)
+
+    def open(self) -> None:
+        """Make the socket and its buffer; see `PacketSender.open`."""
+        self._into.socket()
+        self._buffer = memoryview(bytearray(PACKET_BYTES))
 
     def close(self) -> None:
         """Close this consumer's descriptors."""
