@@ -27,7 +27,7 @@ from ..plan.plan import Reach, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe
 from ..worker import Worker
 from .base import Lost
-from .signals import turn_deaf
+from .signals import on_sigterm, turn_deaf
 
 __all__ = ["ProcessHandle", "Processes", "StartMethod"]
 
@@ -226,7 +226,7 @@ def _read_name(name: str) -> str:
 def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     """What a worker process runs."""
     try:
-        signal.signal(signal.SIGTERM, lambda *_: worker.interrupt())
+        on_sigterm(worker.interrupt)
         turn_deaf()  # a fork reads no name
         _forget_fork_server()
         _die_with(lifeline)

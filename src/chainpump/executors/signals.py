@@ -1,14 +1,18 @@
-"""Ctrl-C while workers are started: it waits in the main process, and new workers do not hear it."""
+"""The two signals of a run: Ctrl-C, which is for the main process, and SIGTERM, which interrupts a worker."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["ctrl_c_waits", "turn_deaf"]
+__all__ = ["ctrl_c_waits", "on_sigterm", "turn_deaf"]
+
+AGAIN = 0.005  # seconds until SIGTERM is sent once more to a worker that was in a finalizer; those are short
 
 
 @contextmanager
@@ -42,3 +46,28 @@ def turn_deaf() -> None:
     """In a worker: Ctrl-C is for the main process. Not SIG_IGN, which the processes that it starts would inherit."""
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def on_sigterm(interrupt: Callable[[], None]) -> None:
+    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread.
+
+    What is raised in a finalizer is printed and lost: there, the signal is put off.
+    """
+
+    def handle(_: int, frame: FrameType | None) -> None:
+        if _is_finalizing(frame):
+            later = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
+            later.daemon = True
+            later.start()
+        else:
+            interrupt()
+
+    signal.signal(signal.SIGTERM, handle)
+
+
+def _is_finalizing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is weakref.finalize.__call__.__code__ or frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
