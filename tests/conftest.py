@@ -1,0 +1,153 @@
+"""Fixtures for every test: a gate to meet workers at, a journal for evidence, and the check that nothing is left."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+
+import pytest
+
+from chainpump import Pipeline, source
+from support.gate import LIMIT, Gate, Journal
+from support.processes import become_reaper, descendants, gone, kill_and_reap, watching
+
+FAILED = pytest.StashKey[bool]()
+
+
+class Noise:
+    """What workers of the fork server have written to standard error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._heard = 0
+
+    def read(self) -> str:
+        """What is new since the last call."""
+        new = self._path.read_bytes()[self._heard :]
+        self._heard += len(new)
+        return new.decode()
+
+
+@pytest.fixture(scope="session")
+def worker_noise(tmp_path_factory: pytest.TempPathFactory) -> Noise:
+    """Start the fork server; its workers' standard error goes to a file, since pytest's capture comes and goes."""
+    path = tmp_path_factory.mktemp("workers") / "stderr"
+    become_reaper()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with path.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    return Noise(path)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Where a test meets a worker."""
+    with _gate(tmp_path, "gate") as made:
+        yield made
+
+
+@pytest.fixture
+def second_gate(tmp_path: Path) -> Iterator[Gate]:
+    """Another one."""
+    with _gate(tmp_path, "second_gate") as made:
+        yield made
+
+
+def _gate(folder: Path, name: str) -> Gate:
+    (folder / name).mkdir()
+    return Gate(folder / name)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """Where workers leave evidence."""
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterator[None]:
+    """After each test: no process, thread, descriptor or shared memory of it, and no noise from a worker."""
+    descriptors = _descriptors()
+    yield
+    orphans = _processes_that_stay()
+    kill_and_reap(orphans)
+    assert not orphans, f"processes are left: {orphans}"
+    assert not _threads_that_stay()
+    assert worker_noise.read() == ""
+    if not request.node.stash.get(FAILED, False):  # the frames of a failed test are kept, with all they hold
+        assert not _left(lambda: _descriptors() - descriptors - _descriptors_of_helpers())
+        assert not _left(_mappings)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let `nothing_left` know whether the test has failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+def _processes_that_stay() -> dict[int, str]:
+    """What does not end by itself: orphans, whose end nobody waited for, have a moment to do so."""
+    staying = {}
+    for pid in descendants():
+        name = _name(pid)
+        with watching([pid]) as watched:
+            if not gone(watched, within=5.0):
+                staying[pid] = name
+    descendants()
+    return staying
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _threads_that_stay() -> list[threading.Thread]:
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("chainpump")]
+    for thread in ours:
+        thread.join(LIMIT)
+    return [thread for thread in ours if thread.is_alive()]
+
+
+def _left(look) -> set[str]:
+    """What is there, and is still there once cycles have been collected, which takes long."""
+    if look():
+        gc.collect()
+    return look()
+
+
+def _descriptors() -> set[str]:
+    """What each open descriptor of this process leads to."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            found.add(str(path.readlink()))
+    return found
+
+
+def _descriptors_of_helpers() -> set[str]:
+    """Those of the fork server and the resource tracker: a test may have had to start new ones."""
+    ends = (vars(forkserver._forkserver)["_forkserver_alive_fd"], vars(resource_tracker._resource_tracker)["_fd"])
+    return {str(Path(f"/proc/self/fd/{end}").readlink()) for end in ends if end is not None}
+
+
+def _mappings() -> set[str]:
+    with Path("/proc/self/maps").open() as maps:
+        return {line.rpartition("memfd:")[2] for line in maps if "memfd:chainpump" in line}

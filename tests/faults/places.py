@@ -1,0 +1,44 @@
+"""Where the workers of a test run: every fault is looked for in every place where it can occur."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chainpump import Executor, Inline, Processes, Threads
+
+__all__ = ["EVERYWHERE", "FORK", "FORKING", "MOST", "MOST_WORKERS", "PROCESSES", "WITH_WORKERS", "on", "places"]
+
+# Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
+FORK = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+METHODS: dict[str, Any] = {
+    "forkserver": lambda workers: Processes(workers, start_method="forkserver"),
+    "spawn": lambda workers: Processes(workers, start_method="spawn"),
+    "fork": lambda workers: Processes(workers, start_method="fork"),
+    "threads": Threads,
+    "inline": lambda _: Inline(),
+}
+
+
+def on(place: str, workers: int = 1) -> Executor:
+    """The executor of this name."""
+    executor: Executor = METHODS[place](workers)
+    return executor
+
+
+def places(*names: str) -> Sequence[Any]:
+    """These names as values of a parameter."""
+    return [pytest.param(name, marks=FORK if name == "fork" and sys.version_info >= (3, 12) else ()) for name in names]
+
+
+# Each spawned worker takes 100 ms of a processor, so only the first test of each rule pays for them.
+MOST = places("forkserver", "fork", "threads", "inline")
+MOST_WORKERS = places("forkserver", "fork", "threads")
+FORKING = places("forkserver", "fork")
+PROCESSES = places("forkserver", "spawn", "fork")
+WITH_WORKERS = places("forkserver", "spawn", "fork", "threads")
+EVERYWHERE = places("forkserver", "spawn", "fork", "threads", "inline")

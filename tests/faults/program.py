@@ -1,0 +1,114 @@
+"""A program with a run in it, for tests that end a whole program: `python program.py SCENARIO PLACE`.
+
+The gate comes as a pickle on standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+
+from chainpump import Pipeline, sink, source, stage
+from faults import stages
+from faults.places import on
+from support.gate import Gate
+
+KEPT: list[object] = []  # what is open until the interpreter is gone
+
+
+def held_everywhere(gate: Gate, place: str) -> Pipeline[int]:
+    """Four workers: each comes to the gate."""
+    return (
+        Pipeline(source(stages.held_source, gate), on=on(place))
+        .then(stage(stages.announcing, gate), on=on(place))
+        .then(stage(stages.announcing, gate), on=on(place, 2))
+    )
+
+
+def wait(gate: Gate, place: str) -> None:
+    """Waits for an item that never comes; ends as the signal says."""
+    list(held_everywhere(gate, place))
+
+
+def wait_in_sink(gate: Gate, place: str) -> None:
+    """Waits for a sink that never ends."""
+    numbers = Pipeline(source(stages.held_source, gate), on=on(place)).then(
+        stage(stages.announcing, gate), on=on(place)
+    )
+    numbers.into(sink(stages.announcing_tally, gate), on=on(place, 2)).run()
+
+
+def interrupted(gate: Gate, place: str) -> None:
+    """Says how often it was interrupted, and how it went on."""
+    times = 0
+    try:
+        list(held_everywhere(gate, place))
+    except KeyboardInterrupt:
+        times += 1
+    print("interrupted", times, [thread.name for thread in threading.enumerate()])
+    assert list(Pipeline(range(3)).then(stages.same, on=on(place))) == [0, 1, 2]
+
+
+def interrupted_by_fork(gate: Gate, place: str) -> None:
+    """Is interrupted, parent and child, at the moment of the second fork."""
+    forks = 0
+
+    def interrupt() -> None:
+        nonlocal forks
+        forks += 1
+        if forks == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    os.register_at_fork(after_in_parent=interrupt, after_in_child=interrupt)
+    interrupted(gate, place)
+
+
+def exit_with_open_iterator(gate: Gate, place: str) -> None:
+    """Leaves a half-read iterator in a global."""
+    items = iter(Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place, 2)))
+    KEPT.append(items)
+    assert next(items) is not None
+
+
+def exit_with_open_run(gate: Gate, place: str) -> None:
+    """Leaves an open run in a global; its workers are busy."""
+    KEPT.append(held_everywhere(gate, place).open())
+    gate.announce()
+
+
+def raise_with_open_iterator(gate: Gate, place: str) -> None:
+    """Ends by an exception while an iterator is open."""
+    exit_with_open_iterator(gate, place)
+    sys.exit("bye")
+
+
+def exit_with_left_behind_thread(gate: Gate, place: str) -> None:
+    """A thread that waits for ever does not keep the program."""
+    inside = threading.Event()
+    with Pipeline(range(3)).then(stage(stages.say_and_hold, inside, gate), on=on(place)).open(grace=0.05):
+        inside.wait()
+
+
+def stuck_ignoring_sigterm(gate: Gate, place: str) -> None:
+    """Its worker hears no SIGTERM."""
+    list(Pipeline(range(3)).then(stage(stages.stuck_ignoring_sigterm, gate), on=on(place)))
+
+
+def stuck_in_c(gate: Gate, place: str) -> None:
+    """Its worker hears no signal that can be blocked."""
+    list(Pipeline(range(3)).then(stage(stages.stuck_in_c, gate), on=on(place)))
+
+
+def swallow_first_sigterm(gate: Gate, place: str) -> None:
+    """Turns SIGTERM into an orderly exit, as servers do."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    wait(gate, place)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where a shell started the tests behind `&`
+    print(os.getpid(), flush=True)
+    globals()[sys.argv[1]](pickle.load(sys.stdin.buffer), sys.argv[2])

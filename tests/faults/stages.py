@@ -1,0 +1,780 @@
+"""Sources, stages and sinks that behave badly on purpose. Workers import them from here."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+from chainpump import Cancelled, Pipeline, Processes, source, stage
+from faults.places import on
+from support.gate import LIMIT, Gate, Journal
+
+T = TypeVar("T")
+
+__all__: list[str] = []  # tests say `stages.count`
+
+
+# ----------------------------------------------------------------------------------------------- well behaved
+
+
+def count(n: int) -> Iterator[int]:
+    """0 to n - 1."""
+    yield from range(n)
+
+
+def count_for_ever() -> Iterator[int]:
+    """More than any test takes."""
+    yield from range(1 << 60)
+
+
+def same(items: Iterable[T]) -> Iterator[T]:
+    """What comes, as it is."""
+    yield from items
+
+
+def collect(items: Iterable[T]) -> list[T]:
+    """All items."""
+    return list(items)
+
+
+def tally(items: Iterable[Any]) -> int:
+    """How many items came."""
+    return sum(1 for _ in items)
+
+
+def arrays(n: int, size: int = 1 << 20) -> Iterator[Any]:
+    """n arrays of `size` bytes, each filled with its number."""
+    for number in range(n):
+        yield np.full(size, number % 251, np.uint8)
+
+
+def announced(gate: Gate, n: int) -> Iterator[int]:
+    """0 to n - 1, by a worker that has said who it is."""
+    gate.announce()
+    yield from range(n)
+
+
+def held_at(items: Iterable[T], gate: Gate, place: int) -> Iterator[T]:
+    """What comes, holding at the item in one place."""
+    yield from gate.hold_at(items, place)
+
+
+def held(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """What comes, holding at each item."""
+    yield from gate.hold_each(items)
+
+
+def held_last(items: Iterable[int], gate: Gate, last: int) -> Iterator[int]:
+    """What comes, holding at one value."""
+    for item in items:
+        yield gate.hold(item) if item == last else item
+
+
+def held_source(gate: Gate) -> Iterator[int]:
+    """Held before its first item."""
+    gate.hold(None)
+    yield 0
+
+
+def say_and_hold(items: Iterable[T], inside: threading.Event, gate: Gate) -> Iterator[T]:
+    """Held at each item; tells a thread of the same process."""
+    for item in items:
+        inside.set()
+        yield gate.hold(item)
+
+
+def announcing(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """What comes, by a worker that has said who it is."""
+    gate.announce()
+    yield from items
+
+
+def announcing_tally(items: Iterable[Any], gate: Gate) -> int:
+    """How many items came, by a worker that has said who it is."""
+    return tally(announcing(items, gate))
+
+
+def pair_up(items: Iterable[T]) -> Iterator[T]:
+    """Take two, then give two: holds items across calls."""
+    held: list[T] = []
+    for item in items:
+        held.append(item)
+        if len(held) == 2:
+            yield from held
+            held.clear()
+    yield from held
+
+
+def making(n: int, journal: Journal) -> Iterator[int]:
+    """0 to n - 1; says when it makes each."""
+    yield from making_from(range(n), journal)
+
+
+def making_from(items: Iterable[int], journal: Journal) -> Iterator[int]:
+    """What comes; says when it is asked for each."""
+    for item in items:
+        journal.write(f"making {item}")
+        yield item
+
+
+def using(items: Iterable[int], journal: Journal) -> None:
+    """A sink that says when it has each item, and when it has done with it."""
+    for item in items:
+        journal.write(f"using {item}")
+        journal.write(f"used {item}")
+
+
+def hoard_numbers(items: Iterable[Any]) -> list[int]:
+    """Keeps every array to the end; gives their numbers."""
+    hoard = list(items)
+    return [int(array[0]) for array in hoard if (array == array[0]).all()]
+
+
+def sums_of_a_pipeline(items: Iterable[int], place: str) -> Iterator[int]:
+    """For each item n the sum of 0 to n - 1, found by a pipeline."""
+    for item in items:
+        pipeline = Pipeline(source(count, item), on=on(place)).then(same, on=on(place))
+        yield pipeline.into(sum, on=on(place)).run().value
+
+
+def failing_pipeline(items: Iterable[int]) -> Iterator[int]:
+    """Runs a pipeline that fails."""
+    for _ in items:
+        yield from Pipeline(range(5)).then(stage(failing_stage, raise_value_error, 3), on=Processes(1))
+
+
+def holding_pipeline(items: Iterable[int], gate: Gate) -> Iterator[int]:
+    """Runs a pipeline that waits at the gate; says who it is first."""
+    for _ in items:
+        gate.announce()
+        yield from Pipeline(range(5)).then(stage(held, gate), on=Processes(1))
+
+
+# ------------------------------------------------------------------------------------------- ways to go wrong
+
+
+class Unusual(BaseException):
+    """Not an Exception."""
+
+
+class Locked(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+class Odd(Exception):
+    """Pickles, but does not load: its `args` do not fit its `__init__`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+
+
+class Mute(Exception):
+    """Cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text for you")
+
+
+def raise_value_error() -> NoReturn:
+    raise ValueError("bad value", 42)
+
+
+def raise_unusual() -> NoReturn:
+    raise Unusual("not an Exception")
+
+
+def raise_locked() -> NoReturn:
+    raise Locked("holds a lock")
+
+
+def raise_odd() -> NoReturn:
+    raise Odd(7, "odd init")
+
+
+def raise_local() -> NoReturn:
+    class Local(Exception):
+        pass
+
+    raise Local("of a class that has no name outside")
+
+
+def raise_mute() -> NoReturn:
+    raise Mute
+
+
+def raise_keyboard_interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def sys_exit_0() -> NoReturn:
+    raise SystemExit(0)
+
+
+def sys_exit_3() -> NoReturn:
+    raise SystemExit(3)
+
+
+def exit_0() -> NoReturn:
+    os._exit(0)
+
+
+def exit_3() -> NoReturn:
+    os._exit(3)
+
+
+def die_of(number: signal.Signals) -> NoReturn:
+    """End this process by a signal, leaving no core file and no trace on standard error."""
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.kill(os.getpid(), number)
+    raise AssertionError("it survived")
+
+
+def sigkill() -> NoReturn:
+    die_of(signal.SIGKILL)
+
+
+def sigsegv() -> NoReturn:
+    die_of(signal.SIGSEGV)
+
+
+def sigabrt() -> NoReturn:
+    die_of(signal.SIGABRT)
+
+
+# --------------------------------------------------------------------------- where they go wrong: by role
+
+
+def failing_source(fail: Callable[[], Any], after: int) -> Iterator[int]:
+    """Yield 0 to after - 1, then fail."""
+    yield from range(after)
+    fail()
+
+
+def failing_stage(items: Iterable[int], fail: Callable[[], Any], at: int) -> Iterator[int]:
+    """Pass items on, and fail at one of them."""
+    for item in items:
+        if item == at:
+            fail()
+        yield item
+
+
+def failing_sink(items: Iterable[int], fail: Callable[[], Any], at: int) -> int:
+    """Count items, and fail at one of them."""
+    seen = 0
+    for item in items:
+        if item == at:
+            fail()
+        seen += 1
+    return seen
+
+
+def fail_at_gate(items: Iterable[int], fail: Callable[[], Any], gate: Gate, deaf: bool = False) -> Iterator[int]:
+    """Hold at the first item, then fail. deaf: without hearing of a cancellation meanwhile."""
+    for item in items:
+        if deaf:
+            ignore_sigterm()
+        gate.hold(item)
+        fail()
+        yield item
+
+
+def fail_at_one(items: Iterable[int], fail: Callable[[], Any], gate: Gate, at: int) -> Iterator[int]:
+    """Hold at each item, and fail at one of them."""
+    for item in items:
+        gate.hold(item)
+        if item == at:
+            fail()
+        yield item
+
+
+def ignoring(items: Iterable[T], argument: object) -> Iterator[T]:
+    """What comes, as it is."""
+    yield from items
+
+
+def pass_then_fail(items: Iterable[int], fail: Callable[[], Any], gate: Gate) -> Iterator[int]:
+    """Let item 0 pass, hold at item 1 without hearing of a cancellation, then fail."""
+    for item in items:
+        if item == 1:
+            ignore_sigterm()
+            gate.hold(item)
+            fail()
+        yield item
+
+
+def one_sink_fails(items: Iterable[int], fail: Callable[[], Any], gate: Gate, journal: Journal) -> None:
+    """Hold at each item; whoever gets item 1 fails."""
+    try:
+        for item in items:
+            gate.hold(item)
+            if item == 1:
+                fail()
+    finally:
+        journal.write("sink cleaned up")
+
+
+def refusing(items: Iterable[Any]) -> int:
+    """A sink that fails before it asks for anything."""
+    raise_value_error()
+
+
+def raising_at_the_end(items: Iterable[Any]) -> int:
+    """A sink that fails after its input has ended."""
+    for _ in items:
+        pass
+    raise_value_error()
+
+
+def angry(items: Iterable[T]) -> Iterator[T]:
+    """What comes, as it is; a cancellation becomes an error of its own."""
+    try:
+        yield from items
+    except BaseException:
+        raise ValueError("angry") from None
+
+
+def angry_source(gate: Gate) -> Iterator[int]:
+    """As `angry`; waits between items."""
+    try:
+        for item in count_for_ever():
+            yield gate.hold(item)
+    except BaseException:
+        raise ValueError("angry") from None
+
+
+def batches_with_rest(items: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of ten; what is left comes out of the `finally`, which also runs when nothing should."""
+    batch: list[T] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == 10:
+                yield batch
+                batch = []
+    finally:
+        if batch:
+            yield batch
+
+
+# ------------------------------------------------------------------------------------- tampering with the transport
+
+
+def _packet_sockets() -> list[socket.socket]:
+    """This process's ends of channels."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            end = socket.socket(fileno=os.dup(int(path.name)))
+        except OSError:  # no socket, or the listing's own descriptor
+            continue
+        if end.type & socket.SOCK_SEQPACKET == socket.SOCK_SEQPACKET:
+            found.append(end)
+        else:
+            end.close()
+    return found
+
+
+def steal_frame(items: Iterable[T]) -> Iterator[T]:
+    """What comes, but for one frame."""
+    for index, item in enumerate(items):
+        if index == 0:
+            ends = _packet_sockets()
+            ready, _, _ = select.select(ends, [], [], LIMIT)  # only the receiving end ever has something
+            assert ready[0].recv(1 << 18)
+            for end in ends:
+                end.close()
+        yield item
+
+
+def double_frame(items: Iterable[T]) -> Iterator[T]:
+    """What comes, and one frame twice: a copy of what comes next goes straight on to the next stage."""
+    for index, item in enumerate(items):
+        if index == 0:
+            ends = _packet_sockets()
+            ready, _, _ = select.select(ends, [], [], LIMIT)
+            frame = ready[0].recv(1 << 18, socket.MSG_PEEK)
+            for end in ends:
+                if end is not ready[0]:
+                    end.send(frame)
+                end.close()
+        yield item
+
+
+def close_everything(items: Iterable[T]) -> Iterator[T]:
+    """Close every descriptor that there may be."""
+    for item in items:
+        os.closerange(3, 1 << 10)
+        yield item
+
+
+def fail_once(items: Iterable[T], journal: Journal) -> Iterator[T]:
+    """Fails in the first run of a test."""
+    for item in items:
+        if not journal.lines:
+            journal.write("failed")
+            raise_value_error()
+        yield item
+
+
+# -------------------------------------------------------------------------------------------- early returns
+
+
+def first_only(items: Iterable[T], n: int) -> Iterator[T]:
+    """Return after n items."""
+    if n:
+        for index, item in enumerate(items, 1):
+            yield item
+            if index == n:
+                return
+
+
+def stop_at_0_hold_at_1(items: Iterable[int], gate: Gate) -> Iterator[int]:
+    """Whoever gets 0 returns; whoever gets 1 is held."""
+    for item in items:
+        yield gate.hold(item) if item == 1 else item
+        if item == 0:
+            return
+
+
+def sum_first(items: Iterable[int], n: int) -> int:
+    """A sink that returns after n items."""
+    return sum(first_only(items, n))
+
+
+def counting(n: int, journal: Journal, name: str = "source") -> Iterator[int]:
+    """0 to n - 1; says how it ended."""
+    try:
+        yield from range(n)
+    finally:
+        journal.write(f"{name} cleaned up")
+
+
+def noting(items: Iterable[T], journal: Journal, name: str) -> Iterator[T]:
+    """What comes, as it is; says how it ended."""
+    try:
+        yield from items
+        journal.write(f"{name} saw the end")
+    finally:
+        journal.write(f"{name} cleaned up")
+
+
+def committing(items: Iterable[Any], journal: Journal) -> int:
+    """A sink that commits after its loop."""
+    seen = 0
+    try:
+        for _ in items:
+            seen += 1
+        journal.write("committed")
+    finally:
+        journal.write("sink cleaned up")
+    return seen
+
+
+def swallowing(items: Iterable[Any], journal: Journal) -> int:
+    """A sink that takes anything, Cancelled too, for the end."""
+    seen = 0
+    try:
+        for _ in items:
+            seen += 1
+    except BaseException as error:
+        journal.write(type(error).__name__)
+    for _ in items:  # asks again, as if nothing had happened
+        journal.write("item after the failure")
+    return seen
+
+
+def swallowing_stage(items: Iterable[T], journal: Journal) -> Iterator[T]:
+    """A stage that takes anything, Cancelled too, for the end."""
+    try:
+        yield from items
+    except BaseException as error:
+        journal.write(type(error).__name__)
+
+
+# --------------------------------------------------------------------------------------------------- stuck
+
+
+def ignore_sigterm() -> None:
+    """Replace the library's handler; threads have none."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def stuck_ignoring_sigterm(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Replaces the signal handler, then waits for ever."""
+    ignore_sigterm()
+    for item in items:
+        yield gate.hold(item)
+
+
+def stuck_swallowing(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Starts waiting again, whatever is raised."""
+    for item in items:
+        waiting = True
+        while waiting:
+            try:
+                gate.announce()
+                gate.wait_released()
+                waiting = False
+            except BaseException:
+                continue
+        yield item
+
+
+def stuck_in_c(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Waits in a call that comes back to Python for no signal."""
+    for item in items:
+        block_signals()
+        gate.announce()
+        while True:
+            signal.sigwait({signal.SIGUSR2})
+        yield item
+
+
+def stuck_holding_gil(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Waits in native code that never gives the interpreter's lock back: no thread of the process runs."""
+    for item in items:
+        block_signals()
+        gate.announce()
+        ctypes.PyDLL(None).pause()
+        yield item
+
+
+def block_signals() -> None:
+    """Hear nothing in this thread; SIGTERM, which the kernel may give to any thread, in none."""
+    ignore_sigterm()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def fail_without_input(items: Iterable[Any], fail: Callable[[], Any], gate: Gate) -> Iterator[int]:
+    """Fail at the gate, before it asks for anything."""
+    gate.hold(None)
+    fail()
+    yield 0
+
+
+def busy_for_ever(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Never waits, never ends."""
+    for item in items:
+        gate.announce()
+        while True:
+            pass
+        yield item
+
+
+def held_noting(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """Held at each item; says how that ended."""
+    try:
+        for item in items:
+            yield gate.hold(item)
+    except BaseException as error:
+        journal.write(type(error).__name__)
+        raise
+    finally:
+        journal.write("cleaned up")
+
+
+def slow_clean_up(items: Iterable[T], gate: Gate, cleaning: Gate, journal: Journal) -> Iterator[T]:
+    """Held at each item; waits in its clean-up, too."""
+    try:
+        for item in items:
+            yield gate.hold(item)
+    finally:
+        cleaning.hold(None)
+        journal.write("cleaned up")
+
+
+class Finalized:
+    """Calls a function as it is collected."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+
+    def __del__(self) -> None:
+        self.call()
+
+
+def _come_and_go(gate: Gate) -> None:
+    """Be at the gate until a signal has been handled, then leave."""
+    heard = threading.Event()
+    handler = signal.getsignal(signal.SIGTERM)
+    assert callable(handler)
+
+    def hear(number: int, frame: Any) -> None:
+        heard.set()
+        handler(number, frame)
+
+    signal.signal(signal.SIGTERM, hear)
+    gate.announce()
+    heard.wait()
+
+
+def _wait_for_ever(gate: Gate, journal: Journal) -> None:
+    try:
+        gate.wait_released()
+    except BaseException as error:
+        journal.write(type(error).__name__)
+        raise
+
+
+def held_in_del(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """Is in a `__del__` when it is cancelled, and waits for ever after."""
+    for item in items:
+        Finalized(lambda: _come_and_go(gate))
+        _wait_for_ever(gate, journal)
+        yield item
+
+
+def held_in_finalizer(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """Is in a `weakref.finalize` when it is cancelled, and waits for ever after."""
+    for item in items:
+        weakref.finalize(Finalized(lambda: None), _come_and_go, gate)
+        _wait_for_ever(gate, journal)
+        yield item
+
+
+class NeverStarts(Processes):
+    """An executor that has no room."""
+
+    def start(self, worker: Any) -> Any:
+        raise OSError("no room")
+
+
+STUCK = (stuck_ignoring_sigterm, stuck_swallowing, stuck_in_c, stuck_holding_gil)
+
+
+# --------------------------------------------------------------------------------------------------- strays
+
+
+def os_fork() -> int:
+    """A child as Python makes it: what is registered for forks runs in it."""
+    return os.fork()
+
+
+def libc_fork() -> int:
+    """A child made behind Python's back: it holds every descriptor that its parent had."""
+    pid: int = ctypes.PyDLL(None).fork()
+    return pid
+
+
+def leave_child(
+    items: Iterable[T], fork: Callable[[], int], journal: Journal, then: Callable[[], Any] | None = None
+) -> Iterator[T]:
+    """Leave a child behind that sleeps, at the first item; then go on, or fail."""
+    for index, item in enumerate(items):
+        if index == 0:
+            child = fork()
+            if child == 0:
+                while True:
+                    ctypes.PyDLL(None).pause()
+            journal.write(child)
+            if then is not None:
+                then()
+        yield item
+
+
+def leave_thread(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Leave a thread behind that is not a daemon."""
+    threading.Thread(target=gate.wait_released, name="stray", daemon=False).start()
+    gate.announce()
+    yield from items
+
+
+def count_leaving_child(n: int, fork: Callable[[], int], journal: Journal) -> Iterator[int]:
+    """0 to n - 1, by a worker that leaves a child behind."""
+    yield from leave_child(range(n), fork, journal)
+
+
+# ------------------------------------------------------------------------------------------------ other items
+
+
+class Reader:
+    """What users put into items by mistake."""
+
+    def __init__(self) -> None:
+        self.handle = Path(os.devnull).open()  # noqa: SIM115  # it is to be open when it is pickled
+
+
+def holding_a_file(at: int) -> Iterator[Any]:
+    """A good item until place `at`, then one with an open file."""
+    for index in range(at):
+        yield {"number": index}
+    reader = Reader()
+    with reader.handle:
+        yield {"number": at, "source": reader}
+
+
+class Unloadable:
+    """Pickles, but does not load."""
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return raise_on_load, ()
+
+
+def raise_on_load() -> NoReturn:
+    raise ValueError("not for you")
+
+
+def unloadable_at(at: int) -> Iterator[Any]:
+    """A good item until place `at`, then one that does not load."""
+    for index in range(at):
+        yield {"number": index}
+    yield Unloadable()
+
+
+def oddities() -> Iterator[Any]:
+    """Items that could be mistaken for something else."""
+    yield from (None, StopIteration(), ValueError("just data"), Cancelled("just data"), (), b"", "", False, [None], ...)
+
+
+def numbers_of(items: Iterable[Any]) -> Iterator[int]:
+    """The number of each item."""
+    for item in items:
+        yield item["number"]
+
+
+class LoadsWhereItWasMade:
+    """Loads in the process that made it, nowhere else."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return _load_at_home, (self.pid,)
+
+
+def _load_at_home(pid: int) -> LoadsWhereItWasMade:
+    if os.getpid() != pid:
+        raise ValueError("only at home")
+    return LoadsWhereItWasMade()
+
+
+def returns_unloadable(items: Iterable[Any]) -> object:
+    """A sink whose value cannot be rebuilt in the main process."""
+    for _ in items:
+        pass
+    return LoadsWhereItWasMade()
+
+
+def returns_unpicklable(items: Iterable[Any]) -> object:
+    """A sink whose value cannot be pickled."""
+    for _ in items:
+        pass
+    return {"lock": threading.Lock()}

@@ -1,0 +1,84 @@
+"""`in_flight=n`: a slot is taken before the next item is made, and freed when the consumer asks for its next."""
+
+from itertools import accumulate
+
+import pytest
+
+from chainpump import Pipeline, Processes, sink, source, stage
+from faults import stages
+from faults.places import FORKING, MOST_WORKERS, WITH_WORKERS, on
+from support.gate import Gate, Journal
+from support.processes import wait_asleep
+
+
+@pytest.mark.parametrize("place", WITH_WORKERS)
+def test_one_in_flight_is_strict_alternation(place: str, journal: Journal) -> None:
+    pipeline = Pipeline(source(stages.making, 50, journal), on=on(place)).into(
+        sink(stages.using, journal), on=on(place), in_flight=1
+    )
+    pipeline.run()
+    assert journal.lines == [line for n in range(50) for line in (f"making {n}", f"using {n}", f"used {n}")]
+
+
+@pytest.mark.parametrize("in_flight", [2, 3, 7])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_no_more_than_n_are_ever_in_flight(place: str, in_flight: int, journal: Journal) -> None:
+    pipeline = Pipeline(source(stages.making, 200, journal), on=on(place)).into(
+        sink(stages.using, journal), on=on(place), in_flight=in_flight
+    )
+    pipeline.run()
+    assert most(journal) <= in_flight
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_bound_holds_over_all_workers_of_a_stage(place: str, workers: int, journal: Journal) -> None:
+    made = Pipeline(source(stages.count, 200), on=on(place)).then(
+        stage(stages.making_from, journal), on=on(place, workers)
+    )
+    made.into(sink(stages.using, journal), on=on(place, workers), in_flight=workers).run()
+    assert most(journal) <= workers
+    assert len(journal.lines) == 600
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+@pytest.mark.parametrize("place", FORKING)
+def test_producer_makes_exactly_n_items_while_its_consumer_is_busy(
+    place: str, in_flight: int, journal: Journal, gate: Gate
+) -> None:
+    pipeline = Pipeline(source(stages.making, 50, journal), on=on(place)).then(
+        stage(stages.held_at, gate, 0), on=on(place), in_flight=in_flight
+    )
+    with pipeline.open() as run:
+        gate.wait_held()
+        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
+        assert journal.lines == [f"making {n}" for n in range(in_flight)]
+        gate.release()
+        assert list(run) == list(range(50))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_bounded_stages_in_a_row_do_not_deadlock(place: str, in_flight: int, workers: int) -> None:
+    """One of them holds items back, and gives two at a time."""
+    pipeline = Pipeline(source(stages.count, 101), on=on(place))
+    for function in (stages.same, stages.pair_up, stages.same):
+        pipeline = pipeline.then(function, on=on(place, workers), in_flight=in_flight)
+    assert sorted(pipeline.into(stages.collect, on=on(place), in_flight=in_flight).run().value) == list(range(101))
+
+
+@pytest.mark.parametrize("workers", [(3, 1), (1, 3), (2, 3)])
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_bounded_stages_of_unlike_size_do_not_deadlock(in_flight: int, workers: tuple[int, int]) -> None:
+    left, right = workers
+    pipeline = Pipeline(source(stages.count, 101), on=Processes(1)).then(
+        stages.pair_up, on=Processes(left), in_flight=in_flight
+    )
+    assert sorted(pipeline.then(stages.same, on=Processes(right), in_flight=in_flight)) == list(range(101))
+
+
+def most(journal: Journal) -> int:
+    """The most items that were in flight at once: made, and not used up."""
+    steps = {"making": 1, "using": 0, "used": -1}
+    return max(accumulate(steps[line.partition(" ")[0]] for line in journal.lines))

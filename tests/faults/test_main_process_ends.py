@@ -1,0 +1,144 @@
+"""Rule 8, the main process: Ctrl-C, SIGTERM, SIGKILL or its end leave nothing, and workers make no noise."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from faults import program
+from faults.places import FORKING, PROCESSES, places
+from support.gate import LIMIT, Gate
+from support.processes import gone, watching
+
+TESTS = Path(__file__).parents[1]
+
+
+@contextmanager
+def started(scenario, place: str, gate: Gate) -> Iterator[subprocess.Popen]:
+    """The program in a session of its own; its signals do not reach the tests."""
+    command = [sys.executable, "-W", "error", str(TESTS / "faults" / "program.py"), scenario.__name__, place]
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTHONDEVMODE": ""}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(pickle.dumps(gate))
+            process.stdin.close()
+            process.stdin = None
+            yield process
+        finally:
+            process.kill()
+
+
+def workers_of(gate: Gate) -> AbstractContextManager[list[int]]:
+    """The four workers of `held_everywhere`, once each is where it waits."""
+    return watching({gate.wait_held() for _ in range(4)})
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit status and output, the line with its own process id left out."""
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out.decode().partition("\n")[2], err.decode()
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["to-the-group", "to-main-only"])
+@pytest.mark.parametrize("place", PROCESSES)
+def test_ctrl_c_is_one_keyboard_interrupt_and_the_program_goes_on(place: str, to_all: bool, gate: Gate) -> None:
+    with started(program.interrupted, place, gate) as process, workers_of(gate) as workers:
+        (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+        assert gone(workers)
+        assert ended(process) == (0, "interrupted 1 ['MainThread']\n", "")
+
+
+@pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
+@pytest.mark.parametrize("place", FORKING)
+def test_ctrl_c_that_nobody_catches_ends_the_program_with_its_own_traceback_alone(
+    place: str, scenario, gate: Gate
+) -> None:
+    with started(scenario, place, gate) as process, workers_of(gate) as workers:
+        os.killpg(process.pid, signal.SIGINT)
+        assert gone(workers)
+        status, _, err = ended(process)
+    assert status == -signal.SIGINT
+    assert err.count("Traceback (most recent call last)") == 1
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+def test_ctrl_c_while_a_worker_is_forked_is_not_lost(gate: Gate) -> None:
+    """Python drops an exception in a callback at a fork; and a new child has no handler of its own yet."""
+    with started(program.interrupted_by_fork, "fork", gate) as process:
+        assert ended(process) == (0, "interrupted 1 ['MainThread']\n", "")
+
+
+def test_ctrl_c_in_a_stage_of_the_callers_own_thread_is_one_keyboard_interrupt(gate: Gate) -> None:
+    with started(program.interrupted, "inline", gate) as process:
+        gate.wait_held()
+        os.kill(process.pid, signal.SIGINT)
+        status, out, err = ended(process)
+    assert (status, out, err) == (0, "interrupted 1 ['MainThread']\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("place", PROCESSES)
+def test_death_of_the_main_process_takes_every_worker_with_it_within_a_second(
+    place: str, number: signal.Signals, gate: Gate
+) -> None:
+    with started(program.wait, place, gate) as process, workers_of(gate) as workers:
+        assert len(workers) == 4
+        os.kill(process.pid, number)
+        assert gone(workers, within=1)
+        status, _, err = ended(process)
+    assert (status, err) == (-number, "")
+
+
+@pytest.mark.parametrize("stuck", [program.stuck_ignoring_sigterm, program.stuck_in_c], ids=lambda it: it.__name__)
+def test_death_of_the_main_process_takes_workers_that_hear_nothing(stuck, gate: Gate) -> None:
+    with started(stuck, "forkserver", gate) as process, watching([gate.wait_held()]) as workers:
+        os.kill(process.pid, signal.SIGKILL)
+        assert gone(workers, within=1)
+        ended(process)
+
+
+def test_sigterm_that_the_program_handles_cancels_in_good_order(gate: Gate) -> None:
+    with started(program.swallow_first_sigterm, "forkserver", gate) as process, workers_of(gate) as workers:
+        os.kill(process.pid, signal.SIGTERM)
+        assert gone(workers)
+        assert ended(process) == (0, "", "")
+
+
+@pytest.mark.parametrize("place", places("forkserver", "spawn", "fork", "threads", "inline"))
+def test_program_that_ends_with_an_iterator_open_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
+    with started(program.exit_with_open_iterator, place, gate) as process:
+        assert ended(process) == (0, "", "")
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_program_that_ends_with_busy_workers_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
+    with started(program.exit_with_open_run, place, gate) as process:
+        gate.wait_held()
+        announced_at = time.monotonic()
+        assert ended(process) == (0, "", "")
+    assert time.monotonic() - announced_at < 0.5 + 1.5  # the grace, and the end of an interpreter
+
+
+def test_program_that_raises_with_an_iterator_open_tells_only_that(gate: Gate) -> None:
+    with started(program.raise_with_open_iterator, "forkserver", gate) as process:
+        assert ended(process) == (1, "", "bye\n")
+
+
+def test_thread_that_was_left_behind_does_not_keep_the_program(gate: Gate) -> None:
+    with started(program.exit_with_left_behind_thread, "threads", gate) as process:
+        assert ended(process) == (0, "", "")

@@ -1,0 +1,157 @@
+"""Rule 8: nothing is left behind, however the run ends; `finally` blocks of generators run.
+
+The fixture `nothing_left` looks for processes, threads, descriptors, mappings and noise after every test; these tests
+look for processes at once, where the library has promised that they are gone.
+"""
+
+import gc
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, Processes, Threads, sink, source, stage
+from faults import stages
+from faults.places import EVERYWHERE, MOST, on
+from support.gate import Gate, Journal
+from support.processes import descendants
+
+CLEANED_UP = ["source cleaned up", "stage cleaned up"]
+
+
+def endless(place: str, journal: Journal) -> Pipeline[int]:
+    """Two workers that would never end by themselves."""
+    numbers = Pipeline(source(stages.counting, 1 << 60, journal), on=on(place))
+    return numbers.then(stage(stages.noting, journal, "stage"), on=on(place))
+
+
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_leaving_the_loop_cancels_every_worker_and_runs_its_clean_up(place: str, journal: Journal) -> None:
+    for item in endless(place, journal):
+        if item == 3:
+            break
+    gc.collect()
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_leaving_an_open_run_early_cancels_every_worker(place: str, journal: Journal) -> None:
+    with endless(place, journal).open() as run:
+        items = iter(run)
+        assert next(items) == 0
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_exception_in_the_block_of_an_open_run_cancels_every_worker(place: str, journal: Journal) -> None:
+    with pytest.raises(KeyError, match="mine"), endless(place, journal).open() as run:
+        raise KeyError("mine", next(iter(run)))
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_half_read_iterator_that_is_dropped_cancels_every_worker(place: str, journal: Journal) -> None:
+    items = iter(endless(place, journal))
+    assert next(items) == 0
+    del items
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_half_read_iterator_in_a_cycle_cancels_every_worker_once_it_is_collected(place: str, journal: Journal) -> None:
+    cycle: list[Any] = [iter(endless(place, journal))]
+    cycle.append(cycle)
+    assert next(cycle[0]) == 0
+    del cycle
+    gc.collect()
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_run_that_was_opened_and_dropped_unread_cancels_every_worker(place: str, journal: Journal) -> None:
+    run = endless(place, journal).open()
+    del run
+    gc.collect()
+    assert descendants() == set()
+    assert set(journal.lines) <= set(CLEANED_UP)  # a worker may have been cancelled before it began
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_items_asked_for_after_the_end_of_the_block_are_an_error_and_no_end(place: str, journal: Journal) -> None:
+    with endless(place, journal).open() as run:
+        items = iter(run)
+        assert next(items) == 0
+    with pytest.raises(Exception, match="closed"):
+        list(items)
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_nothing_is_left_of_a_failed_run(place: str, journal: Journal) -> None:
+    failing = endless(place, journal).then(stage(stages.failing_stage, stages.raise_value_error, 3), on=on(place))
+    with pytest.raises(Exception, match="raised ValueError on item 3"):
+        list(failing)
+    assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_nothing_is_left_of_a_run_that_has_succeeded(place: str, journal: Journal) -> None:
+    numbers = Pipeline(source(stages.counting, 10, journal), on=on(place))
+    report = (
+        numbers.then(stage(stages.noting, journal, "stage"), on=on(place)).into(sink(stages.tally), on=on(place)).run()
+    )
+    assert descendants() == set()
+    assert report.value == 10
+    assert sorted(journal.lines) == [*CLEANED_UP, "stage saw the end"]
+
+
+def test_clean_up_of_a_worker_that_is_busy_runs_within_the_grace(gate: Gate, journal: Journal) -> None:
+    """It is inside an item, in a call that waits: SIGTERM reaches it there."""
+    pipeline = Pipeline(range(10)).then(stage(stages.held_noting, gate, journal), on=Processes(1))
+    with pipeline.open():
+        gate.wait_held()
+    assert journal.lines == ["Cancelled", "cleaned up"]
+
+
+@pytest.mark.parametrize("finalizing", [stages.held_in_del, stages.held_in_finalizer], ids=lambda it: it.__name__)
+def test_cancellation_that_arrives_in_a_finalizer_is_not_lost(finalizing: Any, gate: Gate, journal: Journal) -> None:
+    """Python drops what is raised there; so the worker must hear of it afterwards, where it waits for ever."""
+    pipeline = Pipeline(range(10)).then(stage(finalizing, gate, journal), on=Processes(1))
+    with pipeline.open(grace=10):
+        gate.wait_held()
+    assert journal.lines == ["Cancelled"]
+
+
+def test_nothing_is_left_where_a_worker_could_not_be_started(journal: Journal) -> None:
+    pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=Processes(2)).then(
+        stages.same, on=stages.NeverStarts()
+    )
+    with pytest.raises(Exception, match=r"^stage 'same' could not start worker 1 of 1: OSError: no room"):
+        list(pipeline)
+    assert descendants() == set()
+
+
+def test_views_of_shared_memory_outlive_their_run() -> None:
+    kept = list(Pipeline(source(stages.arrays, 20, 300_000), on=Processes(1)).then(stages.same, on=Processes(1)))
+    assert [int(array[0]) for array in kept] == list(range(20))
+    assert all((array == array[0]).all() for array in kept)
+    kept[0][:] = 99  # they are writable, and do not share memory with each other
+    assert [int(array[0]) for array in kept[1:]] == list(range(1, 20))
+
+
+def test_threads_and_processes_mixed_leave_nothing(journal: Journal) -> None:
+    pipeline = (
+        Pipeline(source(stages.counting, 1 << 60, journal), on=Threads(1))
+        .then(stage(stages.noting, journal, "process"), on=Processes(2))
+        .then(stage(stages.noting, journal, "thread"), on=Threads(2))
+    )
+    for item in pipeline:
+        if item > 10:
+            break
+    gc.collect()
+    assert descendants() == set()
+    assert sorted(set(journal.lines)) == ["process cleaned up", "source cleaned up", "thread cleaned up"]

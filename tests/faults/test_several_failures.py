@@ -1,0 +1,61 @@
+"""Rule 4, plural: all failures that are seen within 100 ms are listed."""
+
+import os
+import signal
+
+import pytest
+
+from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
+from faults import stages
+from faults.places import FORKING, on
+from support.gate import Gate
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_two_stages_that_raise_at_once_are_both_listed(place: str, gate: Gate) -> None:
+    """Both are at the gate with SIGTERM blocked, so that neither hears of the other's failure before its own."""
+    pipeline = (
+        Pipeline(source(stages.count, 10), on=on(place))
+        .then(stage(stages.pass_then_fail, stages.raise_value_error, gate), on=on(place), name="left")
+        .then(stage(stages.fail_at_gate, stages.raise_unusual, gate, deaf=True), on=on(place), name="right")
+    )
+    with pipeline.open() as run:
+        assert gate.wait_held() != gate.wait_held()
+        gate.release(2)
+        with pytest.raises(StageError) as caught:
+            list(run)
+    assert sorted(failure.stage for failure in caught.value.failures) == ["left", "right"]
+    first, also = caught.value.failures
+    assert str(caught.value).startswith(f"{first.headline}\n")
+    assert f"\nAlso failed before the run had ended:\n- {also.headline}\n" in str(caught.value)
+
+
+def test_two_workers_that_are_killed_at_once_are_both_listed(gate: Gate) -> None:
+    """Both are stopped first, so that neither can end in another way."""
+    pipeline = Pipeline(source(stages.count, 10)).then(stage(stages.held, gate), on=Processes(2), name="pair")
+    with pipeline.open() as run:
+        pids = {gate.wait_held(), gate.wait_held()}
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        with pytest.raises(WorkerLostError) as caught:
+            list(run)
+    assert {failure.pid for failure in caught.value.failures} == pids
+    assert {failure.worker for failure in caught.value.failures} == {1, 2}
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_what_the_cancellation_itself_brings_about_is_not_listed(place: str, gate: Gate, second_gate: Gate) -> None:
+    """Stages that raise something of their own when they are cancelled have not failed."""
+    pipeline = (
+        Pipeline(source(stages.angry_source, gate), on=on(place))
+        .then(stages.angry, on=on(place))
+        .then(stage(stages.fail_at_gate, stages.raise_value_error, second_gate), on=on(place), name="culprit")
+        .then(stages.angry, on=on(place))
+    )
+    with pipeline.open() as run:
+        gate.release(1000)  # a few are enough; the source may take them all before the culprit comes to its own gate
+        second_gate.release()
+        with pytest.raises(RunError, match=r"^stage 'culprit' ") as caught:
+            list(run)
+    assert [failure.stage for failure in caught.value.failures] == ["culprit"]

@@ -1,0 +1,134 @@
+"""Rule 8, the unwilling: a process that does not hear its cancellation is killed after the grace, a thread left."""
+
+import time
+from typing import Any
+
+import pytest
+
+from chainpump import Inline, Pipeline, Processes, StageError, Threads, source, stage
+from faults import stages
+from faults.places import FORKING, on
+from support.gate import Gate
+from support.processes import descendants
+from support.threads import meanwhile
+
+GRACE = 0.2  # seconds
+
+STUCK = pytest.mark.parametrize("stuck", stages.STUCK, ids=lambda stuck: stuck.__name__)
+
+
+@STUCK
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_that_ignores_its_cancellation_is_killed_after_the_grace(place: str, stuck: Any, gate: Gate) -> None:
+    with Pipeline(range(10)).then(stage(stuck, gate), on=on(place)).open(grace=GRACE):
+        gate.wait_held()
+        left_at = time.monotonic()
+    assert GRACE <= time.monotonic() - left_at < GRACE + 1
+    assert descendants() == set()
+
+
+@STUCK
+def test_stuck_worker_delays_the_error_of_another_by_the_grace_alone(stuck: Any, gate: Gate, second_gate: Gate) -> None:
+    """The error is the other's: the stuck worker has failed in nothing."""
+    pipeline = Pipeline(source(stages.count, 3)).then(stage(stuck, gate), on=Processes(1))
+    failing = stage(stages.fail_without_input, stages.raise_value_error, second_gate)
+    with pipeline.then(failing, on=Processes(1), name="culprit").open(grace=GRACE) as run:
+        gate.wait_held()
+        second_gate.wait_held()
+        failed_at = time.monotonic()
+        second_gate.release()
+        with pytest.raises(
+            StageError, match=r"^stage 'culprit' \(worker 1 of 1, pid \d+\) raised ValueError:\n"
+        ) as caught:
+            list(run)
+    assert time.monotonic() - failed_at < GRACE + 1
+    assert [failure.stage for failure in caught.value.failures] == ["culprit"]
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("executor", [Threads(1), Threads(2)], ids=repr)
+def test_thread_that_waits_for_ever_is_left_behind_and_the_run_still_ends(executor: Threads, gate: Gate) -> None:
+    pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=executor)
+    with pipeline.open(grace=GRACE):
+        gate.wait_held()
+        left_at = time.monotonic()
+    assert time.monotonic() - left_at < 2 * GRACE + 1
+    gate.release(2)  # they end at last: the fixture waits for them
+
+
+def test_thread_that_waits_for_ever_does_not_hide_the_error_of_another(gate: Gate, second_gate: Gate) -> None:
+    pipeline = (
+        Pipeline(range(10))
+        .then(stage(stages.held, gate), on=Threads(1))
+        .then(stage(stages.fail_without_input, stages.raise_value_error, second_gate), on=Threads(1), name="culprit")
+    )
+    with pipeline.open(grace=GRACE) as run:
+        gate.wait_held()
+        second_gate.wait_held()
+        second_gate.release()
+        with pytest.raises(StageError, match=r"^stage 'culprit' \(worker 1 of 1, pid \d+\) raised ValueError:\n"):
+            list(run)
+    gate.release()
+
+
+def test_iterable_that_waits_for_ever_does_not_keep_the_caller(gate: Gate) -> None:
+    """An iterable is read by a thread of the main process: a socket, a queue."""
+    with Pipeline(gate.hold_each(range(3))).then(stages.same, on=Processes(1)).open(grace=GRACE):
+        gate.wait_held()
+    gate.release()
+
+
+def test_busy_thread_is_interrupted_between_two_instructions(gate: Gate) -> None:
+    with Pipeline(range(3)).then(stage(stages.busy_for_ever, gate), on=Threads(1)).open(grace=GRACE):
+        gate.wait_held()
+        left_at = time.monotonic()
+    assert time.monotonic() - left_at < GRACE + 1
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(place: str, gate: Gate) -> None:
+    """A process waits for its threads that are no daemons: this one for ever."""
+    pipeline = Pipeline(range(10)).then(stage(stages.leave_thread, gate), on=on(place))
+    with pipeline.open(grace=GRACE) as run:
+        items = iter(run)
+        assert [next(items) for _ in range(10)] == list(range(10))
+        ended_at = time.monotonic()
+        assert list(items) == []
+    assert time.monotonic() - ended_at < GRACE + 1
+    assert descendants() == set()
+
+
+def test_grace_of_nothing_kills_at_once(gate: Gate) -> None:
+    with Pipeline(range(10)).then(stage(stages.stuck_in_c, gate), on=Processes(1)).open(grace=0):
+        gate.wait_held()
+        left_at = time.monotonic()
+    assert time.monotonic() - left_at < 1
+
+
+def test_several_stuck_workers_share_one_grace(gate: Gate) -> None:
+    with Pipeline(range(10)).then(stage(stages.stuck_in_c, gate), on=Processes(4)).open(grace=GRACE):
+        for _ in range(4):
+            gate.wait_held()
+        left_at = time.monotonic()
+    assert time.monotonic() - left_at < GRACE + 1
+
+
+def test_long_clean_up_is_given_the_grace_that_was_asked_for(gate: Gate, second_gate: Gate, journal) -> None:
+    """The worker cleans up at the second gate, which opens only once it is there: no clock decides."""
+
+    def let_it_clean_up() -> None:
+        second_gate.wait_held()
+        second_gate.release()
+
+    pipeline = Pipeline(range(10)).then(stage(stages.slow_clean_up, gate, second_gate, journal), on=Processes(1))
+    with meanwhile(let_it_clean_up), pipeline.open(grace=30):
+        gate.wait_held()
+    assert journal.lines == ["cleaned up"]
+
+
+def test_inline_stage_cleans_up_when_the_caller_leaves(journal) -> None:
+    pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=Inline())
+    for item in pipeline.then(stage(stages.noting, journal, "stage"), on=Inline()):
+        if item == 3:
+            break
+    assert journal.lines == ["stage cleaned up", "source cleaned up"]

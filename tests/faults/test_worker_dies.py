@@ -1,0 +1,222 @@
+"""Rule 4, second half: a process dies without having said that it finished; the error names it and its death."""
+
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing import forkserver
+from typing import Any
+
+import pytest
+
+from chainpump import Inline, Pipeline, Processes, WorkerLostError, sink, source, stage
+from faults import stages
+from faults.places import FORKING, PROCESSES, on
+from support.gate import LIMIT, Gate
+from support.processes import gone, wait_asleep, watching
+
+Fail = Callable[[], Any]
+
+DEATHS = [
+    pytest.param(stages.exit_0, r"exited with code 0", 0, None, id="os._exit-0"),
+    pytest.param(stages.exit_3, r"exited with code 3", 3, None, id="os._exit-3"),
+    pytest.param(stages.sigkill, r"killed by SIGKILL", -9, signal.SIGKILL, id="SIGKILL"),
+    pytest.param(stages.sigsegv, r"killed by SIGSEGV", -11, signal.SIGSEGV, id="SIGSEGV"),
+    pytest.param(stages.sigabrt, r"killed by SIGABRT", -6, signal.SIGABRT, id="SIGABRT"),
+]
+
+
+def die_in_source(fail: Fail, place: str) -> Any:
+    pipeline = Pipeline(source(stages.failing_source, fail, 3), on=on(place), name="dying")
+    return lambda: list(pipeline.then(stages.same, on=on(place)))
+
+
+def die_in_stage(fail: Fail, place: str) -> Any:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place))
+    dying = pipeline.then(stage(stages.failing_stage, fail, 3), on=on(place), name="dying")
+    return lambda: list(dying.then(stages.same, on=on(place)))
+
+
+def die_in_sink(fail: Fail, place: str) -> Any:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place))
+    return pipeline.into(sink(stages.failing_sink, fail, 3), on=on(place), name="dying").run
+
+
+def lost(role: str, how: str, name: str = "dying", worker: str = "1 of 1") -> str:
+    """The first line of the message, whole."""
+    return rf"^{role} '{name}' lost worker {worker} \(pid \d+\): {how}(, \d+ items? in flight)?\."
+
+
+@pytest.mark.parametrize(
+    "role, build",
+    [("source", die_in_source), ("stage", die_in_stage), ("sink", die_in_sink)],
+    ids=lambda it: it if isinstance(it, str) else "",
+)
+@pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
+@pytest.mark.parametrize("place", FORKING)
+def test_process_that_dies_is_named_with_its_exit_code_or_signal(
+    place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None, role: str, build: Any
+) -> None:
+    with pytest.raises(WorkerLostError, match=lost(role, how)) as caught:
+        build(fail, place)()
+    error = caught.value
+    assert (error.stage, error.worker) == ("dying", 1)
+    assert (error.exit_code, error.signal) == (exit_code, number)
+    assert isinstance(error.pid, int)
+    assert [failure.stage for failure in error.failures] == ["dying"]
+
+
+@pytest.mark.parametrize("fail, how", [(stages.exit_0, "exited with code 0"), (stages.sigkill, "killed by SIGKILL")])
+def test_spawned_process_that_dies_is_named_with_its_exit_code_or_signal(fail: Fail, how: str) -> None:
+    with pytest.raises(WorkerLostError, match=lost("stage", how)):
+        die_in_stage(fail, "spawn")()
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_killed_worker_names_stage_pid_and_signal(place: str, gate: Gate) -> None:
+    """Killed while it is busy with an item."""
+    held = Pipeline(range(10)).then(stage(stages.held, gate), on=on(place), name="score")
+    with held.open() as run:
+        pid = gate.wait_held()
+        os.kill(pid, signal.SIGKILL)
+        message = rf"^stage 'score' lost worker 1 of 1 \(pid {pid}\): killed by SIGKILL, \d+ items? in flight\.\n"
+        with pytest.raises(WorkerLostError, match=message) as caught:
+            list(run)
+    assert (caught.value.pid, caught.value.signal) == (pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP], ids=lambda number: number.name
+)
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_that_is_signalled_from_outside_is_named_with_the_signal(
+    place: str, number: signal.Signals, gate: Gate
+) -> None:
+    pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=on(place, 2), name="score")
+    with pipeline.open() as run:
+        pid = gate.wait_held()
+        os.kill(pid, number)
+        with pytest.raises(
+            WorkerLostError, match=lost("stage", rf"killed by {number.name}", "score", "[12] of 2")
+        ) as caught:
+            list(run)
+    assert (caught.value.pid, caught.value.signal) == (pid, number)
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_killed_while_it_waits_for_items_is_named(place: str, gate: Gate) -> None:
+    """The source is held behind item 0, so that the stage has nothing to do."""
+    numbers = Pipeline(source(stages.count, 10), on=on(place)).then(stage(stages.held_at, gate, 1), on=on(place))
+    with numbers.then(stages.same, on=on(place), name="idle").open() as run:
+        items = iter(run)
+        assert next(items) == 0
+        gate.wait_held()
+        pid = run._supervisor.watched[2].handle.pid
+        wait_asleep(pid)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "idle")) as caught:
+            next(items)
+    assert caught.value.pid == pid
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        pytest.param(source(stages.count_for_ever), id="socket"),
+        pytest.param(source(stages.arrays, 1000), id="slabs"),
+    ],
+)
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_killed_while_it_waits_to_send_is_named(place: str, full: Any, gate: Gate) -> None:
+    """The consumer is held at its first item, so that the channel fills up: its socket, or its shared memory."""
+    pipeline = Pipeline(full, on=on(place), name="full").then(stage(stages.held, gate), on=on(place))
+    with pipeline.open() as run:
+        gate.wait_held()
+        pid = next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0)
+        wait_asleep(pid)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match=lost("source", "killed by SIGKILL", "full")) as caught:
+            list(run)
+    assert caught.value.pid == pid
+
+
+def test_consumer_killed_while_its_producer_waits_for_shared_memory_ends_the_run(gate: Gate) -> None:
+    pipeline = Pipeline(source(stages.arrays, 1000), on=Processes(1)).then(stage(stages.held, gate), on=Processes(1))
+    with pipeline.open() as run:
+        pid = gate.wait_held()
+        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held")):
+            list(run)
+
+
+def test_consumer_killed_while_it_holds_the_only_slot_does_not_block_its_producer(gate: Gate) -> None:
+    pipeline = Pipeline(source(stages.count, 1000), on=Processes(1))
+    with pipeline.then(stage(stages.held, gate), on=Processes(1), in_flight=1).open() as run:
+        pid = gate.wait_held()
+        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held")):
+            list(run)
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place)).then(stages.same, on=on(place))
+    with pipeline.open() as run:
+        killed = run._supervisor.watched[1].handle.pid
+        os.kill(killed, signal.SIGSTOP)  # it may have got anywhere by now, but not to its end: nobody reads
+        os.kill(killed, signal.SIGKILL)
+        try:
+            items = list(run)
+        except WorkerLostError as error:
+            assert (error.pid, error.signal) == (killed, signal.SIGKILL)  # noqa: PT017  # or it had finished
+        else:
+            assert items == list(range(10))
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_run_that_has_failed_before_the_caller_asked_for_an_item_tells_why(place: str) -> None:
+    dying = stage(stages.failing_stage, stages.sigkill, 0)
+    with Pipeline(range(10)).then(dying, on=on(place), name="dying").open() as run:
+        run._supervisor._concluded.wait(LIMIT)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL")):
+            list(run)
+
+
+def test_item_in_hand_is_named_where_it_is_known(gate: Gate) -> None:
+    pipeline = Pipeline(range(10)).then(stage(stages.held_at, gate, 0), on=Processes(1), in_flight=1)
+    with pipeline.open() as run:
+        os.kill(gate.wait_held(), signal.SIGKILL)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held_at")) as caught:
+            list(run)
+    assert caught.value.failures[0].index == 0
+    assert "It was in item 0." in str(caught.value)
+
+
+def test_death_of_the_fork_server_ends_the_run_and_the_next_run_works(gate: Gate) -> None:
+    """Workers of a dead fork server cannot be watched any more; so they are lost."""
+    with Pipeline(range(10)).then(stage(stages.held, gate), on=Processes(1)).open() as run:
+        worker = gate.wait_held()
+        server = vars(forkserver._forkserver)["_forkserver_pid"]
+        with watching([worker, server]) as watched:
+            os.kill(server, signal.SIGKILL)
+            with pytest.raises(WorkerLostError, match=r"^stage 'held' lost worker 1 of 1 \(pid \d+\): "):
+                list(run)
+            assert gone(watched)
+    assert list(Pipeline(range(3)).then(stages.same, on=Processes(1))) == [0, 1, 2]
+
+
+def test_sink_of_the_caller_is_told_of_a_killed_worker_while_it_holds_items(gate: Gate) -> None:
+    """The caller is at its own item when a worker dies: the next item that it asks for is the error."""
+    pipeline = Pipeline(source(stages.count_for_ever), on=Processes(1)).then(
+        stage(stages.held_at, gate, 1000), on=Processes(1)
+    )
+    with pipeline.then(stages.same, on=Inline()).open() as run:
+        items = iter(run)
+        assert next(items) == 0
+        pid = gate.wait_held()
+        with watching([pid]) as watched:
+            os.kill(pid, signal.SIGKILL)
+            assert gone(watched)
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held_at")):
+            list(items)

@@ -1,0 +1,196 @@
+"""Rule 4, first half: user code raises; the error names who, where and on what, with the original as its cause."""
+
+import os
+import re
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, Processes, StageError, sink, source, stage
+from faults import stages
+from faults.places import EVERYWHERE, FORKING, MOST, MOST_WORKERS, on
+from support.gate import Gate
+
+Fail = Callable[[], Any]
+
+
+def by_source(fail: Fail, place: str) -> Pipeline[int]:
+    return Pipeline(source(stages.failing_source, fail, 3), on=on(place)).then(stages.same, on=on(place))
+
+
+def by_stage(fail: Fail, place: str) -> Pipeline[int]:
+    failing = Pipeline(source(stages.count, 10), on=on(place)).then(stage(stages.failing_stage, fail, 3), on=on(place))
+    return failing.then(stages.same, on=on(place))
+
+
+ROLES = [
+    pytest.param(by_source, r"source 'failing_source'", "", id="source"),
+    pytest.param(by_stage, r"stage 'failing_stage'", " on item 3", id="stage"),
+]
+
+
+def raised(who: str, kind: str, item: str = "", of: int = 1) -> str:
+    """The first line of the message, whole."""
+    return rf"^{who} \(worker \d of {of}, pid \d+\) raised {kind}{item}:\n"
+
+
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_worker_that_raises_ends_the_run_with_its_exception_as_the_cause(
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str
+) -> None:
+    with pytest.raises(StageError, match=raised(who, "ValueError", item)) as caught:
+        list(build(stages.raise_value_error, place))
+    error = caught.value
+    assert type(error.__cause__) is ValueError
+    assert error.__cause__.args == ("bad value", 42)
+    assert 'raise ValueError("bad value", 42)' in "".join(traceback.format_exception(error))
+    (failure,) = error.failures
+    assert (error.stage, error.worker) == (failure.stage, failure.worker) == (who.split("'")[1], 1)
+    assert failure.index == (3 if item else None)
+    assert "stages.py:" in str(error)
+
+
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_error_says_which_process_it_was_in(place: str) -> None:
+    with pytest.raises(StageError) as caught:
+        list(by_stage(stages.raise_value_error, place))
+    (failure,) = caught.value.failures
+    assert (failure.pid == os.getpid()) is (place in ("threads", "inline"))
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_traceback_of_a_process_travels_as_a_note_that_starts_at_the_users_line(place: str) -> None:
+    with pytest.raises(StageError) as caught:
+        list(by_stage(stages.raise_value_error, place))
+    assert caught.value.__cause__ is not None
+    (note,) = caught.value.__cause__.__notes__
+    first, *lines = note.splitlines()
+    assert re.fullmatch(r"The worker's traceback \(pid \d+\):", first)
+    assert "in failing_stage" in lines[1]
+    assert not [line for line in lines if "chainpump" in line]
+
+
+NOT_PICKLABLE = [
+    pytest.param(stages.raise_locked, "Locked", "holds a lock", id="lock"),
+    pytest.param(stages.raise_odd, "Odd", "7: odd init", id="odd-init"),
+    pytest.param(stages.raise_local, "Local", "of a class that has no name outside", id="local-class"),
+]
+
+
+@pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
+@pytest.mark.parametrize("place", FORKING)
+def test_exception_that_cannot_travel_arrives_as_type_text_and_traceback(
+    place: str, fail: Fail, kind: str, text: str
+) -> None:
+    with pytest.raises(StageError, match=raised("stage 'failing_stage'", kind, " on item 3")) as caught:
+        list(by_stage(fail, place))
+    error = caught.value
+    assert error.__cause__ is None
+    assert text in str(error)
+    (note,) = error.__notes__
+    assert "in failing_stage" in note
+    assert text in note
+
+
+@pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
+@pytest.mark.parametrize("build", [pytest.param(by_source, id="source"), pytest.param(by_stage, id="stage")])
+def test_exception_that_cannot_be_pickled_is_the_cause_where_it_need_not_travel(
+    build: Callable[[Fail, str], Pipeline[int]], fail: Fail, kind: str, text: str
+) -> None:
+    with pytest.raises(StageError) as caught:
+        list(build(fail, "threads"))
+    assert type(caught.value.__cause__).__name__ == kind
+
+
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", MOST)
+def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str
+) -> None:
+    with pytest.raises(StageError, match=raised(who, "Mute", item)):
+        list(build(stages.raise_mute, place))
+
+
+@pytest.mark.parametrize(
+    "fail, kind",
+    [
+        pytest.param(stages.raise_unusual, "Unusual", id="BaseException"),
+        pytest.param(stages.sys_exit_0, "SystemExit", id="sys.exit-0"),
+        pytest.param(stages.sys_exit_3, "SystemExit", id="sys.exit-3"),
+        pytest.param(stages.raise_keyboard_interrupt, "KeyboardInterrupt", id="KeyboardInterrupt"),
+    ],
+)
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_what_is_no_exception_ends_the_run_all_the_same(
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: str
+) -> None:
+    with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
+        list(build(fail, place))
+    assert type(caught.value.__cause__).__name__ == kind
+
+
+@pytest.mark.parametrize("fail", [stages.raise_unusual, stages.sys_exit_0], ids=lambda fail: fail.__name__)
+def test_what_is_no_exception_ends_an_inline_run_all_the_same(fail: Fail) -> None:
+    with pytest.raises(StageError):
+        list(by_stage(fail, "inline"))
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_the_one_of_several_workers_that_raised_is_named(place: str, gate: Gate) -> None:
+    """Three workers are inside at once, one of them with item 1."""
+    pipeline = Pipeline(source(stages.count, 100), on=on(place)).then(
+        stage(stages.fail_at_one, stages.raise_value_error, gate, 1), on=on(place, 3)
+    )
+    with pipeline.open() as run:
+        for _ in range(3):
+            gate.wait_held()
+        gate.release(1000)  # whoever passes comes again
+        with pytest.raises(StageError, match=raised("stage 'fail_at_one'", "ValueError", " on item 1", of=3)):
+            list(run)
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_item_is_numbered_by_the_worker_that_made_it_where_several_did(place: str) -> None:
+    pipeline = (
+        Pipeline(source(stages.count, 10), on=on(place))
+        .then(stages.same, on=on(place, 2), name="made")
+        .then(stage(stages.failing_stage, stages.raise_value_error, 5), on=on(place))
+    )
+    with pytest.raises(StageError, match=r"\) raised ValueError on item \d from worker [12] of 'made':\n"):
+        list(pipeline)
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_error_of_a_stage_before_a_sink_reaches_the_caller_of_run(place: str) -> None:
+    runnable = by_stage(stages.raise_value_error, place).into(sink(stages.tally), on=on(place))
+    with pytest.raises(StageError, match=raised("stage 'failing_stage'", "ValueError", " on item 3")) as caught:
+        runnable.run()
+    assert type(caught.value.__cause__) is ValueError
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_function_that_cannot_be_loaded_in_the_worker_is_named(place: str) -> None:
+    pipeline = Pipeline(range(3)).then(stage(stages.ignoring, stages.Unloadable()), on=on(place))
+    if place == "fork":  # it inherits the arguments as they are
+        assert list(pipeline) == [0, 1, 2]
+        return
+    first_line = r"^stage 'ignoring' could not start worker 1 of 1: ValueError: not for you"
+    with pytest.raises(StageError, match=first_line) as caught:
+        list(pipeline)
+    assert caught.value.stage == "ignoring"
+
+
+def test_error_in_an_iterable_of_the_main_process_names_it() -> None:
+    def numbers():
+        yield 1
+        raise ValueError("bad line")
+
+    with pytest.raises(
+        StageError, match=r"^source 'generator' \(worker 1 of 1, pid \d+\) raised ValueError:\n"
+    ) as caught:
+        list(Pipeline(numbers()).then(stages.same, on=Processes(1)))
+    assert str(caught.value.__cause__) == "bad line"

@@ -1,0 +1,23 @@
+"""How hypothesis runs here: the same examples every time, unless a profile is asked for.
+
+`pytest tests/property --hypothesis-profile=search` looks at many new examples instead.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: how long an example takes depends on what else the machine does, and a hang is pytest's to end.
+# No database: what failed once belongs into an `@example`.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "search", settings.get_profile("repeatable"), derandomize=False, max_examples=1_000, print_blob=True
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("repeatable")

@@ -1,0 +1,133 @@
+"""The lifecycle against a simple model: whatever happens in whatever order, a run ends, and tells why."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from chainpump.engine.lifecycle import WINDOW_NS, Action, Cancel, Conclude, Ended, Event, Left, Phase, Run, Seal, step
+from chainpump.errors import Failure, StageError
+from chainpump.outcome import Failed, Finished, Interrupted
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """Workers end in any order and in any way.
+
+    The model only keeps what was told to the machine and what it asked for; the rules below say what must follow.
+    """
+
+    @initialize(
+        workers=st.lists(st.integers(1, 3), min_size=1, max_size=5),
+        has_caller=st.booleans(),
+    )
+    def start(self, workers: list[int], has_caller: bool) -> None:
+        if has_caller:
+            workers[-1] = 1
+        self.left_to_end = list(workers)
+        self.has_caller = has_caller
+        self.run = Run(tuple(workers), has_caller)
+        self.now = 0
+        self.asked: list[Action] = []
+        self.expected: list[Failed] = []  # the failures that must be listed
+        self.stopped: set[int] = set()  # groups of which a worker has stopped early
+        self.superfluous = 0  # groups before this one may end as they like: what follows them has stopped early
+        self.is_clean = True  # nothing but clean ends so far
+        self.is_over = False
+
+    def tell(self, event: Event) -> None:
+        self.run, actions = step(self.run, event)
+        self.asked += actions
+        ignores_caller = self.has_caller and not self.is_clean  # a cancelled run does not wait for its caller
+        self.is_over |= not any(self.left_to_end[:-1] if ignores_caller else self.left_to_end)
+
+    @property
+    def running(self) -> list[int]:
+        return [group for group, workers in enumerate(self.left_to_end) if workers]
+
+    def end(self, group: int, outcome: Finished | Failed | Interrupted) -> None:
+        self.left_to_end[group] -= 1
+        self.tell(Ended(group, self.left_to_end[group], outcome, self.now))
+
+    @rule(ns=st.sampled_from([0, 1, WINDOW_NS // 2, WINDOW_NS, 2 * WINDOW_NS]))
+    def time_passes(self, ns: int) -> None:
+        self.now += ns
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), early=st.booleans())
+    def a_worker_finishes(self, data: st.DataObject, early: bool) -> None:
+        group = data.draw(st.sampled_from(self.running))
+        if early:
+            self.stopped.add(group)
+        if group in self.stopped and self.left_to_end[group] == 1:
+            self.superfluous = max(self.superfluous, group)
+        self.end(group, Finished(early=early))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def a_worker_fails(self, data: st.DataObject) -> None:
+        group = data.draw(st.sampled_from(self.running))
+        failed = Failed(Failure(StageError, "stage", f"group {group}", len(self.expected), None, "failed"))
+        matters = group >= self.superfluous and not self.is_over
+        in_time = self.run.phase is Phase.RUNNING or self.now - self.run.cancelled_at <= WINDOW_NS
+        if matters and in_time:
+            self.expected.append(failed)
+        if matters:
+            self.is_clean = False
+        self.end(group, failed)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def a_worker_is_cut_off(self, data: st.DataObject) -> None:
+        group = data.draw(st.sampled_from(self.running))
+        if group >= self.superfluous and not self.is_over:
+            self.is_clean = False
+        self.end(group, Interrupted())
+
+    @rule()
+    def the_caller_leaves(self) -> None:
+        if not self.is_over:
+            self.is_clean = False
+        self.tell(Left(self.now))
+
+    @invariant()
+    def a_run_is_over_when_nobody_is_left_and_never_before(self) -> None:
+        assert (self.run.phase is Phase.OVER) == self.is_over
+        assert self.asked.count(Conclude()) == self.is_over
+
+    @invariant()
+    def no_failure_is_lost(self) -> None:
+        assert list(self.run.failures) == self.expected
+
+    @invariant()
+    def a_clean_run_is_never_cancelled_as_a_whole(self) -> None:
+        everything = Cancel(len(self.left_to_end))
+        assert self.asked.count(everything) == (not self.is_clean)
+
+    @invariant()
+    def what_follows_a_permitted_stop_is_never_cancelled_by_it(self) -> None:
+        partial = [
+            each.before for each in self.asked if isinstance(each, Cancel) and each.before < len(self.left_to_end)
+        ]
+        assert set(partial) <= self.stopped
+        assert partial == sorted(set(partial))
+
+    @invariant()
+    def each_junction_is_sealed_once_by_the_last_of_its_producers(self) -> None:
+        sealed = [each.junction for each in self.asked if isinstance(each, Seal)]
+        assert len(sealed) == len(set(sealed))
+        assert all(not self.left_to_end[junction] for junction in sealed)
+        if self.is_clean and self.is_over and not self.superfluous:
+            assert sorted(sealed) == list(range(len(self.left_to_end) - 1))
+
+    def teardown(self) -> None:
+        """Whatever has happened, the run is over once the last worker has ended."""
+        if not hasattr(self, "run"):
+            return
+        while self.running:
+            self.end(self.running[0], Interrupted())
+        assert self.run.phase is Phase.OVER
+        assert self.asked.count(Conclude()) == 1
+        assert self.asked[-1] == Conclude()
+
+
+TestLifecycle = Lifecycle.TestCase

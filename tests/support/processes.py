@@ -1,0 +1,137 @@
+"""What a test can know of processes: who descends from whom, whether one sleeps, and the moment of its death."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+
+from support.gate import LIMIT
+
+__all__ = [
+    "become_reaper",
+    "descendants",
+    "gone",
+    "helpers",
+    "kill_and_reap",
+    "state",
+    "until",
+    "wait_asleep",
+    "watching",
+]
+
+PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+
+
+def become_reaper() -> None:
+    """Adopt every orphan among this process's descendants, so that none can hide by losing its parent."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def helpers() -> set[int]:
+    """The processes that the standard library keeps for the life of the program."""
+    # They have no public getter.
+    known = (vars(forkserver._forkserver)["_forkserver_pid"], vars(resource_tracker._resource_tracker)["_pid"])
+    return {pid for pid in known if pid is not None}
+
+
+def descendants() -> set[int]:
+    """All processes that this one has started, directly or not, except `helpers`. Reaps orphans that have ended."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        fields = _stat(path)
+        if fields is not None:
+            parents[int(path.parent.name)] = int(fields[1])
+    found: set[int] = set()
+    fresh = {os.getpid()}
+    while fresh:
+        fresh = {pid for pid, parent in parents.items() if parent in fresh}
+        found |= fresh
+    return {pid for pid in found - helpers() if not _reaped(pid)}
+
+
+def _stat(path: Path) -> list[str] | None:
+    """The fields of a `/proc/PID/stat` behind the name: state, parent and so on. None if there is no such process."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # somebody else's child, who reaps it
+        return state(pid) in ("", "Z")
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state, such as S for asleep or Z for dead and not reaped; empty if there is none."""
+    fields = _stat(Path(f"/proc/{pid}/stat"))
+    return fields[0] if fields else ""
+
+
+def wait_asleep(pid: int) -> None:
+    """Wait until a process sleeps, and goes on sleeping in one and the same system call: it has nothing to do."""
+    seen: list[tuple[str, ...]] = []
+
+    def rests() -> bool:
+        seen.append(_rest(pid))
+        return len(seen) > 20 and len(set(seen[-20:])) == 1 and seen[-1][0] == "S"
+
+    until(rests, f"process {pid} to come to rest")
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Ask again and again until this holds: for facts that nothing tells of."""
+    deadline = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {LIMIT:g} s for {what}"
+        select.select([], [], [], 0.002)
+
+
+def _rest(pid: int) -> tuple[str, ...]:
+    """The state, the system call and the switches so far of each of a process's threads."""
+    threads = sorted(Path(f"/proc/{pid}/task").iterdir())
+    calls = [(thread / "syscall").read_text() for thread in threads]
+    switches = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "ctxt_switches" in line]
+    return (state(pid), *calls, *switches)
+
+
+@contextmanager
+def watching(pids: Iterable[int]) -> Iterator[list[int]]:
+    """Descriptors that become readable as these processes die, whoever takes their numbers afterwards.
+
+    Those that are gone already have none.
+    """
+    ends: list[int] = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            ends.append(os.pidfd_open(pid))
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def gone(watched: Iterable[int], within: float = LIMIT) -> bool:
+    """Wait until all of the processes behind `watching` have died; False if that takes longer."""
+    deadline = time.monotonic() + within
+    return all(select.select([end], [], [], max(0.0, deadline - time.monotonic()))[0] for end in watched)
+
+
+def kill_and_reap(pids: Iterable[int]) -> None:
+    """End what a test has left on purpose, or by a defect."""
+    pids = list(pids)
+    for pid in pids:
+        with watching([pid]) as watched, suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            gone(watched)
+    descendants()

@@ -1,0 +1,296 @@
+"""The receiving side of a worker: one iterator over what arrives, which tells an end from a failure."""
+
+from __future__ import annotations
+
+import pickle
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from chainpump.errors import Cancelled
+from chainpump.transport import inlet as inlet_module
+from chainpump.transport.board import Board, Cell, State
+from chainpump.transport.codec import ItemFault
+from chainpump.transport.credits import Credits
+from chainpump.transport.descriptors import Descriptor
+from chainpump.transport.frames import Frame
+from chainpump.transport.inlet import Inlet, short_repr
+
+PRODUCER, WORKER = 0, 1  # rows of the board
+
+
+class Script:
+    """A receiver whose frames, or faults, were written beforehand; then its channel has no more writers."""
+
+    descriptors: Sequence[Descriptor] = ()
+
+    def __init__(self) -> None:
+        self.frames: list[Frame | ItemFault] = []
+        self.credits: Credits | None = None
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def receive(self, wait: bool) -> Frame | None:
+        if not self.frames:
+            return None
+        if not wait:
+            raise BlockingIOError
+        frame = self.frames.pop(0)
+        if isinstance(frame, ItemFault):
+            raise frame
+        return frame
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture(autouse=True)
+def the_producer_is_done(board: Board) -> None:
+    board.row(PRODUCER)[Cell.STATE] = State.DONE
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def credits(script: Script) -> Iterator[Credits]:
+    script.credits = Credits.of(0)
+    yield script.credits
+    for descriptor in script.credits.descriptors:
+        descriptor.close()
+
+
+@pytest.fixture
+def inlet(script: Script, board: Board) -> Inlet:
+    return Inlet(script, board, WORKER, 1, [PRODUCER], None)
+
+
+def frames(*sizes: int) -> list[Frame | ItemFault]:
+    """Frames of so many items each; the items count from 0."""
+    starts = [sum(sizes[:n]) for n in range(len(sizes))]
+    return [Frame(0, start, list(range(start, start + size))) for start, size in zip(starts, sizes, strict=True)]
+
+
+def test_frames_become_one_iterator(inlet: Inlet, script: Script) -> None:
+    script.frames = frames(3, 1, 2)
+    assert list(inlet) == list(range(6))
+    assert inlet.ended
+
+
+def test_snapshots_become_items_as_they_are_asked_for(inlet: Inlet, script: Script) -> None:
+    script.frames = [Frame(0, 0, [pickle.dumps([1]), pickle.dumps([2])], pickle.loads)]
+    assert list(inlet) == [[1], [2]]
+
+
+def test_asking_again_goes_on_where_it_stopped(inlet: Inlet, script: Script) -> None:
+    script.frames = frames(3, 3)
+    first = iter(inlet)
+    assert [next(first), next(first)] == [0, 1]
+    second = iter(inlet)
+    assert [next(second), next(second)] == [2, 3]
+    assert [next(first), next(second)] == [4, 5]
+    assert list(inlet) == []
+
+
+def test_the_end_stays_the_end(inlet: Inlet, script: Script) -> None:
+    assert list(inlet) == []
+    script.frames = frames(1)
+    assert list(inlet) == []
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.RUNNING])
+def test_an_end_that_no_producer_has_announced_is_cancelled(inlet: Inlet, board: Board, state: State) -> None:
+    board.row(PRODUCER)[Cell.STATE] = state
+    with pytest.raises(Cancelled):
+        list(inlet)
+    assert inlet.cancelled
+    assert not inlet.ended
+
+
+def test_cancelled_comes_again_however_often_it_is_asked(inlet: Inlet, script: Script, board: Board) -> None:
+    board.flag(1)[0] = 1
+    with pytest.raises(Cancelled):
+        list(inlet)
+    board.flag(1)[0] = 0
+    script.frames = frames(2)  # whatever comes now is not believed
+    for ask in (inlet.more, lambda: next(iter(inlet)), lambda: list(inlet)):
+        with pytest.raises(Cancelled):
+            ask()
+
+
+def test_a_cancelled_run_gives_no_frame_that_is_queued(inlet: Inlet, script: Script, board: Board) -> None:
+    script.frames = frames(2, 2)
+    items = iter(inlet)
+    next(items)
+    board.flag(1)[0] = 1
+    assert next(items) == 1  # in hand already
+    with pytest.raises(Cancelled):
+        next(items)
+
+
+def test_an_end_that_comes_with_the_cancel_is_no_clean_end(
+    inlet: Inlet, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hung_up(wait: bool) -> None:
+        board.flag(1)[0] = 1
+
+    monkeypatch.setattr(script, "receive", hung_up)
+    with pytest.raises(Cancelled):
+        inlet.more()  # all producers are done: it is the flag alone
+
+
+def test_more_tells_whether_one_more_item_comes(inlet: Inlet, script: Script) -> None:
+    script.frames = frames(1, 1)
+    assert [inlet.more(), inlet.more(), inlet.more()] == [True, True, False]
+
+
+def test_in_hand_is_the_item_given_last(inlet: Inlet, script: Script) -> None:
+    script.frames = [Frame(3, 10, ["a", "b"]), Frame(1, 7, [pickle.dumps("c")], pickle.loads)]
+    items = iter(inlet)
+    assert inlet.in_hand() is None
+    seen = []
+    for _ in range(3):
+        next(items)
+        seen.append(inlet.in_hand())
+    assert seen == [(3, 10, "'a'"), (3, 11, "'b'"), (1, 7, "'c'")]
+    assert list(items) == []
+    assert inlet.in_hand() is None
+
+
+def test_delivered_counts_items_not_frames(inlet: Inlet, script: Script) -> None:
+    script.frames = frames(3, 3)
+    items = iter(inlet)
+    counts = [inlet.delivered]
+    for _ in range(4):
+        next(items)
+        counts.append(inlet.delivered)
+    assert counts == [0, 1, 2, 3, 4]
+
+
+def test_the_board_tells_what_was_received_and_what_was_finished(inlet: Inlet, script: Script, board: Board) -> None:
+    script.frames = frames(3, 2)
+    row = board.row(WORKER)
+    items = iter(inlet)
+    next(items)
+    assert (row[Cell.RECEIVED], row[Cell.FINISHED], row[Cell.FIRST]) == (3, 0, 0)
+    for _ in range(3):
+        next(items)
+    assert (row[Cell.RECEIVED], row[Cell.FINISHED], row[Cell.FIRST]) == (5, 3, 3)
+    assert len(list(items)) == 1
+    assert (row[Cell.RECEIVED], row[Cell.FINISHED]) == (5, 5)
+
+
+class Item:
+    """Something that a weak reference can watch."""
+
+
+def test_who_waits_for_a_frame_holds_nothing_of_the_one_before(
+    inlet: Inlet, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = Item()
+    watch = weakref.ref(item)
+    script.frames = [Frame(0, 0, [item]), *frames(1)]
+    del item
+    receive = script.receive
+    held = []
+
+    def receive_and_look(wait: bool) -> Frame | None:
+        held.append(watch() is not None)
+        return receive(wait)
+
+    monkeypatch.setattr(script, "receive", receive_and_look)
+    for given in inlet:
+        del given
+    assert held == [True, True, False, False, False]
+
+
+class Broken:
+    """An item that pickles, and does not load."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def test_an_item_that_cannot_be_rebuilt_cancels_and_is_named(inlet: Inlet, script: Script) -> None:
+    entries = [pickle.dumps(item) for item in ("a", "b", Broken(), "d")]
+    script.frames = [Frame(2, 40, entries, pickle.loads)]
+    given = []
+    with pytest.raises(Cancelled):
+        given.extend(inlet)
+    assert given == ["a", "b"]
+    assert inlet.fault is not None
+    assert (inlet.fault.producer, inlet.fault.index) == (2, 42)
+    assert inlet.fault.reason.startswith("ValueError: invalid literal for int()")
+
+
+def test_a_frame_that_cannot_be_rebuilt_cancels_and_is_named(inlet: Inlet, script: Script) -> None:
+    script.frames = [*frames(1), fault := ItemFault("TypeError: no", 0, 1)]
+    with pytest.raises(Cancelled):
+        list(inlet)
+    assert inlet.fault is fault
+
+
+def test_a_slot_goes_back_when_the_next_item_is_asked_for(credits: Credits, script: Script, board: Board) -> None:
+    script.frames = frames(2)
+    items = iter(Inlet(script, board, WORKER, 1, [PRODUCER], None))
+    next(items)
+    assert not credits.take()
+    next(items)
+    assert credits.take()
+    assert list(items) == []
+    assert credits.take()
+    assert not credits.take()
+
+
+@pytest.mark.parametrize("dropped", [False, True], ids=["the first is still there", "the first was dropped"])
+def test_asking_through_another_iterator_gives_the_slot_back(
+    credits: Credits, script: Script, board: Board, dropped: bool
+) -> None:
+    script.frames = frames(2)
+    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None)
+    first = iter(inlet)
+    next(first)
+    if dropped:
+        del first
+    assert inlet.more()
+    assert credits.take()
+    assert not credits.take()
+
+
+def test_consumers_publish_how_many_items_take_them_a_millisecond(
+    inlet: Inlet, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 0
+
+        def monotonic_ns(self) -> int:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(inlet_module, "time", clock)
+    script.frames = frames(1, 1, 1, 1, 1)
+    hints = []
+    for _ in inlet:
+        clock.now += 100_000  # 0.1 ms of work on each item
+        hints.append(board.hint(0)[0])
+    assert hints == [0, 4, 10, 10, 10]
+
+
+@pytest.mark.parametrize("item,text", [("a", "'a'"), (list(range(100)), "[0, 1, 2, 3, 4, 5, ...]")])
+def test_short_repr_is_short(item: object, text: str) -> None:
+    assert short_repr(item) == text
+    assert short_repr(pickle.dumps(item), pickle.loads) == text
+
+
+def test_short_repr_survives_a_repr_that_raises() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    text = short_repr(Odd())
+    assert "Odd" in text or "RuntimeError" in text

@@ -1,0 +1,93 @@
+"""The account of every item, and whether it adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chainpump.engine.ledger import Account, account, check
+from chainpump.errors import LedgerError
+from chainpump.transport.board import CELLS, Cell, State
+
+LOAD = Account("load", "source", 1, received=0, finished=0, sent=100)
+DECODE = Account("decode", "stage", 2, received=100, finished=100, sent=80)
+SAVE = Account("save", "sink", 1, received=80, finished=80, sent=0)
+
+
+def row(**cells: int) -> memoryview:
+    """A worker's row of the board."""
+    made = memoryview(bytearray(8 * CELLS)).cast("Q")
+    for name, value in cells.items():
+        made[Cell[name]] = value
+    return made
+
+
+def test_an_account_sums_over_the_workers_of_a_stage() -> None:
+    rows = [
+        row(STATE=State.DONE, RECEIVED=3, FINISHED=3, SENT=2, STARTED=10, ENDED=int(9e9) + 10, STARVED=int(4e9)),
+        row(STATE=State.DONE, RECEIVED=1, FINISHED=1, SENT=1, STARTED=10, ENDED=int(2e9) + 10, BLOCKED=int(1e9)),
+    ]
+    assert account("stage", "decode", rows) == Account(
+        "decode", "stage", 2, received=4, finished=4, sent=3, stopped=False, busy=6.0, starved=4.0, blocked=1.0
+    )
+
+
+def test_a_stage_has_stopped_if_one_of_its_workers_has() -> None:
+    assert account("stage", "head", [row(STATE=State.DONE), row(STATE=State.STOPPED)]).stopped
+
+
+def test_a_stage_that_still_runs_has_not_been_busy_for_less_than_nothing() -> None:
+    assert account("stage", "decode", [row(STATE=State.RUNNING, STARTED=int(5e9))]).busy == 0.0
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        pytest.param([LOAD, DECODE, SAVE], id="what one sent the next received, and finished"),
+        pytest.param([replace(LOAD, sent=0), replace(SAVE, received=0, finished=0)], id="nothing at all"),
+        pytest.param([LOAD], id="one stage"),
+        pytest.param(
+            [replace(LOAD, sent=500), replace(DECODE, stopped=True), SAVE], id="before a stop there is no end to check"
+        ),
+        pytest.param([LOAD, replace(DECODE, finished=99, stopped=True), SAVE], id="who stops leaves items unfinished"),
+        pytest.param(
+            [LOAD, replace(DECODE, received=7), replace(SAVE, received=3, finished=1, stopped=True)],
+            id="only the last stop counts",
+        ),
+    ],
+)
+def test_ledger_closes(accounts: list[Account]) -> None:
+    assert check(accounts) is None
+
+
+@pytest.mark.parametrize(
+    "accounts,headline",
+    [
+        pytest.param(
+            [replace(LOAD, sent=101), DECODE, SAVE],
+            "the ledger of stage 'decode' does not close: 'load' sent 101 items, of which 100 arrived.",
+            id="lost on the way",
+        ),
+        pytest.param(
+            [LOAD, DECODE, replace(SAVE, received=81)],
+            "the ledger of sink 'save' does not close: 'decode' sent 80 items, of which 81 arrived.",
+            id="doubled on the way",
+        ),
+        pytest.param(
+            [LOAD, replace(DECODE, finished=99), SAVE],
+            "the ledger of stage 'decode' does not close: it received 100 items and finished 99.",
+            id="lost within a stage",
+        ),
+        pytest.param(
+            [LOAD, replace(DECODE, stopped=True), replace(SAVE, received=79)],
+            "the ledger of sink 'save' does not close: 'decode' sent 80 items, of which 79 arrived.",
+            id="behind a stop every item counts",
+        ),
+    ],
+)
+def test_ledger_that_does_not_close_says_where(accounts: list[Account], headline: str) -> None:
+    failure = check(accounts)
+    assert failure is not None
+    assert failure.error is LedgerError
+    assert failure.headline == headline

@@ -1,0 +1,429 @@
+"""The sending side of a worker: how items become frames, and when these leave."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from chainpump.errors import Cancelled
+from chainpump.transport import outlet as outlet_module
+from chainpump.transport.board import Board, Cell
+from chainpump.transport.codec import ItemFault, Pickling
+from chainpump.transport.credits import Credits
+from chainpump.transport.descriptors import Descriptor
+from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, LARGE_BYTES
+from chainpump.transport.outlet import Outlet
+
+
+class Clock:
+    """Stands in for the `time` module: time passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * FLUSH_NS
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    def pass_by(self, ns: int) -> None:
+        self.now += ns
+
+
+class Recorder:
+    """A sender that takes snapshots, and keeps what it is given instead of sending it."""
+
+    descriptors: Sequence[Descriptor] = ()
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[list[Any], bool, int]] = []
+        self.credits: Credits | None = None
+        self.is_closed = False
+        self.is_hung_up = False
+        self._arrived = threading.Condition()
+        self._pickling = Pickling()
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def admit(self, item: Any) -> tuple[Any, int]:
+        entry = self._pickling.snapshot(item)
+        return entry, len(entry) if isinstance(entry, bytes) else entry.size
+
+    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
+        with self._arrived:
+            self.frames.append((entries, snapshots, first))
+            self._arrived.notify_all()
+            if self.is_hung_up:
+                raise Cancelled("the channel was closed")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def wait_for(self, frames: int) -> None:
+        """Return once this many frames have come."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.frames) >= frames, timeout=60)
+
+    @property
+    def items(self) -> list[list[Any]]:
+        """The items of each frame."""
+        return [[_item(entry) if snapshots else entry for entry in entries] for entries, snapshots, _ in self.frames]
+
+
+def _item(entry: Any) -> Any:
+    return pickle.loads(entry) if isinstance(entry, bytes) else pickle.loads(entry.data, buffers=entry.buffers)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(outlet_module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def sender() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def outlet(sender: Recorder, board: Board, clock: Clock) -> Iterator[Outlet]:
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0))
+    yield outlet
+    outlet.close()
+
+
+@pytest.fixture
+def credits(sender: Recorder, board: Board, clock: Clock) -> Iterator[Credits]:
+    sender.credits = Credits.of(2)
+    yield sender.credits
+    for descriptor in sender.credits.descriptors:
+        descriptor.close()
+
+
+def send(outlet: Outlet, items: Iterable[Any]) -> None:
+    outlet.pump(items)
+    outlet.finish()
+
+
+def test_a_lone_item_leaves_at_once(outlet: Outlet, sender: Recorder) -> None:
+    def stage() -> Iterator[int]:
+        yield 1
+        assert sender.items == [[1]]
+
+    send(outlet, stage())
+
+
+def test_each_item_leaves_at_once_when_they_come_slowly(
+    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[int]:
+        for item in range(3):
+            yield item
+            assert sender.items[-1] == [item]
+            clock.pass_by(FLUSH_NS)
+
+    send(outlet, stage())
+
+
+@pytest.mark.parametrize(
+    "hint,frames",
+    [
+        pytest.param(0, [[0], [1], [2], [3], [4], [5]], id="nobody has said: one by one"),
+        pytest.param(1, [[0], [1], [2], [3], [4], [5]], id="one"),
+        pytest.param(3, [[0], [1, 2, 3], [4, 5]], id="three, after the lone first one"),
+        pytest.param(100, [[0], [1, 2, 3, 4, 5]], id="more than there are"),
+    ],
+)
+def test_a_frame_leaves_when_it_holds_what_the_consumer_asked_for(
+    outlet: Outlet, sender: Recorder, board: Board, hint: int, frames: list[list[int]]
+) -> None:
+    board.hint(0)[0] = hint
+    send(outlet, range(6))
+    assert sender.items == frames
+
+
+@pytest.mark.parametrize("item", [b"x" * 10_000, "x" * 10_000, ["x" * 10_000]], ids=["bytes", "str", "snapshot"])
+def test_a_frame_leaves_when_it_holds_enough_bytes(
+    outlet: Outlet, sender: Recorder, board: Board, item: object
+) -> None:
+    board.hint(0)[0] = 1_000
+    send(outlet, [item] * 20)
+    first, *full, _ = map(len, sender.items)
+    assert first == 1
+    assert full == [-(-FLUSH_BYTES // 10_000)] * len(full)
+    assert sum(map(len, sender.items)) == 20
+
+
+def test_frames_are_numbered_by_their_first_item(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 2
+    send(outlet, range(6))
+    assert [first for _, _, first in sender.frames] == [0, 1, 3, 5]
+
+
+def test_the_flusher_sends_what_has_waited_for_2_ms(
+    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[int]:
+        yield 1
+        yield 2
+        yield 3
+        clock.pass_by(FLUSH_NS)
+        sender.wait_for(frames=2)  # although the stage is busy and asks for nothing
+        yield 4
+
+    send(outlet, stage())
+    assert sender.items == [[1], [2, 3], [4]]
+
+
+class Crowded(list[Any]):
+    """What is pending, where another item comes while the flusher takes what was there."""
+
+    def __delitem__(self, taken: Any) -> None:
+        self.append("late")
+        super().__delitem__(taken)
+
+
+def test_an_item_that_comes_while_the_flusher_takes_the_one_before_is_not_forgotten(
+    outlet: Outlet, sender: Recorder, clock: Clock
+) -> None:
+    outlet._pending = Crowded(["early"])
+    clock.pass_by(FLUSH_NS)
+    assert outlet.flush_old() == FLUSH_NS  # it looks again in 2 ms: nobody else would
+    assert sender.items == [["early"]]
+    assert outlet._pending == ["late"]
+
+
+def test_what_stops_the_flusher_is_raised_in_the_worker(
+    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[int]:
+        yield 1
+        yield 2
+        sender.is_hung_up = True
+        clock.pass_by(FLUSH_NS)
+        sender.wait_for(frames=2)
+        sender.is_hung_up = False
+
+    with pytest.raises(Cancelled):
+        send(outlet, stage())
+
+
+def test_an_item_is_snapshot_at_the_yield(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[list[int]]:
+        item: list[int] = []
+        for number in range(4):
+            item.append(number)
+            yield item
+
+    send(outlet, stage())
+    assert sender.items == [[[0]], [[0, 1], [0, 1, 2], [0, 1, 2, 3]]]
+
+
+class Text(str):  # noqa: SLOT000  # it has a state on purpose
+    """A str that can change: not the exact type."""
+
+
+@pytest.mark.parametrize(
+    "item,waits",
+    [
+        *((item, True) for item in (1, 2.5, True, None, 3j, "text", b"bytes")),
+        *((item, False) for item in ([1], (1,), {"a": 1}, Text("text"), bytearray(b"bytes"))),
+    ],
+)
+def test_only_exact_immutables_wait_for_their_frame_to_be_pickled(
+    outlet: Outlet, sender: Recorder, item: object, waits: bool
+) -> None:
+    send(outlet, [item])
+    assert sender.frames == [([item if waits else pickle.dumps(item, 5)], not waits, 0)]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param([1, "a", [2], 3, {"b": 4}, None, 5.0], id="mixed"),
+        pytest.param([[1], 2, 3, 4, [5], 6], id="first one that can change"),
+        pytest.param([1, 2, 3, [4]], id="last one that can change"),
+        pytest.param([0, [1], b"x" * FLUSH_BYTES, 3, [4], "y" * FLUSH_BYTES, 6, 7], id="frames full in between"),
+        pytest.param([0, 1, bytearray(LARGE_BYTES), 2], id="a plain large one"),
+    ],
+)
+@pytest.mark.parametrize("hint", [1, 2, 100])
+def test_order_is_kept_whatever_is_pickled_when(
+    outlet: Outlet, sender: Recorder, board: Board, items: list[object], hint: int
+) -> None:
+    board.hint(0)[0] = hint
+    send(outlet, items)
+    assert [item for frame in sender.items for item in frame] == items
+    assert [first for _, _, first in sender.frames] == [
+        sum(map(len, sender.items[:n])) for n in range(len(sender.items))
+    ]
+
+
+def test_an_item_with_large_buffers_travels_alone(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 100
+    large = pickle.PickleBuffer(bytearray(LARGE_BYTES))
+    send(outlet, [0, 1, large, 2, large, large, 3])
+    assert [len(entries) for entries, _, _ in sender.frames] == [1, 1, 1, 1, 1, 1, 1]
+    assert [first for _, _, first in sender.frames] == [0, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("before", [[], [0], [0, 1, 2], [[0], 1], [0, [1], 2, 3]], ids=len)
+def test_an_item_that_cannot_be_pickled_is_named_by_its_number(
+    outlet: Outlet, board: Board, before: list[object]
+) -> None:
+    board.hint(0)[0] = 3
+    with pytest.raises(ItemFault) as caught:
+        send(outlet, [*before, lambda: 0])
+    assert caught.value.index == len(before)
+
+
+def test_what_is_pending_is_sent_before_a_wait(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[int]:
+        yield from range(3)
+        outlet.before_wait()  # its input has run dry
+        assert sender.items == [[0], [1, 2]]
+
+    send(outlet, stage())
+
+
+def test_a_cancelled_run_sends_nothing_more(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.flag(0)[0] = 1
+    with pytest.raises(Cancelled):
+        send(outlet, [1])
+    assert sender.frames == []
+
+
+def test_closing_sends_nothing(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 100
+    outlet.pump(range(3))
+    outlet.close()
+    assert sender.items == [[0]]
+    assert sender.is_closed
+
+
+def test_nothing_to_send_is_no_frame(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    send(outlet, [])
+    assert sender.frames == []
+    assert board.row(0)[Cell.SENT] == 0
+
+
+def test_what_a_stage_raises_passes_through(outlet: Outlet, sender: Recorder) -> None:
+    def stage() -> Iterator[int]:
+        yield 1
+        raise OSError("user")
+
+    with pytest.raises(OSError, match="user"):
+        send(outlet, stage())
+    assert sender.items == [[1]]
+
+
+def test_the_board_counts_what_was_sent(outlet: Outlet, board: Board) -> None:
+    board.hint(0)[0] = 4
+    send(outlet, range(10))
+    assert board.row(0)[Cell.SENT] == 10
+
+
+def test_an_outlet_without_a_wait_needs_no_thread(outlet: Outlet) -> None:
+    before = threading.active_count()
+    send(outlet, range(100))  # one by one: nobody has asked for more
+    assert threading.active_count() == before
+
+
+def test_a_closed_outlet_goes_with_its_last_reference(sender: Recorder, board: Board, clock: Clock) -> None:
+    board.hint(0)[0] = 100
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0))
+    send(outlet, range(3))  # with a flusher
+    outlet.close()
+    alive = weakref.ref(outlet)
+    gc.disable()  # what it holds, the board's memory among it, must not wait for a collection
+    try:
+        del outlet
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def available(credits: Credits) -> int:
+    """How many credits there are; puts them back."""
+    count = 0
+    while credits.take():
+        count += 1
+    if count:
+        credits.give(count)
+    return count
+
+
+def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, outlet: Outlet) -> None:
+    def stage() -> Iterator[int]:
+        assert available(credits) == 1
+        yield 1
+        assert available(credits) == 0
+        credits.give()  # as a consumer that has finished the first item and asks for the next
+        yield 2
+
+    send(outlet, stage())
+
+
+def test_the_slot_of_an_item_that_was_never_made_goes_back(credits: Credits, outlet: Outlet) -> None:
+    send(outlet, [1])
+    assert available(credits) == 1
+
+
+def test_a_worker_that_waits_for_input_lends_its_slot(credits: Credits, outlet: Outlet) -> None:
+    def stage() -> Iterator[int]:
+        held = outlet.before_wait()
+        assert (held, available(credits)) == (True, 2)
+        outlet.after_wait(held)
+        assert available(credits) == 1
+        yield 1
+
+    send(outlet, stage())
+
+
+def test_a_worker_that_waits_for_a_slot_leaves_nothing_pending(
+    credits: Credits, outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    board.hint(0)[0] = 100
+
+    def consume() -> None:
+        for frames in (1, 2, 3):
+            sender.wait_for(frames)
+            credits.give(2)
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    send(outlet, range(6))
+    consumer.join()
+    assert [item for frame in sender.items for item in frame] == list(range(6))
+
+
+def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
+    credits: Credits, outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    def cancel() -> None:
+        sender.wait_for(frames=2)  # both slots are taken
+        board.flag(0)[0] = 1
+        credits.flood()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(Cancelled):
+        send(outlet, range(100))
+    canceller.join()
+    assert sender.items == [[0], [1]]

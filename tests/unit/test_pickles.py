@@ -1,0 +1,122 @@
+"""How functions travel to another process, and which part of an object cannot."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+import types
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chainpump import pickles
+
+LOCK = threading.Lock()
+
+
+class Reader:
+    def __init__(self, **fields: object) -> None:
+        vars(self).update(fields)
+
+
+class Slotted:
+    __slots__ = ("count", "handle")
+
+    def __init__(self) -> None:
+        self.count = 1
+        self.handle = LOCK
+
+
+class Refuses:
+    def __reduce__(self) -> Any:
+        raise ValueError("not me")
+
+
+@dataclass
+class Nested:
+    inner: object
+
+
+def there_and_back(value: Any) -> Any:
+    return pickles.loads(pickles.dumps(value))
+
+
+def test_what_can_be_imported_is_the_same_object_afterwards() -> None:
+    assert there_and_back(there_and_back) is there_and_back
+    assert there_and_back(Reader) is Reader
+
+
+def test_lambdas_and_closures_travel_by_value() -> None:
+    factor = 3
+    assert there_and_back(lambda x: x * factor)(14) == 42
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A main module of the test's own, as a notebook would have it: without a file."""
+    module = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    return module
+
+
+def define_in(module: types.ModuleType) -> type:
+    exec("class Point:\n    pass", vars(module))
+    return module.Point
+
+
+def test_a_class_of_a_script_travels_by_reference(main: types.ModuleType) -> None:
+    main.__file__ = "script.py"
+    point = define_in(main)
+    assert there_and_back(point) is point
+    assert b"Point" in pickle.dumps(point)
+
+
+def test_a_class_of_a_notebook_takes_its_place_in_the_worker_s_main(
+    main: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pickles.dumps(define_in(main))
+    workers_main = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", workers_main)
+    arrived = pickles.loads(data)
+    assert workers_main.Point is arrived
+    assert type(pickle.loads(pickle.dumps(arrived()))) is arrived
+
+
+@pytest.mark.parametrize(
+    "value,text",
+    [
+        pytest.param(LOCK, "lock: cannot pickle '_thread.lock' object", id="the value itself"),
+        pytest.param([1, LOCK], "list[1]: cannot pickle '_thread.lock' object", id="an element"),
+        pytest.param({"a": (0, LOCK)}, "dict['a'][1]: cannot pickle '_thread.lock' object", id="nested"),
+        pytest.param(OrderedDict(k=LOCK), "OrderedDict['k']: cannot pickle '_thread.lock' object", id="a subclass"),
+        pytest.param(Reader(x=1, y=LOCK), "Reader.y: cannot pickle '_thread.lock' object", id="an attribute"),
+        pytest.param(Slotted(), "Slotted.handle: cannot pickle '_thread.lock' object", id="a slot"),
+        pytest.param([Refuses()], "list[0]: not me", id="whatever it raises"),
+    ],
+)
+def test_fault_names_the_part_that_cannot_be_pickled(value: object, text: str) -> None:
+    assert pickles.fault(value, pickle.dumps) == text
+
+
+def test_fault_may_call_the_whole_by_another_name() -> None:
+    assert pickles.fault([LOCK], pickle.dumps, name="argument 'locks'").startswith("argument 'locks'[0]: ")
+
+
+def test_fault_names_the_captured_variable_of_a_closure() -> None:
+    handle = LOCK
+    text = pickles.fault(lambda: handle, pickles.dumps, name="decode")
+    assert text == "decode (captured variable 'handle'): cannot pickle '_thread.lock' object"
+
+
+def test_fault_goes_only_so_deep() -> None:
+    value: object = LOCK
+    for _ in range(pickles.MAX_DEPTH + 2):
+        value = Nested(value)
+    assert pickles.fault(value, pickle.dumps).startswith(f"Nested{'.inner' * pickles.MAX_DEPTH}: cannot pickle")
+
+
+def test_a_value_that_pickles_after_all_is_said_to() -> None:
+    assert pickles.fault(1, pickle.dumps) == "int: pickled on a second try"

@@ -1,0 +1,143 @@
+"""The plan: what will run where."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from chainpump.errors import StageOptionError
+from chainpump.executors.inline import Inline  # noqa: F401  # by its text
+from chainpump.executors.processes import Processes
+from chainpump.executors.threads import Threads
+from chainpump.plan.bound import Bound, Sink, Source, Stage, name_of, sink, source, stage, where_of
+from chainpump.plan.plan import Plan, PlannedStage, Reach, Role, check_workers
+
+
+def planned(role: Role = Role.STAGE, name: str = "decode", **fields: object) -> PlannedStage:
+    bound = Stage(planned) if role is Role.STAGE else Source(range, (3,))
+    return PlannedStage(role, name, bound, Threads(2), **fields)  # type: ignore[arg-type]  # the tests know their types
+
+
+def test_a_plan_is_a_table_of_its_stages() -> None:
+    line = planned.__code__.co_firstlineno
+    stages = (planned(Role.SOURCE, "range", yields_text="int"), planned(in_flight=4, yields_text="list[int]"))
+    assert str(Plan(stages)) == (
+        "stage   role    on                  in flight  yields     defined at\n"
+        "range   source  Threads(workers=2)  by bytes   int        built in\n"
+        f"decode  stage   Threads(workers=2)  4          list[int]  {__file__}:{line}"
+    )
+
+
+def test_a_plan_never_changes() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Plan((planned(),)).stages = ()  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        planned().in_flight = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("role,label", [(Role.SOURCE, "source 'x'"), (Role.STAGE, "stage 'x'")])
+def test_a_stage_is_called_by_its_role_and_its_name(role: Role, label: str) -> None:
+    assert planned(role, "x").label == label
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, 2.0, "2", None])
+@pytest.mark.parametrize("executor", [Processes, Threads])
+def test_an_executor_needs_a_whole_number_of_workers(executor: Callable[[object], object], workers: object) -> None:
+    with pytest.raises(StageOptionError, match=f"workers must be a whole number of at least 1 but got: {workers!r}"):
+        executor(workers)
+
+
+def test_the_message_about_workers_names_the_executor() -> None:
+    with pytest.raises(StageOptionError) as caught:
+        check_workers(Threads(1), 0)
+    assert str(caught.value) == (
+        "Threads: workers must be a whole number of at least 1 but got: 0.\n"
+        "  Threads() runs one worker; os.cpu_count() tells how many run at once."
+    )
+
+
+def test_an_unknown_start_method_is_told_with_the_known_ones() -> None:
+    message = "Processes: start_method must be one of forkserver, spawn, fork but got: 'clone'."
+    with pytest.raises(StageOptionError, match=f"^{message}$"):
+        Processes(start_method="clone")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text,facts",
+    [
+        ("Processes(workers=8, start_method='forkserver')", (8, Reach.HOST, True, False)),
+        ("Processes(workers=1, start_method='spawn')", (1, Reach.HOST, True, False)),
+        ("Processes(workers=2, start_method='fork')", (2, Reach.HOST, False, False)),
+        ("Threads(workers=16)", (16, Reach.THREAD, False, False)),
+        ("Inline()", (1, Reach.THREAD, False, True)),
+    ],
+)
+def test_executors_are_values(text: str, facts: tuple[int, Reach, bool, bool]) -> None:
+    one, same = eval(text), eval(text)
+    assert (one.workers, one.reach, one.pickles, one.joins) == facts
+    assert repr(one) == text
+    assert one == same
+    assert hash(one) == hash(same)
+
+
+class Scale:
+    """A callable object with a state, and the same as a method."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __call__(self, value: int) -> int:
+        return self.factor * value
+
+    def method(self, value: int) -> int:
+        return self.factor * value
+
+
+def decorated(value: int) -> int:
+    return value
+
+
+@functools.wraps(decorated)
+def wrapper(value: int) -> int:
+    return decorated(value)
+
+
+@pytest.mark.parametrize(
+    "function,name,place",
+    [
+        pytest.param(planned, "planned", planned, id="a function"),
+        pytest.param(functools.partial(planned, Role.SINK), "planned", planned, id="a partial"),
+        pytest.param(Scale, "Scale", Scale.__init__, id="a class"),
+        pytest.param(Scale(3), "Scale", Scale.__call__, id="a callable object"),
+        pytest.param(Scale(3).method, "method", Scale.method, id="a method"),
+        pytest.param(wrapper, "decorated", decorated, id="a decorated function"),
+        pytest.param(range, "range", None, id="a builtin"),
+    ],
+)
+def test_a_function_is_named_and_found(function: object, name: str, place: Callable[..., object] | None) -> None:
+    assert name_of(function) == name
+    assert where_of(function) == (None if place is None else f"{__file__}:{place.__code__.co_firstlineno}")
+
+
+@pytest.mark.parametrize(
+    "bound,text",
+    [
+        (source(range, 3), "source(range, 3)"),
+        (stage(map, "x"), "stage(map, 'x')"),  # type: ignore[arg-type]  # nothing is called
+        (sink(sum), "sink(sum)"),
+        (source(Scale, factor=2), "source(Scale, factor=2)"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_bound_function_reads_as_it_was_written(bound: Bound, text: str) -> None:
+    assert repr(bound) == text
+
+
+def test_a_bound_function_puts_its_input_before_its_arguments() -> None:
+    def show(*args: object, **kwargs: object) -> object:
+        return args, kwargs
+
+    assert Sink(show, (1, 2), {"three": 3}).call("items") == (("items", 1, 2), {"three": 3})
+    assert Source(show, (1,)).call() == ((1,), {})
