@@ -241,7 +241,7 @@ class _ReadOnce:
     def __call__(self) -> None:
         if self._was_read:
             raise StageOptionError(
-                f"this pipeline reads a {self._name}, an iterator that an earlier run has used up.\n"
+                f"this pipeline reads {self._name!r}, an iterator that an earlier run has used up.\n"
                 "  To run it again, give it a list, or a function that makes the items: Pipeline(source(fn, ...))."
             )
         self._was_read = True

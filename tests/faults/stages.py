@@ -320,10 +320,9 @@ def pass_then_fail(items: Iterable[int], fail: Callable[[], Any], gate: Gate) ->
 
 
 def one_sink_fails(items: Iterable[int], fail: Callable[[], Any], gate: Gate, journal: Journal) -> None:
-    """Hold at each item; whoever gets item 1 fails."""
+    """Hold at the first item; whoever gets item 1 fails."""
     try:
-        for item in items:
-            gate.hold(item)
+        for item in gate.hold_at(items, 0):
             if item == 1:
                 fail()
     finally:
@@ -350,11 +349,10 @@ def angry(items: Iterable[T]) -> Iterator[T]:
         raise ValueError("angry") from None
 
 
-def angry_source(gate: Gate) -> Iterator[int]:
-    """As `angry`; waits between items."""
+def angry_source() -> Iterator[int]:
+    """As `angry`, for ever."""
     try:
-        for item in count_for_ever():
-            yield gate.hold(item)
+        yield from count_for_ever()
     except BaseException:
         raise ValueError("angry") from None
 

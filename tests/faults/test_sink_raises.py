@@ -73,7 +73,7 @@ def test_one_of_several_sinks_that_raises_cancels_the_others(place: str, gate: G
     def let_three_in() -> None:
         for _ in range(3):
             gate.wait_held()
-        gate.release(1000)
+        gate.release(3)
 
     with meanwhile(let_three_in), pytest.raises(ValueError, match="bad value"):
         pipeline.run()

@@ -76,7 +76,7 @@ def test_an_iterator_is_refused_the_second_time(start: Callable[[Pipeline[int]],
     with pytest.raises(StageOptionError) as caught:
         start(pipeline)
     assert str(caught.value) == (
-        "this pipeline reads a numbers, an iterator that an earlier run has used up.\n"
+        "this pipeline reads 'numbers', an iterator that an earlier run has used up.\n"
         "  To run it again, give it a list, or a function that makes the items: Pipeline(source(fn, ...))."
     )
 

@@ -25,7 +25,9 @@ class Threads:
     >>> Threads(16)
     Threads(workers=16)
 
-    Items pass by reference. A thread cannot be killed: one that is blocked in a call which never returns is left
+    Items pass by reference: between threads, a stage must not change an object that it has yielded, unless the next
+    one has `in_flight=1`, which makes them take turns. (Between processes an item is what it was at the `yield`.)
+    A thread cannot be killed: one that is blocked in a call which never returns is left
     behind, as a daemon thread, when its run is cancelled.
     Raises StageOptionError if workers < 1.
     """

@@ -44,7 +44,7 @@ class Sender(End, Protocol):
     def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
         """Send a frame of entries, all from `admit` or none; `first` numbers them.
 
-        Blocks while the channel is full. Raises Cancelled once it is hung up or its consumers are gone.
+        Blocks while the channel is full. Raises Cancelled once it is hung up.
         """
         ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..errors import Cancelled
@@ -45,7 +45,7 @@ class Outlet:
         self._last_sent = 0  # ns
         self._since = 0  # ns; when the first pending item came
         self._holds_slot = False
-        self._flusher = _Flusher(self)
+        self._flusher = _Flusher(self.flush_old)
 
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, or what `items` raises."""
@@ -201,8 +201,8 @@ class Outlet:
 class _Flusher:
     """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look: Callable[[], int] | None = look  # sends what is old; says in how many ns to look again, or 0
         self._armed = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -222,7 +222,7 @@ class _Flusher:
             left = FLUSH_NS
             while left and not self._stopped.wait(left / 1e9):
                 try:
-                    left = self._outlet.flush_old()
+                    left = self._look() if self._look is not None else 0
                 except BaseException as error:  # raised again in the worker's own thread
                     self.error = error
                     return
@@ -240,3 +240,4 @@ class _Flusher:
         self._armed.set()
         if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
             self._thread.join()
+        self._look = None  # it belongs to the outlet, which belongs to nobody now: no cycle keeps the board mapped
