@@ -209,14 +209,15 @@ class Kill:
 
 def run_case(case: Case, verdict: Verdict) -> None:
     """Run it, and note what is wrong."""
-    before = _descriptors()
+    before, others = _descriptors(), descendants()
     _run(case, verdict)
     gc.collect()
-    orphans = descendants()
+    orphans = descendants() - others
     with watching(orphans) as ends:
         if not gone(ends, WITHIN):
-            verdict.wrong.append(f"run {case.index}: processes are left: {descendants()}; {case}")
-            kill_and_reap(descendants())
+            orphans &= descendants()
+            verdict.wrong.append(f"run {case.index}: processes are left: {orphans}; {case}")
+            kill_and_reap(orphans)
     leaked = _descriptors() - before
     if leaked:
         verdict.wrong.append(f"run {case.index}: descriptors are left: {sorted(leaked)}; {case}")

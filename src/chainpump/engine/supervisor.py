@@ -7,9 +7,10 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import blame
@@ -25,10 +26,14 @@ from .wiring import Wiring
 __all__ = ["Supervisor", "Watched"]
 
 
+ASK_AGAIN = 0.2  # of the grace; early enough to leave time for cleaning up
+
+
 class Watched:
     """A started worker, as the supervisor's thread follows it.
 
-    deadline: when force is used, in seconds of the monotonic clock; None while it may run as long as it likes.
+    steps: what is done to it, and when, unless it ends before; in seconds of the monotonic clock. Empty while it may run
+    as long as it likes.
     """
 
     def __init__(self, group: int, number: int, handle: WorkerHandle) -> None:
@@ -36,8 +41,7 @@ class Watched:
         self.number = number
         self.handle = handle
         self.outcome: Outcome | None = None
-        self.deadline: float | None = None
-        self.killed = False
+        self.steps: deque[tuple[float, Callable[[], None]]] = deque()
         self.left_behind = False
 
     @property
@@ -108,7 +112,7 @@ class Supervisor:
             while True:
                 while self._mail:
                     self._apply(self._mail.popleft())
-                self._enforce_deadlines()
+                self._take_steps()
                 if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
                     return
                 for watched in self._wait():
@@ -122,14 +126,14 @@ class Supervisor:
             self._release()
 
     def _wait(self) -> list[Watched]:
-        """Wait until workers have something to say or die, mail comes, or a deadline passes."""
+        """Wait until workers have something to say or die, mail comes, or a step is due."""
         running = [watched for watched in self.watched if watched.is_running]
         by_descriptor = {fd: watched for watched in running for fd in watched.handle.waitables}
         poll = select.poll()
         for fd in (self._heard.fileno(), *by_descriptor):
             poll.register(fd, select.POLLIN)
-        deadlines = [watched.deadline for watched in running if watched.deadline is not None]
-        timeout = max(0.0, min(deadlines) - time.monotonic()) * 1000 if deadlines else None
+        times = [watched.steps[0][0] for watched in running if watched.steps]
+        timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._heard.fileno() in ready:
             os.read(self._heard.fileno(), 4096)
@@ -138,7 +142,7 @@ class Supervisor:
     def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
         """A worker has ended, or has died. Its process gets the grace to end as well."""
         watched.outcome = self._judge(watched, outcome) if isinstance(outcome, Lost) else outcome
-        watched.deadline = time.monotonic() + self._grace
+        self._use_force(watched)
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
 
     def _judge(self, watched: Watched, lost: Lost) -> Outcome:
@@ -173,23 +177,31 @@ class Supervisor:
             channel.hang_up()
         for watched in self.watched:
             if watched.group < before and watched.is_running and watched.outcome is None:
-                watched.deadline = time.monotonic() + self._grace
                 watched.handle.interrupt()
+                self._use_force(watched)
+                # CPython may miss a signal that arrives just as it begins to wait: so it is asked again.
+                watched.steps.appendleft((time.monotonic() + self._grace * ASK_AGAIN, watched.handle.interrupt))
 
-    def _enforce_deadlines(self) -> None:
-        """Use force once, then give up: a thread that blocks for ever cannot be ended, and is left behind."""
+    def _use_force(self, watched: Watched) -> None:
+        """From now on it has the grace to end; then force is used, once; then it is given up.
+
+        A thread that blocks for ever cannot be ended, and is left behind.
+        """
+        kill_at = time.monotonic() + self._grace
+        leave_at = kill_at + self._grace + watched.handle.dies_within
+        watched.steps = deque([(kill_at, watched.handle.kill), (leave_at, partial(self._leave_behind, watched))])
+
+    def _leave_behind(self, watched: Watched) -> None:
+        watched.left_behind = True
+        if watched.outcome is None:
+            self._record(watched, Interrupted())
+
+    def _take_steps(self) -> None:
         now = time.monotonic()
         for watched in self.watched:
-            if watched.deadline is None or watched.deadline > now or not watched.is_running:
-                continue
-            if not watched.killed:
-                watched.killed = True
-                watched.deadline = now + self._grace + watched.handle.dies_within
-                watched.handle.kill()
-                continue
-            watched.left_behind = True
-            if watched.outcome is None:
-                self._record(watched, Interrupted())
+            while watched.is_running and watched.steps and watched.steps[0][0] <= now:
+                _, step = watched.steps.popleft()
+                step()
 
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
