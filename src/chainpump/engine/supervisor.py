@@ -32,8 +32,8 @@ ASK_AGAIN = 0.2  # of the grace; early enough to leave time for cleaning up
 class Watched:
     """A started worker, as the supervisor's thread follows it.
 
-    steps: what is done to it, and when, unless it ends before; in seconds of the monotonic clock. Empty while it may run
-    as long as it likes.
+    steps: what is done to it unless it ends before, and when, in seconds of the monotonic clock. Empty while it may
+    run as long as it likes.
     """
 
     def __init__(self, group: int, number: int, handle: WorkerHandle) -> None:
