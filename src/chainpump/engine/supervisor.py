@@ -64,6 +64,9 @@ class Supervisor:
         self._mail: deque[Event] = deque()
         self._heard, self._ring = pipe()
         os.set_blocking(self._ring.fileno(), False)
+        # Guards `_ring`: closed between the look and the write, its number could be another file's. Reentrant, since a
+        # finalizer that closes a run may break in anywhere.
+        self._ringing = threading.RLock()
         self._concluded = threading.Event()
         self._thread: threading.Thread | None = None
         self.watched: Sequence[Watched] = ()
@@ -94,8 +97,9 @@ class Supervisor:
         if self._thread is None:
             self._supervise()
             return
-        with suppress(BlockingIOError, OSError):  # it rings already, or the run is over
-            os.write(self._ring.fileno(), b"!")
+        with self._ringing, suppress(BlockingIOError):  # then it rings already
+            if not self._ring.closed:
+                os.write(self._ring.fileno(), b"!")
 
     def join(self) -> None:
         """Wait until the run is concluded, and its thread is over."""
@@ -210,6 +214,7 @@ class Supervisor:
             watched.handle.close()
         self._wiring.close()
         self._heard.close()
-        self._ring.close()
+        with self._ringing:
+            self._ring.close()
         self.watched = ()
         self._concluded.set()
