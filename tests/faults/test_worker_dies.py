@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing import forkserver
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, WorkerLostError, sink, source, stage
+from chainpump.engine.lifecycle import Phase
 from faults import stages
 from faults.places import FORKING, PROCESSES, on
 from support.gate import LIMIT, Gate
-from support.processes import gone, wait_asleep, watching
+from support.processes import gone, until, wait_asleep, watching
+from support.threads import meanwhile
 
 Fail = Callable[[], Any]
 
@@ -204,6 +207,25 @@ def test_death_of_the_fork_server_ends_the_run_and_the_next_run_works(gate: Gate
                 list(run)
             assert gone(watched)
     assert list(Pipeline(range(3)).then(stages.same, on=Processes(1))) == [0, 1, 2]
+
+
+def test_death_that_is_told_late_is_still_the_cause(gate: Gate) -> None:
+    """The caller reads the end of the channel at once; of the death the fork server tells, which is stopped now."""
+    server = vars(forkserver._forkserver)["_forkserver_pid"]
+    with Pipeline(range(10)).then(stage(stages.held, gate), on=Processes(1)).open(grace=10) as run:
+        pid = gate.wait_held()
+
+        def let_the_server_tell() -> None:
+            until(lambda: run._supervisor.state.phase is not Phase.RUNNING, "the caller to find its channel broken")
+            late = time.monotonic() + 0.2  # seconds; failures are listed together if they are 0.1 s apart
+            until(lambda: time.monotonic() > late, "more than failures may lie apart")
+            os.kill(server, signal.SIGCONT)
+
+        os.kill(server, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+        message = rf"^stage 'held' lost worker 1 of 1 \(pid {pid}\): killed by SIGKILL"
+        with meanwhile(let_the_server_tell), pytest.raises(WorkerLostError, match=message):
+            list(run)
 
 
 def test_sink_of_the_caller_is_told_of_a_killed_worker_while_it_holds_items(gate: Gate) -> None:

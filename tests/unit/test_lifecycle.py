@@ -141,6 +141,14 @@ def test_a_worker_cut_off_without_a_cause_is_remembered() -> None:
     assert state.failures == ()
 
 
+def test_the_cause_of_a_worker_cut_off_is_listed_however_late_it_is_told() -> None:
+    late = 50 * WINDOW_NS
+    run, _ = after(Run((1, 1, 1), has_caller=False), ended(2, Interrupted()), ended(1, FIRST, at=late))
+    assert run.failures == (FIRST,)
+    run, _ = after(run, ended(0, SECOND, at=late + WINDOW_NS))
+    assert run.failures == (FIRST, SECOND)
+
+
 def test_a_worker_cut_off_after_a_cancel_is_no_riddle() -> None:
     state, _ = after(Run((1, 1), has_caller=True), Left(0), ended(0, Interrupted()))
     assert state.broken is None

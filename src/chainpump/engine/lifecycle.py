@@ -127,6 +127,8 @@ def _failed(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
     assert isinstance(event.outcome, Failed)
     if event.group < run.superfluous:
         return run, ()
+    if run.broken is not None and not run.failures:  # its cause, which a loaded machine may tell late
+        run = replace(run, cancelled_at=event.at)
     if run.phase is Phase.RUNNING or event.at - run.cancelled_at <= WINDOW_NS:
         run = replace(run, failures=(*run.failures, event.outcome))
     return _cancelled(run, event.at)
