@@ -213,8 +213,8 @@ class Supervisor:
         for watched in self.watched:
             watched.handle.close()
         self._wiring.close()
-        self._heard.close()
-        with self._ringing:
+        with self._ringing:  # the bell first: nobody is to ring where nobody listens
             self._ring.close()
+            self._heard.close()
         self.watched = ()
         self._concluded.set()
