@@ -6,15 +6,26 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # No deadline: how long an example takes depends on what else the machine does, and a hang is pytest's to end.
-# No database: what failed once belongs into an `@example`.
+# No database: what failed once belongs into an `@example`. What fails is shown as it was found: to make it smaller
+# may take minutes of processes, and is for the search.
 settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "search", settings.get_profile("repeatable"), derandomize=False, max_examples=1_000, print_blob=True
+    "search",
+    settings.get_profile("repeatable"),
+    derandomize=False,
+    max_examples=1_000,
+    phases=tuple(Phase),
+    print_blob=True,
 )
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Stage, Threads, source, stage
 from property import chains
 
-# Not in the default run: twice on a loaded machine it spun inside hypothesis for a minute, cause not yet known.
-pytestmark = pytest.mark.stress
+pytestmark = [
+    # Not in the default run: twice on a loaded machine it spun inside hypothesis for a minute, cause not yet known.
+    pytest.mark.stress,
+    # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+SOME = settings(max_examples=settings().max_examples * 2 // 5)  # an example starts up to a dozen processes
 
 SMALL = st.integers(1, 5)
 FEW = st.none() | SMALL
@@ -32,8 +37,6 @@ ACROSS = (
 )
 SINGLE = st.sampled_from([Processes(), Processes(start_method="fork"), Threads(), Inline(), Inline()])
 SEVERAL = st.builds(lambda kind, workers: kind(workers), st.sampled_from([Processes, Threads]), st.integers(2, 3))
-
-
 FAULTY = st.builds(stage, st.sampled_from([chains.failing, chains.hasty]), st.integers(0, 300))
 
 
@@ -49,13 +52,6 @@ SINGLES = st.lists(st.builds(Link, ONE_BY_ONE | ACROSS, SINGLE, FEW), max_size=4
 SHARED = st.lists(st.builds(Link, ONE_BY_ONE, SEVERAL, FEW), min_size=1, max_size=2)
 LENGTHS = st.sampled_from([0, 1, 2, 10]) | st.integers(0, 2_000)
 
-# Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
-pytestmark = (
-    [pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")]
-    if sys.version_info >= (3, 12)
-    else []
-)
-
 
 def chain(length: int, on: Executor, links: list[Link]) -> Pipeline[Any]:
     pipeline: Pipeline[Any] = Pipeline(source(range, length), on=on)
@@ -64,12 +60,14 @@ def chain(length: int, on: Executor, links: list[Link]) -> Pipeline[Any]:
     return pipeline
 
 
+@SOME
 @given(LENGTHS, SINGLE, SINGLES)
 def test_one_worker_each_gives_the_same_items_in_the_same_order(length: int, on: Executor, links: list[Link]) -> None:
     pipeline = chain(length, on, links)
     assert list(pipeline) == list(pipeline.inline())
 
 
+@SOME
 @given(LENGTHS, SINGLE, SINGLES, SHARED)
 def test_several_workers_give_the_same_items_in_any_order(
     length: int, on: Executor, links: list[Link], shared: list[Link]
@@ -78,6 +76,7 @@ def test_several_workers_give_the_same_items_in_any_order(
     assert Counter(map(repr, pipeline)) == Counter(map(repr, pipeline.inline()))
 
 
+@SOME
 @given(LENGTHS, SINGLE, SINGLES, SINGLE, FEW, st.sampled_from([0, 1, 2, 10, 500]))
 def test_a_chain_that_stops_early_gives_the_same_first_items(
     length: int, on: Executor, links: list[Link], end: Executor, in_flight: int | None, n: int
@@ -86,6 +85,7 @@ def test_a_chain_that_stops_early_gives_the_same_first_items(
     assert list(pipeline) == list(pipeline.inline())
 
 
+@SOME
 @given(LENGTHS, SINGLE, SINGLES, SINGLE, FEW)
 def test_a_sink_returns_the_same_value(
     length: int, on: Executor, links: list[Link], end: Executor, in_flight: int | None
@@ -102,6 +102,7 @@ def outcome(pipeline: Pipeline[Any]) -> object:
         return type(error), error.stage, error.failures[0].index, repr(error.__cause__), len(error.failures)
 
 
+@SOME
 @given(LENGTHS, SINGLE, SINGLES, st.builds(Link, FAULTY, SINGLE, FEW), SINGLES)
 def test_a_chain_that_fails_is_blamed_as_it_is_inline(
     length: int, on: Executor, before: list[Link], faulty: Link, behind: list[Link]
