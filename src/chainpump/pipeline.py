@@ -38,9 +38,7 @@ class _Chain:
 
     def plan(self, *, on: Executor | None = None) -> Plan:
         """The checked plan; `print(pipeline.plan())` shows it as a table."""
-        return Plan(
-            tuple(replace(stage, on=on) if on is not None and stage.on is DEFAULT else stage for stage in self._stages)
-        )
+        return Plan(self._stages if on is None else tuple(_placed(stage, on) for stage in self._stages))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({' -> '.join(stage.name for stage in self._stages)})"
@@ -70,7 +68,7 @@ class Pipeline(_Chain, Generic[T_co]):
     >>> list(Pipeline(range(3)))
     [0, 1, 2]
 
-    `Pipeline(source(fn, ...), on=...)` starts with a source function on a worker of its own; `Pipeline(iterable)`
+    `Pipeline(source(fn, ...), on=...)` starts with a source function on one worker of its own; `Pipeline(iterable)`
     reads an iterable in the main process, lazily. Nothing runs until it is iterated, opened or run.
     Raises StageTypeError or StageOptionError if the source does not fit.
     """
@@ -154,7 +152,7 @@ class Pipeline(_Chain, Generic[T_co]):
         0
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none.
+        on: the executor of the stages that named none; a source gets one worker of it.
         """
         return self._start(iterated=True, grace=grace, on=on)
 
@@ -177,7 +175,7 @@ class Runnable(_Chain, Generic[R_co]):
         """Run it to the end, and return the report.
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none.
+        on: the executor of the stages that named none; a source gets one worker of it.
         Raises the sink's own exception as it is; RunError for every other failure.
         """
         started = time.monotonic()
@@ -201,7 +199,22 @@ def _made(kind: type[C], stages: tuple[PlannedStage, ...]) -> C:
 
 
 def _source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
-    return _planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name))
+    stage = _planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name))
+    if on.workers > 1:
+        raise StageOptionError(
+            f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
+            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
+        )
+    return stage
+
+
+def _placed(stage: PlannedStage, on: Executor) -> PlannedStage:
+    """On this executor, if it has named none of its own; a source on one worker of it."""
+    if stage.on is not DEFAULT:
+        return stage
+    if stage.role is Role.SOURCE and on.workers > 1:
+        on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
+    return replace(stage, on=on)
 
 
 def _iterable(items: Iterable[Any], name: str) -> PlannedStage:

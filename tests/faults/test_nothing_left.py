@@ -127,7 +127,7 @@ def test_cancellation_that_arrives_in_a_finalizer_is_not_lost(finalizing: Any, g
 
 
 def test_nothing_is_left_where_a_worker_could_not_be_started(journal: Journal) -> None:
-    pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=Processes(2)).then(
+    pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=Processes(1)).then(
         stages.same, on=stages.NeverStarts()
     )
     with pytest.raises(Exception, match=r"^stage 'same' could not start worker 1 of 1: OSError: no room"):

@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Stage, Threads, source, stage
 from property import chains
 
-pytestmark = [
-    # Not in the default run: twice on a loaded machine it spun inside hypothesis for a minute, cause not yet known.
-    pytest.mark.stress,
-    # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+# Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 SOME = settings(max_examples=settings().max_examples * 2 // 5)  # an example starts up to a dozen processes
 

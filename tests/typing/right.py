@@ -88,7 +88,7 @@ assert_type(stage(Decoder().sized, 3), Stage[Path, Image])
 assert_type(sink(save, "images", commit=10), Sink[Image, int])
 
 # Sources and iterables.
-files = Pipeline(source(paths, "/data"), on=Processes(2))
+files = Pipeline(source(paths, "/data"), on=Processes())
 assert_type(files, Pipeline[Path])
 assert_type(Pipeline(range(3)), Pipeline[int])
 assert_type(Pipeline([1, 2]), Pipeline[int])

@@ -160,6 +160,21 @@ def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], message:
     assert str(caught.value) == message
 
 
+def test_a_source_runs_on_one_worker() -> None:
+    with pytest.raises(StageOptionError) as caught:
+        Pipeline(source(range, 4), on=Threads(3))
+    assert str(caught.value) == (
+        "source 'range' cannot run on Threads(workers=3): each worker would run all of it, so that every item came "
+        "3 times.\n  Give the source one worker, and more to the stages behind it."
+    )
+
+
+def test_a_source_gets_one_worker_of_the_executor_of_the_run() -> None:
+    pipeline = Pipeline(source(range, 4)).then(doubled)
+    assert [each.on for each in pipeline.plan(on=Threads(3)).stages] == [Threads(1), Threads(3)]
+    assert [each.on for each in pipeline.plan(on=Inline()).stages] == [Inline(), Inline()]
+
+
 @pytest.mark.parametrize("grace", [-1, float("nan"), float("inf"), None, True, "1"])
 def test_a_grace_is_a_number_of_seconds(grace: Any) -> None:
     for start in (TOTAL.run, DOUBLED.open):

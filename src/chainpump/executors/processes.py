@@ -55,11 +55,10 @@ class Processes:
     Raises StageOptionError if workers < 1 or the start method is unknown.
     """
 
-    reach: Reach = field(default=Reach.HOST, init=False, repr=False)
-    joins: bool = field(default=False, init=False, repr=False)
-
     workers: int = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
+    reach: Reach = field(default=Reach.HOST, init=False, repr=False)
+    joins: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)

@@ -27,16 +27,15 @@ class Threads:
 
     Items pass by reference: between threads, a stage must not change an object that it has yielded, unless the next
     one has `in_flight=1`, which makes them take turns. (Between processes an item is what it was at the `yield`.)
-    A thread cannot be killed: one that is blocked in a call which never returns is left
-    behind, as a daemon thread, when its run is cancelled.
+    A thread cannot be killed: one that is blocked in a call which never returns is left behind, as a daemon thread,
+    when its run is cancelled.
     Raises StageOptionError if workers < 1.
     """
 
+    workers: int = 1
     reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
     pickles: bool = field(default=False, init=False, repr=False)
     joins: bool = field(default=False, init=False, repr=False)
-
-    workers: int = 1
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)
