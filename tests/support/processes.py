@@ -44,10 +44,10 @@ def helpers() -> set[int]:
 def descendants() -> set[int]:
     """All processes that this one has started, directly or not, except `helpers`. Reaps orphans that have ended."""
     parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        fields = _stat(path)
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        fields = _stat(pid)
         if fields is not None:
-            parents[int(path.parent.name)] = int(fields[1])
+            parents[pid] = int(fields[1])
     found: set[int] = set()
     fresh = {os.getpid()}
     while fresh:
@@ -56,10 +56,10 @@ def descendants() -> set[int]:
     return {pid for pid in found - helpers() if not _reaped(pid)}
 
 
-def _stat(path: Path) -> list[str] | None:
+def _stat(pid: int) -> list[str] | None:
     """The fields of a `/proc/PID/stat` behind the name: state, parent and so on. None if there is no such process."""
     try:
-        return path.read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -73,7 +73,7 @@ def _reaped(pid: int) -> bool:
 
 def state(pid: int) -> str:
     """The letter of a process's state, such as S for asleep or Z for dead and not reaped; empty if there is none."""
-    fields = _stat(Path(f"/proc/{pid}/stat"))
+    fields = _stat(pid)
     return fields[0] if fields else ""
 
 

@@ -60,7 +60,7 @@ class WorkerHandle(Protocol):
 
 
 class Executor(Placement, Protocol):
-    """Where the workers of a stage run: a frozen dataclass, so that `dataclasses.replace` changes how many there are."""
+    """Where the workers of a stage run. A frozen dataclass: `dataclasses.replace` changes how many there are."""
 
     def start(self, worker: Worker) -> WorkerHandle:
         """Start one worker. The worker's ends belong to it from then on. Raises OSError and what pickling raises."""
