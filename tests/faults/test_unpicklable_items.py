@@ -1,5 +1,7 @@
 """Rule 4, items: one that cannot leave its process, or be rebuilt in the next, is named with its number and fault."""
 
+import re
+
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, Threads, UnpicklableItemError, sink, source
@@ -14,7 +16,7 @@ def test_item_that_cannot_be_pickled_names_the_path_to_the_part_at_fault(place: 
     first_line = rf"^source 'load' yielded item {at}, which cannot be sent to another process:\n"
     with pytest.raises(UnpicklableItemError, match=first_line) as caught:
         list(pipeline)
-    assert "dict['source'].handle: cannot pickle '_io.TextIOWrapper' object" in str(caught.value)
+    assert re.search(r"dict\['source'\]\.handle: cannot pickle .*TextIOWrapper", str(caught.value))  # Python's words
     assert caught.value.failures[0].index == at
 
 
