@@ -7,6 +7,10 @@ done. A failure must name the stage, the worker, the process and the signal. Not
 descriptor, not a word on standard error. The last line tells how long it took from the kill until the caller had the
 error. Exit status 1 if anything was wrong. What a run is comes from `--seed` and its index alone, so that
 `--only INDEX` repeats it.
+
+    python -m tests.chaos --restarts --kills 300 --seed 1
+
+Here the workers of element-wise stages are replaced, and killed again and again; every run must be whole, in order.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +43,7 @@ from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, 
 from chainpump.transport.board import Cell, State
 from support.processes import become_reaper, descendants, gone, kill_and_reap, watching
 
-__all__ = ["Verdict", "chaos", "main"]
+__all__ = ["Verdict", "chaos", "chaos_with_successors", "main"]
 
 LIMIT = 60.0  # seconds for one run; a hang ends the program with the stacks of all threads
 WITHIN = 5.0  # seconds for an orphan to end, which should be gone already
@@ -158,11 +162,16 @@ def _executor(rng: random.Random, most: int = 3) -> Executor:
 
 @dataclass(slots=True)
 class Verdict:
-    """What was seen of all runs. wrong: sentences. outcomes: how runs ended. reported_ms: from a kill to its report."""
+    """What was seen of all runs.
+
+    wrong: sentences. outcomes: how runs ended. reported_ms: from a kill to its report. kills: of workers that are
+    replaced.
+    """
 
     wrong: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     reported_ms: list[float] = field(default_factory=list)
+    kills: int = 0
 
 
 class Kill:
@@ -209,8 +218,13 @@ class Kill:
 
 def run_case(case: Case, verdict: Verdict) -> None:
     """Run it, and note what is wrong."""
+    run_and_look(case, lambda: _run(case, verdict), verdict)
+
+
+def run_and_look(case: Any, run: Callable[[], None], verdict: Verdict) -> None:
+    """Run it, and note what is left of it."""
     before, others = _descriptors(), descendants()
-    _run(case, verdict)
+    run()
     gc.collect()
     orphans = descendants() - others
     with watching(orphans) as ends:
@@ -312,6 +326,131 @@ def _descriptors() -> set[str]:
     return found
 
 
+# ------------------------------------------------------------------------------------------------ with successors
+
+RESTARTS = 1000  # more than any run needs
+PAUSE = 0.2  # seconds between two kills, at most; a worker takes about as long to start
+KILLS_EACH = 30  # in one run, at most
+
+
+def worked(value: Any) -> Any:
+    """For `map`: some work, and a new value of the same number."""
+    until = time.perf_counter() + 0.0005
+    while time.perf_counter() < until:
+        pass
+    return value.copy() if isinstance(value, (dict, np.ndarray)) else value
+
+
+def is_no_third(value: Any) -> bool:
+    """For `filter`."""
+    return number_of(worked(value)) % 3 != 0
+
+
+def several(value: Any) -> list[Any]:
+    """For `flat_map`: 0 to 3 of each."""
+    return [worked(value)] * (number_of(value) % 4)
+
+
+# how to add it, and how many come of one item
+CHAINED: dict[str, tuple[Any, Any]] = {
+    "map": (lambda pipeline, on, ordered: pipeline.map(worked, on=on, ordered=ordered), lambda _: 1),
+    "filter": (
+        lambda pipeline, on, ordered: pipeline.filter(is_no_third, on=on, ordered=ordered),
+        lambda number: int(number % 3 != 0),
+    ),
+    "flat_map": (
+        lambda pipeline, on, ordered: pipeline.flat_map(several, on=on, ordered=ordered),
+        lambda number: number % 4,
+    ),
+}
+CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}  # items
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One random run of stages whose workers are replaced. links: operator, workers, and whether order is asked for."""
+
+    index: int
+    kind: str
+    n: int
+    links: Sequence[tuple[str, int, bool]]
+
+    @property
+    def wanted(self) -> list[int]:
+        """The numbers that are to come."""
+        found = [number % 251 if self.kind == "1 MB array" else number for number in range(self.n)]
+        for operator, _, _ in self.links:
+            found = [number for number in found for _ in range(CHAINED[operator][1](number))]
+        return found
+
+
+def random_chain(seed: int, index: int) -> Chain:
+    """The chain of this number."""
+    rng = random.Random(f"chain {seed} {index}")
+    kind = rng.choice(list(CHAIN_MOST))
+    links = [(rng.choice(list(CHAINED)), rng.randint(2, 3), rng.random() < 0.8) for _ in range(rng.randint(1, 3))]
+    return Chain(index, kind, rng.randrange(CHAIN_MOST[kind]), links)
+
+
+def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, verdict: Verdict) -> None:
+    """Kill workers that are replaced, so many times at most: else they might never get beyond their start."""
+    most = verdict.kills + rng.randint(1, KILLS_EACH)
+    while verdict.kills < most and not over.wait(rng.random() * PAUSE):
+        try:
+            workers = [each.handle.pid for each in run._supervisor.watched if run._wiring.groups[each.group].guarded]
+        except (AssertionError, ValueError):  # one is being replaced at this moment
+            continue
+        if workers:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                verdict.kills += 1
+
+
+def run_chain(chain: Chain, seed: int, verdict: Verdict) -> None:
+    """Run it, and note what is wrong."""
+    pipeline: Any = Pipeline(source(items, chain.n, chain.kind), on=Processes(1), name="source")
+    for operator, workers, ordered in chain.links:
+        pipeline = CHAINED[operator][0](pipeline, Processes(workers, restarts=RESTARTS), ordered)
+    over = threading.Event()
+    seen: list[int] = []
+    with pipeline.open() as run:
+        rng = random.Random(f"kills {seed} {chain.index}")
+        killer = threading.Thread(target=kill_again_and_again, args=(run, rng, over, verdict))
+        killer.start()
+        try:
+            seen.extend(map(number_of, run))
+        except RunError as error:
+            verdict.outcomes[type(error).__name__] += 1
+            verdict.wrong.append(f"run {chain.index}: {error}; {chain}")
+            return
+        finally:
+            over.set()
+            killer.join()
+    wanted = chain.wanted
+    lost, doubled = Counter(wanted) - Counter(seen), Counter(seen) - Counter(wanted)
+    outcome = "lost" if lost else "doubled" if doubled else "misplaced" if seen != wanted else "whole"
+    verdict.outcomes[outcome] += 1
+    if outcome != "whole":
+        verdict.wrong.append(f"run {chain.index}: {outcome}: {len(wanted)} wanted, {len(seen)} arrived; {chain}")
+
+
+def chaos_with_successors(kills: int, seed: int, stacks: TextIO | None = None) -> Verdict:
+    """Run chains until so many workers have been killed."""
+    become_reaper()
+    list(Pipeline(source(items, 1, "int"), on=Processes(1)))
+    verdict = Verdict()
+    index = 0
+    while verdict.kills < kills:
+        faulthandler.dump_traceback_later(LIMIT, exit=True, file=stacks or sys.stderr)
+        chain = random_chain(seed, index)
+        try:
+            run_and_look(chain, lambda chain=chain: run_chain(chain, seed, verdict), verdict)  # type: ignore[misc]
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        index += 1
+    return verdict
+
+
 # -------------------------------------------------------------------------------------------------------- all runs
 
 
@@ -359,16 +498,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="which ones (default: 0)")
     parser.add_argument("--load", type=int, default=0, metavar="K", help="busy processes beside them (default: none)")
     parser.add_argument("--only", type=int, metavar="INDEX", help="the run of this number alone")
+    parser.add_argument("--restarts", action="store_true", help="replace workers, and kill them again and again")
+    parser.add_argument("--kills", type=int, default=300, help="how many, with --restarts (default: 300)")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     with busy(options.load), quiet() as (noise, stacks):
-        verdict = chaos(range(options.runs) if options.only is None else [options.only], options.seed, stacks)
+        if options.restarts:
+            verdict = chaos_with_successors(options.kills, options.seed, stacks)
+        else:
+            verdict = chaos(range(options.runs) if options.only is None else [options.only], options.seed, stacks)
         verdict.wrong += [f"on standard error:\n{text}" for text in (noise.read_text(),) if text]
     took = time.monotonic() - started
     for sentence in verdict.wrong:
         print(sentence)
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in verdict.outcomes.most_common())
-    print(f"{sum(verdict.outcomes.values())} runs in {took:.0f} s: {outcomes}; {len(verdict.wrong)} wrong")
+    killed = f", {verdict.kills} kills" if options.restarts else ""
+    print(f"{sum(verdict.outcomes.values())} runs{killed} in {took:.0f} s: {outcomes}; {len(verdict.wrong)} wrong")
     if len(verdict.reported_ms) > 1:
         percentiles = quantiles(verdict.reported_ms, n=100, method="inclusive")
         print(

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -52,6 +53,35 @@ def test_errors_read_as_the_readme_shows_them(tmp_path, shown, change):
     done = run(script, tmp_path)
     assert done.returncode == 1
     assert without_numbers(shown) in without_numbers(done.stderr.replace(f"{tmp_path}/", ""))
+
+
+WITH_OPERATORS = """\
+import asyncio, os
+
+urls = [f"page {number}" for number in range(100)]
+
+async def fetch(url: str) -> str:
+    await asyncio.sleep(0.001)
+    return url + " fetched"
+
+def parse(text: str) -> str:
+    if text.startswith("page 13 "):
+        raise ValueError(text)
+    return text.upper()
+
+def store(batch: list[str]) -> None:
+    assert len(batch) <= 32
+
+if __name__ == "__main__":
+"""
+
+
+def test_example_of_operators_does_what_the_readme_says(tmp_path):
+    done = run(WITH_OPERATORS + indent(blocks("python")[1], "    "), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    *table, dead = done.stdout.splitlines()
+    assert [line.split()[0] for line in table[:-1]] == ["stage", "list", "fetch", "parse", "batch(32,", "store"]
+    assert dead == "['page 13 fetched']"
 
 
 def test_example_has_15_lines():

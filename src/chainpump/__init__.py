@@ -11,7 +11,9 @@
 from .engine.run import Run
 from .errors import (
     Cancelled,
+    DeadItem,
     Failure,
+    ItemTimeoutError,
     LedgerError,
     PipelineError,
     PlanError,
@@ -20,41 +22,52 @@ from .errors import (
     StageOptionError,
     StageStoppedError,
     StageTypeError,
+    TooManyFailuresError,
     UnpicklableItemError,
     WorkerLostError,
 )
 from .executors.base import Executor
 from .executors.inline import Inline
 from .executors.processes import Processes
+from .executors.tasks import Tasks
 from .executors.threads import Threads
 from .pipeline import Pipeline, Runnable
 from .plan.bound import Sink, Source, Stage, sink, source, stage
 from .plan.plan import Plan
+from .policies import DeadLetter, Raise, Retry, Skip
 from .report import Report
 
 __all__ = [
     "Cancelled",
+    "DeadItem",
+    "DeadLetter",
     "Executor",
     "Failure",
     "Inline",
+    "ItemTimeoutError",
     "LedgerError",
     "Pipeline",
     "PipelineError",
     "Plan",
     "PlanError",
     "Processes",
+    "Raise",
     "Report",
+    "Retry",
     "Run",
     "RunError",
     "Runnable",
     "Sink",
+    "Skip",
     "Source",
     "Stage",
     "StageError",
     "StageOptionError",
     "StageStoppedError",
     "StageTypeError",
+    "Tasks",
     "Threads",
+    "TooManyFailuresError",
     "UnpicklableItemError",
     "WorkerLostError",
     "sink",

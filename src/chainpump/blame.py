@@ -6,7 +6,16 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .errors import Failure, RunError, StageError, StageStoppedError, UnpicklableItemError, WorkerLostError
+from .errors import (
+    Failure,
+    ItemTimeoutError,
+    RunError,
+    StageError,
+    StageStoppedError,
+    TooManyFailuresError,
+    UnpicklableItemError,
+    WorkerLostError,
+)
 
 __all__ = [
     "Item",
@@ -14,8 +23,12 @@ __all__ = [
     "broken_off",
     "lost",
     "not_started",
+    "poisonous",
     "raised",
+    "refused",
     "returned_early",
+    "timed_out",
+    "too_many",
     "unpicklable",
     "user_traceback",
 ]
@@ -122,6 +135,32 @@ def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
     )
 
 
+def too_many(who: Who, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
+    """More items failed than a policy allows. latest: texts of the last of them, in this worker."""
+    return who.failure(
+        TooManyFailuresError,
+        pid,
+        f"{who.label} failed on more than {limit} item{'s' * (limit != 1)}, its limit. The last of them:",
+        *latest,
+        who.definition(),
+    )
+
+
+def refused(stage: str, index: int, error: BaseException) -> Failure:
+    """The function that takes a stage's dead letters raised."""
+    return Failure(
+        StageError,
+        "stage",
+        stage,
+        0,
+        None,
+        f"the function that takes the dead letters of '{stage}' raised {type(error).__name__} on item {index}:",
+        (_text(error), "It is the `to=` of its DeadLetter policy."),
+        index,
+        traceback=user_traceback(error),
+    )
+
+
 def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bool) -> Failure:
     """A worker's process died without having said that it finished.
 
@@ -137,6 +176,32 @@ def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bo
         _range_text(in_hand),
         _advice(exit_code, started),
         item=Item(in_hand[0]) if in_hand else None,
+        exit_code=exit_code,
+    )
+
+
+def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Failure:
+    """A function took too long over an item. stack: where it was, as text; empty if it could not say."""
+    return who.failure(
+        ItemTimeoutError,
+        pid,
+        f"{who.placed(pid)} took longer than {seconds:g} s over {item}.",
+        "Raise timeout=, or let a policy deal with such items: on_error=Skip(ItemTimeoutError).",
+        who.definition(),
+        item=item,
+        traceback=_user_stack(stack),
+    )
+
+
+def poisonous(who: Who, pid: int, exit_code: int, item: Item, cost: int) -> Failure:
+    """An item that has cost several workers."""
+    return who.failure(
+        WorkerLostError,
+        pid,
+        f"{who.label} lost {cost} workers, one after the other, on {item}: the last (pid {pid}) {_death(exit_code)}.",
+        "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
+        who.definition(),
+        item=item,
         exit_code=exit_code,
     )
 
@@ -242,11 +307,18 @@ def broken_off(who: Who) -> Failure:
     )
 
 
+def _user_stack(stack: str) -> str:
+    """Of a stack as `faulthandler` writes it, the innermost call first: the calls that are not this package's own."""
+    lines = stack.splitlines()
+    own = next((place for place, line in enumerate(lines) if PACKAGE in line), len(lines))
+    return "\n".join(lines[:own])
+
+
 def user_traceback(error: BaseException) -> str:
     """The traceback from the first line that is not this package's own."""
     import traceback  # 20 ms; only a failure pays for it
 
     tb = error.__traceback__
-    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb)).rstrip()

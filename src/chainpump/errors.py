@@ -3,7 +3,7 @@
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
-                        UnpicklableItemError, LedgerError
+                        UnpicklableItemError, ItemTimeoutError, TooManyFailuresError, LedgerError
 
 Every class survives pickle: its fields are the positional arguments, its text is built in `__str__`.
 """
@@ -13,10 +13,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 __all__ = [
     "Cancelled",
+    "DeadItem",
     "Failure",
+    "ItemTimeoutError",
     "LedgerError",
     "PipelineError",
     "PlanError",
@@ -25,6 +28,7 @@ __all__ = [
     "StageOptionError",
     "StageStoppedError",
     "StageTypeError",
+    "TooManyFailuresError",
     "UnpicklableItemError",
     "WorkerLostError",
 ]
@@ -80,6 +84,22 @@ class Failure:
         return "\n  ".join((self.headline, *self.details))
 
 
+@dataclass(frozen=True, slots=True)
+class DeadItem:
+    """An item that a `DeadLetter` policy has put aside.
+
+    item: the item itself, or its short repr where it cannot be sent to the main process.
+    index: its number, counted from 0 where it comes from.
+    error: what the function raised, or None if that cannot be sent. traceback: the worker's, as text.
+    """
+
+    stage: str
+    index: int
+    item: Any
+    error: BaseException | None
+    traceback: str
+
+
 class RunError(PipelineError):
     """A run that ended early; `failures` lists every failure seen, the first one being this error's own."""
 
@@ -96,6 +116,14 @@ class RunError(PipelineError):
     def worker(self) -> int:
         """The number of the worker to blame, counted from 1; 0 when it is not one worker's doing."""
         return self.failures[0].worker
+
+    def along_with(self, others: Sequence[Failure]) -> Self:
+        """The same error, cause and notes included, with further failures listed."""
+        error = type(self)(self.failures[0], (*self.failures[1:], *others))
+        error.__cause__ = self.__cause__
+        for note in getattr(self, "__notes__", ()):
+            error.add_note(note)
+        return error
 
     def __str__(self) -> str:
         first, *others = self.failures
@@ -135,6 +163,14 @@ class StageStoppedError(RunError):
 
 class UnpicklableItemError(RunError):
     """An item cannot be sent to, or rebuilt in, another process."""
+
+
+class ItemTimeoutError(RunError, TimeoutError):
+    """A function took longer over one item than its `timeout=`."""
+
+
+class TooManyFailuresError(RunError):
+    """More items failed than the `limit=` of a policy allows; the message lists the last of them."""
 
 
 class LedgerError(RunError):

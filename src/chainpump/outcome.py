@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from . import blame, pickles
 from .blame import Who
-from .errors import Failure
+from .errors import DeadItem, Failure
+from .transport.inlet import short_repr
 
-__all__ = ["Failed", "Finished", "Interrupted", "Outcome"]
+__all__ = ["Buried", "Failed", "Finished", "Interrupted", "Outcome"]
 
 MAX_CAUSE = 1 << 20  # bytes; a larger exception travels as text
 
@@ -90,3 +92,40 @@ class Interrupted:
 
 
 Outcome = Finished | Failed | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A dead letter on its way to the main process: the item and its error as pickles, where they can travel.
+
+    text: the short repr that stands for the item where it cannot.
+    """
+
+    letter: DeadItem
+    item: bytes | None
+    text: str
+    error: bytes | None
+
+    @classmethod
+    def packed(cls, letter: DeadItem) -> Buried:
+        """Parts that are sure to survive the journey."""
+        text = short_repr(letter.item)
+        return cls(replace(letter, item=None, error=None), _travelling(letter.item), text, _travelling(letter.error))
+
+    def unpacked(self) -> DeadItem:
+        """The dead letter, in the main process."""
+        item, error = self.text, None
+        with suppress(Exception):  # it loads in the worker only
+            item = self.text if self.item is None else pickle.loads(self.item)
+        with suppress(Exception):
+            error = None if self.error is None else pickle.loads(self.error)
+        return replace(self.letter, item=item, error=error)
+
+
+def _travelling(value: object) -> bytes | None:
+    """A pickle that was seen to load again, or None."""
+    with suppress(Exception):  # whatever a user's __reduce__ or __init__ raises
+        data = pickle.dumps(value, 5)
+        if type(pickle.loads(data)) is type(value):
+            return data
+    return None

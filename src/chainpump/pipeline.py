@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar, overload
+from functools import partial
+from itertools import chain
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from .engine.run import Run
-from .errors import StageOptionError
+from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
 from .executors.processes import Processes
+from .executors.tasks import Tasks, blocking
+from .joined import Concat, Joined, Merge, start_run
+from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan import checks
 from .plan.bound import Bound, Sink, Source, Stage
-from .plan.hints import show
-from .plan.plan import Plan, PlannedStage, Role
+from .plan.hints import UNKNOWN, show, union_of
+from .plan.plan import Plan, PlannedStage, Reach, Role
+from .policies import Policy, Raise
 from .report import Report
 
 __all__ = ["Pipeline", "Runnable"]
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
+MIN_WAIT = 0.001  # seconds; about what a wake-up takes
+RAISE = Raise()
+Check = Callable[[Bound, str, Any, str, str | None, bool], Any]
 DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
+
+
+class ItemOptions(TypedDict, total=False):
+    """The options of `map`, besides `on`."""
+
+    ordered: bool
+    on_error: Policy
+    timeout: float | None
+    in_flight: int | None
+    name: str | None
 
 
 class _Chain:
@@ -38,28 +60,34 @@ class _Chain:
 
     def plan(self, *, on: Executor | None = None) -> Plan:
         """The checked plan; `print(pipeline.plan())` shows it as a table."""
-        return Plan(self._stages if on is None else tuple(_placed(stage, on) for stage in self._stages))
+        if on is None:
+            return Plan(self._stages)
+        stages = tuple(_placed(stage, on) for stage in self._stages)
+        check_successors(stages)
+        return Plan(stages)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({' -> '.join(stage.name for stage in self._stages)})"
+        return f"{type(self).__name__}({_names(self._stages)})"
 
     def _with(self, stage: PlannedStage) -> tuple[PlannedStage, ...]:
         if stage.on.pickles:
             checks.check_travels(stage.call, stage.name)
-        return (*self._stages, stage)
+        stages = (*self._stages, stage)
+        check_successors(stages)
+        return stages
 
     def _inlined(self) -> tuple[PlannedStage, ...]:
-        return tuple(replace(stage, on=Inline()) for stage in self._stages)
+        return tuple(map(_inlined, self._stages))
 
     def _start(self, *, iterated: bool, grace: float, on: Executor | None) -> Run[Any]:
-        _check_grace(grace)
+        checks.check_seconds(grace, "grace")
         if on is not None:
             _check_executor(on, "every stage")
         stages = self.plan(on=on).stages
         for stage in stages:
             if stage.before_run is not None:
                 stage.before_run()
-        return Run(stages, iterated=iterated, grace=float(grace))
+        return start_run(stages, iterated=iterated, grace=float(grace))
 
 
 class Pipeline(_Chain, Generic[T_co]):
@@ -93,6 +121,48 @@ class Pipeline(_Chain, Generic[T_co]):
                 )
             self._stages = (_iterable(items, name or type(items).__name__),)
 
+    @overload
+    @staticmethod
+    def concat(a: Pipeline[A], b: Pipeline[B], /, *, name: str | None = ...) -> Pipeline[A | B]: ...
+    @overload
+    @staticmethod
+    def concat(a: Pipeline[A], b: Pipeline[B], c: Pipeline[C], /, *, name: str | None = ...) -> Pipeline[A | B | C]: ...
+    @overload
+    @staticmethod
+    def concat(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
+    @staticmethod
+    def concat(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
+        """The items of one pipeline after the other: each starts when the one before has ended.
+
+        >>> list(Pipeline.concat(Pipeline(range(2)), Pipeline("a b".split())))
+        [0, 1, 'a', 'b']
+
+        Each is a run of its own, with its own workers, and ends with the run around it. What fails in it fails that
+        one, with the same error; `on=`, `grace=` and the dead letters of that one are its own.
+        Raises StageTypeError unless given pipelines.
+        """
+        return _joined(Concat, pipelines, name)
+
+    @overload
+    @staticmethod
+    def merge(a: Pipeline[A], b: Pipeline[B], /, *, name: str | None = ...) -> Pipeline[A | B]: ...
+    @overload
+    @staticmethod
+    def merge(a: Pipeline[A], b: Pipeline[B], c: Pipeline[C], /, *, name: str | None = ...) -> Pipeline[A | B | C]: ...
+    @overload
+    @staticmethod
+    def merge(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
+    @staticmethod
+    def merge(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
+        """The items of several pipelines at once, as they come; those of one stay in their order.
+
+        >>> sorted(Pipeline.merge(Pipeline(range(3)), Pipeline([10, 20])))
+        [0, 1, 2, 10, 20]
+
+        Otherwise as `concat`; the first failure ends all. `.inline()` takes an item of each in turn.
+        """
+        return _joined(Merge, pipelines, name)
+
     def then(
         self,
         stage: Stage[T_co, T] | Callable[[Iterable[T_co]], Iterable[T]],
@@ -118,6 +188,7 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         bound = stage if isinstance(stage, Bound) else Stage(stage)
         name = name or bound.name
+        _check_synchronous(on, name)
         last = self._stages[-1]
         yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where)
         return _made(Pipeline, self._with(_planned(Role.STAGE, name, bound, on, in_flight, may_stop, yields)))
@@ -140,9 +211,209 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         bound = sink if isinstance(sink, Bound) else Sink(sink)
         name = name or bound.name
+        _check_synchronous(on, name)
         last = self._stages[-1]
         returns = checks.check_sink(bound, name, last.yields, last.name, last.call.where)
         return _made(Runnable, self._with(_planned(Role.SINK, name, bound, on, in_flight, may_stop, returns)))
+
+    @overload
+    def map(
+        self, function: Callable[[T_co], Awaitable[T]], *, on: Tasks, **options: Unpack[ItemOptions]
+    ) -> Pipeline[T]: ...
+    @overload
+    def map(
+        self, function: Callable[[T_co], T], *, on: Executor = ..., **options: Unpack[ItemOptions]
+    ) -> Pipeline[T]: ...
+    def map(
+        self,
+        function: Callable[[T_co], Any],
+        *,
+        on: Executor = DEFAULT,
+        ordered: bool = True,
+        on_error: Policy = RAISE,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[Any]:
+        """Call a function for each item; what it returns takes the item's place.
+
+        >>> from chainpump import Threads
+        >>> list(Pipeline(["1", "2"]).map(int, on=Threads(2)))
+        [1, 2]
+
+        A result is sent up to 2 ms after it was returned, with others: return a new object each time, rather than one
+        that is changed again.
+        on, in_flight, name: as for `then`.
+        ordered: whether results keep the order of the source; if not, each goes on as soon as it is there.
+        on_error: what becomes of an item on which the function raises: `Raise()`, `Skip()`, `Retry(...)` or
+        `DeadLetter()`.
+        timeout: seconds that the function may take over one item, on Processes and Tasks; then it is stopped, and the
+        item goes to the policy as an ItemTimeoutError.
+        """
+        return self._element_wise(
+            Map(function, (), {}, on_error, ordered, timeout), checks.check_map, on, in_flight, name
+        )
+
+    def filter(
+        self,
+        function: Callable[[T_co], object],
+        *,
+        on: Executor = DEFAULT,
+        ordered: bool = True,
+        on_error: Policy = RAISE,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[T_co]:
+        """Keep the items for which a function returns something true. The options are those of `map`.
+
+        >>> list(Pipeline(range(6)).filter(lambda number: number % 2, on=Inline()))
+        [1, 3, 5]
+        """
+        return self._element_wise(
+            Filter(function, (), {}, on_error, ordered, timeout), checks.check_filter, on, in_flight, name
+        )
+
+    @overload
+    def flat_map(
+        self,
+        function: Callable[[T_co], AsyncIterable[T] | Awaitable[Iterable[T]]],
+        *,
+        on: Tasks,
+        **options: Unpack[ItemOptions],
+    ) -> Pipeline[T]: ...
+    @overload
+    def flat_map(
+        self, function: Callable[[T_co], Iterable[T]], *, on: Executor = ..., **options: Unpack[ItemOptions]
+    ) -> Pipeline[T]: ...
+    def flat_map(
+        self,
+        function: Callable[[T_co], Any],
+        *,
+        on: Executor = DEFAULT,
+        ordered: bool = True,
+        on_error: Policy = RAISE,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[Any]:
+        """Call a function for each item; all that it returns or yields takes the item's place.
+
+        >>> list(Pipeline(["a b", "c"]).flat_map(str.split, on=Inline()))
+        ['a', 'b', 'c']
+
+        The options are those of `map`. Results go on as they are made; with a policy other than `Raise()`, once the
+        function is done with the item, so that one that fails leaves nothing.
+        """
+        return self._element_wise(
+            FlatMap(function, (), {}, on_error, ordered, timeout), checks.check_flat_map, on, in_flight, name
+        )
+
+    def each(
+        self,
+        function: Callable[[T_co], object],
+        *,
+        on: Executor = DEFAULT,
+        on_error: Policy = RAISE,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Runnable[None]:
+        """End the pipeline with a function that is called for each item. The options are those of `map`.
+
+        >>> Pipeline(["a", "b"]).each(print, on=Inline()).run().value
+        a
+        b
+
+        On one worker the calls come in the order of the source.
+        """
+        return _made(
+            Runnable,
+            self._element(
+                Role.SINK, Each(function, (), {}, on_error, True, timeout), checks.check_each, on, in_flight, name
+            ),
+        )
+
+    def batch(
+        self,
+        n: int,
+        *,
+        within: float | None = None,
+        on: Executor = DEFAULT,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[list[T_co]]:
+        """Lists of n items; the last one may be shorter.
+
+        >>> list(Pipeline("a b c".split()).batch(2, on=Inline()))
+        [['a', 'b'], ['c']]
+
+        within: seconds after which a batch goes on as it is, counted from its first item. It needs an executor other
+        than Inline, which cannot wait for two things at once.
+        """
+        count = checks.check_count(n, name or "batch", "n")
+        if within is None:
+            return self.then(Stage(batch, (count,)), on=on, in_flight=in_flight, name=name or f"batch({count})")
+        checks.check_seconds(within, "batch: within", least=MIN_WAIT)
+        timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
+        return self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
+
+    def unbatch(
+        self: Pipeline[Iterable[T]], *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
+    ) -> Pipeline[T]:
+        """The items of each batch, one after the other.
+
+        >>> list(Pipeline([[1, 2], [3]]).unbatch(on=Inline()))
+        [1, 2, 3]
+        """
+        return self.then(Stage(unbatch), on=on, in_flight=in_flight, name=name)
+
+    def take(
+        self, n: int, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
+    ) -> Pipeline[T_co]:
+        """The first n items; whatever is before it is cancelled as soon as they are there.
+
+        >>> from itertools import count
+        >>> list(Pipeline(count()).take(3, on=Inline()))
+        [0, 1, 2]
+        """
+        n = checks.check_count(n, name or "take", "n", least=0)
+        _check_executor(on, name or "take")
+        if on.workers > 1:
+            raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
+        return self.then(Stage(take, (n,)), on=on, in_flight=in_flight, may_stop=True, name=name or f"take({n})")
+
+    def _element_wise(
+        self, operator: Operator[Any, Any], check: Check, on: Executor, in_flight: int | None, name: str | None
+    ) -> Pipeline[Any]:
+        return _made(Pipeline, self._element(Role.STAGE, operator, check, on, in_flight, name))
+
+    def _element(
+        self,
+        role: Role,
+        operator: Operator[Any, Any],
+        check: Check,
+        on: Executor,
+        in_flight: int | None,
+        name: str | None,
+    ) -> tuple[PlannedStage, ...]:
+        if isinstance(operator.function, Bound):
+            raise StageTypeError(
+                f"a function of one item is to be given as it is but got: {operator.function!r}.\n"
+                "  Bind further arguments with functools.partial."
+            )
+        if not isinstance(operator.policy, Policy):
+            raise StageOptionError(
+                f"on_error must be a policy but got: {operator.policy!r}.\n"
+                "  For example on_error=Skip(ValueError), or Retry(3)."
+            )
+        name = name or operator.name
+        last = self._stages[-1]
+        _check_executor(on, name)
+        _check_timeout(operator.timeout, on, name)
+        yields = check(operator, name, last.yields, last.name, last.call.where, on.awaits)
+        planned = _planned(role, name, operator, on, in_flight, False, yields)
+        return self._with(replace(planned, ordered=operator.ordered if role is Role.STAGE else None))
 
     def open(self, *, grace: float = GRACE, on: Executor | None = None) -> Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
@@ -156,10 +427,23 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         return self._start(iterated=True, grace=grace, on=on)
 
+    async def __aiter__(self) -> AsyncIterator[T_co]:
+        """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
+        from .loops import running  # imports asyncio, for those who have imported it
+
+        async with running(self.open) as (run, within):
+            items = iter(run)
+            while found := await within(run.take_ready, items):
+                for item in found:
+                    yield item
+
     def __iter__(self) -> Iterator[T_co]:
         """Run it, with the caller's loop as the sink; leaving the loop cancels every worker."""
+        return chain.from_iterable(self._chunks())
+
+    def _chunks(self) -> Iterator[Iterable[T_co]]:
         with self.open() as run:
-            yield from run
+            yield from run.chunks()
 
     def inline(self) -> Pipeline[T_co]:
         """The same pipeline in the caller's thread, as plain generators: breakpoints and profilers work."""
@@ -180,26 +464,46 @@ class Runnable(_Chain, Generic[R_co]):
         """
         started = time.monotonic()
         with self._start(iterated=False, grace=grace, on=on) as run:
-            value = run.result()
-            return Report(value, run.accounts, time.monotonic() - started)
+            return _report(run, run.result(), started)
+
+    async def run_async(self, *, grace: float = GRACE, on: Executor | None = None) -> Report[R_co]:
+        """As `run`, for a program that lives in an event loop, which goes on meanwhile.
+
+        >>> import asyncio
+        >>> asyncio.run(Pipeline(range(4)).into(sum, on=Inline()).run_async()).value
+        6
+
+        If the task is cancelled, the run is, and its end is awaited.
+        """
+        from .loops import running  # imports asyncio, for those who have imported it
+
+        started = time.monotonic()
+        start = partial(self._start, iterated=False, grace=grace, on=on)
+        async with running(start) as (run, within):
+            return _report(run, await within(run.result), started)
 
     def inline(self) -> Runnable[R_co]:
         """The same in the caller's thread, as plain generators: breakpoints and profilers work."""
         return _made(Runnable, self._inlined())
 
 
-C = TypeVar("C", bound=_Chain)
+ChainT = TypeVar("ChainT", bound=_Chain)
 
 
-def _made(kind: type[C], stages: tuple[PlannedStage, ...]) -> C:
+def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...]) -> ChainT:
     """A pipeline or runnable of stages that were checked already."""
     chain = kind.__new__(kind)
     chain._stages = stages  # noqa: SLF001  # this is its constructor
     return chain
 
 
+def _report(run: Run[Any], value: R, started: float) -> Report[R]:
+    return Report(value, run.accounts, time.monotonic() - started, run.dead_letters)
+
+
 def _source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
-    stage = _planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name))
+    _check_executor(on, name)
+    stage = _planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name, on.awaits))
     if on.workers > 1:
         raise StageOptionError(
             f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
@@ -210,8 +514,15 @@ def _source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
 
 def _placed(stage: PlannedStage, on: Executor) -> PlannedStage:
     """On this executor, if it has named none of its own; a source on one worker of it."""
+    if isinstance(stage.call, Joined):
+        return replace(stage, call=stage.call.changed(partial(_placed, on=on)))
     if stage.on is not DEFAULT:
         return stage
+    if on.awaits:
+        raise StageOptionError(
+            f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
+            "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
+        )
     if stage.role is Role.SOURCE and on.workers > 1:
         on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
     return replace(stage, on=on)
@@ -232,9 +543,63 @@ def _planned(
     return PlannedStage(role, name, call, on, in_flight, may_stop, yields, show(yields))
 
 
-def _check_grace(grace: object) -> None:
-    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < float("inf"):
-        raise StageOptionError(f"grace must be a number of seconds of at least 0 but got: {grace!r}.")
+def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
+    if timeout is None:
+        return
+    checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
+    if not (on.awaits or on.reach is Reach.HOST):
+        raise StageOptionError(
+            f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
+            "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."
+        )
+
+
+def _check_synchronous(on: Executor, name: str) -> None:
+    _check_executor(on, name)
+    if on.awaits:
+        raise StageOptionError(
+            f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
+            "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
+        )
+
+
+def _inlined(stage: PlannedStage) -> PlannedStage:
+    call = stage.call
+    if isinstance(call, Joined):
+        return replace(stage, call=call.inlined(_inlined))
+    if stage.on.awaits:
+        call = replace(call, function=blocking(call.function))
+    return replace(stage, on=Inline(), call=call)
+
+
+def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:
+    """A pipeline whose source runs these pipelines, in this way."""
+    word = way.__name__.lower()
+    if not pipelines:
+        raise StageTypeError(f"Pipeline.{word}(...) joins pipelines, but got none.")
+    for each in pipelines:
+        if not isinstance(each, Pipeline):
+            raise StageTypeError(
+                f"Pipeline.{word}(...) joins pipelines but got: {each!r}.\n  {_pipeline_instead_of(each, word)}"
+            )
+    call: Joined[Any] = Joined(way, parts=tuple(each.plan().stages for each in pipelines))
+    hints = [part[-1].yields for part in call.parts]
+    yields = UNKNOWN if UNKNOWN in hints else union_of(hints)
+    name = name or f"{word}({', '.join(_names(part) for part in call.parts)})"
+    planned = _planned(Role.SOURCE, name, call, Inline(), None, False, yields)
+    return _made(Pipeline, (replace(planned, before_run=call.before_run),))
+
+
+def _pipeline_instead_of(value: object, word: str) -> str:
+    if isinstance(value, Runnable):
+        return f"Join the pipelines before their sinks: Pipeline.{word}(a, b).into(...)."
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, Pipeline) for each in value):
+        return f"Give them one by one: Pipeline.{word}(*pipelines)."
+    return "Make it one: Pipeline(iterable), or Pipeline(source(fn, ...))."
+
+
+def _names(stages: Sequence[PlannedStage]) -> str:
+    return " -> ".join(stage.name for stage in stages)
 
 
 def _check_executor(on: object, name: str) -> None:

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from . import blame
 from .blame import Item, Who
-from .errors import Cancelled
+from .errors import Cancelled, RunError
+from .operators import batch_within
 from .outcome import Failed, Interrupted, Outcome
 from .plan.bound import Bound
 from .transport.board import Cell
 from .transport.codec import ItemFault
 from .transport.inlet import Inlet, short_repr
 
-__all__ = ["Assignment", "ChannelInput", "Input", "Link", "StageRun"]
+__all__ = ["Assignment", "ChannelInput", "Input", "Link", "Nested", "StageRun"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One stage of a worker. row: the worker's row on the board for it.
 
-    makers: how messages tell the producers of its input apart; empty strings where there is only one.
+    makers: how messages tell apart who numbered its input; empty strings where there is only one.
+    siblings: the rows of all workers of the stage.
     """
 
     who: Who
     row: int
     may_stop: bool = False
     makers: Sequence[str] = ("",)
+    siblings: Sequence[int] = ()
 
     @property
     def is_sink(self) -> bool:
@@ -57,6 +61,10 @@ class Input(Protocol):
 
     def __iter__(self) -> Iterator[Any]: ...
 
+    def chunks(self) -> Iterator[Iterable[Any]]:
+        """What gives all items one after the other, and raises nothing by itself."""
+        ...
+
     def more(self) -> bool:
         """Whether one more item comes. Raises Cancelled."""
         ...
@@ -69,6 +77,28 @@ class Input(Protocol):
         """Why it cancelled by itself, as the outcome of the worker that runs this stage."""
         ...
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until an item or the end is there; False if that takes longer. True where nothing can wait."""
+        ...
+
+
+class Nested(ABC):
+    """Items that runs of their own make: what a function may return so that those end with the run around them.
+
+    A RunError that comes out of it blames a stage of theirs, and is the failure of the run around them as it is.
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End them early, without waiting for that. Any thread may call it, any number of times."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End them, and wait until nothing of them is left."""
+
 
 class StageRun:
     """One stage while it runs: its function, its input, and whom to blame for what it does."""
@@ -79,12 +109,25 @@ class StageRun:
         self._bound = bound
         self._input = source
         self._result: Any = None
+        self._was_woken = False
 
     def start(self) -> Any:
         """Call the function: an iterable of what it yields, or a sink's value. Raises what it raises."""
-        inputs = () if self._input is None else (iter(self._input),)
-        self._result = self._bound.call(*inputs)
+        self._result = self._bound.call(*self._inputs())
+        if self._was_woken:  # meanwhile
+            self.wake()
         return self._result
+
+    def wake(self) -> None:
+        """End the runs within it, if there are any. Any thread may call it."""
+        self._was_woken = True
+        if isinstance(self._result, Nested):
+            self._result.cancel()
+
+    def _inputs(self) -> tuple[Any, ...]:
+        if self._input is None:
+            return ()
+        return (self._input if self._bound.function is batch_within else iter(self._input),)
 
     def check_returned(self) -> Outcome | None:
         """Its function has returned: None if its input had ended, or if it may stop; asks for one more item to know."""
@@ -107,10 +150,10 @@ class StageRun:
         """Whether it returned, as it may, before its input had ended."""
         return self._input is not None and not self._input.ended
 
-    def inputs(self) -> Iterator[Any]:
+    def chunks(self) -> Iterator[Iterable[Any]]:
         """Its input, where the caller's loop takes the place of a function."""
         assert self._input is not None
-        return iter(self._input)
+        return self._input.chunks()
 
     @property
     def cancelled(self) -> bool:
@@ -124,6 +167,8 @@ class StageRun:
             return reason
         if self.cancelled or isinstance(error, Cancelled):
             return Interrupted()
+        if isinstance(error, RunError) and isinstance(self._result, Nested):
+            return Failed(error.failures[0], error)
         if isinstance(error, ItemFault):
             return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason))
         return Failed(blame.raised(self.assignment.who, os.getpid(), error, self._item()), error)
@@ -132,13 +177,21 @@ class StageRun:
         """An item of its input, as messages name it."""
         return Item(index, self.assignment.makers[producer], text)
 
+    def in_hand(self) -> tuple[int, int, str] | None:
+        """Origin, number and short repr of the item of its input that it was given last."""
+        return self._input.in_hand() if self._input is not None else None
+
+    def made_of(self) -> tuple[int, int] | None:
+        """Origin and number of the item that what it yielded last was made of; None where it numbers its own."""
+        return None
+
     def _item(self) -> Item | None:
-        hand = self._input.in_hand() if self._input is not None else None
+        hand = self.in_hand()
         return self.item(*hand) if hand else None
 
     def close(self) -> None:
         """Close its generator, so that its `finally` blocks run now."""
-        if isinstance(self._result, Generator) and not self.assignment.is_sink:
+        if isinstance(self._result, (Generator, Nested)) and not self.assignment.is_sink:
             self._result.close()
 
 
@@ -174,9 +227,11 @@ class Link:
             for item in self._items:
                 self._hand = [item]
                 self.delivered += 1
-                sent[Cell.SENT] = received[Cell.RECEIVED] = received[Cell.FINISHED] = self.delivered
+                sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered
+                self._count(received)  # a stage may return with this item, and never ask for another
                 del item  # a stage that waits holds nothing of the item before
                 yield self._hand[0]
+                self._count(received)
                 self._hand.clear()
             self._outcome = self._outcome or self._upstream.check_returned()
         except GeneratorExit:
@@ -188,6 +243,15 @@ class Link:
             raise Cancelled("the stage before has failed")
         self.ended = True
 
+    def _count(self, row: memoryview) -> None:
+        row[Cell.FINISHED] = self.delivered - row[Cell.SKIPPED] - row[Cell.DEAD]
+
+    def chunks(self) -> Iterator[Iterable[Any]]:
+        """One by one."""
+        for item in self:
+            yield (item,)
+            del item  # as above
+
     def more(self) -> bool:
         """Whether one more item comes. Raises Cancelled."""
         for _ in self:
@@ -195,9 +259,16 @@ class Link:
         return False
 
     def in_hand(self) -> tuple[int, int, str] | None:
-        """The item given last, until the next one is asked for."""
-        return (0, self.delivered - 1, short_repr(self._hand[0])) if self._hand else None
+        """The item given last, until the next one is asked for; behind element-wise stages, of the item it was."""
+        if not self._hand:
+            return None
+        origin, index = self._upstream.made_of() or (0, self.delivered - 1)
+        return origin, index, short_repr(self._hand[0])
 
     def reason(self, stage: StageRun) -> Outcome | None:
         """How the stage before has ended, if not well."""
         return self._outcome
+
+    def wait(self, seconds: float) -> bool:
+        """It cannot wait: the stage before runs when it is asked for an item."""
+        return True

@@ -7,21 +7,28 @@ A worker runs one stage, or several that were joined into one thread (`Inline`).
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from . import blame, pickles
 from .blame import Who
-from .errors import Cancelled
+from .element_wise import Condemned, OperatorRun, Tools
+from .errors import Cancelled, DeadItem
+from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
 from .stages import Assignment, ChannelInput, Input, Link, StageRun
 from .transport.board import Board, Cell, State
 from .transport.channel import Receiver, Sender
+from .transport.credits import Credits, Window
 from .transport.descriptors import Descriptor
+from .transport.frames import Span
+from .transport.hand import Hand, Mark
 from .transport.outlet import Outlet
+from .transport.turnstile import Turnstile
 
 __all__ = ["Code", "Worker"]
 
@@ -56,6 +63,11 @@ class Worker:
     functions when the caller iterates: the loop is its last stage.
     group: its place in the chain, which numbers its cancel flag and the junction before it.
     producers: the rows of the workers that feed it.
+    room: for further items, where this worker numbers what others put in order. turnstile: where it does that itself.
+    origin: tells it apart from others that number items; 0 if there are none.
+    takers: of each element-wise stage's dead letters, in the main process.
+    awaits: an event loop runs it; `run` is told how.
+    whole: what is made of an item leaves in one frame. condemned: the item of which its predecessor died.
     """
 
     def __init__(
@@ -67,8 +79,24 @@ class Worker:
         producers: Sequence[int],
         receiver: Receiver | None,
         sender: Sender | None,
+        *,
+        room: Credits | Window | None = None,
+        turnstile: Turnstile | None = None,
+        origin: int = 0,
+        takers: Sequence[Callable[[DeadItem], object]] = (),
+        awaits: bool = False,
+        whole: bool = False,
+        condemned: Condemned | None = None,
     ) -> None:
         self.assignments = assignments
+        self.takers = takers
+        self._room = room
+        self._turnstile = turnstile
+        self._origin = origin
+        self._awaits = awaits
+        self._whole = whole
+        self._condemned = condemned
+        self._woken = threading.Event()
         self._code = code
         self._board = board
         self._rows: list[memoryview] = []
@@ -77,7 +105,9 @@ class Worker:
         self._receiver = receiver
         self._sender = sender
         self._stages: list[StageRun] = []
-        self._outlet: Outlet | None = None
+        self.inlet: ChannelInput | None = None
+        self.outlet: Outlet | None = None
+        self._made: StageRun | None = None  # the stage whose items number those of the element-wise stages behind it
         self._winding_up = False
         self._is_shielded = False  # while it is, an interruption is put off
         self._was_put_off = False
@@ -90,22 +120,39 @@ class Worker:
         return self.assignments[-1].who
 
     @property
+    def hand(self) -> Hand | None:
+        """What its successor would find, if it has one when it dies."""
+        return self._receiver.hand if self._receiver is not None else None
+
+    @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What it must keep when it is forked."""
-        ends = [end.descriptors for end in (self._receiver, self._sender) if end is not None]
+        ends = [end.descriptors for end in self._ends() if end is not None]
         return [*self._board.descriptors, *(descriptor for end in ends for descriptor in end)]
 
     def hand_over(self) -> None:
         """It has been started in another process: close this process's copies of its ends."""
-        for end in (self._sender, self._receiver):
+        for end in self._ends():
             if end is not None:
                 end.close()
 
-    def run(self) -> Outcome:
-        """Receive, run and send until the end; returns how it ended. Closes its ends."""
+    def _ends(self) -> Sequence[Receiver | Sender | Credits | Window | Turnstile | None]:
+        return self._receiver, self._sender, self._room, self._turnstile
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in ("takers", "_woken")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _woken=threading.Event())  # `takers` is the executor's to set
+
+    def run(self, drive: Callable[[StageRun], Any] | None = None) -> Outcome:
+        """Receive, run and send until the end; returns how it ended. Closes its ends.
+
+        drive: does this for the last stage, and returns a sink's value.
+        """
         try:
             last = self._open()
-            outcome = self._drive(last)
+            outcome = self._ended(last, (drive or self._drive)(last))
         except BaseException as error:
             outcome = self.explain(error)
         self.close(outcome)
@@ -124,13 +171,32 @@ class Worker:
         for end in (self._receiver, self._sender):
             if end is not None:
                 end.open()
+        if self.hand is not None:
+            self._take_up(self.hand)
+        operators = [call for call in calls if isinstance(call, Operator)]
+        several = any(operator.several for operator in operators)
+        passes_on = self._receiver is not None and len(operators) == len(self.assignments)
         if self._sender is not None:
             row = self._board.row(self.assignments[-1].row)
-            self._outlet = Outlet(self._sender, row, self._board.hint(self._group), self._board.flag(self._group))
+            hint, flag = self._board.hint(self._group), self._board.flag(self._group)
+            slots = (self._room,) if isinstance(self._room, Credits) else ()
+            window = self._room if isinstance(self._room, Window) else None
+            self.outlet = Outlet(self._sender, row, hint, flag, slots, window, self._origin, self._whole)
         source: Input | None = None
         if self._receiver is not None:
-            first = self.assignments[0].row
-            source = ChannelInput(self._receiver, self._board, first, self._group, self._producers, self._outlet)
+            source = self.inlet = ChannelInput(
+                self._receiver,
+                self._board,
+                self.assignments[0].row,
+                self._group,
+                self._producers,
+                None if self._awaits else self.outlet,
+                self._turnstile,
+                passes_on,
+                several,
+            )
+            if passes_on and self.outlet is not None and not self._awaits:
+                self.outlet.number_by(self.inlet.number)
         for assignment, call in zip(self.assignments, (*calls, LOOP), strict=False):
             row = self._board.row(assignment.row)
             self._rows.append(row)
@@ -138,32 +204,80 @@ class Worker:
             row[Cell.STARTED] = time.monotonic_ns()
             if self._stages:
                 source = Link(self._stages[-1], row)
-            self._stages.append(StageRun(assignment, call, source, row))
+            self._stages.append(self._stage(assignment, call, source, row))
+        self._number_joined(several)
+        if self._woken.is_set():  # meanwhile
+            self.wake()
         return self._stages[-1]
 
-    def _drive(self, last: StageRun) -> Outcome:
-        value = last.start()
-        if self._outlet is not None:
-            self._outlet.pump(value)
-            value = None
-        outcome = last.check_returned()
-        if outcome is not None:
-            return outcome
-        return self._finish(value)
+    def _number_joined(self, several: bool) -> None:
+        """Where element-wise stages are joined to one that makes its own items, number by what that has made."""
+        if self.outlet is None or self.outlet.is_bounded or not isinstance(self._stages[-1], OperatorRun):
+            return
+        made = next((stage for stage in reversed(self._stages) if not isinstance(stage, OperatorRun)), None)
+        if made is not None:
+            self._made = made
+            self.outlet.open_span(Span(0, 0, origin=self._origin), distinct=not several)
+            self.outlet.number_by(lambda: int(made.row[Cell.SENT]) - 1)
+
+    def _take_up(self, hand: Hand) -> None:
+        """Go on with the counts of what a predecessor has sent."""
+        row = self._board.row(self.assignments[0].row)
+        if hand.is_empty:
+            hand.put_mark(Mark(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
+        else:
+            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = hand.mark
+
+    def _stage(self, assignment: Assignment, call: Bound, source: Input | None, row: memoryview) -> StageRun:
+        if not isinstance(call, Operator):
+            return StageRun(assignment, call, source, row)
+        assert source is not None
+        taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
+        tools = Tools([self._board.row(each) for each in assignment.siblings], self._pause, taker)
+        return OperatorRun(assignment, call, source, row, tools)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait so long. Raises Cancelled: at once where the worker can be interrupted, else as it is woken."""
+        if self._woken.wait(seconds) or self._board.flag(self._group)[0]:
+            raise Cancelled("the run was cancelled")
+
+    def _drive(self, last: StageRun) -> Any:
+        inlet, outlet = self.inlet, self.outlet
+        if self.hand is not None and isinstance(last, OperatorRun) and inlet is not None:
+            return last.guard(inlet, outlet, self._condemned)
+        if outlet is None:
+            return last.start()
+        by_items = len(self._stages) > 1 or inlet is None or inlet.is_metered or outlet.is_bounded
+        if isinstance(last, OperatorRun) and last.operator.by_frames and inlet is not None and not by_items:
+            last.forward(inlet, outlet)
+        else:
+            outlet.pump(last.start())
+        return None
+
+    def _ended(self, last: StageRun, value: Any) -> Outcome:
+        return last.check_returned() or self._finish(value)
 
     def _finish(self, value: Any = None) -> Outcome:
         self._close_stages()
-        if self._outlet is not None:
-            self._outlet.finish()
+        if self.inlet is not None:
+            self.inlet.count()
+        if self.outlet is not None:
+            self.outlet.finish(int(self._made.row[Cell.SENT]) if self._made is not None else None)
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
-    def items(self) -> Generator[Any, None, Outcome]:
-        """What the last stage yields, for the caller to iterate; returns how the worker has ended."""
+    def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
+        """What the last stage yields, in iterables that raise nothing themselves; returns how the worker has ended."""
         try:
-            yield from self._open().inputs()
+            yield from self._open().chunks()
             return self._finish()
         except Cancelled as error:
             return self.explain(error)
+
+    @property
+    def ready(self) -> int:
+        """How many items the caller's loop can have without waiting, where that asks nobody for another item."""
+        alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.is_metered
+        return self.inlet.ready if alone and self.inlet is not None else 0
 
     def explain(self, error: BaseException) -> Outcome:
         """What an exception that came out of running it means."""
@@ -176,12 +290,19 @@ class Worker:
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""
+        self._woken.set()
         self.was_terminated = not self._board.flag(self._group)[0]
         if self._is_shielded:
             self._was_put_off = True
         elif not self._winding_up and not any(stage.cancelled for stage in self._stages):
             self._winding_up = True
             raise Cancelled("the run was cancelled")
+
+    def wake(self) -> None:
+        """End a pause that it is in, and what runs within it. Any thread may call it."""
+        self._woken.set()
+        for stage in tuple(self._stages):
+            stage.wake()
 
     def close(self, outcome: Outcome) -> None:
         """Close its generators and its ends; if it has finished, say so on the board first. Once: then do nothing."""
@@ -196,7 +317,7 @@ class Worker:
             row[Cell.ENDED] = time.monotonic_ns()
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
-        for end in (self._outlet or self._sender, self._receiver):
+        for end in (self.outlet, *self._ends()):
             if end is not None:
                 end.close()
 

@@ -18,7 +18,7 @@ import pytest
 from chainpump.errors import Cancelled
 from chainpump.transport.channel import Channel, Receiver, Sender
 from chainpump.transport.codec import ItemFault
-from chainpump.transport.frames import Frame
+from chainpump.transport.frames import Frame, Span
 from chainpump.transport.memory import MemoryChannel
 from chainpump.transport.seqpacket import PacketChannel
 
@@ -77,7 +77,7 @@ def packet_ends(pool: ThreadPoolExecutor) -> Iterator[Ends]:
 def send(sender: Sender, items: Sequence[Any], first: int = 0) -> None:
     """Each item as a frame of its own."""
     for number, item in enumerate(items, first):
-        sender.send([sender.admit(item)[0]], True, number)
+        sender.send([sender.admit(item)[0]], True, Span(number, number + 1), None)
 
 
 def send_all(sender: Sender, items: Sequence[Any]) -> None:
@@ -109,13 +109,59 @@ def test_items_of_one_producer_arrive_in_order(ends: Ends, thread: Callable[...,
 
 def test_frames_keep_their_items_their_producer_and_their_number(ends: Ends) -> None:
     _, senders, [receiver] = ends(producers=2)
-    senders[1].send([1, 2, 3], False, 70)
+    senders[1].send([1, 2, 3], False, Span(70, 73, origin=1), None)
     send(senders[0], [[4]], first=5)
     received = [receiver.receive(wait=True) for _ in range(2)]
-    assert [(frame.producer, frame.first, items_of(frame)) for frame in received if frame] == [
-        (1, 70, [1, 2, 3]),
-        (0, 5, [[4]]),
+    assert [(frame.producer, frame.span, frame.numbers, items_of(frame)) for frame in received if frame] == [
+        (1, Span(70, 73, origin=1), None, [1, 2, 3]),
+        (0, Span(5, 6), None, [[4]]),
     ]
+
+
+@pytest.mark.parametrize(
+    "entries,span,numbers",
+    [
+        pytest.param([], Span(3, 9), None, id="nothing is left of it"),
+        pytest.param([], Span(100, 100, (7,), last=True), None, id="the end of an item"),
+        pytest.param(["a", "b"], Span(3, 9, origin=2), [4, 4], id="numbers of their own"),
+        pytest.param(["a", "b"], Span(0, 2, (7, 1), origin=2), None, id="parts of one item"),
+        pytest.param(["a", "b"], Span(2**40, 2**40 + 2), None, id="large numbers"),
+        pytest.param(["x" * 300_000, "y"], Span(3, 9, (7,), True, 2), [4, 8], id="too much for a packet"),
+        pytest.param([np.zeros(100_000), "z"], Span(3, 9, (7,), True, 2), [4, 8], id="a large array"),
+        pytest.param(["a"] * 60_000, Span(0, 60_000), [*range(60_000)], id="more numbers than fit into a packet"),
+    ],
+)
+@pytest.mark.parametrize("snapshots", [False, True], ids=["together", "snapshots"])
+def test_frames_keep_the_span_that_they_stand_for(
+    ends: Ends, entries: list[Any], span: Span, numbers: list[int] | None, snapshots: bool
+) -> None:
+    _, senders, [receiver] = ends(producers=2)
+    if snapshots:  # what has large buffers travels alone
+        entries = [entry if isinstance(entry, str) else "array" for entry in entries]
+    senders[1].send(
+        [senders[1].admit(entry)[0] for entry in entries] if snapshots else entries, snapshots, span, numbers
+    )
+    frame = receiver.receive(wait=True)
+    assert frame is not None
+    assert (frame.producer, frame.span, frame.numbers) == (1, span, numbers)
+    assert list(map(repr, items_of(frame))) == list(map(repr, entries))
+
+
+def test_a_frame_tells_about_how_much_room_it_takes(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
+    for number, size in enumerate((1_000, 1_000_000)):
+        sender.send([b"x" * size] * 3, False, Span(3 * number, 3 * number + 3), None)
+        frame = receiver.receive(wait=True)
+        assert frame is not None
+        assert size <= frame.nbytes < 4.5 * size
+
+
+def test_a_frame_of_nothing_takes_no_room_to_speak_of(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
+    assert sender.send([], False, Span(0, 5), None) < 100
+    frame = receiver.receive(wait=True)
+    assert frame is not None
+    assert frame.nbytes < 100
 
 
 def test_every_item_of_many_producers_reaches_one_of_many_consumers(
@@ -164,6 +210,43 @@ def test_a_huge_array_comes_through_and_may_be_written_to(ends: Ends, thread: Ca
         (array,) = items_of(frame)
         np.add(array, 1, out=array)
         assert (array.min(), array.max(), array.size) == (number + 1, number + 1, 5_000_000)
+
+
+# ------------------------------------------------------------------------------------------------------ waiting
+
+
+def test_a_wait_ends_when_a_frame_is_there(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
+    assert not receiver.wait(0)
+    assert not receiver.wait(0.001)
+    send(sender, [1])
+    assert receiver.wait(0)
+    assert receiver.wait(LIMIT)  # it takes nothing
+    assert receiver.receive(wait=False) is not None
+    assert not receiver.wait(0)
+
+
+def test_a_wait_is_over_at_the_end(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
+    sender.close()
+    assert receiver.wait(LIMIT)
+    assert receiver.receive(wait=False) is None
+    assert receiver.wait(LIMIT)
+
+
+def test_who_waits_is_woken_by_a_frame_of_another_thread(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+    _, [sender], [receiver] = ends()
+    waiting = thread(receiver.wait, LIMIT)
+    send(sender, [1])
+    assert waiting.result(LIMIT)
+
+
+def test_a_hang_up_wakes_who_waits_for_so_long(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+    channel, [_], receivers = ends(consumers=2)
+    waiting = [thread(receiver.wait, LIMIT) for receiver in receivers]
+    channel.hang_up()
+    assert [future.result(LIMIT) for future in waiting] == [True, True]
+    assert [receiver.receive(wait=False) for receiver in receivers] == [None, None]
 
 
 # ------------------------------------------------------------------------------------------------------- the end
@@ -322,7 +405,7 @@ def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(packet_ends: En
     out.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # as a system might grant
     out.close()
     items = list(range(30_000))
-    sender.send(items, False, 0)
+    sender.send(items, False, Span(0, len(items)), None)
     sender.close()
     assert drain(receiver) == items
 
@@ -337,11 +420,51 @@ class Broken:
 @pytest.mark.parametrize("size", [0, 1_000_000], ids=["in a packet", "in a slab"])
 def test_a_frame_that_cannot_be_rebuilt_is_a_fault_with_its_place(packet_ends: Ends, size: int) -> None:
     _, senders, [receiver] = packet_ends(producers=2)
-    senders[1].send([b"x" * size, Broken()], False, 40)
+    senders[1].send([b"x" * size, Broken()], False, Span(40, 42, origin=1), None)
     with pytest.raises(ItemFault) as caught:
         receiver.receive(wait=True)
     assert (caught.value.producer, caught.value.index) == (1, 40)
     assert caught.value.reason.startswith("ValueError: invalid literal for int()")
+
+
+@pytest.mark.parametrize(
+    "span,named",
+    [
+        pytest.param(Span(40, 42, origin=0), (0, 40), id="numbered by a worker before"),
+        pytest.param(Span(40, 42, (7,), origin=3), (3, 7), id="parts of one item"),
+    ],
+)
+def test_a_frame_that_cannot_be_rebuilt_is_named_by_where_its_items_come_from(
+    packet_ends: Ends, span: Span, named: tuple[int, int]
+) -> None:
+    _, senders, [receiver] = packet_ends(producers=2)
+    senders[1].send([1, Broken()], False, span, None)
+    with pytest.raises(ItemFault) as caught:
+        receiver.receive(wait=True)
+    assert (caught.value.producer, caught.value.index) == named
+
+
+def test_large_buffers_of_a_frame_share_a_slab(packet_ends: Ends) -> None:
+    _, [sender], [receiver] = packet_ends()
+    arrays = [np.full(50_000, number) for number in range(3)]  # 400 KB each
+    nbytes = sender.send([*arrays, "small"], False, Span(0, 4), None)
+    assert nbytes >= 1_200_000
+    frame = receiver.receive(wait=True)
+    assert frame is not None
+    *received, small = items_of(frame)
+    for array, sent in zip(received, arrays, strict=True):
+        np.add(array, 1, out=array)
+        assert np.array_equal(array, sent + 1)
+    assert small == "small"
+
+
+def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(packet_ends: Ends) -> None:
+    _, [sender], [receiver] = packet_ends()
+    with pytest.raises(ItemFault) as caught:
+        sender.send([1, 2, threading.Lock()], False, Span(40, 43), None)
+    assert (caught.value.reason, caught.value.index) == ("lock: cannot pickle '_thread.lock' object", 2)
+    with pytest.raises(BlockingIOError):
+        receiver.receive(wait=False)
 
 
 def test_a_consumer_that_keeps_every_array_starves_nobody(

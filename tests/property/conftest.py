@@ -1,6 +1,10 @@
 """How hypothesis runs here: the same examples every time, unless a profile is asked for.
 
-`pytest tests/property --hypothesis-profile=search` looks at many new examples instead.
+`pytest tests/property --hypothesis-profile=search` looks at many new examples instead. This looks at 10,000 random
+chains of operators, for about half an hour:
+
+    pytest tests/property/test_any_operators.py -k same_order --hypothesis-profile=thorough --hypothesis-seed=1 \\
+        --timeout=0
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("thorough", settings.get_profile("repeatable"), derandomize=False, max_examples=20_000)
 settings.register_profile(
     "search",
     settings.get_profile("repeatable"),

@@ -3,20 +3,24 @@
 # pyright: strict
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar, assert_type
 
 from chainpump import (
+    DeadLetter,
     Inline,
     Pipeline,
     Processes,
     Report,
+    Retry,
     Run,
     Runnable,
     Sink,
+    Skip,
     Source,
     Stage,
+    Tasks,
     Threads,
     sink,
     source,
@@ -111,6 +115,16 @@ assert_type(images.then(stage(keyed, "key")), Pipeline[tuple[str, Image]])
 assert_type(Pipeline([Png()]).then(stage(sharpen, amount=1.0)), Pipeline[Image])
 assert_type(Pipeline([True]).then(stage(batch, 2)), Pipeline[list[bool]])
 
+# Joined pipelines.
+words = Pipeline(["a", "b"])
+assert_type(Pipeline.concat(images), Pipeline[Image])
+assert_type(Pipeline.concat(images, images), Pipeline[Image])
+assert_type(Pipeline.concat(Pipeline(range(3)), words), Pipeline[int | str])
+assert_type(Pipeline.merge(Pipeline(range(3)), words, images), Pipeline[int | str | Image])
+assert_type(Pipeline.merge(images, images, images, images, name="images"), Pipeline[Image])
+assert_type(Pipeline.merge(files, files).then(decode), Pipeline[Image])
+assert_type(Pipeline.concat(*[images, images]), Pipeline[Image])
+
 # Sinks, and what their run returns.
 saved = images.into(sink(save, table="images"), on=Inline())
 assert_type(saved, Runnable[int])
@@ -133,3 +147,42 @@ assert_type(list(images.inline()), list[Image])
 
 # A pipeline of a subclass is a pipeline.
 general: Pipeline[Image] = Pipeline([Png()])
+
+# Element-wise operators, on sync and async functions.
+
+
+def size(image: Image) -> int:
+    return 0
+
+
+def words_in(path: Path) -> list[str]:
+    return []
+
+
+async def fetch(path: Path) -> bytes:
+    return b""
+
+
+async def lines(path: Path) -> AsyncIterator[str]:
+    yield ""
+
+
+async def names() -> AsyncIterator[Path]:
+    yield Path()
+
+
+assert_type(images.map(size), Pipeline[int])
+assert_type(images.map(size, on=Threads(4), ordered=False, on_error=Skip(ValueError), timeout=None), Pipeline[int])
+assert_type(files.map(str), Pipeline[str])
+assert_type(files.map(lambda path: path.name), Pipeline[str])
+assert_type(files.map(fetch, on=Tasks(8), timeout=3.0), Pipeline[bytes])
+assert_type(files.filter(lambda path: path.exists()), Pipeline[Path])
+assert_type(files.flat_map(words_in), Pipeline[str])
+assert_type(files.flat_map(lines, on=Tasks(8)), Pipeline[str])
+assert_type(files.batch(3), Pipeline[list[Path]])
+assert_type(files.batch(3, within=0.5).unbatch(), Pipeline[Path])
+assert_type(files.take(3), Pipeline[Path])
+assert_type(files.each(print), Runnable[None])
+assert_type(files.each(fetch, on=Tasks(8)), Runnable[None])
+assert_type(Pipeline(source(names), on=Tasks()), Pipeline[Path])
+assert_type(files.map(fetch, on=Tasks(8), on_error=Retry(3, on=OSError, otherwise=DeadLetter())), Pipeline[bytes])

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from chainpump import Pipeline, Processes, sink, source, stage
+from chainpump import Pipeline, Processes, Threads, sink, source, stage
 
 T = TypeVar("T")
 
@@ -85,6 +85,12 @@ files.into(sink(save, "images"))  # E: a Path for an Image
 files.into(sum)  # E: a Path for a number
 Pipeline(range(3)).then(stage(infer, "m.pt"))  # E: an int for an Image
 
+# Pipelines that cannot be joined.
+Pipeline.concat()  # E: none
+Pipeline.merge(files, [files])  # E: a list
+Pipeline.concat(images.into(sink(save, "images")))  # E: has a sink
+Pipeline.concat(files, images).then(decode)  # E: not only Paths
+
 # Pipelines that start or go on wrongly.
 Pipeline(10)  # E: nothing to iterate
 Pipeline(paths)  # E: not bound
@@ -96,3 +102,10 @@ files.then(decode, Processes())  # E: by position
 images.run()  # E: has no sink
 images.into(sink(save, "images")).then(decode)  # E: goes on after its end
 value: str = images.into(sink(save, "images")).run().value  # E: an int
+
+# Functions of one item that do not fit.
+images.map(fetch)  # E: takes a path
+files.flat_map(one, on=Threads(2))  # E: nothing to iterate
+files.map(one, on_error=ValueError)  # E: no policy
+files.map(one, on=3)  # E: no executor
+files.unbatch()  # E: paths cannot be iterated

@@ -37,6 +37,16 @@ def test_an_error_lists_all_failures_its_own_first() -> None:
     assert str(error) == f"{RAISED}\nAlso failed before the run had ended:\n- source 'load' lost worker 1 of 1."
 
 
+def test_an_error_along_with_further_failures_keeps_its_cause_and_notes() -> None:
+    alone = StageError(RAISED)
+    alone.__cause__ = OSError("cannot read")
+    alone.add_note("The worker's traceback")
+    error = alone.along_with([LOST])
+    assert (type(error), error.failures) == (StageError, (RAISED, LOST))
+    assert (error.__cause__, error.__notes__) == (alone.__cause__, ["The worker's traceback"])
+    assert alone.failures == (RAISED,)
+
+
 def test_an_error_names_its_stage_and_worker() -> None:
     error = StageError(RAISED)
     assert (error.stage, error.worker) == ("decode", 3)

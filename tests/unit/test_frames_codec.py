@@ -8,25 +8,42 @@ from array import array
 
 import pytest
 
-from chainpump.transport.codec import ItemFault, Large, Pickling, encode
+from chainpump.transport.codec import ItemFault, Large, Pickling
 from chainpump.transport.flow import LARGE_BYTES
-from chainpump.transport.frames import HEADER, PLACE, Form
+from chainpump.transport.frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 
 
 def test_a_frame_s_header_keeps_every_field_at_its_limit() -> None:
-    fields = (Form.BUFFERS, True, 2**16 - 1, 2**32 - 1, 2**64 - 1)
+    fields = (Form.BUFFERS, IN_SLAB | PLACED, 2**16 - 1, 2**32 - 1, 2**64 - 1)
     assert HEADER.unpack(HEADER.pack(*fields)) == fields
 
 
 def test_an_empty_frame_is_still_no_empty_packet() -> None:
     assert HEADER.size > 0
     assert PLACE.size > 0
+    assert PLACED_LENGTH.size > 0
 
 
-@pytest.mark.parametrize("snapshots,form", [(False, Form.ITEMS), (True, Form.SNAPSHOTS)])
-def test_entries_become_one_pickle(snapshots: bool, form: Form) -> None:
-    entries = [b"1", b"2"]
-    assert encode(entries, snapshots) == (form, pickle.dumps(entries, 5))
+@pytest.mark.parametrize("entries", [[], [b"1", b"2"], [1, "two", None], [[1], {"a": 2}]], ids=repr)
+def test_entries_of_a_frame_become_one_pickle(entries: list[object]) -> None:
+    assert Pickling().frame(entries) == pickle.dumps(entries, 5)
+
+
+def test_large_buffers_of_all_entries_of_a_frame_are_kept_aside() -> None:
+    together = Pickling().frame([1, buffer(LARGE_BYTES), buffer(10), buffer(LARGE_BYTES + 1)])
+    assert isinstance(together, Large)
+    assert [view.nbytes for view in together.buffers] == [LARGE_BYTES, LARGE_BYTES + 1]
+    assert together.size == len(together.data) + 2 * LARGE_BYTES + 1
+    one, *rest = pickle.loads(together.data, buffers=together.buffers)
+    assert (one, [len(part) for part in rest]) == (1, [LARGE_BYTES, 10, LARGE_BYTES + 1])
+
+
+def test_an_entry_that_cannot_be_pickled_with_its_frame_is_named_by_its_place() -> None:
+    pickling = Pickling()
+    with pytest.raises(ItemFault) as caught:
+        pickling.frame([buffer(LARGE_BYTES), [1], {"lock": threading.Lock()}, threading.Lock()])
+    assert (caught.value.reason, caught.value.index) == ("dict['lock']: cannot pickle '_thread.lock' object", 2)
+    assert isinstance(pickling.frame([1]), bytes)  # nothing is left of the buffers before it
 
 
 def test_a_snapshot_is_the_item_as_it_was() -> None:
@@ -75,6 +92,22 @@ def test_the_item_after_a_fault_gets_none_of_its_buffers() -> None:
     with pytest.raises(ItemFault):
         pickling.snapshot([buffer(LARGE_BYTES), threading.Lock()])
     assert isinstance(pickling.snapshot("fine"), bytes)
+
+
+@pytest.mark.parametrize(
+    "frame,numbers,indices",
+    [
+        pytest.param(Frame(0, Span(5, 8), ["a", "b", "c"]), [5, 6, 7], [5, 6, 7], id="one entry for each number"),
+        pytest.param(Frame(0, Span(5, 9), ["a", "b", "c"], [5, 8, 8]), [5, 8, 8], [5, 8, 8], id="numbers of their own"),
+        pytest.param(Frame(0, Span(5, 7, (3,)), ["a", "b"]), [5, 6], [3, 3], id="parts of one item"),
+        pytest.param(Frame(0, Span(5, 7, (3, 1)), ["a", "b"], [5, 5]), [5, 5], [3, 3], id="parts of a part"),
+    ],
+)
+def test_an_entry_knows_its_number_and_the_item_that_it_comes_from(
+    frame: Frame, numbers: list[int], indices: list[int]
+) -> None:
+    assert [frame.number(position) for position in range(len(frame.entries))] == numbers
+    assert [frame.index(position) for position in range(len(frame.entries))] == indices
 
 
 def test_a_fault_survives_pickle_with_its_fields() -> None:

@@ -24,12 +24,25 @@ def row(**cells: int) -> memoryview:
 
 
 def test_an_account_sums_over_the_workers_of_a_stage() -> None:
+    first = {"RECEIVED": 7, "FINISHED": 3, "SENT": 2, "SKIPPED": 4}
+    second = {"RECEIVED": 4, "FINISHED": 1, "SENT": 1, "SKIPPED": 1, "DEAD": 2}
     rows = [
-        row(STATE=State.DONE, RECEIVED=3, FINISHED=3, SENT=2, STARTED=10, ENDED=int(9e9) + 10, STARVED=int(4e9)),
-        row(STATE=State.DONE, RECEIVED=1, FINISHED=1, SENT=1, STARTED=10, ENDED=int(2e9) + 10, BLOCKED=int(1e9)),
+        row(STATE=State.DONE, **first, STARTED=10, ENDED=int(9e9) + 10, STARVED=int(4e9)),
+        row(STATE=State.DONE, **second, STARTED=10, ENDED=int(2e9) + 10, BLOCKED=int(1e9)),
     ]
     assert account("stage", "decode", rows) == Account(
-        "decode", "stage", 2, received=4, finished=4, sent=3, stopped=False, busy=6.0, starved=4.0, blocked=1.0
+        "decode",
+        "stage",
+        2,
+        received=11,
+        finished=4,
+        sent=3,
+        skipped=5,
+        dead=2,
+        stopped=False,
+        busy=6.0,
+        starved=4.0,
+        blocked=1.0,
     )
 
 
@@ -47,6 +60,7 @@ def test_a_stage_that_still_runs_has_not_been_busy_for_less_than_nothing() -> No
         pytest.param([LOAD, DECODE, SAVE], id="what one sent the next received, and finished"),
         pytest.param([replace(LOAD, sent=0), replace(SAVE, received=0, finished=0)], id="nothing at all"),
         pytest.param([LOAD], id="one stage"),
+        pytest.param([LOAD, replace(DECODE, finished=90, skipped=7, dead=3), SAVE], id="a policy deals with items too"),
         pytest.param(
             [replace(LOAD, sent=500), replace(DECODE, stopped=True), SAVE], id="before a stop there is no end to check"
         ),
@@ -76,8 +90,18 @@ def test_ledger_closes(accounts: list[Account]) -> None:
         ),
         pytest.param(
             [LOAD, replace(DECODE, finished=99), SAVE],
-            "the ledger of stage 'decode' does not close: it received 100 items and finished 99.",
+            "the ledger of stage 'decode' does not close: it received 100 items and dealt with 99.",
             id="lost within a stage",
+        ),
+        pytest.param(
+            [LOAD, replace(DECODE, finished=90, skipped=4, dead=5), SAVE],
+            "the ledger of stage 'decode' does not close: it received 100 items and dealt with 99.",
+            id="lost beside those that a policy left out",
+        ),
+        pytest.param(
+            [LOAD, replace(DECODE, skipped=1), SAVE],
+            "the ledger of stage 'decode' does not close: it received 100 items and dealt with 101.",
+            id="finished and left out",
         ),
         pytest.param(
             [LOAD, replace(DECODE, stopped=True), replace(SAVE, received=79)],

@@ -6,7 +6,8 @@ import gc
 import pickle
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from chainpump.errors import Cancelled
 from chainpump.transport import outlet as outlet_module
 from chainpump.transport.board import Board, Cell
 from chainpump.transport.codec import ItemFault, Pickling
-from chainpump.transport.credits import Credits
+from chainpump.transport.credits import Credits, Window
 from chainpump.transport.descriptors import Descriptor
 from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, LARGE_BYTES
+from chainpump.transport.frames import Span
 from chainpump.transport.outlet import Outlet
 
 
@@ -40,7 +42,9 @@ class Recorder:
     descriptors: Sequence[Descriptor] = ()
 
     def __init__(self) -> None:
-        self.frames: list[tuple[list[Any], bool, int]] = []
+        self.frames: list[tuple[list[Any], bool, Span]] = []
+        self.numbers: list[Sequence[int] | None] = []
+        self.bytes_each = 0  # what it says that an item takes
         self.credits: Credits | None = None
         self.is_closed = False
         self.is_hung_up = False
@@ -54,12 +58,16 @@ class Recorder:
         entry = self._pickling.snapshot(item)
         return entry, len(entry) if isinstance(entry, bytes) else entry.size
 
-    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
+    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
         with self._arrived:
-            self.frames.append((entries, snapshots, first))
+            self.frames.append((entries, snapshots, span))
+            self.numbers.append(numbers)
             self._arrived.notify_all()
             if self.is_hung_up:
                 raise Cancelled("the channel was closed")
+        if not snapshots:
+            self._pickling.frame(entries)
+        return self.bytes_each * len(entries)
 
     def close(self) -> None:
         self.is_closed = True
@@ -107,7 +115,8 @@ def credits(sender: Recorder, board: Board, clock: Clock) -> Iterator[Credits]:
 
 
 def send(outlet: Outlet, items: Iterable[Any]) -> None:
-    outlet.pump(items)
+    """As a generator makes them, one after the other."""
+    outlet.pump(item for item in items)
     outlet.finish()
 
 
@@ -165,7 +174,28 @@ def test_a_frame_leaves_when_it_holds_enough_bytes(
 def test_frames_are_numbered_by_their_first_item(outlet: Outlet, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 2
     send(outlet, range(6))
-    assert [first for _, _, first in sender.frames] == [0, 1, 3, 5]
+    assert [span for _, _, span in sender.frames] == [Span(0, 1), Span(1, 3), Span(3, 5), Span(5, 6)]
+    assert sender.numbers == [None] * 4
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, dict.fromkeys, reversed], ids=lambda kind: kind.__name__)
+def test_items_that_are_all_there_come_through_in_order(
+    outlet: Outlet, sender: Recorder, board: Board, kind: Callable[[Sequence[int]], Iterable[int]]
+) -> None:
+    board.hint(0)[0] = 4
+    items = list(range(10))
+    outlet.pump(kind(items))
+    outlet.finish()
+    assert [item for frame in sender.items for item in frame] == list(kind(items))
+    assert board.row(0)[Cell.SENT] == 10
+    assert max(map(len, sender.items)) <= 4
+
+
+def test_items_that_are_all_there_leave_in_full_frames_at_once(outlet: Outlet, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 4
+    outlet.pump([0, [1], "2", None, 4, 5, 6, 7, 8])
+    assert sender.items == [[0, [1], "2", None], [4, 5, 6, 7], [8]]
+    assert [span for _, _, span in sender.frames] == [Span(0, 4), Span(4, 8), Span(8, 9)]
 
 
 def test_the_flusher_sends_what_has_waited_for_2_ms(
@@ -248,7 +278,7 @@ def test_only_exact_immutables_wait_for_their_frame_to_be_pickled(
     outlet: Outlet, sender: Recorder, item: object, waits: bool
 ) -> None:
     send(outlet, [item])
-    assert sender.frames == [([item if waits else pickle.dumps(item, 5)], not waits, 0)]
+    assert sender.frames == [([item if waits else pickle.dumps(item, 5)], not waits, Span(0, 1))]
 
 
 @pytest.mark.parametrize(
@@ -268,9 +298,8 @@ def test_order_is_kept_whatever_is_pickled_when(
     board.hint(0)[0] = hint
     send(outlet, items)
     assert [item for frame in sender.items for item in frame] == items
-    assert [first for _, _, first in sender.frames] == [
-        sum(map(len, sender.items[:n])) for n in range(len(sender.items))
-    ]
+    ends = [sum(map(len, sender.items[:n])) for n in range(len(sender.items) + 1)]
+    assert [span for _, _, span in sender.frames] == [Span(*each) for each in pairwise(ends)]
 
 
 def test_an_item_with_large_buffers_travels_alone(outlet: Outlet, sender: Recorder, board: Board) -> None:
@@ -278,7 +307,7 @@ def test_an_item_with_large_buffers_travels_alone(outlet: Outlet, sender: Record
     large = pickle.PickleBuffer(bytearray(LARGE_BYTES))
     send(outlet, [0, 1, large, 2, large, large, 3])
     assert [len(entries) for entries, _, _ in sender.frames] == [1, 1, 1, 1, 1, 1, 1]
-    assert [first for _, _, first in sender.frames] == [0, 1, 2, 3, 4, 5, 6]
+    assert [span for _, _, span in sender.frames] == [Span(number, number + 1) for number in range(7)]
 
 
 @pytest.mark.parametrize("before", [[], [0], [0, 1, 2], [[0], 1], [0, [1], 2, 3]], ids=len)
@@ -311,7 +340,7 @@ def test_a_cancelled_run_sends_nothing_more(outlet: Outlet, sender: Recorder, bo
 
 def test_closing_sends_nothing(outlet: Outlet, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 100
-    outlet.pump(range(3))
+    outlet.pump(item for item in range(3))
     outlet.close()
     assert sender.items == [[0]]
     assert sender.is_closed
@@ -427,3 +456,163 @@ def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
         send(outlet, range(100))
     canceller.join()
     assert sender.items == [[0], [1]]
+
+
+# --------------------------------------------------------------------------------------------------- element-wise
+
+
+def test_a_worker_that_numbers_its_items_tells_which_one_it_is(sender: Recorder, board: Board, clock: Clock) -> None:
+    board.hint(0)[0] = 2
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), origin=3)
+    send(outlet, range(3))
+    outlet.close()
+    assert [span for _, _, span in sender.frames] == [Span(0, 1, origin=3), Span(1, 3, origin=3)]
+
+
+def test_results_carry_the_numbers_of_the_items_that_they_are_made_of(
+    outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    board.hint(0)[0] = 100
+    at = 0
+    outlet.number_by(lambda: at)
+
+    def stage() -> Iterator[str]:
+        nonlocal at
+        outlet.open_span(Span(40, 50), distinct=False)
+        for at in (40, 43, 43, 47):
+            yield "abcdefgh"[at - 40]
+        outlet.close_span(50)
+        outlet.open_span(Span(60, 65), distinct=True)
+        at = 64
+        yield "z"
+        outlet.close_span(65)
+
+    send(outlet, stage())
+    assert sender.frames == [
+        (["a"], False, Span(0, 1, (40,))),  # a lone one leaves at once, though more may come of it
+        ([], False, Span(1, 1, (40,), last=True)),
+        (["d", "d", "h"], False, Span(41, 50)),
+        (["z"], False, Span(60, 65)),
+    ]
+    assert [*map(list, filter(None, sender.numbers))] == [[43, 43, 47], [64]]
+    assert board.row(0)[Cell.SENT] == 5
+
+
+def test_a_span_of_which_nothing_is_left_is_told(outlet: Outlet, sender: Recorder) -> None:
+    outlet.open_span(Span(40, 50, origin=2), distinct=True)
+    outlet.close_span(50)
+    assert sender.frames == [([], False, Span(40, 50, origin=2))]
+
+
+def test_results_of_whole_frames_need_numbers_only_behind_an_item_that_came_to_nothing(
+    outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    board.hint(0)[0] = 2
+    outlet.open_span(Span(40, 50), distinct=True)
+    outlet.extend("abc")
+    outlet.flush_full()
+    outlet.skip()
+    outlet.extend("ef", lambda count: range(44, 44 + count))
+    outlet.flush_full()
+    outlet.close_span(50)
+    assert [(entries, span) for entries, _, span in sender.frames] == [
+        (["a", "b"], Span(40, 42)),
+        (["c", "e"], Span(42, 45)),
+        (["f"], Span(45, 50)),
+    ]
+    assert sender.numbers == [None, [42, 44], [45]]
+
+
+def test_results_before_an_exception_are_kept(outlet: Outlet, sender: Recorder) -> None:
+    def made() -> Iterator[str]:
+        yield "a"
+        yield "b"
+        raise OSError("user")
+
+    outlet.open_span(Span(40, 50), distinct=True)
+    with pytest.raises(OSError, match="user"):
+        outlet.extend(made(), lambda count: range(41, 41 + count))
+    outlet.close_span(50)
+    assert [(entries, span) for entries, _, span in sender.frames] == [(["a", "b"], Span(40, 50))]
+    assert sender.numbers == [[41, 42]]
+
+
+def test_fewer_items_than_asked_for_fill_a_frame_where_they_are_large(
+    outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    board.hint(0)[0] = 100
+    sender.bytes_each = FLUSH_BYTES // 10
+    outlet.open_span(Span(0, 200), distinct=True)
+    outlet.extend(range(100))
+    outlet.flush_full()
+    outlet.extend(range(100, 200))
+    outlet.flush_full()
+    assert [len(entries) for entries, _, _ in sender.frames] == [100, *[10] * 10]
+
+
+@pytest.mark.parametrize(
+    "span,at,index", [(Span(40, 50), 42, 42), (Span(40, 50, (7,)), 42, 7)], ids=["an item", "part of an item"]
+)
+@pytest.mark.parametrize("is_snapshot", [True, False], ids=["at the yield", "with its frame"])
+def test_a_result_that_cannot_be_pickled_is_named_by_the_item_that_it_was_made_of(
+    outlet: Outlet, span: Span, at: int, index: int, is_snapshot: bool
+) -> None:
+    outlet.open_span(span, distinct=True)
+    outlet.number_by(lambda: at)
+    with pytest.raises(ItemFault) as caught:  # noqa: PT012  # the fault comes now, or with the frame
+        if is_snapshot:
+            outlet.pump([threading.Lock()])
+        else:
+            outlet.extend([1, 2, threading.Lock()])
+            outlet.flush()
+    assert caught.value.index == index
+
+
+def test_who_numbers_items_waits_for_the_window(sender: Recorder, board: Board, clock: Clock) -> None:
+    window = Window.of(3)
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), window=window)
+
+    def order() -> None:
+        sender.wait_for(frames=3)
+        window.give(2)
+        sender.wait_for(frames=5)
+        window.give(100)
+
+    orderer = threading.Thread(target=order)
+    orderer.start()
+    send(outlet, range(8))
+    orderer.join()
+    outlet.close()
+    window.close()
+    assert sender.items == [[number] for number in range(8)]
+
+
+def test_who_waits_for_the_window_is_woken_by_the_cancel(sender: Recorder, board: Board, clock: Clock) -> None:
+    window = Window.of(2)
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), window=window)
+
+    def cancel() -> None:
+        sender.wait_for(frames=2)
+        board.flag(0)[0] = 1
+        window.flood()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(Cancelled):
+        send(outlet, range(100))
+    canceller.join()
+    outlet.close()
+    window.close()
+    assert sender.items in ([[0], [1]], [[0], [1], [2]])  # one may be on its way out when the cancel comes
+
+
+def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:
+    further = Credits.of(3)
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), [further])
+    outlet.take_slots()
+    outlet.take_slots()  # for the same item
+    assert (available(credits), available(further)) == (1, 2)
+    assert outlet.before_wait()
+    assert (available(credits), available(further)) == (2, 3)
+    outlet.close()
+    further.close()

@@ -123,6 +123,13 @@ def test_a_pipeline_may_yield_nothing() -> None:
     assert Pipeline(()).into(total, on=Inline()).run().value == 0
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_pipeline_that_ends_in_calls_has_no_value(workers: int) -> None:
+    seen: list[int] = []
+    assert NUMBERS.each(seen.append, on=Threads(workers)).run().value is None
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
 def test_a_report_shows_the_stages_and_the_value() -> None:
     report = TOTAL.run()
     assert report.value == 12

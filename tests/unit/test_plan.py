@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import FrozenInstanceError
 
 import pytest
 
+from chainpump import Pipeline
 from chainpump.errors import StageOptionError
 from chainpump.executors.inline import Inline  # noqa: F401  # by its text
 from chainpump.executors.processes import Processes
@@ -21,14 +22,26 @@ def planned(role: Role = Role.STAGE, name: str = "decode", **fields: object) -> 
     return PlannedStage(role, name, bound, Threads(2), **fields)  # type: ignore[arg-type]  # the tests know their types
 
 
+def same(items: Iterable[int]) -> Iterator[int]:
+    yield from items
+
+
 def test_a_plan_is_a_table_of_its_stages() -> None:
     line = planned.__code__.co_firstlineno
     stages = (planned(Role.SOURCE, "range", yields_text="int"), planned(in_flight=4, yields_text="list[int]"))
     assert str(Plan(stages)) == (
-        "stage   role    on                  in flight  yields     defined at\n"
-        "range   source  Threads(workers=2)  by bytes   int        built in\n"
-        f"decode  stage   Threads(workers=2)  4          list[int]  {__file__}:{line}"
+        "stage   role    on                  in flight  order      yields     defined at\n"
+        "range   source  Threads(workers=2)  by bytes   undefined  int        built in\n"
+        f"decode  stage   Threads(workers=2)  4          undefined  list[int]  {__file__}:{line}"
     )
+
+
+def test_a_plan_tells_behind_which_stage_order_is_undefined() -> None:
+    numbers = Pipeline(range(3))
+    ordered = numbers.map(abs, on=Threads(3)).then(same, on=Threads(1)).filter(bool, on=Threads(2))
+    assert ordered.plan().orders == ["kept"] * 4
+    assert ordered.then(same, on=Threads(2)).map(abs).plan().orders == ["kept"] * 4 + ["undefined"] * 2
+    assert numbers.map(abs, ordered=False).map(abs).plan().orders == ["kept", "undefined", "undefined"]
 
 
 def test_a_plan_never_changes() -> None:

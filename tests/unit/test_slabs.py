@@ -44,7 +44,7 @@ class Pair:
         os.ftruncate(self.file.fileno(), REGION)
         self.reading, self.writing = pipe()
         os.set_blocking(self.reading.fileno(), False)
-        self.arena = Arena(self.file, self.reading, 0, 1, self.out)
+        self.arena = Arena(self.file, self.reading, 0, 1, self.out, generation=0)
         self.slabs = Slabs(self.file, [self.writing])
 
     def place(self, item: Large) -> bytes:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from ..errors import Failure, LedgerError
 from ..transport.board import Cell, State
 
-__all__ = ["Account", "account", "check"]
+__all__ = ["Account", "Passed", "account", "check", "check_passed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """The counts of one stage, over all its workers. Times are in seconds, summed over its workers.
 
+    skipped, dead: items that a policy left out, and those that it put aside as dead letters.
     stopped: it returned before its input had ended, as it was allowed to.
+    renewed: workers before it may have been replaced, and have sent something twice: `Passed` counts instead.
     busy, starved, blocked: time spent in its own code, waiting for items, and waiting to send.
     """
 
@@ -25,13 +27,26 @@ class Account:
     received: int
     finished: int
     sent: int
+    skipped: int = 0
+    dead: int = 0
     stopped: bool = False
+    renewed: bool = False
     busy: float = 0.0
     starved: float = 0.0
     blocked: float = 0.0
 
 
-def account(role: str, stage: str, rows: Sequence[memoryview]) -> Account:
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Where order is restored: how many items have had their turn there, of how many that were numbered."""
+
+    role: str
+    stage: str
+    turns: int
+    numbered: int
+
+
+def account(role: str, stage: str, rows: Sequence[memoryview], renewed: bool = False) -> Account:
     """Add up the board rows of a stage's workers."""
 
     def total(cell: Cell) -> int:
@@ -46,7 +61,10 @@ def account(role: str, stage: str, rows: Sequence[memoryview]) -> Account:
         total(Cell.RECEIVED),
         total(Cell.FINISHED),
         total(Cell.SENT),
+        total(Cell.SKIPPED),
+        total(Cell.DEAD),
         any(row[Cell.STATE] == State.STOPPED for row in rows),
+        renewed,
         max(busy, 0) / 1e9,
         starved / 1e9,
         blocked / 1e9,
@@ -60,21 +78,38 @@ def check(accounts: Sequence[Account]) -> Failure | None:
     """
     first = max((index for index, account in enumerate(accounts) if account.stopped), default=0)
     for before, after in zip(accounts[first:], accounts[first + 1 :], strict=False):
-        if before.sent != after.received:
+        if before.sent != after.received and not after.renewed:
             return _failure(after, f"'{before.stage}' sent {before.sent} items, of which {after.received} arrived.")
     for account in accounts[first:]:
-        if account.finished != account.received and not account.stopped:
-            return _failure(account, f"it received {account.received} items and finished {account.finished}.")
+        dealt_with = account.finished + account.skipped + account.dead
+        if dealt_with != account.received and not account.stopped:
+            return _failure(account, f"it received {account.received} items and dealt with {dealt_with}.")
+    return None
+
+
+def check_passed(accounts: Sequence[Account], passed: Sequence[Passed]) -> Failure | None:
+    """None if every item that was numbered has had its turn wherever order is restored, and the run went to its end."""
+    if any(account.stopped for account in accounts):
+        return None
+    for each in passed:
+        if each.turns != each.numbered:
+            return _loss(
+                each.role, each.stage, f"{each.numbered} items were on their way to it, of which {each.turns} came."
+            )
     return None
 
 
 def _failure(account: Account, fact: str) -> Failure:
+    return _loss(account.role, account.stage, fact)
+
+
+def _loss(role: str, stage: str, fact: str) -> Failure:
     return Failure(
         LedgerError,
-        account.role,
-        account.stage,
+        role,
+        stage,
         0,
         None,
-        f"the ledger of {account.role} '{account.stage}' does not close: {fact}",
+        f"the ledger of {role} '{stage}' does not close: {fact}",
         ("No worker failed, so the loss is in chainpump or below it: please report this, with the pipeline.",),
     )

@@ -6,20 +6,22 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .. import blame
-from ..errors import Failure, LedgerError, RunError, StageError
+from ..errors import DeadItem, Failure, LedgerError, RunError, StageError
 from ..executors.signals import ctrl_c_waits
 from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
 from ..worker import Worker
 from . import ledger
 from .ledger import Account
+from .letters import Letters
 from .lifecycle import Ended, Left
 from .supervisor import Supervisor, Watched
 from .wiring import Wiring
@@ -33,11 +35,22 @@ class Run(Generic[T]):
     """A running pipeline. Use it in a `with`: leaving the block cancels what still runs.
 
     Iterate it for the items of a pipeline; ask `result()` of one that ends in a sink.
+    dead_letters: where to put them, for a run within another one. apart: no stage runs in the caller's thread, not even
+    on Inline.
     """
 
-    def __init__(self, stages: Sequence[PlannedStage], *, iterated: bool, grace: float) -> None:
+    def __init__(
+        self,
+        stages: Sequence[PlannedStage],
+        *,
+        iterated: bool,
+        grace: float,
+        dead_letters: list[DeadItem] | None = None,
+        apart: bool = False,
+    ) -> None:
         self._process = os.getpid()
-        self._wiring = Wiring(stages, iterated)
+        self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
+        self._wiring = Wiring(stages, iterated, self._letters, apart)
         self._supervisor = Supervisor(self._wiring, grace)
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
@@ -87,29 +100,41 @@ class Run(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """The items of the last stage, each once. Raises RunError as soon as the run has failed."""
         if self._items is None:
-            self._items = self._iterate()
+            self._items = chain.from_iterable(self.chunks())
         return self._items
 
-    def _iterate(self) -> Iterator[T]:
+    def chunks(self) -> Iterator[Iterable[T]]:
+        """The items, in iterables for `chain.from_iterable`, which costs less than `iter`. Raises what that raises."""
         caller = self._caller
         if caller is None:
             raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
         try:
-            outcome = yield from caller.items()
+            outcome = yield from caller.chunks()
         except BaseException:  # Ctrl-C, or the iterator was dropped
             self.close()
             raise
         self._end_caller(caller, outcome)
         self._conclude()
 
+    def take_ready(self, items: Iterator[T]) -> list[T]:
+        """The next items of an iterator over this run that need no waiting, but one at least; none at the end."""
+        found = list(islice(items, 1))
+        if found and self._caller is not None:
+            found += islice(items, self._caller.ready)
+        return found
+
     def result(self) -> Any:
         """Wait for the end, and return what the sink returned: a list of values if it has several workers.
+
+        None behind `each`.
 
         Raises the sink's own exception, or RunError.
         """
         if self._caller is not None:
             self._end_caller(self._caller, self._caller.run())
         self._conclude()
+        if self._wiring.groups[-1].is_element_wise:
+            return None
         values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
         return values[0] if len(values) == 1 else values
 
@@ -125,6 +150,9 @@ class Run(Generic[T]):
         finally:  # Ctrl-C while waiting cancels the run
             self.close()
         state = self._supervisor.state
+        if self._letters.refusal is not None:
+            item, error = self._letters.refusal
+            raise StageError(blame.refused(item.stage, item.index, error)) from error
         if self._supervisor.defect is not None:
             raise self._supervisor.defect
         if state.failures:
@@ -137,28 +165,47 @@ class Run(Generic[T]):
             raise RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
         if state.left:
             raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
-        unaccounted = ledger.check(self.accounts)
+        unaccounted = ledger.check(self.accounts) or ledger.check_passed(self.accounts, self._supervisor.passed)
         if unaccounted is not None:
             raise LedgerError(unaccounted)
+
+    @property
+    def dead_letters(self) -> Sequence[DeadItem]:
+        """What `DeadLetter` policies without `to=` have put aside so far."""
+        return tuple(self._letters.kept)
 
     @property
     def accounts(self) -> Sequence[Account]:
         """The account of every stage, once the run is over."""
         return self._supervisor.accounts
 
+    def cancel(self) -> None:
+        """Have the run end early, without waiting for that. Any thread may call it."""
+        self._supervisor.post(Left(time.monotonic_ns()))
+        caller = self._caller
+        if caller is not None:
+            caller.wake()
+
     def close(self) -> None:
         """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
         if os.getpid() != self._process:  # a fork has copied this object, but the run is the parent's
             return
         atexit.unregister(self._at_exit)
-        self._supervisor.post(Left(time.monotonic_ns()))
+        self.cancel()
         if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
             return
         self._supervisor.join()
+        self._letters.close()
         if self._caller is not None:
             self._caller.close(Interrupted())
             self._caller = None
         self._wiring.board.release()
+
+
+def _cancel(run: weakref.ref[Run[Any]]) -> None:
+    alive = run()
+    if alive is not None:
+        alive.cancel()
 
 
 def _close(run: weakref.ref[Run[Any]]) -> None:
@@ -174,6 +221,8 @@ def _error_of(failed: Failed, others: Sequence[Failure]) -> BaseException:
     Pickling drops tracebacks and keeps notes: so the worker's traceback travels as a note.
     """
     failure, cause = failed.failure, failed.cause
+    if isinstance(cause, RunError) and cause.failures[0] == failure:  # of a run within this one, which has told all
+        return cause.along_with(others)
     error: RunError = failure.error(failure, others)
     if not isinstance(cause, BaseException):
         if failure.traceback:

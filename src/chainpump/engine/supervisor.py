@@ -18,15 +18,18 @@ from ..executors.base import Lost, WorkerHandle
 from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..transport.board import Cell, State
 from ..transport.descriptors import pipe
+from ..worker import Worker
 from . import lifecycle
-from .ledger import Account
+from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal
+from .succession import Succession
 from .wiring import Wiring
 
 __all__ = ["Supervisor", "Watched"]
 
 
 ASK_AGAIN = 0.2  # of the grace; early enough to leave time for cleaning up
+TELL_WHERE = 0.05  # seconds that a worker has to write where it is, before it is killed for it
 
 
 class Watched:
@@ -60,6 +63,7 @@ class Supervisor:
 
     def __init__(self, wiring: Wiring, grace: float) -> None:
         self._wiring = wiring
+        self._succession = Succession(wiring)
         self._grace = grace
         self._mail: deque[Event] = deque()
         self._heard, self._ring = pipe()
@@ -73,6 +77,7 @@ class Supervisor:
         self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
+        self.passed: Sequence[Passed] = ()  # the same
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
     def start(self, watched: Sequence[Watched]) -> None:
@@ -95,7 +100,9 @@ class Supervisor:
             return
         self._mail.append(event)
         if self._thread is None:
-            self._supervise()
+            with self._ringing:  # of a run without a thread it guards all: two others may have something to tell
+                if not self._concluded.is_set():
+                    self._supervise()
             return
         with self._ringing, suppress(BlockingIOError):  # then it rings already
             if not self._ring.closed:
@@ -137,6 +144,8 @@ class Supervisor:
         for fd in (self._heard.fileno(), *by_descriptor):
             poll.register(fd, select.POLLIN)
         times = [watched.steps[0][0] for watched in running if watched.steps]
+        if self.state.phase is Phase.RUNNING:
+            times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
         timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._heard.fileno() in ready:
@@ -144,10 +153,31 @@ class Supervisor:
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 
     def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
-        """A worker has ended, or has died. Its process gets the grace to end as well."""
-        watched.outcome = self._judge(watched, outcome) if isinstance(outcome, Lost) else outcome
+        """A worker has ended, or has died. Its process gets the grace to end as well; another may take its place."""
+        if isinstance(outcome, Lost):
+            successor = None
+            if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:
+                place = (watched.group, watched.number)
+                successor = self._succession.after(place, watched.handle.pid, outcome.exit_code)
+            if isinstance(successor, Worker):
+                successor = self._replace(watched, successor)
+                if successor is None:
+                    return
+            outcome = successor or self._judge(watched, outcome)
+        watched.outcome = outcome
         self._use_force(watched)
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
+
+    def _replace(self, watched: Watched, successor: Worker) -> Failed | None:
+        """Start a worker in the place of one that has died."""
+        watched.handle.close()
+        watched.steps.clear()
+        group = self._wiring.groups[watched.group]
+        try:
+            watched.handle = group.executor.start(successor)
+        except Exception as error:
+            return Failed(blame.not_started(group.who(0, watched.number), error), error)
+        return None
 
     def _judge(self, watched: Watched, lost: Lost) -> Outcome:
         """What the death of a silent worker means: lost, unless the board says that it had done all its work."""
@@ -177,8 +207,7 @@ class Supervisor:
         """Flags first: who wakes because its channel was hung up must find out why."""
         for group in range(before):
             self._wiring.board.flag(group)[0] = 1
-        for channel in self._wiring.channels[:before]:
-            channel.hang_up()
+        self._wiring.wake(before)
         for watched in self.watched:
             if watched.group < before and watched.is_running and watched.outcome is None:
                 watched.handle.interrupt()
@@ -206,10 +235,19 @@ class Supervisor:
             while watched.is_running and watched.steps and watched.steps[0][0] <= now:
                 _, step = watched.steps.popleft()
                 step()
+            if watched.is_running and self._succession.is_overdue((watched.group, watched.number)):
+                watched.handle.ask_stack()
+                watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
+
+    def _strike(self, watched: Watched) -> None:
+        """Kill a worker that takes too long, unless it has come out of the item meanwhile."""
+        if self._succession.is_still_overdue((watched.group, watched.number)):
+            watched.handle.strike()
 
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
         self.accounts = self._wiring.accounts()
+        self.passed = self._wiring.passed()
         for watched in self.watched:
             watched.handle.close()
         self._wiring.close()

@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from ..blame import Who
+from ..element_wise import Condemned
 from ..executors.base import Executor
 from ..executors.inline import Inline
+from ..operators import Operator
 from ..plan.plan import PlannedStage, Reach, Role
 from ..stages import Assignment
 from ..transport.board import Board, Cell
 from ..transport.channel import Channel
+from ..transport.credits import Credits, Window
+from ..transport.hand import Hand
 from ..transport.memory import MemoryChannel
-from ..transport.seqpacket import PacketChannel
+from ..transport.seqpacket import PACKET_BYTES, PacketChannel
+from ..transport.turnstile import Turnstile
 from ..worker import Code, Worker
-from .ledger import Account, account
+from .ledger import Account, Passed, account
+from .letters import Letters
 
 __all__ = ["Group", "Wiring"]
 
-CHANNELS: dict[Reach, Callable[[int, int, int | None], Channel]] = {
+CHANNELS: dict[Reach, Callable[[int, int, int | None, bool], Channel]] = {
     Reach.THREAD: MemoryChannel,
     Reach.HOST: PacketChannel,
 }
 
+ROOM_EACH = 4  # items on their way per worker that deals with them, at least: one in hand, others to take up at once
 LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
 
 
@@ -45,7 +53,25 @@ class Group:
     @property
     def workers(self) -> int:
         """How many copies run."""
-        return self.executor.workers
+        return self.executor.copies
+
+    @property
+    def in_flight(self) -> int | None:
+        """How many items of its input may be accepted and not finished."""
+        return self.stages[0].in_flight if self.stages else None
+
+    @property
+    def guarded(self) -> Operator[Any, Any] | None:
+        """The element-wise stage whose workers are replaced when they die, or take too long; None for all others."""
+        call = self.stages[0].call if len(self.stages) == 1 else None
+        if isinstance(call, Operator) and self.executor.reach is Reach.HOST:
+            return call if call.timeout is not None or self.executor.restarts else None
+        return None
+
+    @property
+    def is_element_wise(self) -> bool:
+        """Whether every item that it sends comes of one that it was given."""
+        return all(isinstance(stage.call, Operator) for stage in self.stages) and not self.iterated
 
     @property
     def names(self) -> list[tuple[str, str, str | None]]:
@@ -59,23 +85,57 @@ class Group:
         return Who(role, name, number + 1, self.workers, where)
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Element-wise groups between one that numbers the items and one that takes them: by number, their order is kept.
+
+    origin, end: the two groups. room: for how many items, where the order is restored at the end; None where it is not.
+    """
+
+    origin: int
+    end: int
+    room: Credits | Window | None
+    least: int
+
+    def close(self) -> None:
+        """Release the main process's hold on it."""
+        if self.room is not None:
+            self.room.close()
+
+
 class Wiring:
     """The board, the groups and the channels of one run.
 
-    iterated: the caller consumes what the last stage yields, so that its loop is the sink.
+    iterated: the caller consumes what the last stage yields, so that its loop is the sink. apart: the caller's loop
+    shares its worker with no stage.
     """
 
-    def __init__(self, stages: Sequence[PlannedStage], iterated: bool) -> None:
-        self.groups = tuple(_groups(stages, iterated))
+    def __init__(
+        self,
+        stages: Sequence[PlannedStage],
+        iterated: bool,
+        letters: Letters,
+        apart: bool = False,
+    ) -> None:
+        self._letters = letters
+        self.groups = tuple(_groups(stages, iterated, apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
         self.board = Board(rows, len(junctions), len(self.groups))
         self.channels: list[Channel] = []
+        self.sections: list[Section] = []
+        self.hands: dict[tuple[int, int], Hand] = {}
         try:
-            for left, right in junctions:
+            self.sections.extend(_sections(self.groups))
+            exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
+            for end, (left, right) in enumerate(junctions, start=1):
                 reach = max(left.executor.reach, right.executor.reach)
-                in_flight = right.stages[0].in_flight if right.stages else None
-                self.channels.append(CHANNELS[reach](left.workers, right.workers, in_flight))
+                in_flight = None if end in exact else right.in_flight
+                renewable = bool(left.guarded or right.guarded)
+                self.channels.append(CHANNELS[reach](left.workers, right.workers, in_flight, renewable))
+            for place, group in enumerate(self.groups):
+                for number in range(group.workers if group.guarded else 0):
+                    self.hands[place, number] = Hand(PACKET_BYTES)
         except BaseException:
             self.close()
             raise
@@ -85,8 +145,11 @@ class Wiring:
         """Whether the last group runs in the caller's thread."""
         return self.groups[-1].is_caller
 
-    def worker(self, group: int, number: int) -> Worker:
-        """One worker of a group, with ends of its own; it is to be started or closed."""
+    def worker(self, group: int, number: int, generation: int = 0, condemned: Condemned | None = None) -> Worker:
+        """One worker of a group, with ends of its own; it is to be started or closed.
+
+        generation: how many have had its place before. condemned: the item of which the last of them died.
+        """
         this = self.groups[group]
         before = self.groups[group - 1] if group else None
         assignments = [
@@ -94,49 +157,102 @@ class Wiring:
                 this.who(stage, number),
                 rows[number],
                 bool(this.stages[stage].may_stop) if stage < len(this.stages) else False,
-                _makers(before) if stage == 0 and before else ("",),
+                _makers(self._origin_of(group)) if stage == 0 and before else ("",),
+                rows,
             )
             for stage, rows in enumerate(this.rows)
         ]
+        begins = next((section.room for section in self.sections if section.origin == group), None)
+        ends = next((section for section in self.sections if section.end == group), None)
+        hand = self.hands.get((group, number))
         return Worker(
             assignments,
             this.code,
             self.board,
             group,
             before.rows[-1] if before else (),
-            self.channels[group - 1].receiver() if before else None,
-            self.channels[group].sender(number) if group < len(self.channels) else None,
+            self.channels[group - 1].receiver(hand.dup() if hand is not None else None) if before else None,
+            self.channels[group].sender(number, generation) if group < len(self.channels) else None,
+            room=begins.dup() if begins is not None else None,
+            turnstile=Turnstile(ends.room.dup(), ends.least) if ends is not None and ends.room is not None else None,
+            origin=number,
+            takers=[
+                self._letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
+            ],
+            awaits=this.executor.awaits,
+            whole=any(group in self._renewed(section) for section in self.sections),
+            condemned=condemned,
         )
+
+    def _origin_of(self, group: int) -> Group:
+        """Who has numbered the input of a group."""
+        group -= 1
+        while group and self.groups[group].is_element_wise:
+            group -= 1
+        return self.groups[group]
+
+    def wake(self, before: int) -> None:
+        """Wake for good whoever waits for room, or for anything from a channel, in the groups before this one."""
+        for channel in self.channels[:before]:
+            channel.hang_up()
+        for section in self.sections:
+            if section.origin < before and section.room is not None:
+                section.room.flood()
+
+    def passed(self) -> list[Passed]:
+        """For each place where order is restored: how many items had their turn there, and how many there were."""
+        found = []
+        for section in self.sections:
+            if section.room is not None:
+                role, name, _ = self.groups[section.end].names[0]
+                turns = self.board.row(self.groups[section.end].rows[0][0])[Cell.PASSED]
+                found.append(
+                    Passed(role, name, turns, self.board.row(self.groups[section.origin].rows[-1][0])[Cell.NUMBERED])
+                )
+        return found
 
     def accounts(self) -> list[Account]:
         """The account of every stage as far as it has come."""
+        renewed = {place for section in self.sections for place in self._renewed(section)}
         return [
-            account(role, name, [self.board.row(row) for row in rows])
-            for group in self.groups
+            account(role, name, [self.board.row(row) for row in rows], place in renewed)
+            for place, group in enumerate(self.groups)
             for (role, name, _), rows in zip(group.names, group.rows, strict=True)
         ]
+
+    def _renewed(self, section: Section) -> range:
+        """The groups of a section that may receive something twice, since a worker before them may be replaced."""
+        first = next((place for place in range(section.origin, section.end) if self.groups[place].guarded), section.end)
+        return range(first + 1, section.end + 1)
 
     def in_hand(self, group: int, number: int) -> range:
         """The numbers of the items that a worker had received and not finished."""
         row = self.board.row(self.groups[group].rows[0][number])
+        if row[Cell.ITEM]:
+            return range(row[Cell.INDEX], row[Cell.INDEX] + 1)
         first = row[Cell.FIRST]
-        return range(first, first + row[Cell.RECEIVED] - row[Cell.FINISHED])
+        dealt_with = row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD]
+        return range(first, first + row[Cell.RECEIVED] - dealt_with)
 
     def close(self) -> None:
         """Release every channel and the board's descriptor."""
         for channel in self.channels:
             channel.close()
+        for section in self.sections:
+            section.close()
+        for hand in self.hands.values():
+            hand.close()
         self.board.close()
 
 
-def _groups(stages: Sequence[PlannedStage], iterated: bool) -> Iterator[Group]:
+def _groups(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:
     """Join neighbours whose executor says so; the last group is the caller's if it joins, or if the caller iterates."""
     numbered = list(enumerate(stages))
     runs = [
         [stage for _, stage in run]
         for _, run in groupby(numbered, lambda pair: "joined" if pair[1].on.joins else pair[0])
     ]
-    if iterated and not runs[-1][-1].on.joins:
+    if iterated and (apart or not runs[-1][-1].on.joins):
         runs.append([])
     next_row = 0
     for index, run in enumerate(runs):
@@ -145,10 +261,33 @@ def _groups(stages: Sequence[PlannedStage], iterated: bool) -> Iterator[Group]:
         loops = is_last and iterated
         rows = []
         for _ in range(len(run) + loops):
-            rows.append(range(next_row, next_row + executor.workers))
-            next_row += executor.workers
+            rows.append(range(next_row, next_row + executor.copies))
+            next_row += executor.copies
         code = Code([stage.call for stage in run])
         yield Group(run, executor, rows, is_last and executor.joins, loops, code)
+
+
+def _sections(groups: Sequence[Group]) -> Iterator[Section]:
+    """Where element-wise groups are, and whether their order is to be restored behind them.
+
+    That takes one worker that numbers the items, and one that reads them all. It is also where what comes twice is
+    dropped: so order is kept wherever a worker may be replaced.
+    """
+    origin = 0
+    for end, group in enumerate(groups):
+        is_sink = end == len(groups) - 1
+        if not end or (group.is_element_wise and not is_sink):
+            continue
+        between = groups[origin + 1 : end + group.is_element_wise]
+        if end > origin + 1:
+            operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
+            ordered = all(each.ordered for each in operators) or any(each.executor.restarts for each in between)
+            least = ROOM_EACH * sum(each.executor.workers for each in between)
+            room: Credits | Window | None = None
+            if ordered and groups[origin].workers == group.executor.workers == 1 and not group.guarded:
+                room = Window.of(least) if group.in_flight is None else Credits.of(group.in_flight)
+            yield Section(origin, end, room, least)
+        origin = end
 
 
 def _makers(group: Group) -> Sequence[str]:

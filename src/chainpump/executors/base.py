@@ -50,6 +50,14 @@ class WorkerHandle(Protocol):
         """End it by the strongest means there is; a thread that blocks for ever survives that, and is left behind."""
         ...
 
+    def strike(self) -> None:
+        """End it by force, which is to be told as its death. Only for those with successors."""
+        ...
+
+    def ask_stack(self) -> None:
+        """Have it write where it is, into what it has in hand. Only for those with successors."""
+        ...
+
     def is_current_thread(self) -> bool:
         """Whether this code runs in the worker's own thread. Any thread may ask."""
         ...

@@ -23,9 +23,12 @@ class Inline:
     """
 
     workers: int = field(default=1, init=False, repr=False)
+    copies: int = field(default=1, init=False, repr=False)
     reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
     pickles: bool = field(default=False, init=False, repr=False)
     joins: bool = field(default=True, init=False, repr=False)
+    restarts: int = field(default=0, init=False, repr=False)
+    awaits: bool = field(default=False, init=False, repr=False)
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start the thread that feeds the next stage."""

@@ -1,7 +1,7 @@
 """Workers as processes of this machine.
 
 main process                                    worker process
-control pipe   <---- one outcome, then closed ----  says how it ended
+control pipe   <--- dead letters, one outcome ----  says how it ended, then closed
 lifeline pipe  ----- nothing, ever ------------->   its end of file kills the worker, whatever it is doing
 sentinel       <---- exit code ------------------   death is seen by this, never by an end of file alone
 """
@@ -15,6 +15,7 @@ import select
 import signal
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
@@ -22,8 +23,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, get_args
 
 from ..errors import Cancelled, StageOptionError
-from ..outcome import Interrupted, Outcome
-from ..plan.plan import Reach, check_workers
+from ..outcome import Buried, Interrupted, Outcome
+from ..plan.plan import Reach, check_whole, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe
 from ..worker import Worker
 from .base import Lost
@@ -40,10 +41,11 @@ PROCESSES: dict[StartMethod, type[BaseProcess]] = {
 }
 _CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
 LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
+SHOW_STACK = signal.SIGUSR2
 F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Processes:
     """Run a stage on processes of this machine.
 
@@ -52,21 +54,35 @@ class Processes:
 
     start_method: "forkserver" (the default: clean and fast), "spawn", or "fork" (shares the memory of the main
     process, and whatever locks its threads hold at that moment).
-    Raises StageOptionError if workers < 1 or the start method is unknown.
+    restarts: how often each worker of an element-wise stage (`map` and the like) is replaced when its process dies. Its
+    successor goes on with the items that it had in hand: each may be dealt with more than once, but goes on once.
+    Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
     """
 
     workers: int = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
+    restarts: int = field(default=0, kw_only=True)
     reach: Reach = field(default=Reach.HOST, init=False, repr=False)
     joins: bool = field(default=False, init=False, repr=False)
+    awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)
+        check_whole(self.restarts, "Processes: restarts", least=0)
         methods = get_args(StartMethod)
         if self.start_method not in methods:
             raise StageOptionError(
                 f"Processes: start_method must be one of {', '.join(methods)} but got: {self.start_method!r}."
             )
+
+    def __repr__(self) -> str:
+        restarts = f", restarts={self.restarts}" if self.restarts else ""
+        return f"Processes(workers={self.workers}, start_method={self.start_method!r}{restarts})"
+
+    @property
+    def copies(self) -> int:
+        """One for each worker."""
+        return self.workers
 
     @property
     def pickles(self) -> bool:
@@ -88,6 +104,7 @@ class ProcessHandle:
         self._received = bytearray()
         self._sent_signals: set[int] = set()
         self._who = who = worker.who
+        self._takers = worker.takers
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
@@ -149,14 +166,23 @@ class ProcessHandle:
                 self._received += chunk
         except BlockingIOError:
             pass
-        if (
-            len(self._received) < LENGTH.size
-            or len(self._received) < LENGTH.size + LENGTH.unpack_from(self._received)[0]
-        ):
+        while (message := self._message()) is not None:
+            if not isinstance(message, Buried):
+                self._control.close()
+                return message.unpacked(self._who)
+            self._takers[0](message.unpacked())  # its only stage's
+        return None
+
+    def _message(self) -> Buried | Outcome | None:
+        """What it has said next, if all of that has arrived."""
+        if len(self._received) < LENGTH.size:
             return None
-        self._control.close()
-        outcome: Outcome = pickle.loads(self._received[LENGTH.size :])
-        return outcome.unpacked(self._who)
+        end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+        if len(self._received) < end:
+            return None
+        message: Buried | Outcome = pickle.loads(memoryview(self._received)[LENGTH.size : end].tobytes())
+        del self._received[:end]
+        return message
 
     def interrupt(self) -> None:
         """Send SIGTERM, which raises Cancelled in its main thread."""
@@ -167,6 +193,16 @@ class ProcessHandle:
         """Send SIGKILL."""
         self._sent_signals.add(signal.SIGKILL)
         self._process.kill()
+
+    def strike(self) -> None:
+        """Send SIGKILL, to be told as its death."""
+        self._process.kill()
+
+    def ask_stack(self) -> None:
+        """Have it write where it is, into what it has in hand."""
+        if self._process.exitcode is None:  # its number may be another's afterwards
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, SHOW_STACK)
 
     def is_current_thread(self) -> bool:
         """Never: it is another process."""
@@ -224,11 +260,14 @@ def _read_name(name: str) -> str:
 
 def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     """What a worker process runs."""
+    worker.takers = [lambda item: _tell(said, Buried.packed(item))]
     try:
         on_sigterm(worker.interrupt)
         turn_deaf()  # a fork reads no name
         _forget_fork_server()
         _die_with(lifeline)
+        if worker.hand is not None:
+            _show_stack_in(worker.hand.stack)
         outcome = worker.run()
     except Cancelled:  # between two steps above
         outcome = Interrupted()
@@ -236,10 +275,22 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
     if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
-    data = pickle.dumps(outcome.packed(worker.who), 5)
+    _tell(said, outcome.packed(worker.who))
+    said.close()
+
+
+def _tell(said: Descriptor, message: Buried | Outcome) -> None:
+    data = pickle.dumps(message, 5)
     with open(said.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)
-    said.close()
+
+
+def _show_stack_in(file: Descriptor) -> None:
+    """Write the Python stack there when asked, even in the middle of a call that does not return."""
+    import faulthandler
+
+    fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
+    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
 
 
 def _die_with(lifeline: Descriptor) -> None:

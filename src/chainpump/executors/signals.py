@@ -69,5 +69,7 @@ def _is_finalizing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code is weakref.finalize.__call__.__code__ or frame.f_code.co_name == "__del__":
             return True
+        if frame.f_code.co_name == "cb" and frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True  # which drops the lock of a module that has been imported
         frame = frame.f_back
     return False

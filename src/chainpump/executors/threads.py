@@ -36,9 +36,16 @@ class Threads:
     reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
     pickles: bool = field(default=False, init=False, repr=False)
     joins: bool = field(default=False, init=False, repr=False)
+    restarts: int = field(default=0, init=False, repr=False)
+    awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)
+
+    @property
+    def copies(self) -> int:
+        """One for each worker."""
+        return self.workers
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""
@@ -63,7 +70,7 @@ class ThreadHandle:
     def _run(self) -> None:
         try:
             try:
-                outcome = self._worker.run()
+                outcome = self._work()
             finally:
                 self._shield()
         except Cancelled:  # sent by `kill`, and arrived behind the worker's own handling
@@ -73,6 +80,9 @@ class ThreadHandle:
             outcome = Failed(blame.raised(self._worker.who, self.pid, error, None), error)
         self._outcome = outcome
         self._say.close()  # end of file: readable
+
+    def _work(self) -> Outcome:
+        return self._worker.run()
 
     def _shield(self) -> None:
         with self._lock:
@@ -102,7 +112,8 @@ class ThreadHandle:
         return self._outcome
 
     def interrupt(self) -> None:
-        """Nothing: its channels wake it, and its next item raises Cancelled."""
+        """Wake it from a pause; its channels wake it too, and its next item raises Cancelled."""
+        self._worker.wake()
 
     def kill(self) -> None:
         """Raise Cancelled at its next bytecode; a call that blocks is not interrupted."""
@@ -110,6 +121,14 @@ class ThreadHandle:
             if self._interruptible and self._thread.ident is not None:
                 self._killed = True
                 _raise_in(self._thread.ident, Cancelled)
+
+    def strike(self) -> None:
+        """Never: a thread has no successor."""
+        raise NotImplementedError
+
+    def ask_stack(self) -> None:
+        """Never, as for `strike`."""
+        raise NotImplementedError
 
     def is_current_thread(self) -> bool:
         """Whether this code runs in it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 __all__ = ["Bound", "Sink", "Source", "Stage", "name_of", "sink", "source", "stage", "underlying", "where_of"]
+
+PACKAGE = __file__.removesuffix("plan/bound.py")  # the folder of this package
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,9 +45,11 @@ def name_of(function: object) -> str:
 
 
 def where_of(function: object) -> str | None:
-    """Where a function is defined, as `file:line`, or None where Python cannot tell."""
+    """Where a function is defined, as `file:line`, or None for this package's own and where Python cannot tell."""
     code = getattr(underlying(function), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+    if code is None or code.co_filename.startswith(PACKAGE):
+        return None
+    return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 # The function is typed `Callable[..., Any]` here: its real type lives in the generic subclasses and was
@@ -98,8 +102,12 @@ class Sink(Bound, Generic[In_contra, Out_co]):
     """A bound function that takes all items and returns a value; see `sink`."""
 
 
-def source(function: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Source[T]:
-    """Bind a source function to its arguments.
+@overload
+def source(function: Callable[P, AsyncIterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Source[T]: ...
+@overload
+def source(function: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Source[T]: ...
+def source(function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Source[Any]:
+    """Bind a source function to its arguments: a generator function, or an async one, for `Tasks()`.
 
     >>> source(range, 3)
     source(range, 3)

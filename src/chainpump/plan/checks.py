@@ -12,16 +12,28 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 from .. import pickles
 from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .bound import Bound, Source, name_of
+from .bound import Bound, Source, name_of, underlying
 from .fits import fits
 from .hints import Bindings, as_base, item_of, plain, show, substitute
 
-__all__ = ["check_count", "check_iterable", "check_sink", "check_source", "check_stage", "check_travels"]
+__all__ = [
+    "check_count",
+    "check_each",
+    "check_filter",
+    "check_flat_map",
+    "check_iterable",
+    "check_map",
+    "check_seconds",
+    "check_sink",
+    "check_source",
+    "check_stage",
+    "check_travels",
+]
 
 EMPTY = inspect.Parameter.empty
 POSITIONAL = (
@@ -34,9 +46,9 @@ POSITIONAL = (
 TEXTS: Mapping[Hint, str] = {str: "character", bytes: "byte", bytearray: "byte"}
 
 
-def check_source(bound: Bound, name: str) -> Hint:
-    """The hint of a source's items."""
-    subject = _Subject(bound, name, "source")
+def check_source(bound: Bound, name: str, awaits: bool = False) -> Hint:
+    """The hint of a source's items. awaits: it is to be an async generator function, as in all checks."""
+    subject = _Subject(bound, name, "source", awaits=awaits)
     subject.check_call()
     subject.check_annotated()
     return _bound_to(subject.items(), {})
@@ -68,6 +80,49 @@ def check_sink(bound: Bound, name: str, after: Hint, after_name: str, after_wher
     return _bound_to(result, subject.check_junction(after_name, after_where))
 
 
+def check_map(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
+) -> Hint:
+    """The hint of what a function of one item returns."""
+    subject = _ItemSubject(bound, name, "map", after, awaits)
+    bindings = subject.check_item(after_name, after_where)
+    if _is_any(bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        subject.refuse(
+            "is a generator function, which returns a generator for each item",
+            f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
+        )
+    return _bound_to(subject.result, bindings)
+
+
+def check_filter(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
+) -> Hint:
+    """The hint of the items, which a filter leaves as they are."""
+    subject = _ItemSubject(bound, name, "filter", after, awaits)
+    subject.check_item(after_name, after_where)
+    subject.check_runs()
+    return after
+
+
+def check_flat_map(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
+) -> Hint:
+    """The hint of the items of what a function of one item returns or yields."""
+    subject = _ItemSubject(bound, name, "flat_map", after, awaits)
+    bindings = subject.check_item(after_name, after_where)
+    return UNKNOWN if subject.result is UNKNOWN else _bound_to(subject.items(), bindings)
+
+
+def check_each(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
+) -> Hint:
+    """None: nothing comes of it."""
+    subject = _ItemSubject(bound, name, "each", after, awaits)
+    subject.check_item(after_name, after_where)
+    subject.check_runs()
+    return None
+
+
 def check_iterable(value: object) -> Hint:
     """The hint of the items of `Pipeline(iterable)`; it does not look at any item.
 
@@ -96,7 +151,7 @@ def _instead_of(value: object) -> str:
     if callable(value):
         return f"\n  A function that makes the items is a source: Pipeline(source({name_of(value)}, ...))."
     if isinstance(value, AsyncIterable):
-        return "\n  Async iterables need Tasks, which come later; give it a plain iterable."
+        return "\n  An async generator function is a source: Pipeline(source(function, ...), on=Tasks())."
     return ""
 
 
@@ -141,6 +196,12 @@ def check_count(value: object, name: str, option: str, least: int = 1, advice: s
     raise StageOptionError(f"stage {name!r}: {option} {need} but got: {value!r}." + (advice and f"\n  {advice}"))
 
 
+def check_seconds(value: object, what: str, least: float = 0) -> None:
+    """An option that is a time: StageOptionError unless it is a finite number of at least so many seconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
+        raise StageOptionError(f"{what} must be a number of seconds of at least {least:g} but got: {value!r}.")
+
+
 def _is_any(function: object, *tests: Callable[[object], bool]) -> bool:
     """Whether a function, or the method that runs when an object is called, is of one of some kinds.
 
@@ -173,6 +234,7 @@ class _Subject:
     name: str
     role: str
     after: Hint = UNKNOWN
+    awaits: bool = False
 
     @property
     def short(self) -> str:
@@ -191,11 +253,11 @@ class _Subject:
         """The parameter that takes the items."""
         found = next((each for each in self.signature.parameters.values() if each.kind in POSITIONAL), None)
         if found is None:
-            self.refuse(
-                "has no parameter for its items",
-                f"Its first parameter takes them all: {self._text(first=True)}",
-            )
+            self._refuse_parameters()
         return found
+
+    def _refuse_parameters(self) -> NoReturn:
+        self.refuse("has no parameter for its items", f"Its first parameter takes them all: {self._text(first=True)}")
 
     @cached_property
     def takes(self) -> Hint:
@@ -206,7 +268,7 @@ class _Subject:
         return self._resolve(self.signature.return_annotation, "its result")
 
     def refuse(self, what: str, *advice: str) -> NoReturn:
-        raise StageTypeError("\n  ".join((f"{self.role} '{self.name}' {what}{self.place}.", *advice))) from None
+        raise StageTypeError("\n  ".join((f"{self._label} {what}{self.place}.", *advice))) from None
 
     def _resolve(self, annotation: object, what: str) -> Hint:
         try:
@@ -222,8 +284,11 @@ class _Subject:
                 f"must be a function but got: {type(function).__name__}",
                 f"Give the function and its arguments, without calling it: {role}(function, argument).",
             )
-        if _is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        is_async = _is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if is_async and not self.awaits:
             self._refuse_async()
+        if self.awaits and not is_async and inspect.isfunction(underlying(function)) and self.short != "<lambda>":
+            self.refuse("is not async, and Tasks runs async functions", "Run it on Threads, or make it an `async def`.")
         if role != "source":
             _ = self.parameter
         try:
@@ -233,7 +298,12 @@ class _Subject:
             self._refuse_arguments(str(error))
 
     def _refuse_async(self) -> NoReturn:
-        self.refuse("is async", "Async functions need Tasks, which come later; write it as a plain generator.")
+        if self.role in ("stage", "sink"):
+            self.refuse(
+                "is async",
+                f"A {self.role} of all items is a plain function; on Tasks, .map() and the like run async ones.",
+            )
+        self.refuse("is async", "Async functions run on Tasks: on=Tasks(100).")
 
     def _refuse_arguments(self, problem: str) -> NoReturn:
         names = list(self.signature.parameters)
@@ -264,6 +334,8 @@ class _Subject:
     def items(self) -> Hint:
         """The hint of what iterating the function's result gives."""
         result, item = self.result, item_of(self.result)
+        if self.awaits and as_base(result, AsyncIterable):
+            return plain((*get_args(as_base(result, AsyncIterable)), UNKNOWN)[0])
         if as_base(result, AsyncIterable) or as_base(result, Awaitable):
             self._refuse_async()
         if item is None and _is_any(self.bound.function, inspect.isgeneratorfunction):
@@ -307,10 +379,9 @@ class _Subject:
     def check_junction(self, after_name: str, after_where: str | None) -> Bindings:
         """What the stage before yields fits what this one expects; returns what type variables stand for."""
         bindings: Bindings = {}
-        given: Hint = Iterator
-        if fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings):
+        if self._fits(bindings):
             return bindings
-        expected = item_of(self.takes)
+        expected = self._takes_of_one
         full = show(self.after) == show(expected)
         have, want = show(self.after, full=full), show(expected, full=full)
         here = ", ".join(filter(None, (f"parameter '{self.parameter.name}'", self.bound.where)))
@@ -321,8 +392,23 @@ class _Subject:
         first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
         lines = (f"{what:{first}}   {hint:{second}}  {where}".rstrip() for what, hint, where in rows)
         change = f"let '{after_name}' yield {want}, " if after_where else ""
-        advice = f"Let '{self.name}' take Iterable[{have}], {change}or put a stage between them."
-        raise StageTypeError("\n  ".join((f"{self.role} '{self.name}' cannot follow '{after_name}':", *lines, advice)))
+        advice = f"Let '{self.name}' take {self._to_take(have)}, {change}or put a stage between them."
+        raise StageTypeError("\n  ".join((f"{self._label} cannot follow '{after_name}':", *lines, advice)))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.role} '{self.name}'"
+
+    def _fits(self, bindings: Bindings) -> bool:
+        given: Hint = Iterator
+        return fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings)
+
+    @property
+    def _takes_of_one(self) -> Hint:
+        return item_of(self.takes)
+
+    def _to_take(self, have: str) -> str:
+        return f"Iterable[{have}]"
 
     def _text(self, *, first: bool = False, result: bool = False) -> str:
         """The signature as text; with a hint to write for its items, or its result, where one is missing."""
@@ -334,9 +420,55 @@ class _Subject:
             at = next((n for n, each in enumerate(parameters) if each.kind in POSITIONAL), None)
             taking = (items if at is None else parameters[at]).replace(annotation=_Text(f"Iterable[{known}]"))
             parameters[slice(0, 0) if at is None else slice(at, at + 1)] = [taking]
-        returns = _Text("Iterator[...]") if result else _shown(signature.return_annotation)
+        returns = (
+            _Text("AsyncIterator[...]" if self.awaits else "Iterator[...]")
+            if result
+            else _shown(signature.return_annotation)
+        )
         name = "stage" if self.short == "<lambda>" else self.short
         return f"{name}{signature.replace(parameters=parameters, return_annotation=returns)}"
+
+
+@dataclass(frozen=True)
+class _ItemSubject(_Subject):
+    """A function of one item under examination. It needs no hints: what is not known is not checked."""
+
+    def check_item(self, after_name: str, after_where: str | None) -> Bindings:
+        """The function can be called with one item, of what the stage before yields."""
+        self.check_call()
+        return self.check_junction(after_name, after_where)
+
+    def check_runs(self) -> None:
+        """It is no generator function, which would never run: nobody iterates what it returns."""
+        if _is_any(self.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            self.refuse(
+                "is a generator function, which would never run: nobody iterates what it returns",
+                f"Use .flat_map({self.short}) for what it yields.",
+            )
+
+    @property
+    def _label(self) -> str:
+        return f".{self.role}({self.name})"
+
+    def _fits(self, bindings: Bindings) -> bool:
+        return UNKNOWN in (self.after, self.takes) or fits(self.after, self.takes, bindings)
+
+    @property
+    def _takes_of_one(self) -> Hint:
+        return self.takes
+
+    def _to_take(self, have: str) -> str:
+        return have
+
+    def _refuse_parameters(self) -> NoReturn:
+        self.refuse("has no parameter for an item", f"It is defined as {self._text()}.")
+
+    def _refuse_arguments(self, problem: str) -> NoReturn:
+        self.refuse(
+            f"cannot be called with one item: {problem}",
+            f"Bind the rest of its arguments: .{self.role}(functools.partial({self.short}, ...)).",
+            f"It is defined as {self._text()}.",
+        )
 
 
 def _shown(annotation: object) -> Any:  # text, or the class that stands for a missing annotation

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from itertools import accumulate
+from operator import and_
 from typing import Any, Protocol
 
 from ..errors import StageOptionError
 from ..tables import table
 from .bound import Bound
 
-__all__ = ["Placement", "Plan", "PlannedStage", "Reach", "Role", "check_workers"]
+__all__ = ["Placement", "Plan", "PlannedStage", "Reach", "Role", "check_whole", "check_workers"]
 
 
 class Reach(IntEnum):
@@ -34,7 +36,12 @@ class Placement(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many copies of the stage run at once."""
+        """How many items are dealt with at once."""
+        ...
+
+    @property
+    def copies(self) -> int:
+        """How many workers are started for that; one event loop deals with many items."""
         ...
 
     @property
@@ -48,9 +55,25 @@ class Placement(Protocol):
         ...
 
     @property
+    def restarts(self) -> int:
+        """How often each worker of an element-wise stage is replaced when its process dies."""
+        ...
+
+    @property
+    def awaits(self) -> bool:
+        """Whether functions are async, and run in an event loop."""
+        ...
+
+    @property
     def joins(self) -> bool:
         """Whether neighbouring stages share one worker, and the last of them the caller's thread."""
         ...
+
+
+def check_whole(value: object, what: str, least: int) -> None:
+    """Raise StageOptionError unless this is a whole number of at least so much."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise StageOptionError(f"{what} must be a whole number of at least {least} but got: {value!r}.")
 
 
 def check_workers(executor: object, workers: object) -> None:
@@ -69,6 +92,7 @@ class PlannedStage:
 
     yields: the type hint of its items, `plan.hints.UNKNOWN` where nobody said.
     in_flight: items of its input that may be accepted and not finished; None bounds them by bytes.
+    ordered: of an element-wise stage, whether its results keep the order of its items; None for all others.
     before_run: called as a run opens; raises if this stage cannot run (again).
     """
 
@@ -80,7 +104,13 @@ class PlannedStage:
     may_stop: bool = False
     yields: Any = None  # a type hint: any object that typing accepts as one
     yields_text: str = "?"
+    ordered: bool | None = None
     before_run: Callable[[], None] | None = None
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what it makes is in the order of what it was given."""
+        return self.on.copies == 1 if self.ordered is None else self.ordered
 
     @property
     def label(self) -> str:
@@ -101,9 +131,16 @@ class Plan:
                 stage.role.value,
                 repr(stage.on),
                 "by bytes" if stage.in_flight is None else str(stage.in_flight),
+                order,
                 stage.yields_text,
                 stage.call.where or "built in",
             )
-            for stage in self.stages
+            for stage, order in zip(self.stages, self.orders, strict=True)
         ]
-        return table(("stage", "role", "on", "in flight", "yields", "defined at"), rows)
+        return table(("stage", "role", "on", "in flight", "order", "yields", "defined at"), rows)
+
+    @property
+    def orders(self) -> list[str]:
+        """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
+        kept = accumulate((stage.keeps_order for stage in self.stages), and_)
+        return ["kept" if each else "undefined" for each in kept]

@@ -15,7 +15,7 @@ from .descriptors import Descriptor
 
 __all__ = ["Board", "Cell", "State"]
 
-CELLS = 16  # cells per row: two cache lines, so that neighbouring workers do not slow each other down
+CELLS = 24  # cells per row: three cache lines, so that neighbouring workers do not slow each other down
 
 
 class Cell(IntEnum):
@@ -31,6 +31,14 @@ class Cell(IntEnum):
     BLOCKED = 7  # time spent waiting for credit
     MOVED = 8  # when an item last came or went
     FIRST = 9  # index of the first item of the frame in hand
+    SKIPPED = 10  # items that a policy left out
+    DEAD = 11  # items that a policy put aside, as dead letters
+    PASSED = 12  # items of the origin whose turn has come, where their order is restored
+    ITEM = 13  # 1 and the place in its frame of the item that a function is called for; 0 between two calls
+    SINCE = 14  # when that call began
+    SENDING = 15  # 1 while results are being sent
+    INDEX = 16  # number of that item, where it comes from
+    NUMBERED = 17  # how many items it has numbered, of those that it makes itself
 
 
 class State(IntEnum):

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from .credits import Credits
 from .descriptors import Descriptor
-from .frames import Frame
+from .frames import Frame, Span
+from .hand import Hand
 
 __all__ = ["Channel", "Receiver", "Sender"]
 
@@ -41,10 +42,10 @@ class Sender(End, Protocol):
         """The entry that a frame carries for an item that may change later, and its bytes. Raises ItemFault."""
         ...
 
-    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
-        """Send a frame of entries, all from `admit` or none; `first` numbers them.
+    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+        """Send a frame of entries, all from `admit` or none; returns about how many bytes it takes.
 
-        Blocks while the channel is full. Raises Cancelled once it is hung up.
+        Blocks while the channel is full. Raises Cancelled once it is hung up, and ItemFault.
         """
         ...
 
@@ -59,16 +60,29 @@ class Receiver(End, Protocol):
         """
         ...
 
+    @property
+    def hand(self) -> Hand | None:
+        """What its successor would find, if it has one when it dies."""
+        ...
+
+    def settle(self) -> None:
+        """The frame received last has been dealt with."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until `receive` has something to say; False if that takes longer."""
+        ...
+
 
 class Channel(Protocol):
     """The main process's hold on a junction."""
 
-    def sender(self, producer: int) -> Sender:
-        """The end of one producer, counted from 0."""
+    def sender(self, producer: int, generation: int = 0) -> Sender:
+        """The end of one producer, counted from 0. generation: how many have had it before."""
         ...
 
-    def receiver(self) -> Receiver:
-        """The end of one consumer."""
+    def receiver(self, hand: Hand | None = None) -> Receiver:
+        """The end of one consumer. hand: where its successor finds what it has received."""
         ...
 
     def started(self) -> None:

@@ -10,10 +10,12 @@ __all__ = [
     "FLUSH_NS",
     "LARGE_BYTES",
     "MAX_HINT",
+    "MAX_WINDOW",
     "arena_cap",
     "consumer_share",
     "next_hint",
     "next_service_ns",
+    "next_window",
     "slab_size",
 ]
 
@@ -24,6 +26,8 @@ TARGET_NS = 1_000_000  # a frame should keep its consumer busy for about 1 ms: s
 MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in the noise
 MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage
 MIN_ARENA = 8 << 20  # bytes; small pools stay in the cache and are about 3x faster than large ones
+MAX_WINDOW = 65_536  # items; enough for the largest frames of a dozen workers
+WINDOW_BYTES = 64 << 20  # bytes of what comes too early that may be held where the order is restored
 MIN_SLAB = 65_536  # bytes; a multiple of every page size
 
 
@@ -45,6 +49,18 @@ def next_hint(hint: int, service_ns: float) -> int:
     """
     wanted = int(TARGET_NS / max(service_ns, 1.0))
     return max(1, min(hint * MAX_STEP, wanted, MAX_HINT))
+
+
+def next_window(size: int, bytes_each: float, least: int) -> int:
+    """How many items may be on their way to where their order is restored: it doubles while they take little room.
+
+    least: what keeps all workers busy on the way, however large the items are.
+
+    >>> next_window(16, 100.0, 8), next_window(65_536, 100.0, 8), next_window(1024, 10e6, 8), next_window(16, 1e9, 8)
+    (32, 65536, 8, 8)
+    """
+    room = int(WINDOW_BYTES / max(bytes_each, 1.0))
+    return max(least, min(2 * size, MAX_WINDOW, room))
 
 
 def slab_size(size: int) -> int:

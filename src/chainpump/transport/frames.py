@@ -1,37 +1,94 @@
-"""Frames: what crosses a channel. A run of items with the number of the first, from one producer."""
+"""Frames: what crosses a channel. A run of items from one producer, and the span of numbers that they stand for."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["HEADER", "PLACE", "Form", "Frame"]
+__all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Frame", "Span"]
 
 
 class Form(IntEnum):
     """How the payload of a frame on a socket reads."""
 
-    ITEMS = 1  # one pickle of a list of items
+    ITEMS = 1  # one pickle of a list of items; their large buffers beside it, where it is in a slab
     SNAPSHOTS = 2  # one pickle of a list of pickles, one per item
     BUFFERS = 3  # one pickle of one item, its large buffers beside it in the slab
 
 
-# form, in a slab?, producer, number of items, number of the first item. Never empty: an empty packet reads as EOF.
+# form, flags, producer, number of items, number of the first item. Never empty: an empty packet reads as EOF.
 HEADER = struct.Struct("<BBHIQ")
+IN_SLAB = 1  # the payload is in a slab
+PLACED = 2  # the rest of the span, and its numbers, come before the payload: their length, and a pickle
+PLACED_LENGTH = struct.Struct("<I")
 
 # Where the payload is, for a frame in a slab: offset and size of the slab, length of the pickle, how many bytes of
 # slabs this consumer may hold, number of buffers; the length of each buffer follows as a u64.
 PLACE = struct.Struct("<QQQQQ")
 
 
+class Span(NamedTuple):
+    """Which items a frame stands for: those from `start` up to `stop`, whatever has become of them.
+
+    Items are numbered where they come from: by a source, or a generator stage; origin tells its workers apart.
+    prefix: empty, or the numbers that lead to one item of which `flat_map` makes so many that they travel in several
+    frames; start and stop then number what was made of it, and last tells that this is all.
+
+    >>> Span(5, 8).after
+    (8,)
+    >>> Span(0, 100, prefix=(7,)).after, Span(100, 120, prefix=(7,), last=True).after
+    ((7, 100), (8,))
+    """
+
+    start: int
+    stop: int
+    prefix: tuple[int, ...] = ()
+    last: bool = False
+    origin: int = 0
+
+    @property
+    def position(self) -> tuple[int, ...]:
+        """Where it begins, in the order of the items."""
+        return (*self.prefix, self.start)
+
+    @property
+    def ended(self) -> int:
+        """How many items, as they are numbered where they come from, end with it."""
+        if self.prefix:
+            return int(self.last and len(self.prefix) == 1)
+        return self.stop - self.start
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """Where the next one begins."""
+        if not self.last:
+            return (*self.prefix, self.stop)
+        *outer, item = self.prefix
+        return (*outer, item + 1)
+
+
 @dataclass(slots=True)
 class Frame:
-    """A received frame: `entries` are the items, or what `decode` makes each of them from."""
+    """A frame: `entries` are the items, or what `decode` makes each of them from.
+
+    numbers: which number of the span each entry belongs to; None where there is one entry for each.
+    nbytes: about how much room it takes.
+    """
 
     producer: int
-    first: int
+    span: Span
     entries: list[Any]
+    numbers: Sequence[int] | None = None
     decode: Callable[[Any], Any] | None = None
+    nbytes: int = 0
+
+    def number(self, position: int) -> int:
+        """The number of one entry within the span."""
+        return self.span.start + position if self.numbers is None else self.numbers[position]
+
+    def index(self, position: int) -> int:
+        """The number of the item that one entry comes from, at its origin."""
+        return self.span.prefix[0] if self.span.prefix else self.number(position)

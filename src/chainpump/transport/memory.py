@@ -6,15 +6,18 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from ..errors import Cancelled
 from .credits import Credits
 from .descriptors import Descriptor
-from .frames import Frame
+from .frames import Frame, Span
+from .hand import Hand
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 
+WEIGHED = 100  # parts of an item that are weighed
 FRAMES_EACH = 4  # frames that may wait per consumer; each holds about 1 ms of its work, or 64 KB
 CREDIT_NONE: Sequence[Descriptor] = ()
 
@@ -37,9 +40,11 @@ class MemorySender:
         """The item itself, and its own size in bytes: threads share objects, as plain generators do."""
         return item, sys.getsizeof(item, 64)
 
-    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
+    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
         """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
-        self._channel.put(Frame(self._producer, first, entries))
+        nbytes = _weight(entries[0]) * len(entries) if entries else 0
+        self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes))
+        return 0  # nothing is copied
 
     def open(self) -> None:
         """Nothing to do."""
@@ -49,6 +54,12 @@ class MemorySender:
         if self._open:
             self._open = False
             self._channel.producer_closed()
+
+
+def _weight(item: Any) -> int:
+    """About how many bytes an item takes: itself, and what it holds directly."""
+    parts = item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple, set, frozenset)) else ()
+    return sys.getsizeof(item, 64) + sum(sys.getsizeof(part, 64) for part in islice(parts, WEIGHED))
 
 
 class MemoryReceiver:
@@ -67,6 +78,17 @@ class MemoryReceiver:
         """The next frame; None at the end. Raises BlockingIOError if none is there and `wait` is False."""
         return self._channel.get(wait)
 
+    @property
+    def hand(self) -> None:
+        """Threads have no successors."""
+
+    def settle(self) -> None:
+        """Nothing to do."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a frame is there, or the end; False if that takes longer."""
+        return self._channel.wait(seconds)
+
     def open(self) -> None:
         """Nothing to do."""
 
@@ -77,7 +99,7 @@ class MemoryReceiver:
 class MemoryChannel:
     """The junction itself. Its lock guards `_frames`, `_producers` and `_hung_up`; threads do not die holding it."""
 
-    def __init__(self, producers: int, consumers: int, in_flight: int | None) -> None:
+    def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._changed = threading.Condition(threading.Lock())
         self._frames: deque[Frame] = deque()
         self._room = FRAMES_EACH * consumers
@@ -85,11 +107,11 @@ class MemoryChannel:
         self._hung_up = False
         self.credits = None if in_flight is None else Credits.of(in_flight)
 
-    def sender(self, producer: int) -> MemorySender:
+    def sender(self, producer: int, generation: int = 0) -> MemorySender:
         """The end of one producer, counted from 0."""
         return MemorySender(self, producer)
 
-    def receiver(self) -> MemoryReceiver:
+    def receiver(self, hand: Hand | None = None) -> MemoryReceiver:
         """The end of one consumer."""
         return MemoryReceiver(self)
 
@@ -115,6 +137,11 @@ class MemoryChannel:
             self._changed.notify_all()
             return self._frames.popleft()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until `get` has something to say; False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._frames or not self._producers or self._hung_up), seconds)
+
     def producer_closed(self) -> None:
         """One producer fewer."""
         with self._changed:
@@ -138,5 +165,4 @@ class MemoryChannel:
     def close(self) -> None:
         """Release what the credits hold."""
         if self.credits:
-            for descriptor in self.credits.descriptors:
-                descriptor.close()
+            self.credits.close()

@@ -11,18 +11,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from sys import getsizeof
 from typing import Any
 
 from ..errors import Cancelled
 from .board import Cell
 from .channel import Sender
 from .codec import SCALARS, STRINGS, ItemFault, Large
+from .credits import Credits, Window
 from .flow import FLUSH_BYTES, FLUSH_NS
+from .frames import Span
+from .order import Numbering, Piece, Placing
 
 __all__ = ["Outlet"]
 
+MOST_BYTES = 4 * FLUSH_BYTES  # what is weighed only at a glance may be so much
 SCALAR_BYTES = 8  # about what an int takes in a pickle
+# What takes no time to iterate, and runs no code of the user's between two items that could change the one before.
+CONTAINERS = frozenset((range, list, tuple))
+STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
 
 
 class Outlet:
@@ -30,30 +39,88 @@ class Outlet:
 
     `_pending` grows by `append` alone, which is atomic, and shrinks only under `_lock`, which also orders the
     sends. So an item costs no lock, and a frame costs one.
+
+    bounds: slots to take before each item is made. window: how far items may be numbered ahead. origin: the number of
+    this worker, where it numbers its items itself and is not the only one to do so. whole: what is made of one item
+    leaves in one frame, since it may be made twice.
+
+    A worker of element-wise stages says between `open_span` and `close_span` which items of its input it is in; the
+    frames that leave meanwhile carry their numbers.
     """
 
-    def __init__(self, sender: Sender, row: memoryview, hint: memoryview, cancelled: memoryview) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        row: memoryview,
+        hint: memoryview,
+        cancelled: memoryview,
+        bounds: Sequence[Credits] = (),
+        window: Window | None = None,
+        origin: int = 0,
+        whole: bool = False,
+    ) -> None:
+        self._whole = whole
         self._sender = sender
-        self._credits = sender.credits
+        self._bounds = (*bounds, sender.credits) if sender.credits else tuple(bounds)
+        self._window = window
         self._row = row
         self._hint = hint
         self._cancelled = cancelled
         self._lock = threading.Lock()
         self._pending: list[Any] = []
         self._snapshots = False  # whether `_pending` holds snapshots; changes under `_lock`, or while it is empty
-        self._sent = 0
+        self._numbering = Numbering(origin)
+        self._number: Callable[[], int] | None = None
+        self._sent = int(row[Cell.SENT])  # by predecessors
+        self._bytes = 0.0  # per item, lately
         self._last_sent = 0  # ns
         self._since = 0  # ns; when the first pending item came
-        self._holds_slot = False
+        self._holds_slots = False
         self._flusher = _Flusher(self.flush_old)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a slot is to be taken before each item is made."""
+        return bool(self._bounds)
+
+    @property
+    def blocked_ns(self) -> int:
+        """Nanoseconds that the worker's thread has spent sending, or waiting for credit."""
+        return int(self._row[Cell.BLOCKED])
+
+    def number_by(self, number: Callable[[], int]) -> None:
+        """Element-wise: an item belongs to the number that this tells when it comes."""
+        self._number = number
+
+    def open_span(self, span: Span, distinct: bool) -> None:
+        """What comes from here on is made of these items. distinct: no two of them of the same one."""
+        with self._lock:
+            self._numbering = Numbering(span.origin, Placing(span), distinct)
+
+    def close_span(self, stop: int) -> None:
+        """All of them up to this number have been dealt with, and these are all."""
+        self.flush_below(stop, end=True)
+
+    def flush_below(self, done: int, end: bool = False) -> None:
+        """Send what is pending, and say that all items below this number have been dealt with."""
+        before = time.monotonic_ns()
+        self._send_pending(done=done, end=end)
+        self._row[Cell.BLOCKED] += time.monotonic_ns() - before
+        self._flusher.raise_error()
 
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, or what `items` raises."""
+        if type(items) in CONTAINERS:
+            items = iter(items)
+        if type(items) in STEPS and not self._bounds and self._number is None:
+            self._pump_at_once(items)
+            return
         pending = self._pending
         append = pending.append
+        number = self._number
         limit = self._limit()
         size = 0
-        for item in items if self._credits is None else self._metered(items):
+        for item in self._metered(items) if self._bounds else items:
             kind = type(item)
             if kind in SCALARS and not self._snapshots:
                 nbytes = SCALAR_BYTES
@@ -61,6 +128,8 @@ class Outlet:
                 nbytes = len(item)
             else:
                 item, nbytes = self._admit(item, kind)  # noqa: PLW2901  # from here on its entry stands for it
+            if number is not None:
+                self._numbering.numbers.append(number())  # first: the flusher counts what is pending
             append(item)
             waiting = len(pending)
             size = nbytes if waiting == 1 else size + nbytes  # the flusher may have taken what was there before
@@ -70,13 +139,48 @@ class Outlet:
             elif waiting == 1:
                 self._first_pending()
 
+    def _pump_at_once(self, items: Iterable[Any]) -> None:
+        """Send items that are all there, and that no code changes while they go."""
+        while found := list(islice(items, self._limit())):
+            self._pending += found
+            while self._pending:
+                self.flush(portion(self._pending))
+
+    def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
+        """Add the results of element-wise functions, which nobody changes any more; raises what making them raises.
+
+        Returns how many there were.
+
+        numbers: of as many results as there are; None where each has the number next to the one before.
+        """
+        pending = self._pending
+        before = len(pending)
+        try:
+            pending.extend(made)
+        finally:  # those before an exception count
+            if numbers is not None:
+                self._numbering.numbers.extend(numbers(len(pending) - before))
+        return len(pending) - before
+
+    def skip(self) -> None:
+        """An item comes to nothing: from here on, `extend` needs numbers."""
+        self._numbering.spell_out(len(self._pending))
+
     @property
-    def blocked_ns(self) -> int:
-        """Nanoseconds that the worker's thread has spent sending, or waiting for credit."""
-        return int(self._row[Cell.BLOCKED])
+    def is_full(self) -> bool:
+        """Whether there is enough for a frame."""
+        return len(self._pending) >= self._limit()
+
+    def flush_full(self) -> None:
+        """Send as many frames as are full."""
+        waiting = 0
+        while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
+            waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
+            self.flush(min(limit, portion(self._pending)))
 
     def _limit(self) -> int:
-        return self._hint[0] or 1
+        limit = self._hint[0] or 1
+        return limit if limit * self._bytes <= FLUSH_BYTES else max(1, int(FLUSH_BYTES / self._bytes))
 
     def _admit(self, item: Any, kind: type) -> tuple[Any, int]:
         """The entry of an item that may be changed later, or that joins a frame of snapshots."""
@@ -88,7 +192,7 @@ class Outlet:
             entry, nbytes = self._sender.admit(item)
         except ItemFault as fault:
             with self._lock:
-                fault.index = self._sent + len(self._pending)
+                fault.index = self._sent + len(self._pending) if self._number is None else self._item_index()
             raise
         if isinstance(entry, Large):
             self.flush()  # it travels alone
@@ -97,6 +201,10 @@ class Outlet:
                 self._pending[:] = [self._sender.admit(earlier)[0] for earlier in self._pending]
                 self._snapshots = True
         return entry, nbytes
+
+    def _item_index(self) -> int:
+        assert self._number is not None
+        return self._numbering.index(self._number())
 
     def _first_pending(self) -> None:
         now = time.monotonic_ns()
@@ -110,29 +218,33 @@ class Outlet:
         """Take a slot before each item is made: `in_flight=` is exact."""
         iterator = iter(items)
         while True:
-            self._take_slot()
+            self.take_slots()
             try:
                 item = next(iterator)
             except StopIteration:
-                self._give_slot()
+                self._give_slots()
                 return
-            self._holds_slot = False  # it travels with the item
+            self._holds_slots = False  # they travel with the item
             yield item
 
-    def _take_slot(self) -> None:
-        assert self._credits is not None
-        while not self._credits.take():
-            self.flush()
-            before = time.monotonic_ns()
-            self._credits.wait()
-            self._row[Cell.BLOCKED] += time.monotonic_ns() - before
-            self._check_cancelled()
-        self._holds_slot = True
+    def take_slots(self) -> None:
+        """Take a slot for the next item, unless there is one already. Raises Cancelled."""
+        if self._holds_slots:
+            return
+        for credits in self._bounds:
+            while not credits.take():
+                self.flush()
+                before = time.monotonic_ns()
+                credits.wait()
+                self._row[Cell.BLOCKED] += time.monotonic_ns() - before
+                self._check_cancelled()
+        self._holds_slots = True
 
-    def _give_slot(self) -> None:
-        if self._holds_slot and self._credits is not None:
-            self._holds_slot = False
-            self._credits.give()
+    def _give_slots(self) -> None:
+        if self._holds_slots:
+            self._holds_slots = False
+            for credits in self._bounds:
+                credits.give()
 
     def before_wait(self) -> bool:
         """The worker is about to wait for input: send what is pending, and let another worker use the slot.
@@ -141,20 +253,20 @@ class Outlet:
         Returns whether there was a slot, which `after_wait` takes again.
         """
         self.flush()
-        held = self._holds_slot
-        self._give_slot()
+        held = self._holds_slots
+        self._give_slots()
         return held
 
     def after_wait(self, held: bool) -> None:
         """Input has come: take the slot again, if there was one."""
         if held:
-            self._take_slot()
+            self.take_slots()
 
-    def flush(self) -> None:
-        """Send what is pending. Raises Cancelled."""
+    def flush(self, most: int | None = None) -> None:
+        """Send what is pending, or so much of it. Raises Cancelled and ItemFault."""
         if self._pending or self._flusher.error:
             before = time.monotonic_ns()
-            self._send_pending()
+            self._send_pending(most=most)
             self._row[Cell.BLOCKED] += time.monotonic_ns() - before
             self._flusher.raise_error()
 
@@ -168,34 +280,66 @@ class Outlet:
         self._send_pending()
         return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
-    def _send_pending(self) -> None:
+    def _send_pending(self, *, most: int | None = None, done: int | None = None, end: bool = False) -> None:
+        """Send the pending items, or the first of them. done, end: as for `Numbering.pieces`."""
         with self._lock:
-            count = len(self._pending)
-            if not count:
+            count = len(self._pending) if most is None else most
+            if self._whole and done is None:
+                count = self._numbering.whole(count)
+            if not count and done is None:
                 return
             self._check_cancelled()
             entries = self._pending[:count]
             snapshots = self._snapshots  # read before the deletion: it may change once nothing is pending
             del self._pending[:count]
-            self._sender.send(entries, snapshots, self._sent)
-            self._sent += count
+            self._row[Cell.SENDING] = 1
+            for piece in self._numbering.pieces(entries, self._sent, done, end):
+                self._send(piece, snapshots)
             self._last_sent = time.monotonic_ns()
-            self._row[Cell.SENT] = self._sent
+            self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
+            self._row[Cell.SENDING] = 0
             self._row[Cell.MOVED] = self._last_sent
+
+    def _send(self, piece: Piece, snapshots: bool) -> None:
+        count = len(piece.entries)
+        ended = piece.span.ended
+        while ended and self._window is not None and not self._window.take(ended):
+            self._window.wait()
+            self._check_cancelled()
+        try:
+            nbytes = self._sender.send(piece.entries, snapshots, piece.span, piece.numbers)
+        except ItemFault as fault:
+            fault.index = piece.item_index(fault.index)
+            raise
+        self._sent += count
+        if count:
+            self._bytes = (self._bytes + nbytes / count) / 2 if self._bytes else nbytes / count
 
     def _check_cancelled(self) -> None:
         if self._cancelled[0]:
             raise Cancelled("the run was cancelled")
 
-    def finish(self) -> None:
-        """Send all that is left. Raises Cancelled."""
+    def finish(self, made: int | None = None) -> None:
+        """Send all that is left. made: of how many items, where they were numbered here. Raises Cancelled."""
         self._flusher.stop()
+        if made is not None:
+            self.close_span(made)
+            self._row[Cell.NUMBERED] = made
         self.flush()
 
     def close(self) -> None:
         """Stop the flusher without sending, and close this end."""
         self._flusher.stop()
         self._sender.close()
+
+
+def portion(entries: Sequence[Any]) -> int:
+    """How many of these entries, from the first, make a frame that is not too large: by what they are, at a glance."""
+    kinds = set(map(type, entries))
+    if kinds <= SCALARS:
+        return len(entries)
+    nbytes = sum(map(len if kinds <= STRINGS else getsizeof, entries))
+    return len(entries) if nbytes <= MOST_BYTES else max(1, len(entries) * FLUSH_BYTES // nbytes)
 
 
 class _Flusher:

@@ -13,18 +13,20 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import select
 import socket
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import Cancelled
-from .codec import ItemFault, Large, Pickling, encode
+from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
 from .descriptors import Descriptor, pipe
-from .frames import HEADER, Form, Frame
+from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
+from .hand import Hand
 from .slabs import REGION, Arena, Slabs
 
-__all__ = ["PacketChannel", "PacketReceiver", "PacketSender"]
+__all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
 
 SEND_BUFFER = 1 << 20  # bytes asked for; the kernel may grant less in silence, which only costs wake-ups
 INLINE_BYTES = 196_608  # bytes; a frame above this goes through a slab. The default buffer takes packets of 212,960
@@ -44,10 +46,12 @@ class PacketSender:
         producer: int,
         consumers: int,
         credits: Credits | None,
+        generation: int = 0,
     ) -> None:
         self._ends = (out, slabs, returns)
         self._producer = producer
         self._consumers = consumers
+        self._generation = generation
         self.credits = credits
         self._pickling = Pickling()
         self._arena: Arena | None = None
@@ -62,28 +66,37 @@ class PacketSender:
         entry = self._pickling.snapshot(item)
         return entry, entry.size if isinstance(entry, Large) else len(entry)
 
-    def send(self, entries: list[Any], snapshots: bool, first: int) -> None:
-        """Send a frame; blocks while the channel is full. Raises Cancelled when it has been closed."""
-        if isinstance(entries[0], Large):
-            self._send_slab(Form.BUFFERS, entries[0], 1, first)
-            return
-        form, data = encode(entries, snapshots)
-        if len(data) > INLINE_BYTES:
-            self._send_slab(form, Large(data, []), len(entries), first)
-            return
-        try:
-            self._send(HEADER.pack(form, False, self._producer, len(entries), first) + data)
-        except OSError as error:
-            if error.errno not in TOO_LARGE:
-                raise
-            self._send_slab(form, Large(data, []), len(entries), first)
+    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+        """Send a frame; blocks while the channel is full. Raises Cancelled when it has been closed, and ItemFault."""
+        payload: bytes | Large
+        if entries and isinstance(entries[0], Large):
+            form, payload = Form.BUFFERS, entries[0]
+        elif snapshots:
+            form, payload = Form.SNAPSHOTS, pickle.dumps(entries, PROTOCOL)
+        else:
+            form, payload = Form.ITEMS, self._pickling.frame(entries)
+        flags, place = 0, b""
+        if numbers is not None or span != (span.start, span.start + len(entries), (), False, self._producer):
+            flags, place = PLACED, pickle.dumps((*span[1:], numbers), PROTOCOL)
+            place = PLACED_LENGTH.pack(len(place)) + place
+        head = (self._producer, len(entries), span.start)
+        if isinstance(payload, bytes) and len(payload) + len(place) <= INLINE_BYTES:
+            try:
+                self._send(HEADER.pack(form, flags, *head) + place + payload)
+            except OSError as error:
+                if error.errno not in TOO_LARGE:
+                    raise
+            else:
+                return len(payload)
+        large = Large(payload, []) if isinstance(payload, bytes) else payload
+        self._send(HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(large))
+        return large.size
 
-    def _send_slab(self, form: Form, item: Large, count: int, first: int) -> None:
+    def _place(self, item: Large) -> bytes:
         out, slabs, returns = self._ends
         if self._arena is None:
-            self._arena = Arena(slabs, returns, self._producer, self._consumers, out)
-        place = self._arena.place(item)
-        self._send(HEADER.pack(form, True, self._producer, count, first) + place)
+            self._arena = Arena(slabs, returns, self._producer, self._consumers, out, self._generation)
+        return self._arena.place(item)
 
     def _send(self, packet: bytes) -> None:
         try:
@@ -103,7 +116,7 @@ class PacketSender:
             descriptor.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (*self._ends, self._producer, self._consumers, self.credits)
+        return (*self._ends, self._producer, self._consumers, self.credits, self._generation)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketSender.__init__(self, *state)
@@ -113,9 +126,16 @@ class PacketReceiver:
     """One consumer's end."""
 
     def __init__(
-        self, into: Descriptor, slabs: Descriptor, returns: Sequence[Descriptor], credits: Credits | None
+        self,
+        into: Descriptor,
+        slabs: Descriptor,
+        returns: Sequence[Descriptor],
+        credits: Credits | None,
+        hand: Hand | None = None,
     ) -> None:
         self._into = into
+        self._hand = hand
+        self._resumes = False
         self._file = slabs
         self._returns = tuple(returns)
         self.credits = credits
@@ -125,47 +145,98 @@ class PacketReceiver:
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
-        return (self._into, self._file, *self._returns, *(self.credits.descriptors if self.credits else ()))
+        shared = (part.descriptors for part in (self.credits, self._hand) if part is not None)
+        return (self._into, self._file, *self._returns, *(each for part in shared for each in part))
 
     def receive(self, wait: bool) -> Frame | None:
-        """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False."""
+        """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False.
+
+        The first one of a successor is what its predecessor had in hand.
+        """
+        if self._resumes:
+            self._resumes = False
+            return self._decode(self._buffer)
         length = self._into.socket().recv_into(self._buffer, 0, 0 if wait else socket.MSG_DONTWAIT)
         return self._decode(self._buffer[:length]) if length else None
 
+    def settle(self) -> None:
+        """The frame received last has been dealt with; a successor need not know of it."""
+        if self._hand is None or self._hand.is_empty:
+            return
+        _, flags, producer, _, _ = HEADER.unpack_from(self._buffer)
+        self._hand.clear()  # first: what has gone back must not be read again
+        if flags & IN_SLAB:
+            self._slabs.give_back(producer, _parts(self._buffer, flags)[1])
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a frame is there, or the end; False if that takes longer."""
+        if self._resumes:
+            return True
+        poll = select.poll()
+        poll.register(self._into.fileno(), select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def _decode(self, packet: memoryview) -> Frame:
-        form, in_slab, producer, _, first = HEADER.unpack_from(packet)
-        payload = packet[HEADER.size :]
+        form, flags, producer, count, start = HEADER.unpack_from(packet)
+        place, payload = _parts(packet, flags)
+        span, numbers = Span(start, start + count, origin=producer), None
+        if place:
+            *rest, numbers = pickle.loads(place)
+            span = Span(start, *rest)
+        keep = self._hand is not None
         try:
-            value = self._slabs.load(producer, payload, pickle.loads) if in_slab else pickle.loads(payload)
+            if flags & IN_SLAB:
+                nbytes, value = PLACE.unpack_from(payload)[1], self._slabs.load(producer, payload, pickle.loads, keep)
+            else:
+                nbytes, value = len(payload), pickle.loads(payload)
         except Exception as error:
-            raise ItemFault(f"{type(error).__name__}: {error}", producer, first) from error
+            index = span.prefix[0] if span.prefix else start
+            raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
         entries = [value] if form == Form.BUFFERS else value
-        return Frame(producer, first, entries, pickle.loads if form == Form.SNAPSHOTS else None)
+        return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
     def open(self) -> None:
         """Make the socket and its buffer; see `PacketSender.open`."""
         self._into.socket()
-        self._buffer = memoryview(bytearray(PACKET_BYTES))
+        self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
+        self._resumes = self._hand is not None and not self._hand.is_empty
 
     def close(self) -> None:
         """Close this consumer's descriptors."""
         for descriptor in self.descriptors:
             descriptor.close()
 
+    @property
+    def hand(self) -> Hand | None:
+        """What its successor would find."""
+        return self._hand
+
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._into, self._file, self._returns, self.credits)
+        return (self._into, self._file, self._returns, self.credits, self._hand)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketReceiver.__init__(self, *state)
 
 
+def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
+    """Of a packet: what says where its items belong, which may be nothing, and its payload."""
+    payload = packet[HEADER.size :]
+    if not flags & PLACED:
+        return payload[:0], payload
+    (length,) = PLACED_LENGTH.unpack_from(payload)
+    end = PLACED_LENGTH.size + length
+    return payload[PLACED_LENGTH.size : end], payload[end:]
+
+
 class PacketChannel:
     """The main process's hold on a junction: makes the ends, seals it at the end, hangs it up on cancel.
 
-    It keeps a duplicate of the reading end only. One of a writing end would hide the end of the channel.
+    It keeps a duplicate of the reading end only: one of a writing end would hide the death of all producers. But where
+    workers may be replaced (`renewable`), it keeps both, and whoever replaces them tells of their death.
     """
 
-    def __init__(self, producers: int, consumers: int, in_flight: int | None) -> None:
+    def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
+        self._renewable = renewable
         out, into = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._out, self._into = Descriptor(out.detach()), Descriptor(into.detach())
@@ -177,20 +248,25 @@ class PacketChannel:
         self._consumers = consumers
         self._credits = None if in_flight is None else Credits.of(in_flight)
 
-    def sender(self, producer: int) -> PacketSender:
+    def sender(self, producer: int, generation: int = 0) -> PacketSender:
         """The end of one producer, counted from 0, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = self._returns[producer][0].dup()
-        return PacketSender(self._out.dup(), self._slabs.dup(), returns, producer, self._consumers, credits)
+        ends = (self._out.dup(), self._slabs.dup(), returns)
+        return PacketSender(*ends, producer, self._consumers, credits, generation)
 
-    def receiver(self) -> PacketReceiver:
+    def receiver(self, hand: Hand | None = None) -> PacketReceiver:
         """The end of one consumer, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = [writing.dup() for _, writing in self._returns]
-        return PacketReceiver(self._into.dup(), self._slabs.dup(), returns, credits)
+        return PacketReceiver(self._into.dup(), self._slabs.dup(), returns, credits, hand)
 
     def started(self) -> None:
         """All ends are with their workers: drop the copies that would hide the death of a peer."""
+        if not self._renewable:
+            self._close_copies()
+
+    def _close_copies(self) -> None:
         self._out.close()
         for reading, writing in self._returns:
             reading.close()
@@ -219,8 +295,7 @@ class PacketChannel:
 
     def close(self) -> None:
         """Close what is left; all workers have ended."""
-        self.started()
+        self._close_copies()
         self._into.close()
         if self._credits:
-            for descriptor in self._credits.descriptors:
-                descriptor.close()
+            self._credits.close()

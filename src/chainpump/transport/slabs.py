@@ -28,10 +28,12 @@ from .frames import PLACE
 
 __all__ = ["Arena", "Slabs"]
 
-REGION = 1 << 44  # bytes of address in the sparse file per producer: never used up, since pages go back
+REGION = 1 << 52  # bytes of address in the sparse file per producer
+GENERATION = 1 << 40  # bytes of it for each in a line of successors: never used up, since pages go back
 ALIGN = 64  # bytes; the alignment that numpy asks of its own allocations
 MAX_MAPS = 256  # mappings that one side keeps open for reuse
-OFFSET = struct.Struct("<Q")
+OFFSET = struct.Struct("<Q")  # of a slab, which is a multiple of its size, with the binary logarithm of that
+EXPONENT = 63
 
 
 def _aligned(size: int) -> int:
@@ -64,15 +66,16 @@ class Arena:
     """A producer's slabs: allocated by it alone, reused last in first out, capped in bytes.
 
     hung_up: a descriptor that reports POLLHUP when the channel is closed, so that no wait here outlives it.
+    generation: how many workers had this place before; what they had lent comes back to who has it now.
     """
 
     def __init__(
-        self, file: Descriptor, returns: Descriptor, producer: int, consumers: int, hung_up: Descriptor
+        self, file: Descriptor, returns: Descriptor, producer: int, consumers: int, hung_up: Descriptor, generation: int
     ) -> None:
         self._maps = _Maps(file)
         self._returns = returns
         self._consumers = consumers
-        self._top = producer * REGION
+        self._top = producer * REGION + generation % (REGION // GENERATION) * GENERATION
         self._free: defaultdict[int, list[int]] = defaultdict(list)  # slab size -> offsets
         self._sizes: dict[int, int] = {}  # offset -> slab size, of all slabs that have pages
         self._largest = 0
@@ -128,8 +131,10 @@ class Arena:
             returned = os.read(self._returns.fileno(), 65_536)
         except BlockingIOError:
             return
-        for (offset,) in OFFSET.iter_unpack(returned):
-            self._free[self._sizes[offset]].append(offset)
+        for (word,) in OFFSET.iter_unpack(returned):
+            offset, size = word & ~EXPONENT, 1 << (word & EXPONENT)
+            self._sizes[offset] = size
+            self._free[size].append(offset)
 
 
 class Slabs:
@@ -141,24 +146,25 @@ class Slabs:
         # Producer -> offset -> bytes held by living views. Finalizers run in any thread: `pop` is atomic.
         self._held: list[dict[int, int]] = [{} for _ in returns]
 
-    def load(self, producer: int, place: memoryview, loads: Callable[..., Any]) -> Any:
+    def load(self, producer: int, place: memoryview, loads: Callable[..., Any], keep: bool = False) -> Any:
         """Rebuild what a producer placed, as `loads(data, buffers=views)`.
 
         The views share the slab, which goes back when the last of them dies. A consumer that holds more than its
         share gets copies instead: whatever it keeps, its producer has slabs to go on with.
+        keep: give copies, and leave the slab as it is until `give_back`.
         """
         offset, size, data_length, share, count = PLACE.unpack_from(place)
         lengths = struct.unpack_from(f"<{count}Q", place, PLACE.size)
         slab = self._maps.get(offset, size)
         held = self._held[producer]
-        if count and sum(list(held.values())) + size <= share:
+        if count and not keep and sum(list(held.values())) + size <= share:
             import ctypes  # only a process that receives large buffers pays for it
 
             # numpy and others keep only the exporter of a buffer alive, not a memoryview of it: so the exporter
             # must be an object of its own per delivery, which a ctypes array is.
             exporter = (ctypes.c_char * size).from_buffer(slab)
             held[offset] = size
-            weakref.finalize(exporter, self._release, producer, offset).atexit = False
+            weakref.finalize(exporter, self._release, producer, offset, size).atexit = False
             data, *buffers = _parts(memoryview(exporter).cast("B"), (data_length, *lengths))
             return loads(data, buffers=buffers)
         try:
@@ -166,18 +172,24 @@ class Slabs:
                 data, *parts = _parts(view, (data_length, *lengths))
                 return loads(data, buffers=[bytearray(part) for part in parts])
         finally:
-            self._give_back(producer, offset)
+            if not keep:
+                self._give_back(producer, offset, size)
 
-    def _release(self, producer: int, offset: int) -> None:
+    def give_back(self, producer: int, place: memoryview) -> None:
+        """What was kept is no longer needed."""
+        offset, size, *_ = PLACE.unpack_from(place)
+        self._give_back(producer, offset, size)
+
+    def _release(self, producer: int, offset: int, size: int) -> None:
         self._held[producer].pop(offset, None)
-        self._give_back(producer, offset)
+        self._give_back(producer, offset, size)
 
-    def _give_back(self, producer: int, offset: int) -> None:
+    def _give_back(self, producer: int, offset: int, size: int) -> None:
         pipe = self._returns[producer]
         if pipe.closed:  # the run is over; the views outlive it
             return
         try:
-            os.write(pipe.fileno(), OFFSET.pack(offset))
+            os.write(pipe.fileno(), OFFSET.pack(offset | size.bit_length() - 1))
         except BrokenPipeError:
             pass  # the producer has ended, and its slabs with it
 

@@ -490,9 +490,9 @@ def fetcher(urls: Iterable[str]) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("function", [fetch, fetch_all, fetcher, functools.partial(fetch)], ids=name_of)
-def test_async_comes_with_tasks(function: Any) -> None:
+def test_a_stage_of_all_items_cannot_be_async(function: Any) -> None:
     name = name_of(function)
-    advice = r"\n  Async functions need Tasks, which come later; write it as a plain generator\.$"
+    advice = r"\n  A stage of all items is a plain function; on Tasks, \.map\(\) and the like run async ones\.$"
     with pytest.raises(StageTypeError, match=rf"^stage '{name}' is async \(.*\)\.{advice}"):
         after(str, stage(function))
     with pytest.raises(StageTypeError, match=rf"^source '{name}' is async"):
@@ -628,7 +628,10 @@ def test_a_function_is_refused_with_the_way_to_write_it() -> None:
 
 
 def test_an_async_iterable_is_refused() -> None:
-    with pytest.raises(StageTypeError, match="Async iterables need Tasks, which come later"):
+    with pytest.raises(
+        StageTypeError,
+        match=r"\n  An async generator function is a source: Pipeline\(source\(function, \.\.\.\), on=Tasks\(\)\)\.$",
+    ):
         check_iterable(fetch([]))
 
 

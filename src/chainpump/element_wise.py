@@ -1,0 +1,233 @@
+"""An element-wise stage while it runs: its function, item by item or by whole frames, and its policy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, repeat
+from operator import length_hint
+from typing import Any
+
+from . import blame
+from .errors import DeadItem, ItemTimeoutError
+from .operators import STOPPED, Each, Operator
+from .outcome import Failed, Outcome
+from .policies import Verdict, decide
+from .stages import Assignment, Input, StageRun
+from .transport.board import Cell
+from .transport.flow import FLUSH_NS
+from .transport.frames import Frame
+from .transport.inlet import Inlet, short_repr
+from .transport.outlet import Outlet
+
+__all__ = ["Condemned", "OperatorRun", "Tools"]
+
+LATEST = 5  # failures that are listed when there have been too many
+MOST_AT_ONCE = 256  # items between two looks at the clock: so many at most wait for a slow one among them
+TOO_MUCH_NS = 100_000  # that long between two looks at the clock is too long
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What an element-wise stage needs besides its function.
+
+    rows: of all workers of the stage, on the board. pause: waits for so many seconds, or raises Cancelled.
+    bury: takes a dead letter to the main process.
+    """
+
+    rows: Sequence[memoryview]
+    pause: Callable[[float], None]
+    bury: Callable[[DeadItem], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """An item that has cost its worker's predecessor: what to tell the policy instead of calling the function again.
+
+    position: in the frame in hand. tries: how many calls it has cost.
+    """
+
+    position: int
+    error: Exception
+    tries: int
+
+
+class OperatorRun(StageRun):
+    """An element-wise stage while it runs: calls its function for each item, and applies its policy."""
+
+    def __init__(
+        self, assignment: Assignment, bound: Operator[Any, Any], source: Input, row: memoryview, tools: Tools
+    ) -> None:
+        super().__init__(assignment, bound, source, row)
+        self.operator = bound
+        self._source = source
+        self._tools = tools
+        self._latest: deque[str] = deque(maxlen=LATEST)
+        self._culprit: tuple[int, int, str] | None = None
+        self._late: ItemTimeoutError | None = None
+
+    def start(self) -> Any:
+        """Its results, one by one; `each` has none, and is over when this returns."""
+        self._result = self._results()
+        if isinstance(self.operator, Each):
+            for _ in self._result:
+                pass
+            return None
+        return self._result
+
+    def _results(self) -> Generator[Any, None, None]:
+        for item in self._source:
+            results = self._of(item)
+            yield from results
+            del item, results
+
+    def _of(self, item: Any, error: Exception | None = None, tries: int = 0) -> Iterable[Any]:
+        """What comes of an item, by the policy if the function raises. Raises what the policy does not cover.
+
+        error, tries: what it has raised last, and how many calls have failed, if it has been called before.
+        """
+        while True:
+            if error is not None:
+                origin, index, _ = self.in_hand() or (0, 0, "")
+                pause = self.settle(error, tries, (origin, index, item))
+                if pause is None:
+                    return ()
+                self.row[Cell.ITEM], called = 0, self.row[Cell.ITEM]  # no time of the call is spent meanwhile
+                self._tools.pause(pause)
+                self.row[Cell.SINCE], self.row[Cell.ITEM] = time.monotonic_ns(), called
+            try:
+                return self.operator.results(item)
+            except StopIteration:
+                error = RuntimeError(STOPPED)
+            except Exception as raised:
+                error = raised
+            tries += 1
+
+    def forward(self, inlet: Inlet, outlet: Outlet) -> None:
+        """The same, frame by frame: straight from its input to the worker's output."""
+        most = 1
+        for frame, items in inlet.frames():
+            most = self._forward(frame, items, outlet, most)
+
+    def _forward(self, frame: Frame, items: Iterator[Any], outlet: Outlet, most: int) -> int:
+        """Deal with one frame; returns how many items may go between two looks at the clock."""
+        entries, operator = frame.entries, self.operator
+        numbers: Sequence[int] = frame.numbers or range(frame.span.start, frame.span.start + len(entries))
+        spelled = frame.numbers is not None or operator.drops
+        if spelled:
+            outlet.skip()
+        opened = began = time.monotonic_ns()
+        while left := length_hint(items):
+            at = len(entries) - left
+            ahead = entries[at : at + most]
+            try:
+                operator.advance(items, ahead, numbers[at : at + most] if spelled else None, outlet)
+            except Exception as error:
+                failed: Exception | None = error
+            else:
+                failed = None
+            if failed is not None:
+                at = len(entries) - length_hint(items) - 1
+                made = list(self._of(entries[at], failed, tries=1))
+                if not made and not spelled:
+                    spelled = True
+                    outlet.skip()
+                outlet.extend(made, partial(repeat, numbers[at]) if spelled else None)
+            outlet.flush_full()
+            now = time.monotonic_ns()
+            most = max(most // 4, 1) if now - began > TOO_MUCH_NS else min(most * 2, MOST_AT_ONCE)
+            began = now
+            if now - opened > FLUSH_NS:
+                outlet.flush()
+                opened = now
+        return most
+
+    def guard(self, inlet: Inlet, outlet: Outlet | None, condemned: Condemned | None) -> None:
+        """The same, where a successor may have to go on: item by item, each marked before its call.
+
+        What was made leaves between two items of different numbers, so that no item is ever sent in part.
+        """
+        row = self.row
+        for frame, items in inlet.frames():
+            begin = inlet.marked
+            if begin and outlet is not None:  # what has left must not be said to have come to nothing
+                rest = frame.number(begin) if begin < len(frame.entries) else frame.span.stop
+                outlet.open_span(frame.span._replace(start=rest), distinct=False)
+            opened, buried = time.monotonic_ns(), row[Cell.DEAD]
+            for position, item in enumerate(islice(items, begin, None), begin):
+                number = frame.number(position)
+                row[Cell.INDEX], row[Cell.SINCE] = frame.index(position), time.monotonic_ns()
+                row[Cell.ITEM] = position + 1
+                if condemned is not None and condemned.position == position:
+                    made = tuple(self._of(item, condemned.error, condemned.tries))
+                else:
+                    made = tuple(self._of(item))
+                row[Cell.ITEM] = 0
+                if outlet is not None:
+                    outlet.extend(made, partial(repeat, number))
+                is_last = position + 1 == len(frame.entries)
+                is_due = (outlet is not None and outlet.is_full) or time.monotonic_ns() - opened > FLUSH_NS
+                is_due = is_due or row[Cell.DEAD] != buried  # a successor would put it aside once more
+                if not is_last and is_due and frame.number(position + 1) != number:
+                    if outlet is not None:
+                        outlet.flush_below(frame.number(position + 1))
+                    inlet.put_mark(position + 1)
+                    opened, buried = time.monotonic_ns(), row[Cell.DEAD]
+                del item
+            condemned = None
+
+    def settle(self, error: Exception, tries: int, hand: tuple[int, int, Any]) -> float | None:
+        """Apply the policy: the seconds to wait before another try, or None if the item is left out.
+
+        hand: origin and number of the item, and the item. Raises TooMany, and the error that no policy covers.
+        """
+        decision = decide(self.operator.policy, error, tries)
+        if decision.verdict is Verdict.AGAIN:
+            return decision.pause
+        origin, index, item = hand
+        if decision.verdict is Verdict.RAISE:
+            self._culprit = (origin, index, short_repr(item))
+            raise error
+        buried = decision.verdict is Verdict.BURY
+        cell = Cell.DEAD if buried else Cell.SKIPPED
+        self.row[cell] += 1
+        self._latest.append(f"item {index}: {type(error).__name__}: {error}")
+        if decision.limit is not None and sum(row[cell] for row in self._tools.rows) > decision.limit:
+            raise TooMany(decision.limit, tuple(self._latest)) from error
+        if buried:
+            self._tools.bury(DeadItem(self.assignment.who.stage, index, item, error, blame.user_traceback(error)))
+        return None
+
+    def too_late(self, error: Exception, hand: tuple[int, int, Any]) -> ItemTimeoutError:
+        """What to tell the policy of a call that was stopped, with the error that came of that."""
+        item = self.item(*hand[:2], short_repr(hand[2]))
+        seconds = self.operator.timeout or 0.0
+        self._late = ItemTimeoutError(
+            blame.timed_out(self.assignment.who, os.getpid(), item, seconds, blame.user_traceback(error))
+        )
+        return self._late
+
+    def made_of(self) -> tuple[int, int] | None:
+        """The item that it was given last."""
+        hand = self.in_hand()
+        return hand[:2] if hand else None
+
+    def in_hand(self) -> tuple[int, int, str] | None:
+        """As for every stage; where many items are in hand, the one on which it failed."""
+        return self._culprit or super().in_hand()
+
+    def explain(self, error: BaseException) -> Outcome:
+        """As for every stage; too many failures are one of their own."""
+        if isinstance(error, TooMany):
+            return Failed(blame.too_many(self.assignment.who, os.getpid(), *error.args))
+        if isinstance(error, ItemTimeoutError) and error is self._late:
+            return Failed(error.failures[0])
+        return super().explain(error)
+
+
+class TooMany(Exception):
+    """More items have failed than a policy allows. args: the limit, and texts of the last failures."""

@@ -1,0 +1,57 @@
+"""The dead letters of a run: kept for the report, or handed on as they come, by a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from ..errors import DeadItem
+from ..policies import DeadLetter, Policy, Retry
+
+__all__ = ["Letters"]
+
+Taker: TypeAlias = Callable[[DeadItem], object]
+
+
+class Letters:
+    """Any thread may hand letters in.
+
+    kept: where those go that nobody takes. refused: is called once if a function that takes them raises.
+    """
+
+    def __init__(self, kept: list[DeadItem], refused: Callable[[], None]) -> None:
+        self.kept = kept
+        self.refusal: tuple[DeadItem, BaseException] | None = None  # what was refused first, and how
+        self._refused = refused
+        self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def taker(self, policy: Policy) -> Taker:
+        """Where the letters of this policy go."""
+        last = policy.otherwise if isinstance(policy, Retry) else policy
+        if not isinstance(last, DeadLetter) or last.to is None:
+            return self.kept.append
+        to = last.to
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hand_on, name="chainpump dead letters", daemon=True)
+            self._thread.start()
+        return lambda item: self._queue.put((to, item))
+
+    def _hand_on(self) -> None:
+        while (handed := self._queue.get()) is not None:
+            to, item = handed
+            if self.refusal is not None:
+                continue
+            try:
+                to(item)
+            except BaseException as error:  # it ends the run, as one of a stage would
+                self.refusal = (item, error)
+                self._refused()
+
+    def close(self) -> None:
+        """Wait until all that came has been handed on."""
+        self._queue.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()

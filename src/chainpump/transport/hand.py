@@ -1,0 +1,95 @@
+"""What a worker has in hand, where its successor finds it: for workers that are replaced when they die.
+
+The kernel writes each frame straight into memory that outlives the worker, and the worker marks there how much of it
+has been dealt with and sent. So nothing is lost between the channel and the worker, whatever it dies of.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .descriptors import Descriptor
+
+__all__ = ["Hand", "Mark"]
+
+MARK = struct.Struct("<5Q")
+STACK_BYTES = 65_536  # of a worker's stack as text; the innermost calls come first
+
+
+class Mark(NamedTuple):
+    """Where a successor goes on: at which entry of the frame, and with which counts of the board."""
+
+    position: int = 0
+    received: int = 0  # before the frame
+    sent: int = 0
+    skipped: int = 0
+    dead: int = 0
+
+
+class Hand:
+    """A mark and a packet in shared memory; pickling it for a worker hands the descriptors over.
+
+    The packet begins with a byte that is 0 where there is none: no frame does.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = MARK.size + nbytes
+        self._file = Descriptor(os.memfd_create("chainpump-hand", os.MFD_CLOEXEC))
+        os.posix_fallocate(self._file.fileno(), 0, self._nbytes)  # there must be room when a frame arrives
+        self.stack = Descriptor(os.memfd_create("chainpump-stack", os.MFD_CLOEXEC))
+        self._open()
+
+    def _open(self) -> None:
+        self._memory = memoryview(mmap.mmap(self._file.fileno(), self._nbytes))
+        self.packet = self._memory[MARK.size :]
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return (self._file, self.stack)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no frame, or all of it has been dealt with."""
+        return self.packet[0] == 0
+
+    @property
+    def mark(self) -> Mark:
+        """How far the frame has been dealt with."""
+        return Mark(*MARK.unpack_from(self._memory))
+
+    def put_mark(self, mark: Mark) -> None:
+        """All before the mark has been sent."""
+        self._memory[: MARK.size] = MARK.pack(*mark)
+
+    def clear(self) -> None:
+        """The frame has been dealt with."""
+        self.packet[0] = 0
+
+    def read_stack(self) -> str:
+        """What the worker has written of where it is, since this was asked last."""
+        text = os.pread(self.stack.fileno(), STACK_BYTES, 0)
+        os.ftruncate(self.stack.fileno(), 0)
+        return text.decode(errors="replace").rstrip()
+
+    def dup(self) -> Hand:
+        """The same memory behind descriptors of the caller's own."""
+        twin = Hand.__new__(Hand)
+        twin.__setstate__((self._nbytes, self._file.dup(), self.stack.dup()))
+        return twin
+
+    def close(self) -> None:
+        """Close the descriptors; the memory goes with the last view of it."""
+        self._file.close()
+        self.stack.close()
+
+    def __getstate__(self) -> tuple[int, Descriptor, Descriptor]:
+        return self._nbytes, self._file, self.stack
+
+    def __setstate__(self, state: tuple[int, Descriptor, Descriptor]) -> None:
+        self._nbytes, self._file, self.stack = state
+        self._open()
