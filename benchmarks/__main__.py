@@ -6,24 +6,32 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import balance, latency, scaling, throughput
+from benchmarks import awaiting, balance, latency, mapping, order, scaling, throughput
 from benchmarks.experiment import Experiment, Result, Settings
 from benchmarks.payloads import PAYLOADS
 from benchmarks.runner import CaseError
-from benchmarks.systems import SYSTEMS
+from benchmarks.systems import MAPS, SYSTEMS
 from benchmarks.table import Table
-from benchmarks.targets import WANTED_RATIOS
+from benchmarks.targets import WANTED_MAP_RATES, WANTED_RATIOS
 
 EXPERIMENTS: dict[str, Experiment] = {
     "throughput": throughput.run,
+    "map": mapping.run,
     "scaling": scaling.run,
     "balance": balance.run,
     "latency": latency.run,
+    "order": order.run,
+    "tasks": awaiting.run,
 }
-QUICK_PAYLOADS = [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)]
+QUICK_PAYLOADS = {  # those of which something is wanted
+    "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],
+    "map": [name for name in PAYLOADS if name in WANTED_MAP_RATES],
+}
+ALL_SYSTEMS = list(dict.fromkeys([*SYSTEMS, *MAPS]))
 PACKAGES = ("chainpump", "pypeln", "pipeline_lib", "numpy")
 
 
@@ -34,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(options.experiments) - set(EXPERIMENTS):
         parser.error(f"EXPERIMENT must be of {', '.join(EXPERIMENTS)} but got: {', '.join(sorted(unknown))}")
     settings = Settings(
-        payloads=options.payloads or (QUICK_PAYLOADS if options.quick else list(PAYLOADS)),
-        systems=options.systems or list(SYSTEMS),
+        payloads=options.payloads or list(PAYLOADS),
+        systems=options.systems or ALL_SYSTEMS,
         repeats=options.repeats or (1 if options.quick else 3),
         seconds=options.seconds or (0.4 if options.quick else 1.0),
         limit=options.limit,
@@ -44,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     results: dict[str, Result] = {}
     for name in options.experiments or EXPERIMENTS:
-        results[name] = _run(name, settings)
+        shortened = options.quick and not options.payloads and name in QUICK_PAYLOADS
+        own = replace(settings, payloads=QUICK_PAYLOADS[name]) if shortened else settings
+        results[name] = _run(name, own)
         print(f"\n{results[name].table.text()}", flush=True)
     if options.json:
         _write_json(options.json, machine, results)
@@ -54,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, settings: Settings) -> Result:
-    # throughput shows what is missing, or what broke, per row; the others are about chainpump alone.
+    # Those beside others show what is missing, or what broke, per row; the rest are about chainpump alone.
     missing = SYSTEMS["chainpump"].missing()
-    if missing and name != "throughput":
+    if missing and name not in QUICK_PAYLOADS:
         return Result(_no_figure(name, missing), [])
     try:
         return EXPERIMENTS[name](settings)
@@ -101,11 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     # Not choices=: with nargs="*" that would reject the empty list.
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     parser.add_argument("--payloads", nargs="+", choices=PAYLOADS, metavar="NAME", help=", ".join(PAYLOADS))
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, metavar="NAME", help=", ".join(SYSTEMS))
+    parser.add_argument("--systems", nargs="+", choices=ALL_SYSTEMS, metavar="NAME", help=", ".join(ALL_SYSTEMS))
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"one short run of each, under a minute; payloads {', '.join(QUICK_PAYLOADS)}",
+        help="one short run of each, some minutes in all; only payloads of which something is wanted",
     )
     parser.add_argument("--repeats", type=int, help="runs of each case; the best counts (3, quick: 1)")
     parser.add_argument("--seconds", type=float, help="about the length of a measured run (1, quick: 0.4)")

@@ -8,6 +8,7 @@ from a ring made before the first item, because making them would cost more than
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import cycle, islice
 from random import Random
 from typing import Any
@@ -26,6 +27,10 @@ class Payload:
     size: int
     chunk: int = 1000
     needs: str | None = None
+
+    def missing(self) -> str | None:
+        """How to install what this payload needs, None if it is there."""
+        return f"pip install {self.needs}" if self.needs and find_spec(self.needs) is None else None
 
 
 def ints(n: int) -> Iterator[int]:

@@ -7,6 +7,7 @@ runs is importable, because workers may import it. Peers run in the fastest of t
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -94,8 +95,36 @@ def run_pool_chunks(payload: str, n: int) -> int:
 
 
 def _run_pool(payload: str, n: int, chunk: int) -> int:
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return count(pool.imap(same, make(payload, n), chunksize=chunk))
+    return map_in_pool_chunks(make(payload, n), chunk, workers=1)
+
+
+def map_in_chainpump(items: Iterable[Any], _chunk: int, workers: int) -> int:
+    """Iterated in the main process, in order, as it is by default."""
+    from chainpump import Pipeline, Processes
+
+    return count(Pipeline(items).map(same, on=Processes(workers)))
+
+
+def map_generator_in_chainpump(items: Iterable[Any], chunk: int, workers: int) -> int:
+    """The same from a generator, of which each item is taken as it is at its `yield`."""
+    return map_in_chainpump((item for item in items), chunk, workers)
+
+
+def map_in_pool_1(items: Iterable[Any], _chunk: int, workers: int) -> int:
+    """One task per item."""
+    return map_in_pool_chunks(items, 1, workers)
+
+
+def map_in_pool_chunks(items: Iterable[Any], chunk: int, workers: int) -> int:
+    """One task per chunk."""
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        return count(pool.imap(same, items, chunksize=chunk))
+
+
+def map_in_executor(items: Iterable[Any], chunk: int, workers: int) -> int:
+    """One task per chunk; it takes all items before it gives the first result."""
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as executor:
+        return count(executor.map(same, items, chunksize=chunk))
 
 
 def run_pypeln(payload: str, n: int) -> int:
@@ -136,4 +165,14 @@ SYSTEMS: dict[str, System] = {
         System("pypeln", run_pypeln, "pypeln==0.4.9"),
         System("pipeline_lib", run_pipeline_lib, "pipeline_lib==0.5.0"),
     )
+}
+
+# Name -> what sends items from the main process through `same`, in chunks of this size where it has some, to so many
+# workers, and counts the results there.
+MAPS: dict[str, Callable[[Iterable[Any], int, int], int]] = {
+    "chainpump": map_in_chainpump,
+    "chainpump-gen": map_generator_in_chainpump,
+    "pool-1": map_in_pool_1,
+    "pool-1000": map_in_pool_chunks,
+    "executor-1000": map_in_executor,
 }

@@ -45,6 +45,11 @@ def duration(seconds: float) -> str:
     return _scaled(seconds, ((1, " s"), (1e-3, " ms"), (1e-6, " us")))
 
 
+def size(nbytes: float) -> str:
+    """Bytes with three digits: 1.05 GB, 64.0 MB, 100 KB."""
+    return _scaled(nbytes, ((1e9, " GB"), (1e6, " MB"), (1e3, " KB")))
+
+
 def times(ratio: float) -> str:
     """A ratio with three digits: 0.412x, 21.3x, 350x."""
     return _scaled(ratio, ((1, "x"),))

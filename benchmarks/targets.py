@@ -24,6 +24,11 @@ WANTED_RATIOS: dict[tuple[str, str], float] = {
     ("array1M", "pypeln"): 5,
 }
 
+# Payload -> how many times the rate of the best pool `map` is to reach, at least, results iterated in the main process.
+WANTED_MAP_RATES: dict[str, float] = {"int": 1, "bytes100": 1, "dict": 1, "array1M": 3}
+# Payload -> how many times the CPU per item of `Pool.imap` with chunks `map` may take, at most.
+WANTED_MAP_CPU: dict[str, float] = {"int": 1, "bytes100": 1, "dict": 1}
+
 # One worker, three processes, generator stages (for dicts: pickled at the yield).
 TARGETS: dict[str, Target] = {
     "int": Target(1.5e6, 0.6e-6),
@@ -43,3 +48,7 @@ MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
     10e-3: (1.1e-3, 2.7e-3, 4.2e-3),
     1e-3: (0.9e-3, 1.9e-3, 4.6e-3),
 }
+
+# Seconds, at most, with the order kept where one item is slow: that item's own, and so many times what all takes in any
+# order without it.
+WANTED_ORDER = 1.1
