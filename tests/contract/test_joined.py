@@ -187,7 +187,9 @@ def test_repr_names_what_is_joined(joined: Pipeline[Any], text: str) -> None:
 
 def test_plan_shows_what_is_joined_and_its_element_type() -> None:
     joined = Pipeline.concat(Pipeline(range(3)), Pipeline(source(stages.numbers, 3)).map(str))
-    assert re.search(r"concat\(range, numbers -> str\) +source +Inline\(\) +by bytes +int \| str", str(joined.plan()))
+    assert re.search(
+        r"concat\(range, numbers -> str\) +source +Inline\(\) +by bytes +kept +int \| str", str(joined.plan())
+    )
 
 
 def test_element_type_is_unknown_where_that_of_a_part_is() -> None:

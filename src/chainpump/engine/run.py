@@ -79,11 +79,16 @@ class Run(Generic[T]):
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:
                 channel.started()
+            self._supervise(watched)
         except BaseException:
-            self._supervisor.start(watched)
+            self._supervise(watched)
             self.close()
             raise
-        self._supervisor.start(watched)
+
+    def _supervise(self, watched: Sequence[Watched]) -> None:
+        """Have the workers watched. Half of that would leave them to nobody, so Ctrl-C waits for it."""
+        with ctrl_c_waits():
+            self._supervisor.start(watched)
 
     def __enter__(self) -> Run[T]:
         return self

@@ -73,6 +73,7 @@ class Supervisor:
         self._ringing = threading.RLock()
         self._concluded = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_started = False
         self.watched: Sequence[Watched] = ()
         self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
@@ -83,8 +84,11 @@ class Supervisor:
     def start(self, watched: Sequence[Watched]) -> None:
         """Watch these workers from a thread of its own; the caller's own worker alone needs none.
 
-        They are all there are, even where a start has failed half-way.
+        They are all there are, even where a start has failed half-way. Does nothing the second time.
         """
+        if self._is_started:
+            return
+        self._is_started = True
         self.watched = watched
         running = Counter(each.group for each in watched)
         if self.state.has_caller:
