@@ -961,6 +961,20 @@ def len_of(items: Iterable[int]) -> int:
     return sum(1 for _ in items)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_function_that_cancels_its_own_task_is_to_blame(ordered: bool) -> None:
+    async def cancelling_at_3(value: int) -> int:
+        if value == 3:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        await asyncio.sleep(0)
+        return value
+
+    with pytest.raises(StageError, match=r"raised CancelledError on item 3:"):
+        list(numbers(20).map(cancelling_at_3, on=Tasks(4), ordered=ordered))
+
+
 def test_cancelling_a_task_as_its_run_starts_leaves_nothing() -> None:
     async def main() -> None:
         task = asyncio.create_task(Pipeline(source(stages.endless)).into(len_of).run_async())

@@ -180,6 +180,7 @@ class _Flow:
         # Without order, so many items may be under way or wait to be sent: else a slow consumer would let them pile up.
         self._room = asyncio.Semaphore(2 * at_once)
         self._is_failing = False
+        self._parent: asyncio.Task[Any] | None = None
         # What is to be sent next, in this order; None at the end. Where order is kept, whoever numbers the items bounds
         # how much waits here for the first.
         self._line: asyncio.Queue[Run | None] = asyncio.Queue()
@@ -192,17 +193,26 @@ class _Flow:
         """Deal with all items. Raises what the function raises, and Cancelled."""
         import asyncio
 
+        self._parent = asyncio.current_task()
         reader, sender = _Helper("chainpump reader"), _Helper("chainpump sender")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(group, reader))
-                group.create_task(self._send(sender))
+                group.create_task(self._or_fail(self._read(group, reader)))
+                group.create_task(self._or_fail(self._send(sender)))
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
         finally:
             # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
             reader.end()
             sender.end()
+
+    async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
+        """What ends this early cancels the tasks of the items: no cancellation is then the function's own."""
+        try:
+            await work
+        except BaseException:
+            self._is_failing = True
+            raise
 
     async def _read(self, group: asyncio.TaskGroup, reader: _Helper) -> None:
         begin = self._begin_in_order if self._stage.operator.ordered else self._begin
@@ -280,8 +290,7 @@ class _Flow:
         """
         import asyncio
 
-        task = asyncio.current_task()
-        if self._is_failing or (task is not None and task.cancelling()):
+        if self._is_failing or (self._parent is not None and self._parent.cancelling()):
             raise asyncio.CancelledError from error
         try:
             if is_late:
