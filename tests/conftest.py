@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from support.gate import LIMIT, Gate, Journal
 from support.processes import become_reaper, descendants, gone, kill_and_reap, watching
 
 FAILED = pytest.StashKey[bool]()
+
+# Under `nohup`, processes ignore the signal, and their children do: the tests mean what it does by default.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Noise:
