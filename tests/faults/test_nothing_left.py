@@ -5,11 +5,14 @@ look for processes at once, where the library has promised that they are gone.
 """
 
 import gc
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from chainpump import Pipeline, Processes, Threads, sink, source, stage
+from chainpump.engine.supervisor import Supervisor, Watched
 from faults import stages
 from faults.places import EVERYWHERE, MOST, on
 from support.gate import Gate, Journal
@@ -132,6 +135,29 @@ def test_nothing_is_left_where_a_worker_could_not_be_started(journal: Journal) -
     )
     with pytest.raises(Exception, match=r"^stage 'same' could not start worker 1 of 1: OSError: no room"):
         list(pipeline)
+    assert descendants() == set()
+
+
+class Pressing(list[Watched]):
+    """Presses Ctrl-C when somebody first looks at what is in it."""
+
+    pressed = False
+
+    def __iter__(self) -> Iterator[Watched]:
+        if not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+        return super().__iter__()
+
+
+def test_ctrl_c_as_somebody_begins_to_watch_the_workers_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    start = Supervisor.start
+    monkeypatch.setattr(Supervisor, "start", lambda supervisor, watched: start(supervisor, Pressing(watched)))
+    pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=Processes(2))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.into(sum, on=Processes(1)).run()
     assert descendants() == set()
 
 
