@@ -6,18 +6,20 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from sys import getsizeof
 from typing import Any
 
 from .. import pickles
-from .flow import LARGE_BYTES
+from .flow import FLUSH_BYTES, LARGE_BYTES
 
-__all__ = ["PROTOCOL", "SCALARS", "STRINGS", "ItemFault", "Large", "Pickling"]
+__all__ = ["PROTOCOL", "SCALARS", "STRINGS", "ItemFault", "Large", "Pickling", "portion"]
 
 # Exact types that nobody can mutate: the snapshot at the yield may wait until their frame leaves, and then costs
 # a tenth, since one pickle holds them all. A subclass may carry state, and does not count.
 SCALARS: frozenset[type] = frozenset((int, float, bool, complex, type(None)))
 STRINGS: frozenset[type] = frozenset((str, bytes))
 
+MOST_BYTES = 4 * FLUSH_BYTES  # a frame that is weighed only at a glance may have so much
 PROTOCOL = 5  # the first with out-of-band buffers
 
 
@@ -72,7 +74,7 @@ class Pickling:
             for place, entry in enumerate(entries):
                 try:
                     _plain_dumps(entry)
-                except Exception:
+                except Exception:  # whatever the item's own __reduce__ raises: it is the one
                     raise ItemFault(pickles.fault(entry, _plain_dumps), index=place) from error
             raise
         return self._with_buffers(data) if self._aside else data
@@ -81,6 +83,15 @@ class Pickling:
         large = Large(data, self._aside[:])
         self._aside.clear()
         return large
+
+
+def portion(entries: Sequence[Any]) -> int:
+    """How many of these entries, from the first, make a frame that is not too large: by what they are, at a glance."""
+    kinds = set(map(type, entries))
+    if kinds <= SCALARS:
+        return len(entries)
+    nbytes = sum(map(len if kinds <= STRINGS else getsizeof, entries))
+    return len(entries) if nbytes <= MOST_BYTES else max(1, len(entries) * FLUSH_BYTES // nbytes)
 
 
 def _in_band(aside: list[memoryview], buffer: pickle.PickleBuffer) -> bool:

@@ -13,21 +13,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from sys import getsizeof
 from typing import Any
 
 from ..errors import Cancelled
 from .board import Cell
 from .channel import Sender
-from .codec import SCALARS, STRINGS, ItemFault, Large
+from .codec import SCALARS, STRINGS, ItemFault, Large, portion
 from .credits import Credits, Window
 from .flow import FLUSH_BYTES, FLUSH_NS
+from .flusher import Flusher
 from .frames import Span
 from .order import Numbering, Piece, Placing
 
 __all__ = ["Outlet"]
 
-MOST_BYTES = 4 * FLUSH_BYTES  # what is weighed only at a glance may be so much
 SCALAR_BYTES = 8  # about what an int takes in a pickle
 # What takes no time to iterate, and runs no code of the user's between two items that could change the one before.
 CONTAINERS = frozenset((range, list, tuple))
@@ -76,7 +75,7 @@ class Outlet:
         self._last_sent = 0  # ns
         self._since = 0  # ns; when the first pending item came
         self._holds_slots = False
-        self._flusher = _Flusher(self.flush_old)
+        self._flusher = Flusher(self.flush_old)
 
     @property
     def is_bounded(self) -> bool:
@@ -331,57 +330,3 @@ class Outlet:
         """Stop the flusher without sending, and close this end."""
         self._flusher.stop()
         self._sender.close()
-
-
-def portion(entries: Sequence[Any]) -> int:
-    """How many of these entries, from the first, make a frame that is not too large: by what they are, at a glance."""
-    kinds = set(map(type, entries))
-    if kinds <= SCALARS:
-        return len(entries)
-    nbytes = sum(map(len if kinds <= STRINGS else getsizeof, entries))
-    return len(entries) if nbytes <= MOST_BYTES else max(1, len(entries) * FLUSH_BYTES // nbytes)
-
-
-class _Flusher:
-    """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending."""
-
-    def __init__(self, look: Callable[[], int]) -> None:
-        self._look: Callable[[], int] | None = look  # sends what is old; says in how many ns to look again, or 0
-        self._armed = threading.Event()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.error: BaseException | None = None  # written by the thread once, read by the worker
-
-    def arm(self) -> None:
-        """Something is pending."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="chainpump flusher", daemon=True)
-            self._thread.start()
-        self._armed.set()
-
-    def _run(self) -> None:
-        while True:
-            self._armed.wait()
-            self._armed.clear()
-            left = FLUSH_NS
-            while left and not self._stopped.wait(left / 1e9):
-                try:
-                    left = self._look() if self._look is not None else 0
-                except BaseException as error:  # raised again in the worker's own thread
-                    self.error = error
-                    return
-            if self._stopped.is_set():
-                return
-
-    def raise_error(self) -> None:
-        """Raise in the worker's thread what ended the flusher."""
-        if self.error is not None:
-            raise self.error
-
-    def stop(self) -> None:
-        """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
-        self._stopped.set()
-        self._armed.set()
-        if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
-            self._thread.join()
-        self._look = None  # it belongs to the outlet, which belongs to nobody now: no cycle keeps the board mapped

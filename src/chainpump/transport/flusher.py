@@ -1,0 +1,55 @@
+"""The thread that sends frames which have waited long enough; it sleeps while nothing is pending."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .flow import FLUSH_NS
+
+__all__ = ["Flusher"]
+
+
+class Flusher:
+    """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look: Callable[[], int] | None = look  # sends what is old; says in how many ns to look again, or 0
+        self._armed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None  # written by the thread once, read by the worker
+
+    def arm(self) -> None:
+        """Something is pending."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="chainpump flusher", daemon=True)
+            self._thread.start()
+        self._armed.set()
+
+    def _run(self) -> None:
+        while True:
+            self._armed.wait()
+            self._armed.clear()
+            left = FLUSH_NS
+            while left and not self._stopped.wait(left / 1e9):
+                try:
+                    left = self._look() if self._look is not None else 0
+                except BaseException as error:  # raised again in the worker's own thread
+                    self.error = error
+                    return
+            if self._stopped.is_set():
+                return
+
+    def raise_error(self) -> None:
+        """Raise in the worker's thread what ended the flusher."""
+        if self.error is not None:
+            raise self.error
+
+    def stop(self) -> None:
+        """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
+        self._stopped.set()
+        self._armed.set()
+        if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
+            self._thread.join()
+        self._look = None  # it belongs to the outlet, which belongs to nobody now: no cycle keeps the board mapped
