@@ -1,39 +1,29 @@
 """Workers as asyncio tasks: one event loop in a thread of the main process, many items at once.
 
-    reader thread     channel -> frames ------------> [event loop: one task per item, n at once]
-    sender thread     channel <- results, in order <- [................................]
-
-The loop never blocks: what waits for a channel does so in one of the two threads. `asyncio` is imported as a worker
-starts, since only programs that use it should pay for it.
+`asyncio` is imported as a worker starts, since only programs that use it should pay for it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from inspect import isasyncgen
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any
 
 from ..element_wise import OperatorRun
 from ..errors import Cancelled
-from ..operators import Operator
 from ..outcome import Outcome
 from ..plan.plan import Reach, check_workers
 from ..stages import StageRun
-from ..transport.frames import Frame, Span
 from ..worker import Worker
+from .items_as_tasks import Fatal, Flow
 from .threads import ThreadHandle
 
 if TYPE_CHECKING:
     import asyncio
-    from concurrent.futures import Future
-
-    # Part of a span: its items' numbers and tasks, and where the span ends, if this is the last of it.
-    Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Sequence[Any]]]], int | None]
 
 __all__ = ["Tasks", "blocking"]
 
@@ -107,7 +97,7 @@ class _Driver:
 
         with asyncio.Runner() as runner:
             if isinstance(last, OperatorRun):
-                self._run(runner, _Flow(self._worker, last, self._at_once).run())
+                self._run(runner, Flow(self._worker, last, self._at_once).run())
                 return None
             results = last.start()
             assert self._worker.outlet is not None
@@ -141,7 +131,7 @@ class _Driver:
             return loop.run_until_complete(task)
         except asyncio.CancelledError:
             raise Cancelled("the run was cancelled") from None
-        except _Fatal as fatal:
+        except Fatal as fatal:
             raise fatal.error from None
         finally:
             with self._lock:
@@ -163,252 +153,6 @@ class _Driver:
 
 async def _next(items: Any) -> Any:
     return await anext(items)
-
-
-class _Flow:
-    """The items of one element-wise stage, from its input, through a task each, to its output."""
-
-    def __init__(self, worker: Worker, stage: OperatorRun, at_once: int) -> None:
-        import asyncio
-
-        assert worker.inlet is not None
-        self._inlet = worker.inlet
-        self._outlet = worker.outlet
-        self._stage = stage
-        self._at_once = at_once
-        self._slots = asyncio.Semaphore(at_once)
-        # Without order, so many items may be under way or wait to be sent: else a slow consumer would let them pile up.
-        self._room = asyncio.Semaphore(2 * at_once)
-        self._is_failing = False
-        self._parent: asyncio.Task[Any] | None = None
-        # What is to be sent next, in this order; None at the end. Where order is kept, whoever numbers the items bounds
-        # how much waits here for the first.
-        self._line: asyncio.Queue[Run | None] = asyncio.Queue()
-        self._span: Span | None = None  # of what was sent last
-        self._number = 0
-        if self._outlet is not None:
-            self._outlet.number_by(lambda: self._number)
-
-    async def run(self) -> None:
-        """Deal with all items. Raises what the function raises, and Cancelled."""
-        import asyncio
-
-        self._parent = asyncio.current_task()
-        reader, sender = _Helper("chainpump reader"), _Helper("chainpump sender")
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._or_fail(self._read(group, reader)))
-                group.create_task(self._or_fail(self._send(sender)))
-        except BaseExceptionGroup as failed:
-            raise _first(failed) from None
-        finally:
-            # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
-            reader.end()
-            sender.end()
-
-    async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
-        """What ends this early cancels the tasks of the items: no cancellation is then the function's own."""
-        try:
-            await work
-        except BaseException:
-            self._is_failing = True
-            raise
-
-    async def _read(self, group: asyncio.TaskGroup, reader: _Helper) -> None:
-        begin = self._begin_in_order if self._stage.operator.ordered else self._begin
-        frames = self._frames()
-        while (received := await reader.call(next, frames, None)) is not None:
-            await begin(group, *received)
-            if self._inlet.is_metered:  # to ask for an item gives a slot back: only if it can begin
-                async with self._slots:
-                    pass
-        for _ in range(self._at_once):  # all tasks are over
-            await self._slots.acquire()
-        self._line.put_nowait(None)
-
-    def _frames(self) -> Iterator[tuple[Frame, range]]:
-        """Each frame, and which of its items to begin with: one at a time, where each gives back its own slot."""
-        inlet = self._inlet
-        for frame, items in inlet.frames():
-            if not (inlet.is_metered and frame.entries):
-                yield frame, range(len(frame.entries))
-                continue
-            for position, _ in enumerate(items):
-                yield frame, range(position, position + 1)
-                inlet.pay_for_one()
-
-    async def _begin_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
-        tasks: list[tuple[int, asyncio.Task[Sequence[Any]]]] = []
-        span = frame.span
-        for position in positions:
-            tasks.append((frame.number(position), await self._task(group, frame, position)))
-            if len(tasks) == self._at_once:  # a frame of more must not hold back its first results
-                self._line.put_nowait((span, tasks, None))
-                tasks = []
-        is_last = positions.stop == len(frame.entries)
-        self._line.put_nowait((span, tasks, span.stop if is_last else None))
-
-    async def _begin(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
-        for position in positions:
-            number = frame.number(position)
-            await self._room.acquire()
-            task = await self._task(group, frame, position)
-            alone = frame.span._replace(start=number, stop=number + 1, last=False)
-            task.add_done_callback(partial(self._over, alone))
-
-    def _over(self, span: Span, task: asyncio.Task[Sequence[Any]]) -> None:
-        self._line.put_nowait((span, [(span.start, task)], span.stop))
-
-    async def _task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Sequence[Any]]:
-        """Begin with one item, as soon as not too many are under way."""
-        await self._slots.acquire()
-        item = frame.entries[position]
-        task = group.create_task(self._results(item, (frame.span.origin, frame.index(position), item)))
-        task.add_done_callback(lambda _: self._slots.release())
-        return task
-
-    async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
-        import asyncio
-
-        tries = 0
-        while True:
-            tries += 1
-            limit = asyncio.timeout(self._stage.operator.timeout)
-            try:
-                async with limit:
-                    return await _made(self._stage.operator, item)
-            except BaseException as error:
-                pause = self._settle(error, limit.expired(), tries, hand)
-            if pause is None:
-                return ()
-            await asyncio.sleep(pause)
-
-    def _settle(self, error: BaseException, is_late: bool, tries: int, hand: tuple[int, int, Any]) -> float | None:
-        """What `OperatorRun.settle` says of it.
-
-        Raises CancelledError once the stage is failing or cancelled: then what else fails is nobody's business.
-        """
-        import asyncio
-
-        if self._is_failing or (self._parent is not None and self._parent.cancelling()):
-            raise asyncio.CancelledError from error
-        try:
-            if is_late:
-                where = error.__cause__ if isinstance(error, TimeoutError) else None
-                error = self._stage.too_late(cast("Exception", where or error), hand)
-            pause = self._stage.settle(cast("Exception", error), tries, hand)
-        except BaseException as told:
-            self._is_failing = True
-            if not isinstance(told, Exception):
-                raise _Fatal(told) from None
-            raise
-        return pause
-
-    async def _send(self, sender: _Helper) -> None:
-        send = self._send_in_order if self._stage.operator.ordered else self._send_finished
-        while (run := await self._line.get()) is not None:
-            await send(sender, run)
-
-    async def _send_in_order(self, sender: _Helper, run: Run) -> None:
-        span, tasks, stop = run
-        if span is not self._span and self._outlet is not None:
-            self._span = span
-            self._outlet.open_span(span, distinct=False)
-        made: list[tuple[int, Sequence[Any]]] = []
-        for number, task in tasks:
-            if made and not task.done():
-                await sender.call(self._put, made, None)
-                made = []
-            made.append((number, await task))
-        await sender.call(self._put, made, stop)
-
-    async def _send_finished(self, sender: _Helper, run: Run) -> None:
-        """Send this and what else has finished: to go to the thread for each would take longer than to send it."""
-        runs = [run]
-        while not self._line.empty():
-            more = self._line.get_nowait()
-            if more is None:  # the end: it is to be read again
-                self._line.put_nowait(None)
-                break
-            runs.append(more)
-        made = [(span, number, task.result()) for span, tasks, _ in runs for number, task in tasks]
-        await sender.call(self._put_each, made)
-        for _ in runs:
-            self._room.release()
-
-    def _put_each(self, made: Sequence[tuple[Span, int, Sequence[Any]]]) -> None:
-        for span, number, results in made:
-            if self._outlet is not None:
-                self._outlet.open_span(span, distinct=False)
-            self._put([(number, results)], span.stop)
-
-    def _put(self, made: Sequence[tuple[int, Sequence[Any]]], stop: int | None) -> None:
-        if self._outlet is None:
-            return
-        self._outlet.pump(self._numbered(made))
-        self._outlet.flush()
-        if stop is not None:
-            self._outlet.close_span(stop)
-
-    def _numbered(self, made: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
-        for self._number, results in made:
-            yield from results
-
-
-class _Fatal(Exception):
-    """Carries what is no Exception through the event loop, which would stop for it, or take it for a cancellation."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-class _Helper:
-    """A thread that makes blocking calls for an event loop, one at a time.
-
-    No ThreadPoolExecutor: the interpreter waits for the threads of those as it exits, before `atexit` has cancelled a
-    run that nobody has closed, and they wait for that run.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            made, function = call
-            if made.set_running_or_notify_cancel():
-                try:
-                    made.set_result(function())
-                except BaseException as error:  # for who has called
-                    made.set_exception(error)
-            del call, made, function  # while it waits it holds nothing
-
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call this in the thread."""
-        import asyncio
-        from concurrent.futures import Future
-
-        made: Future[Any] = Future()
-        self._calls.put((made, partial(function, *args)))
-        return await asyncio.wrap_future(made)
-
-    def end(self) -> None:
-        """End the thread, after the call that it is in."""
-        self._calls.put(None)
-
-
-async def _made(operator: Operator[Any, Any], item: Any) -> Sequence[Any]:
-    """What comes of one item: all of it, also of an async generator."""
-    value = operator.function(item)
-    value = [each async for each in value] if isinstance(value, AsyncIterable) else await value
-    return tuple(operator.made(item, value))
-
-
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one to tell: a failure rather than a cancellation."""
-    alone = [each for each in failed.exceptions if not isinstance(each, BaseExceptionGroup)]
-    return next((each for each in alone if isinstance(each, Exception)), alone[0])
 
 
 def blocking(function: Callable[..., Any]) -> Callable[..., Any]:

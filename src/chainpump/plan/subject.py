@@ -1,0 +1,303 @@
+"""A bound function under examination: what it takes and gives, and the texts that refuse it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, NoReturn, get_args
+
+from ..errors import StageTypeError
+from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
+from .bound import Bound, underlying
+from .fits import fits
+from .hints import Bindings, as_base, item_of, plain, show
+
+__all__ = ["EMPTY", "TEXTS", "ItemSubject", "Subject", "is_any"]
+
+EMPTY = inspect.Parameter.empty
+POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
+# What iterating a text gives, item by item: nobody means that.
+TEXTS: Mapping[Hint, str] = {str: "character", bytes: "byte", bytearray: "byte"}
+
+
+def is_any(function: object, *tests: Callable[[object], bool]) -> bool:
+    """Whether a function, or the method that runs when an object is called, is of one of some kinds.
+
+    It does not look into a decorated function, whose decorator may have made another kind of it.
+    """
+    candidates = (function, getattr(type(function), "__call__", None))  # noqa: B004  # the method, not whether
+    return any(test(each) for test in tests for each in candidates)
+
+
+class _Text(str):
+    """An annotation that `str(signature)` prints as it is, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One bound function under examination, with the hint of the items that it is given."""
+
+    bound: Bound
+    name: str
+    role: str
+    after: Hint = UNKNOWN
+    awaits: bool = False
+
+    @property
+    def short(self) -> str:
+        """Its name, as the function has it."""
+        return self.bound.name
+
+    @property
+    def place(self) -> str:
+        """Where it is defined, in brackets; empty where nobody knows."""
+        return f" ({self.bound.where})" if self.bound.where else ""
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """Its signature, annotations as written."""
+        return signature_of(self.bound.function)
+
+    @cached_property
+    def parameter(self) -> inspect.Parameter:
+        """The parameter that takes the items."""
+        found = next((each for each in self.signature.parameters.values() if each.kind in POSITIONAL), None)
+        if found is None:
+            self._refuse_parameters()
+        return found
+
+    def _refuse_parameters(self) -> NoReturn:
+        self.refuse("has no parameter for its items", f"Its first parameter takes them all: {self._text(first=True)}")
+
+    @cached_property
+    def takes(self) -> Hint:
+        """The hint of the parameter that takes the items."""
+        return self._resolve(self.parameter.annotation, f"parameter '{self.parameter.name}'")
+
+    @cached_property
+    def result(self) -> Hint:
+        """The hint of what it returns."""
+        return self._resolve(self.signature.return_annotation, "its result")
+
+    def refuse(self, what: str, *advice: str) -> NoReturn:
+        """Raise StageTypeError: what is wrong with it, where it is, and what to do."""
+        raise StageTypeError("\n  ".join((f"{self._label} {what}{self.place}.", *advice))) from None
+
+    def _resolve(self, annotation: object, what: str) -> Hint:
+        try:
+            return plain(resolve(annotation, self.bound.function))
+        except UnresolvedHintError as error:
+            self.refuse(f"has a hint that cannot be read: {_shown(annotation)} of {what}", str(error))
+
+    def check_call(self) -> None:
+        """The function can be called with its arguments, and is not async."""
+        function, role = self.bound.function, self.role
+        if not callable(function):
+            self.refuse(
+                f"must be a function but got: {type(function).__name__}",
+                f"Give the function and its arguments, without calling it: {role}(function, argument).",
+            )
+        is_async = is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if is_async and not self.awaits:
+            self._refuse_async()
+        if self.awaits and not is_async and inspect.isfunction(underlying(function)) and self.short != "<lambda>":
+            self.refuse("is not async, and Tasks runs async functions", "Run it on Threads, or make it an `async def`.")
+        if role != "source":
+            _ = self.parameter
+        try:
+            inputs = () if role == "source" else (EMPTY,)
+            self.signature.bind(*inputs, *self.bound.args, **self.bound.kwargs)
+        except TypeError as error:
+            self._refuse_arguments(str(error))
+
+    def _refuse_async(self) -> NoReturn:
+        if self.role in ("stage", "sink"):
+            self.refuse(
+                "is async",
+                f"A {self.role} of all items is a plain function; on Tasks, .map() and the like run async ones.",
+            )
+        self.refuse("is async", "Async functions run on Tasks: on=Tasks(100).")
+
+    def _refuse_arguments(self, problem: str) -> NoReturn:
+        names = list(self.signature.parameters)
+        strange = [key for key in self.bound.kwargs if key not in names]
+        shape = f"It is defined as {self._text()}."
+        if strange and ("unexpected" in problem or "missing" in problem):
+            close = get_close_matches(strange[0], names, 1)
+            self.refuse(f"has no parameter '{strange[0]}'", *(f"Did you mean '{each}'?" for each in close), shape)
+        given = "its items and its arguments" if self.role != "source" else "its arguments"
+        self.refuse(
+            f"cannot be called with {given}: {problem}",
+            f"Arguments are bound next to the function: {self.role}({self.short}, ...).",
+            shape,
+        )
+
+    def check_annotated(self) -> None:
+        """The function says what it takes and what comes out; nobody asks that of builtins."""
+        takes = self.role != "source" and self.parameter.annotation is EMPTY
+        gives = self.role != "sink" and self.signature.return_annotation is EMPTY
+        if takes or gives:
+            what = " and ".join(["what it takes"] * takes + ["what it yields"] * gives)
+            self.refuse(
+                f"has no type hint for {what}",
+                "Annotate it, so that its neighbours can be checked (from collections.abc):",
+                f"  def {self._text(first=takes, result=gives)}:",
+            )
+
+    def items(self) -> Hint:
+        """The hint of what iterating the function's result gives."""
+        result, item = self.result, item_of(self.result)
+        if self.awaits and as_base(result, AsyncIterable):
+            return plain((*get_args(as_base(result, AsyncIterable)), UNKNOWN)[0])
+        if as_base(result, AsyncIterable) or as_base(result, Awaitable):
+            self._refuse_async()
+        if item is None and is_any(self.bound.function, inspect.isgeneratorfunction):
+            self.refuse(
+                f"yields, but says that it returns {show(result)}",
+                f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",
+            )
+        if item is None or result in TEXTS:
+            how = "cannot be iterated" if item is None else f"would be sent one {TEXTS[result]} at a time"
+            self.refuse(f"returns {show(result)}, which {how}", *self._to_yield_instead())
+        return item
+
+    def check_takes_stream(self) -> None:
+        """The first parameter takes the items as an iterator: not one item, and not a list of them."""
+        if fits(Iterator[Any], self.takes, {}):
+            return
+        item, shown = item_of(self.takes), show(self.takes)
+        what = f"takes {shown} (parameter '{self.parameter.name}'), but is given an iterator over all items"
+        if item is None or self.takes in TEXTS or self._fits_one_item():
+            self.refuse(what, *self._loop_to_write())
+        self.refuse(what, f"Annotate it as Iterable[{show(item)}]; if it needs all items at once, list(...) them.")
+
+    def _fits_one_item(self) -> bool:
+        return self.after is not UNKNOWN and fits(self.after, self.takes, {})
+
+    def _to_yield_instead(self) -> tuple[str, ...]:
+        if self.role == "stage" and self._fits_one_item():
+            return self._loop_to_write()
+        return (f"Let it yield what it makes: def {self.short}(...) -> Iterator[{show(self.result)}].",)
+
+    def _loop_to_write(self) -> tuple[str, ...]:
+        is_sink = self.role == "sink"
+        returns = "None" if is_sink else f"Iterator[{show(self.result)}]"
+        return (
+            f"A {self.role} takes all items; around a function of one item, write a loop:",
+            f"  def {self.short}_all(items: Iterable[{show(self.takes)}]) -> {returns}:",
+            "      for item in items:",
+            f"          {'' if is_sink else 'yield '}{self.short}(item)",
+        )
+
+    def check_junction(self, after_name: str, after_where: str | None) -> Bindings:
+        """What the stage before yields fits what this one expects; returns what type variables stand for."""
+        bindings: Bindings = {}
+        if self._fits(bindings):
+            return bindings
+        expected = self._takes_of_one
+        full = show(self.after) == show(expected)
+        have, want = show(self.after, full=full), show(expected, full=full)
+        here = ", ".join(filter(None, (f"parameter '{self.parameter.name}'", self.bound.where)))
+        rows = (
+            (f"'{after_name}' yields", have, f"({after_where})" if after_where else ""),
+            (f"'{self.name}' expects", want, f"({here})"),
+        )
+        first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+        lines = (f"{what:{first}}   {hint:{second}}  {where}".rstrip() for what, hint, where in rows)
+        change = f"let '{after_name}' yield {want}, " if after_where else ""
+        advice = f"Let '{self.name}' take {self._to_take(have)}, {change}or put a stage between them."
+        raise StageTypeError("\n  ".join((f"{self._label} cannot follow '{after_name}':", *lines, advice)))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.role} '{self.name}'"
+
+    def _fits(self, bindings: Bindings) -> bool:
+        given: Hint = Iterator
+        return fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings)
+
+    @property
+    def _takes_of_one(self) -> Hint:
+        return item_of(self.takes)
+
+    def _to_take(self, have: str) -> str:
+        return f"Iterable[{have}]"
+
+    def _text(self, *, first: bool = False, result: bool = False) -> str:
+        """The signature as text; with a hint to write for its items, or its result, where one is missing."""
+        signature = self.signature
+        parameters = [each.replace(annotation=_shown(each.annotation)) for each in signature.parameters.values()]
+        if first:
+            items = inspect.Parameter("items", POSITIONAL[1])
+            known = "..." if self.after is UNKNOWN else show(self.after)
+            at = next((n for n, each in enumerate(parameters) if each.kind in POSITIONAL), None)
+            taking = (items if at is None else parameters[at]).replace(annotation=_Text(f"Iterable[{known}]"))
+            parameters[slice(0, 0) if at is None else slice(at, at + 1)] = [taking]
+        returns = (
+            _Text("AsyncIterator[...]" if self.awaits else "Iterator[...]")
+            if result
+            else _shown(signature.return_annotation)
+        )
+        name = "stage" if self.short == "<lambda>" else self.short
+        return f"{name}{signature.replace(parameters=parameters, return_annotation=returns)}"
+
+
+@dataclass(frozen=True)
+class ItemSubject(Subject):
+    """A function of one item under examination. It needs no hints: what is not known is not checked."""
+
+    def check_item(self, after_name: str, after_where: str | None) -> Bindings:
+        """The function can be called with one item, of what the stage before yields."""
+        self.check_call()
+        return self.check_junction(after_name, after_where)
+
+    def check_runs(self) -> None:
+        """It is no generator function, which would never run: nobody iterates what it returns."""
+        if is_any(self.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            self.refuse(
+                "is a generator function, which would never run: nobody iterates what it returns",
+                f"Use .flat_map({self.short}) for what it yields.",
+            )
+
+    @property
+    def _label(self) -> str:
+        return f".{self.role}({self.name})"
+
+    def _fits(self, bindings: Bindings) -> bool:
+        return UNKNOWN in (self.after, self.takes) or fits(self.after, self.takes, bindings)
+
+    @property
+    def _takes_of_one(self) -> Hint:
+        return self.takes
+
+    def _to_take(self, have: str) -> str:
+        return have
+
+    def _refuse_parameters(self) -> NoReturn:
+        self.refuse("has no parameter for an item", f"It is defined as {self._text()}.")
+
+    def _refuse_arguments(self, problem: str) -> NoReturn:
+        self.refuse(
+            f"cannot be called with one item: {problem}",
+            f"Bind the rest of its arguments: .{self.role}(functools.partial({self.short}, ...)).",
+            f"It is defined as {self._text()}.",
+        )
+
+
+def _shown(annotation: object) -> Any:  # text, or the class that stands for a missing annotation
+    if annotation in (UNKNOWN, EMPTY):
+        return EMPTY
+    return _Text(annotation if isinstance(annotation, str) else show(annotation))
