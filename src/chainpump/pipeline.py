@@ -9,18 +9,30 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
+from .building import (
+    DEFAULT,
+    MIN_WAIT,
+    check_executor,
+    check_synchronous,
+    inlined,
+    names,
+    placed,
+    planned,
+    planned_iterable,
+    planned_operator,
+    planned_source,
+)
 from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
-from .executors.processes import Processes
-from .executors.tasks import Tasks, blocking
+from .executors.tasks import Tasks
 from .joined import Concat, Joined, Merge, start_run
 from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan import checks
 from .plan.bound import Bound, Sink, Source, Stage
-from .plan.hints import UNKNOWN, show, union_of
-from .plan.plan import Plan, PlannedStage, Reach, Role
+from .plan.hints import UNKNOWN, union_of
+from .plan.plan import Plan, PlannedStage, Role
 from .policies import Policy, Raise
 from .report import Report
 
@@ -35,10 +47,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
-MIN_WAIT = 0.001  # seconds; about what a wake-up takes
 RAISE = Raise()
-Check = Callable[[Bound, str, Any, str, str | None, bool], Any]
-DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
 
 
 class ItemOptions(TypedDict, total=False):
@@ -62,12 +71,12 @@ class _Chain:
         """The checked plan; `print(pipeline.plan())` shows it as a table."""
         if on is None:
             return Plan(self._stages)
-        stages = tuple(_placed(stage, on) for stage in self._stages)
+        stages = tuple(placed(stage, on) for stage in self._stages)
         check_successors(stages)
         return Plan(stages)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_names(self._stages)})"
+        return f"{type(self).__name__}({names(self._stages)})"
 
     def _with(self, stage: PlannedStage) -> tuple[PlannedStage, ...]:
         if stage.on.pickles:
@@ -77,12 +86,12 @@ class _Chain:
         return stages
 
     def _inlined(self) -> tuple[PlannedStage, ...]:
-        return tuple(map(_inlined, self._stages))
+        return tuple(map(inlined, self._stages))
 
     def _start(self, *, iterated: bool, grace: float, on: Executor | None) -> Run[Any]:
         checks.check_seconds(grace, "grace")
         if on is not None:
-            _check_executor(on, "every stage")
+            check_executor(on, "every stage")
         stages = self.plan(on=on).stages
         for stage in stages:
             if stage.before_run is not None:
@@ -112,14 +121,14 @@ class Pipeline(_Chain, Generic[T_co]):
     ) -> None:
         self._stages = ()
         if isinstance(items, Source):
-            self._stages = self._with(_source(items, DEFAULT if on is None else on, name or items.name))
+            self._stages = self._with(planned_source(items, DEFAULT if on is None else on, name or items.name))
         else:
             if on is not None:
                 raise StageOptionError(
                     f"Pipeline(iterable, on={on!r}): an iterable is read in the main process and has no executor.\n"
                     "  To read it elsewhere, write Pipeline(source(fn, ...), on=...)."
                 )
-            self._stages = (_iterable(items, name or type(items).__name__),)
+            self._stages = (planned_iterable(items, name or type(items).__name__),)
 
     @overload
     @staticmethod
@@ -188,10 +197,10 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         bound = stage if isinstance(stage, Bound) else Stage(stage)
         name = name or bound.name
-        _check_synchronous(on, name)
+        check_synchronous(on, name)
         last = self._stages[-1]
         yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where)
-        return _made(Pipeline, self._with(_planned(Role.STAGE, name, bound, on, in_flight, may_stop, yields)))
+        return _made(Pipeline, self._with(planned(Role.STAGE, name, bound, on, in_flight, may_stop, yields)))
 
     def into(
         self,
@@ -211,10 +220,10 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         bound = sink if isinstance(sink, Bound) else Sink(sink)
         name = name or bound.name
-        _check_synchronous(on, name)
+        check_synchronous(on, name)
         last = self._stages[-1]
         returns = checks.check_sink(bound, name, last.yields, last.name, last.call.where)
-        return _made(Runnable, self._with(_planned(Role.SINK, name, bound, on, in_flight, may_stop, returns)))
+        return _made(Runnable, self._with(planned(Role.SINK, name, bound, on, in_flight, may_stop, returns)))
 
     @overload
     def map(
@@ -250,9 +259,8 @@ class Pipeline(_Chain, Generic[T_co]):
         timeout: seconds that the function may take over one item, on Processes and Tasks; then it is stopped, and the
         item goes to the policy as an ItemTimeoutError.
         """
-        return self._element_wise(
-            Map(function, (), {}, on_error, ordered, timeout), checks.check_map, on, in_flight, name
-        )
+        operator: Map[Any, Any] = Map(function, (), {}, on_error, ordered, timeout)
+        return _made(Pipeline, self._and(operator, on, in_flight, name))
 
     def filter(
         self,
@@ -270,9 +278,8 @@ class Pipeline(_Chain, Generic[T_co]):
         >>> list(Pipeline(range(6)).filter(lambda number: number % 2, on=Inline()))
         [1, 3, 5]
         """
-        return self._element_wise(
-            Filter(function, (), {}, on_error, ordered, timeout), checks.check_filter, on, in_flight, name
-        )
+        operator: Filter[Any] = Filter(function, (), {}, on_error, ordered, timeout)
+        return _made(Pipeline, self._and(operator, on, in_flight, name))
 
     @overload
     def flat_map(
@@ -305,9 +312,8 @@ class Pipeline(_Chain, Generic[T_co]):
         The options are those of `map`. Results go on as they are made; with a policy other than `Raise()`, once the
         function is done with the item, so that one that fails leaves nothing.
         """
-        return self._element_wise(
-            FlatMap(function, (), {}, on_error, ordered, timeout), checks.check_flat_map, on, in_flight, name
-        )
+        operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
+        return _made(Pipeline, self._and(operator, on, in_flight, name))
 
     def each(
         self,
@@ -327,12 +333,8 @@ class Pipeline(_Chain, Generic[T_co]):
 
         On one worker the calls come in the order of the source.
         """
-        return _made(
-            Runnable,
-            self._element(
-                Role.SINK, Each(function, (), {}, on_error, True, timeout), checks.check_each, on, in_flight, name
-            ),
-        )
+        operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
+        return _made(Runnable, self._and(operator, on, in_flight, name))
 
     def batch(
         self,
@@ -378,42 +380,15 @@ class Pipeline(_Chain, Generic[T_co]):
         [0, 1, 2]
         """
         n = checks.check_count(n, name or "take", "n", least=0)
-        _check_executor(on, name or "take")
+        check_executor(on, name or "take")
         if on.workers > 1:
             raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
         return self.then(Stage(take, (n,)), on=on, in_flight=in_flight, may_stop=True, name=name or f"take({n})")
 
-    def _element_wise(
-        self, operator: Operator[Any, Any], check: Check, on: Executor, in_flight: int | None, name: str | None
-    ) -> Pipeline[Any]:
-        return _made(Pipeline, self._element(Role.STAGE, operator, check, on, in_flight, name))
-
-    def _element(
-        self,
-        role: Role,
-        operator: Operator[Any, Any],
-        check: Check,
-        on: Executor,
-        in_flight: int | None,
-        name: str | None,
+    def _and(
+        self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None
     ) -> tuple[PlannedStage, ...]:
-        if isinstance(operator.function, Bound):
-            raise StageTypeError(
-                f"a function of one item is to be given as it is but got: {operator.function!r}.\n"
-                "  Bind further arguments with functools.partial."
-            )
-        if not isinstance(operator.policy, Policy):
-            raise StageOptionError(
-                f"on_error must be a policy but got: {operator.policy!r}.\n"
-                "  For example on_error=Skip(ValueError), or Retry(3)."
-            )
-        name = name or operator.name
-        last = self._stages[-1]
-        _check_executor(on, name)
-        _check_timeout(operator.timeout, on, name)
-        yields = check(operator, name, last.yields, last.name, last.call.where, on.awaits)
-        planned = _planned(role, name, operator, on, in_flight, False, yields)
-        return self._with(replace(planned, ordered=operator.ordered if role is Role.STAGE else None))
+        return self._with(planned_operator(operator, self._stages[-1], on, in_flight, name))
 
     def open(self, *, grace: float = GRACE, on: Executor | None = None) -> Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
@@ -501,77 +476,6 @@ def _report(run: Run[Any], value: R, started: float) -> Report[R]:
     return Report(value, run.accounts, time.monotonic() - started, run.dead_letters)
 
 
-def _source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
-    _check_executor(on, name)
-    stage = _planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name, on.awaits))
-    if on.workers > 1:
-        raise StageOptionError(
-            f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
-            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
-        )
-    return stage
-
-
-def _placed(stage: PlannedStage, on: Executor) -> PlannedStage:
-    """On this executor, if it has named none of its own; a source on one worker of it."""
-    if isinstance(stage.call, Joined):
-        return replace(stage, call=stage.call.changed(partial(_placed, on=on)))
-    if stage.on is not DEFAULT:
-        return stage
-    if on.awaits:
-        raise StageOptionError(
-            f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
-            "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
-        )
-    if stage.role is Role.SOURCE and on.workers > 1:
-        on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
-    return replace(stage, on=on)
-
-
-def _iterable(items: Iterable[Any], name: str) -> PlannedStage:
-    yields = checks.check_iterable(items)
-    once = _ReadOnce(name) if isinstance(items, Iterator) else None
-    return replace(_planned(Role.SOURCE, name, Source(iter, (items,)), Inline(), None, False, yields), before_run=once)
-
-
-def _planned(
-    role: Role, name: str, call: Bound, on: Executor, in_flight: int | None, may_stop: bool, yields: Any
-) -> PlannedStage:
-    if in_flight is not None:
-        checks.check_count(in_flight, name, "in_flight", advice="Leave it out to bound the channel by bytes.")
-    _check_executor(on, name)
-    return PlannedStage(role, name, call, on, in_flight, may_stop, yields, show(yields))
-
-
-def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
-    if timeout is None:
-        return
-    checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
-    if not (on.awaits or on.reach is Reach.HOST):
-        raise StageOptionError(
-            f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
-            "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."
-        )
-
-
-def _check_synchronous(on: Executor, name: str) -> None:
-    _check_executor(on, name)
-    if on.awaits:
-        raise StageOptionError(
-            f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
-            "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
-        )
-
-
-def _inlined(stage: PlannedStage) -> PlannedStage:
-    call = stage.call
-    if isinstance(call, Joined):
-        return replace(stage, call=call.inlined(_inlined))
-    if stage.on.awaits:
-        call = replace(call, function=blocking(call.function))
-    return replace(stage, on=Inline(), call=call)
-
-
 def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:
     """A pipeline whose source runs these pipelines, in this way."""
     word = way.__name__.lower()
@@ -585,9 +489,9 @@ def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name:
     call: Joined[Any] = Joined(way, parts=tuple(each.plan().stages for each in pipelines))
     hints = [part[-1].yields for part in call.parts]
     yields = UNKNOWN if UNKNOWN in hints else union_of(hints)
-    name = name or f"{word}({', '.join(_names(part) for part in call.parts)})"
-    planned = _planned(Role.SOURCE, name, call, Inline(), None, False, yields)
-    return _made(Pipeline, (replace(planned, before_run=call.before_run),))
+    name = name or f"{word}({', '.join(names(part) for part in call.parts)})"
+    stage = planned(Role.SOURCE, name, call, Inline(), None, False, yields)
+    return _made(Pipeline, (replace(stage, before_run=call.before_run),))
 
 
 def _pipeline_instead_of(value: object, word: str) -> str:
@@ -596,30 +500,3 @@ def _pipeline_instead_of(value: object, word: str) -> str:
     if isinstance(value, (list, tuple)) and value and all(isinstance(each, Pipeline) for each in value):
         return f"Give them one by one: Pipeline.{word}(*pipelines)."
     return "Make it one: Pipeline(iterable), or Pipeline(source(fn, ...))."
-
-
-def _names(stages: Sequence[PlannedStage]) -> str:
-    return " -> ".join(stage.name for stage in stages)
-
-
-def _check_executor(on: object, name: str) -> None:
-    if isinstance(on, type) or not hasattr(on, "start"):
-        raise StageOptionError(
-            f"stage {name!r}: on must be an executor but got: {on!r}.\n  For example on=Processes(2) or on=Threads(8)."
-        )
-
-
-class _ReadOnce:
-    """An iterator gives its items once: a second run would silently find none."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._was_read = False
-
-    def __call__(self) -> None:
-        if self._was_read:
-            raise StageOptionError(
-                f"this pipeline reads {self._name!r}, an iterator that an earlier run has used up.\n"
-                "  To run it again, give it a list, or a function that makes the items: Pipeline(source(fn, ...))."
-            )
-        self._was_read = True

@@ -1,0 +1,172 @@
+"""What a pipeline is built of: stages with their places and options, each checked as it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from .errors import StageOptionError, StageTypeError
+from .executors.base import Executor
+from .executors.inline import Inline
+from .executors.processes import Processes
+from .executors.tasks import blocking
+from .joined import Joined
+from .operators import Each, Filter, FlatMap, Map, Operator
+from .plan import checks
+from .plan.bound import Bound, Source
+from .plan.hints import show
+from .plan.plan import PlannedStage, Reach, Role
+from .policies import Policy
+
+__all__ = [
+    "DEFAULT",
+    "MIN_WAIT",
+    "check_executor",
+    "check_synchronous",
+    "inlined",
+    "names",
+    "placed",
+    "planned",
+    "planned_iterable",
+    "planned_operator",
+    "planned_source",
+]
+
+CHECKS: dict[type[Operator[Any, Any]], Callable[[Bound, str, Any, str, str | None, bool], Any]] = {
+    Map: checks.check_map,
+    Filter: checks.check_filter,
+    FlatMap: checks.check_flat_map,
+    Each: checks.check_each,
+}
+MIN_WAIT = 0.001  # seconds; about what a wake-up takes
+DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
+
+
+def planned_source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
+    """A source function on one worker. Raises StageTypeError or StageOptionError if it cannot be one."""
+    check_executor(on, name)
+    stage = planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name, on.awaits))
+    if on.workers > 1:
+        raise StageOptionError(
+            f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
+            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
+        )
+    return stage
+
+
+def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
+    """On this executor, if it has named none of its own; a source on one worker of it."""
+    if isinstance(stage.call, Joined):
+        return replace(stage, call=stage.call.changed(partial(placed, on=on)))
+    if stage.on is not DEFAULT:
+        return stage
+    if on.awaits:
+        raise StageOptionError(
+            f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
+            "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
+        )
+    if stage.role is Role.SOURCE and on.workers > 1:
+        on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
+    return replace(stage, on=on)
+
+
+def planned_iterable(items: Iterable[Any], name: str) -> PlannedStage:
+    """An iterable as a source; an iterator is read by one run only."""
+    yields = checks.check_iterable(items)
+    once = _ReadOnce(name) if isinstance(items, Iterator) else None
+    return replace(planned(Role.SOURCE, name, Source(iter, (items,)), Inline(), None, False, yields), before_run=once)
+
+
+def planned(
+    role: Role, name: str, call: Bound, on: Executor, in_flight: int | None, may_stop: bool, yields: Any
+) -> PlannedStage:
+    """A stage with its options checked."""
+    if in_flight is not None:
+        checks.check_count(in_flight, name, "in_flight", advice="Leave it out to bound the channel by bytes.")
+    check_executor(on, name)
+    return PlannedStage(role, name, call, on, in_flight, may_stop, yields, show(yields))
+
+
+def planned_operator(
+    operator: Operator[Any, Any], last: PlannedStage, on: Executor, in_flight: int | None, name: str | None
+) -> PlannedStage:
+    """An element-wise stage behind this one. Raises StageTypeError or StageOptionError if it does not fit."""
+    if isinstance(operator.function, Bound):
+        raise StageTypeError(
+            f"a function of one item is to be given as it is but got: {operator.function!r}.\n"
+            "  Bind further arguments with functools.partial."
+        )
+    if not isinstance(operator.policy, Policy):
+        raise StageOptionError(
+            f"on_error must be a policy but got: {operator.policy!r}.\n"
+            "  For example on_error=Skip(ValueError), or Retry(3)."
+        )
+    name = name or operator.name
+    check_executor(on, name)
+    _check_timeout(operator.timeout, on, name)
+    yields = CHECKS[type(operator)](operator, name, last.yields, last.name, last.call.where, on.awaits)
+    is_sink = isinstance(operator, Each)
+    stage = planned(Role.SINK if is_sink else Role.STAGE, name, operator, on, in_flight, False, yields)
+    return replace(stage, ordered=None if is_sink else operator.ordered)
+
+
+def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
+    if timeout is None:
+        return
+    checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
+    if not (on.awaits or on.reach is Reach.HOST):
+        raise StageOptionError(
+            f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
+            "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."
+        )
+
+
+def check_synchronous(on: Executor, name: str) -> None:
+    """Raise StageOptionError where a stage of all items is to run as async tasks."""
+    check_executor(on, name)
+    if on.awaits:
+        raise StageOptionError(
+            f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
+            "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
+        )
+
+
+def inlined(stage: PlannedStage) -> PlannedStage:
+    """The same stage in the caller's thread, as a plain function."""
+    call = stage.call
+    if isinstance(call, Joined):
+        return replace(stage, call=call.inlined(inlined))
+    if stage.on.awaits:
+        call = replace(call, function=blocking(call.function))
+    return replace(stage, on=Inline(), call=call)
+
+
+def names(stages: Sequence[PlannedStage]) -> str:
+    """The stages as a chain of names."""
+    return " -> ".join(stage.name for stage in stages)
+
+
+def check_executor(on: object, name: str) -> None:
+    """Raise StageOptionError unless this is an executor."""
+    if isinstance(on, type) or not hasattr(on, "start"):
+        raise StageOptionError(
+            f"stage {name!r}: on must be an executor but got: {on!r}.\n  For example on=Processes(2) or on=Threads(8)."
+        )
+
+
+class _ReadOnce:
+    """An iterator gives its items once: a second run would silently find none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._was_read = False
+
+    def __call__(self) -> None:
+        if self._was_read:
+            raise StageOptionError(
+                f"this pipeline reads {self._name!r}, an iterator that an earlier run has used up.\n"
+                "  To run it again, give it a list, or a function that makes the items: Pipeline(source(fn, ...))."
+            )
+        self._was_read = True
