@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from time import perf_counter
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
-from benchmarks.rates import FEW, Rate, again
+from benchmarks.rates import FEW, Rate, again, seconds_to_send
 from benchmarks.runner import CaseError
 from benchmarks.systems import SYSTEMS, count
 
@@ -86,12 +85,7 @@ WAYS: Mapping[str, tuple[str, Callable[[Work, int], int]]] = {
 
 def send(system: str, seconds: float, n: int) -> float:
     """Seconds that this system takes for n items, start-up included. Raises if not n results came."""
-    started = perf_counter()
-    counted = WAYS[system][1](sleeping(seconds), n)
-    elapsed = perf_counter() - started
-    if counted != n:
-        raise RuntimeError(f"{system} lost items: sent {n}, counted {counted}")
-    return elapsed
+    return seconds_to_send(n, lambda: WAYS[system][1](sleeping(seconds), n))
 
 
 # Run in the main process.

@@ -1,12 +1,11 @@
 """Items per second and CPU per item: a function of one item, from the main process and back, beside pools."""
 
 from collections.abc import Sequence
-from time import perf_counter
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
 from benchmarks.payloads import PAYLOADS
-from benchmarks.rates import FEW, Rate, measure
+from benchmarks.rates import FEW, Rate, measure, seconds_to_send
 from benchmarks.systems import MAPS, SYSTEMS
 from benchmarks.targets import WANTED_MAP_CPU, WANTED_MAP_RATES
 
@@ -24,12 +23,7 @@ def send(system: str, payload: str, workers: int, n: int) -> float:
     Run in the process of a case.
     """
     items = list(PAYLOADS[payload].make(n))
-    started = perf_counter()
-    counted = MAPS[system](items, PAYLOADS[payload].chunk, workers)
-    elapsed = perf_counter() - started
-    if counted != n:
-        raise RuntimeError(f"{system} lost items: sent {n}, counted {counted}")
-    return elapsed
+    return seconds_to_send(n, lambda: MAPS[system](items, PAYLOADS[payload].chunk, workers))
 
 
 def run(settings: Settings) -> Result:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from time import perf_counter
 from typing import Any  # arguments are JSON
 
 from benchmarks.experiment import Settings
@@ -95,6 +96,16 @@ class Rate:
         }
         rates = {"rate": self.per_second, "cpu_per_item": self.cpu_per_item}
         return {**self.arguments, "n": self.n, "remark": self.remark, **samples, **rates}
+
+
+def seconds_to_send(n: int, send: Callable[[], int]) -> float:
+    """Seconds that a system takes for n items, start-up included. Raises if it has not counted n at its end."""
+    started = perf_counter()
+    counted = send()
+    elapsed = perf_counter() - started
+    if counted != n:
+        raise RuntimeError(f"items were lost: sent {n}, counted {counted}")
+    return elapsed
 
 
 def measure(rates: Sequence[Rate], settings: Settings) -> None:

@@ -1,12 +1,11 @@
 """Items per second and CPU per item: source -> identity -> counting sink, each system, each payload."""
 
 from collections.abc import Sequence
-from time import perf_counter
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
 from benchmarks.payloads import PAYLOADS
-from benchmarks.rates import FEW, Rate, measure
+from benchmarks.rates import FEW, Rate, measure, seconds_to_send
 from benchmarks.systems import SYSTEMS
 from benchmarks.targets import TARGETS, WANTED_RATIOS
 
@@ -18,12 +17,7 @@ def send(system: str, payload: str, n: int) -> float:
 
     Run in the process of a case.
     """
-    started = perf_counter()
-    counted = SYSTEMS[system].run(payload, n)
-    elapsed = perf_counter() - started
-    if counted != n:
-        raise RuntimeError(f"{system} lost items: sent {n}, counted {counted}")
-    return elapsed
+    return seconds_to_send(n, lambda: SYSTEMS[system].run(payload, n))
 
 
 def run(settings: Settings) -> Result:
