@@ -19,6 +19,7 @@ __all__ = ["PROTOCOL", "SCALARS", "STRINGS", "ItemFault", "Large", "Pickling", "
 SCALARS: frozenset[type] = frozenset((int, float, bool, complex, type(None)))
 STRINGS: frozenset[type] = frozenset((str, bytes))
 
+SAMPLE = 64  # entries that are looked at
 MOST_BYTES = 4 * FLUSH_BYTES  # a frame that is weighed only at a glance may have so much
 PROTOCOL = 5  # the first with out-of-band buffers
 
@@ -86,12 +87,17 @@ class Pickling:
 
 
 def portion(entries: Sequence[Any]) -> int:
-    """How many of these entries, from the first, make a frame that is not too large: by what they are, at a glance."""
-    kinds = set(map(type, entries))
+    """How many of these entries, from the first, make a frame that is not too large: by a sample, at a glance.
+
+    >>> portion([b"x" * 1000] * 4096), portion(range(4096))
+    (65, 4096)
+    """
+    sample = entries[:: len(entries) // SAMPLE + 1]
+    kinds = set(map(type, sample))
     if kinds <= SCALARS:
         return len(entries)
-    nbytes = sum(map(len if kinds <= STRINGS else getsizeof, entries))
-    return len(entries) if nbytes <= MOST_BYTES else max(1, len(entries) * FLUSH_BYTES // nbytes)
+    each = sum(map(len if kinds <= STRINGS else getsizeof, sample)) / len(sample)
+    return len(entries) if each * len(entries) <= MOST_BYTES else max(1, int(FLUSH_BYTES / each))
 
 
 def _in_band(aside: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
