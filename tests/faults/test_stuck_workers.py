@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, StageError, Threads, source, stage
+from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, source, stage
 from faults import stages
 from faults.places import FORKING, on
 from support.gate import Gate
@@ -76,6 +76,15 @@ def test_iterable_that_waits_for_ever_does_not_keep_the_caller(gate: Gate) -> No
     with Pipeline(gate.hold_each(range(3))).then(stages.same, on=Processes(1)).open(grace=GRACE):
         gate.wait_held()
     gate.release()
+
+
+def test_dead_letters_that_are_never_taken_do_not_keep_a_run_that_was_left(gate: Gate) -> None:
+    policy = DeadLetter(to=gate.hold)
+    with Pipeline(["no number"] * 3).map(int, on=Threads(1), on_error=policy).open(grace=GRACE):
+        gate.wait_held()
+        left_at = time.monotonic()
+    assert time.monotonic() - left_at < 2 * GRACE + 1
+    gate.release(3)
 
 
 def test_busy_thread_is_interrupted_between_two_instructions(gate: Gate) -> None:

@@ -50,8 +50,12 @@ class Letters:
                 self.refusal = (item, error)
                 self._refused()
 
-    def close(self) -> None:
-        """Wait until all that came has been handed on."""
+    def close(self, within: float | None) -> None:
+        """Wait until all that came has been handed on; or so many seconds at most, if nobody needs to know.
+
+        The thread of a function that never returns is left behind. Who breaks off the wait, by Ctrl-C, waits no more.
+        """
         self._queue.put(None)
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(within)

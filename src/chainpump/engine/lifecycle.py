@@ -94,6 +94,11 @@ class Run:
     left: bool = False
 
     @property
+    def went_well(self) -> bool:
+        """Whether nothing has ended it early, so far."""
+        return not (self.failures or self.left or self.broken)
+
+    @property
     def last(self) -> int:
         """The group at the end of the chain."""
         return len(self.running) - 1

@@ -51,6 +51,7 @@ class Run(Generic[T]):
         self._process = os.getpid()
         self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
         self._wiring = Wiring(stages, iterated, self._letters, apart)
+        self._grace = grace
         self._supervisor = Supervisor(self._wiring, grace)
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
@@ -200,7 +201,7 @@ class Run(Generic[T]):
         if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
             return
         self._supervisor.join()
-        self._letters.close()
+        self._letters.close(None if self._supervisor.state.went_well else self._grace)
         if self._caller is not None:
             self._caller.close(Interrupted())
             self._caller = None
