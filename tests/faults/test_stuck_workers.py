@@ -1,5 +1,6 @@
 """Rule 8, the unwilling: a process that does not hear its cancellation is killed after the grace, a thread left."""
 
+import threading
 import time
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, source, stage
 from faults import stages
 from faults.places import FORKING, on
-from support.gate import Gate
+from support.gate import LIMIT, Gate
 from support.processes import descendants
 from support.threads import meanwhile
 
@@ -79,12 +80,15 @@ def test_iterable_that_waits_for_ever_does_not_keep_the_caller(gate: Gate) -> No
 
 
 def test_dead_letters_that_are_never_taken_do_not_keep_a_run_that_was_left(gate: Gate) -> None:
-    policy = DeadLetter(to=gate.hold)
+    taken = []
+    policy = DeadLetter(to=lambda letter: taken.append(threading.current_thread()) or gate.hold(letter))
     with Pipeline(["no number"] * 3).map(int, on=Threads(1), on_error=policy).open(grace=GRACE):
         gate.wait_held()
         left_at = time.monotonic()
     assert time.monotonic() - left_at < 2 * GRACE + 1
-    gate.release(3)
+    gate.release()
+    taken[0].join(LIMIT)  # it is handed no other
+    assert len(taken) == 1
 
 
 def test_busy_thread_is_interrupted_between_two_instructions(gate: Gate) -> None:

@@ -25,6 +25,7 @@ class Letters:
         self.kept = kept
         self.refusal: tuple[DeadItem, BaseException] | None = None  # what was refused first, and how
         self._refused = refused
+        self._left = False  # nobody waits any more
         self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -42,7 +43,7 @@ class Letters:
     def _hand_on(self) -> None:
         while (handed := self._queue.get()) is not None:
             to, item = handed
-            if self.refusal is not None:
+            if self._left or self.refusal is not None:
                 continue
             try:
                 to(item)
@@ -53,9 +54,13 @@ class Letters:
     def close(self, within: float | None) -> None:
         """Wait until all that came has been handed on; or so many seconds at most, if nobody needs to know.
 
-        The thread of a function that never returns is left behind. Who breaks off the wait, by Ctrl-C, waits no more.
+        Afterwards no more is handed on, also if Ctrl-C breaks off the wait; the thread of a function that never returns
+        is left behind.
         """
         self._queue.put(None)
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(within)
+        try:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(within)
+        finally:
+            self._left = True
