@@ -20,8 +20,10 @@ from support.processes import become_reaper, descendants, gone, kill_and_reap, w
 
 FAILED = pytest.StashKey[bool]()
 
-# Under `nohup`, processes ignore the signal, and their children do: the tests mean what it does by default.
+# Under `nohup`, and behind a shell's `&`, processes ignore these signals, and so do their children: the tests mean what
+# they do by default.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Noise:
