@@ -12,6 +12,7 @@ from .errors import (
     RunError,
     StageError,
     StageStoppedError,
+    StallError,
     TooManyFailuresError,
     UnpicklableItemError,
     WorkerLostError,
@@ -27,6 +28,7 @@ __all__ = [
     "raised",
     "refused",
     "returned_early",
+    "stalled",
     "timed_out",
     "too_many",
     "unpicklable",
@@ -190,6 +192,20 @@ def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Fai
         who.definition(),
         item=item,
         traceback=_user_stack(stack),
+    )
+
+
+def stalled(who: Who, pid: int, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
+    """No item moved for so long. who: the worker to look at. lines: what every worker is at."""
+    where = f" on {item}" if item else ""
+    return who.failure(
+        StallError,
+        pid,
+        f"no item moved for {seconds:g} s; {who.placed(pid)} is at work{where}.",
+        *lines,
+        "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short.",
+        who.definition(),
+        item=item,
     )
 
 

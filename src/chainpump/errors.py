@@ -3,7 +3,7 @@
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
-                        UnpicklableItemError, ItemTimeoutError, TooManyFailuresError, LedgerError
+                        UnpicklableItemError, ItemTimeoutError, TooManyFailuresError, StallError, LedgerError
 
 Every class survives pickle: its fields are the positional arguments, its text is built in `__str__`.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "StageOptionError",
     "StageStoppedError",
     "StageTypeError",
+    "StallError",
     "TooManyFailuresError",
     "UnpicklableItemError",
     "WorkerLostError",
@@ -167,6 +168,10 @@ class UnpicklableItemError(RunError):
 
 class ItemTimeoutError(RunError, TimeoutError):
     """A function took longer over one item than its `timeout=`."""
+
+
+class StallError(RunError, TimeoutError):
+    """No item moved for `stall_timeout=` seconds; the message says what every worker was at."""
 
 
 class TooManyFailuresError(RunError):

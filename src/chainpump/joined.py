@@ -42,14 +42,15 @@ def start_run(
     grace: float,
     dead_letters: list[DeadItem] | None = None,
     apart: bool = False,
+    stall_timeout: float | None = None,
 ) -> Run[Any]:
-    """Start a run of these stages; the runs within it have the same grace, and their dead letters are its own."""
+    """Start a run of these stages; the runs within it have the same times, and their dead letters are its own."""
     letters: list[DeadItem] = [] if dead_letters is None else dead_letters
-    inner = partial(start_run, iterated=True, grace=grace, dead_letters=letters)
+    inner = partial(start_run, iterated=True, grace=grace, dead_letters=letters, stall_timeout=stall_timeout)
     ready = [
         replace(each, call=each.call.starting(inner)) if isinstance(each.call, Joined) else each for each in stages
     ]
-    return Run(ready, iterated=iterated, grace=grace, dead_letters=letters, apart=apart)
+    return Run(ready, iterated=iterated, grace=grace, dead_letters=letters, apart=apart, stall_timeout=stall_timeout)
 
 
 @dataclass(frozen=True, repr=False)

@@ -88,15 +88,17 @@ class _Chain:
     def _inlined(self) -> tuple[PlannedStage, ...]:
         return tuple(map(inlined, self._stages))
 
-    def _start(self, *, iterated: bool, grace: float, on: Executor | None) -> Run[Any]:
+    def _start(self, *, iterated: bool, grace: float, on: Executor | None, stall_timeout: float | None) -> Run[Any]:
         checks.check_seconds(grace, "grace")
+        if stall_timeout is not None:
+            checks.check_seconds(stall_timeout, "stall_timeout", least=MIN_WAIT)
         if on is not None:
             check_executor(on, "every stage")
         stages = self.plan(on=on).stages
         for stage in stages:
             if stage.before_run is not None:
                 stage.before_run()
-        return start_run(stages, iterated=iterated, grace=float(grace))
+        return start_run(stages, iterated=iterated, grace=float(grace), stall_timeout=stall_timeout)
 
 
 class Pipeline(_Chain, Generic[T_co]):
@@ -390,7 +392,9 @@ class Pipeline(_Chain, Generic[T_co]):
     ) -> tuple[PlannedStage, ...]:
         return self._with(planned_operator(operator, self._stages[-1], on, in_flight, name))
 
-    def open(self, *, grace: float = GRACE, on: Executor | None = None) -> Run[T_co]:
+    def open(
+        self, *, grace: float = GRACE, on: Executor | None = None, stall_timeout: float | None = None
+    ) -> Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
 
         >>> with Pipeline(range(10)).open() as run:
@@ -399,8 +403,9 @@ class Pipeline(_Chain, Generic[T_co]):
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
         on: the executor of the stages that named none; a source gets one worker of it.
+        stall_timeout: as for `Runnable.run`; who iterates may be the one to be named.
         """
-        return self._start(iterated=True, grace=grace, on=on)
+        return self._start(iterated=True, grace=grace, on=on, stall_timeout=stall_timeout)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
@@ -430,18 +435,25 @@ class Runnable(_Chain, Generic[R_co]):
 
     __slots__ = ()
 
-    def run(self, *, grace: float = GRACE, on: Executor | None = None) -> Report[R_co]:
+    def run(
+        self, *, grace: float = GRACE, on: Executor | None = None, stall_timeout: float | None = None
+    ) -> Report[R_co]:
         """Run it to the end, and return the report.
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
         on: the executor of the stages that named none; a source gets one worker of it.
+        stall_timeout: seconds without any movement after which the run ends with a StallError, which says what every
+        worker was at. Each item then costs about half a microsecond more per stage. What runs in the caller's own
+        thread cannot be interrupted: there the error comes once it is over.
         Raises the sink's own exception as it is; RunError for every other failure.
         """
         started = time.monotonic()
-        with self._start(iterated=False, grace=grace, on=on) as run:
+        with self._start(iterated=False, grace=grace, on=on, stall_timeout=stall_timeout) as run:
             return _report(run, run.result(), started)
 
-    async def run_async(self, *, grace: float = GRACE, on: Executor | None = None) -> Report[R_co]:
+    async def run_async(
+        self, *, grace: float = GRACE, on: Executor | None = None, stall_timeout: float | None = None
+    ) -> Report[R_co]:
         """As `run`, for a program that lives in an event loop, which goes on meanwhile.
 
         >>> import asyncio
@@ -453,7 +465,7 @@ class Runnable(_Chain, Generic[R_co]):
         from .loops import running  # imports asyncio, for those who have imported it
 
         started = time.monotonic()
-        start = partial(self._start, iterated=False, grace=grace, on=on)
+        start = partial(self._start, iterated=False, grace=grace, on=on, stall_timeout=stall_timeout)
         async with running(start) as (run, within):
             return _report(run, await within(run.result), started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -209,8 +210,9 @@ class ChannelInput(Inlet):
 class Link:
     """The stage before, in the same worker, as the input of the next one: plain pulling, counted and guarded."""
 
-    def __init__(self, upstream: StageRun, downstream_row: memoryview) -> None:
+    def __init__(self, upstream: StageRun, downstream_row: memoryview, watched: bool) -> None:
         self._upstream = upstream
+        self._watched = watched
         self._rows = (upstream.row, downstream_row)
         self._items: Iterator[Any] | None = None
         self._hand: list[Any] = []  # the item given last, until the next one is asked for
@@ -228,6 +230,8 @@ class Link:
                 self._hand = [item]
                 self.delivered += 1
                 sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered
+                if self._watched:
+                    received[Cell.SINCE] = time.monotonic_ns()
                 self._count(received)  # a stage may return with this item, and never ask for another
                 del item  # a stage that waits holds nothing of the item before
                 yield self._hand[0]

@@ -68,6 +68,7 @@ class Worker:
     takers: of each element-wise stage's dead letters, in the main process.
     awaits: an event loop runs it; `run` is told how.
     whole: what is made of an item leaves in one frame. condemned: the item of which its predecessor died.
+    watched: it says on the board which item it is in, and since when.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Worker:
         awaits: bool = False,
         whole: bool = False,
         condemned: Condemned | None = None,
+        watched: bool = False,
     ) -> None:
         self.assignments = assignments
         self.takers = takers
@@ -96,6 +98,7 @@ class Worker:
         self._awaits = awaits
         self._whole = whole
         self._condemned = condemned
+        self._watched = watched
         self._woken = threading.Event()
         self._code = code
         self._board = board
@@ -194,6 +197,7 @@ class Worker:
                 self._turnstile,
                 passes_on,
                 several,
+                self._watched,
             )
             if passes_on and self.outlet is not None and not self._awaits:
                 self.outlet.number_by(self.inlet.number)
@@ -203,7 +207,7 @@ class Worker:
             row[Cell.STATE] = State.RUNNING
             row[Cell.STARTED] = time.monotonic_ns()
             if self._stages:
-                source = Link(self._stages[-1], row)
+                source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
         self._number_joined(several)
         if self._woken.is_set():  # meanwhile
@@ -247,7 +251,7 @@ class Worker:
             return last.guard(inlet, outlet, self._condemned)
         if outlet is None:
             return last.start()
-        by_items = len(self._stages) > 1 or inlet is None or inlet.is_metered or outlet.is_bounded
+        by_items = len(self._stages) > 1 or inlet is None or inlet.by_items or outlet.is_bounded
         if isinstance(last, OperatorRun) and last.operator.by_frames and inlet is not None and not by_items:
             last.forward(inlet, outlet)
         else:
@@ -276,7 +280,7 @@ class Worker:
     @property
     def ready(self) -> int:
         """How many items the caller's loop can have without waiting, where that asks nobody for another item."""
-        alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.is_metered
+        alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.by_items
         return self.inlet.ready if alone and self.inlet is not None else 0
 
     def explain(self, error: BaseException) -> Outcome:

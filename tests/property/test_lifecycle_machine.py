@@ -5,8 +5,21 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chainpump.engine.lifecycle import WINDOW_NS, Action, Cancel, Conclude, Ended, Event, Left, Phase, Run, Seal, step
-from chainpump.errors import Failure, StageError
+from chainpump.engine.lifecycle import (
+    WINDOW_NS,
+    Action,
+    Cancel,
+    Conclude,
+    Ended,
+    Event,
+    Left,
+    Phase,
+    Run,
+    Seal,
+    Stalled,
+    step,
+)
+from chainpump.errors import Failure, StageError, StallError
 from chainpump.outcome import Failed, Finished, Interrupted
 
 
@@ -88,6 +101,14 @@ class Lifecycle(RuleBasedStateMachine):
         if not self.is_over:
             self.is_clean = False
         self.tell(Left(self.now))
+
+    @rule()
+    def nothing_moves(self) -> None:
+        stalled = Failed(Failure(StallError, "stage", "any", 1, None, "no item moved"))
+        if self.run.phase is Phase.RUNNING:
+            self.expected.append(stalled)
+            self.is_clean = False
+        self.tell(Stalled(stalled, self.now))
 
     @invariant()
     def a_run_is_over_when_nobody_is_left_and_never_before(self) -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from chainpump.engine.lifecycle import WINDOW_NS, Action, Cancel, Conclude, Ended, Event, Left, Phase, Run, Seal, step
+from chainpump.engine.lifecycle import (
+    WINDOW_NS,
+    Action,
+    Cancel,
+    Conclude,
+    Ended,
+    Event,
+    Left,
+    Phase,
+    Run,
+    Seal,
+    Stalled,
+    step,
+)
 from chainpump.errors import Failure, StageError
 from chainpump.outcome import Failed, Finished, Interrupted
 
@@ -43,6 +56,13 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             [ended(0), ended(0), ended(1)],
             [(), (Seal(0),), (Conclude(),)],
             id="a junction is sealed by the last worker of its group",
+        ),
+        pytest.param(
+            (1, 1),
+            False,
+            [Stalled(FIRST, 0), ended(0, Interrupted()), ended(1, Interrupted())],
+            [(Cancel(2),), (), (Conclude(),)],
+            id="a stall cancels everything",
         ),
         pytest.param(
             (1, 1),
@@ -127,6 +147,8 @@ def test_events_ask_for_actions(
         pytest.param([ended(1, SECOND), ended(0, FIRST), ended(2, THIRD)], (SECOND, FIRST, THIRD), id="in their order"),
         pytest.param([ended(0, Interrupted()), ended(1, FIRST)], (FIRST,), id="the cause may follow its consequence"),
         pytest.param([ended(2, EARLY), ended(1, FIRST)], (), id="before a stage that has stopped: nobody's business"),
+        pytest.param([Stalled(SECOND, 5), ended(0, FIRST, 6)], (SECOND, FIRST), id="a stall, and what it induced"),
+        pytest.param([ended(0, FIRST, 5), Stalled(SECOND, 6)], (FIRST,), id="no stall of a run that is ending"),
         pytest.param([ended(0, EARLY), ended(1, FIRST)], (FIRST,), id="behind a stage that has stopped: listed"),
     ],
 )

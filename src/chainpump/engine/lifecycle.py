@@ -9,6 +9,7 @@ Groups are the links of the chain, each with its workers; junction `g` lies betw
     Ended(Failed | Lost)      cancelling         record it, if it came within 100 ms of the first and was not induced
     Ended(Interrupted)        running            something broke unseen: cancel everything; its cause follows
     Left                      running            cancel everything; there is nothing to blame
+    Stalled                   running            record it, cancel everything
     any                       nobody is running  conclude
 """
 
@@ -20,7 +21,7 @@ from typing import TypeAlias
 
 from ..outcome import Failed, Finished, Interrupted
 
-__all__ = ["Action", "Cancel", "Conclude", "Ended", "Event", "Left", "Phase", "Run", "Seal", "step"]
+__all__ = ["Action", "Cancel", "Conclude", "Ended", "Event", "Left", "Phase", "Run", "Seal", "Stalled", "step"]
 
 WINDOW_NS = 100_000_000  # failures this close to the first are listed with it: one cause often strikes twice
 
@@ -50,7 +51,15 @@ class Left:
     at: int
 
 
-Event: TypeAlias = Ended | Left
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing has moved for too long."""
+
+    failed: Failed
+    at: int
+
+
+Event: TypeAlias = Ended | Left | Stalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,9 @@ def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
         return run, ()
     if isinstance(event, Left):
         return _concluded(*_cancelled(replace(run, left=True), event.at))
+    if isinstance(event, Stalled):
+        failures = run.failures if run.phase is not Phase.RUNNING else (event.failed,)
+        return _concluded(*_cancelled(replace(run, failures=failures), event.at))
     running = tuple(count - (group == event.group) for group, count in enumerate(run.running))
     run = replace(run, running=running)
     return _concluded(*_RULES[type(event.outcome)](run, event))

@@ -21,7 +21,8 @@ from ..transport.descriptors import pipe
 from ..worker import Worker
 from . import lifecycle
 from .ledger import Account, Passed
-from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal
+from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled
+from .stalls import Stalls
 from .succession import Succession
 from .wiring import Wiring
 
@@ -56,13 +57,15 @@ class Watched:
 class Supervisor:
     """Drives the lifecycle of one run, and owns its wiring and its workers from `start` to the end.
 
-    grace: seconds from a polite request to end until force is used.
+    grace: seconds from a polite request to end until force is used. stall_timeout: seconds without any movement that
+    end the run.
     Shared between threads: `_mail`, whose operations are atomic. All else belongs to the supervising thread until
     `join` has returned.
     """
 
-    def __init__(self, wiring: Wiring, grace: float) -> None:
+    def __init__(self, wiring: Wiring, grace: float, stall_timeout: float | None = None) -> None:
         self._wiring = wiring
+        self._stalls = Stalls(wiring, stall_timeout) if stall_timeout is not None else None
         self._succession = Succession(wiring)
         self._grace = grace
         self._mail: deque[Event] = deque()
@@ -94,7 +97,7 @@ class Supervisor:
         if self.state.has_caller:
             running[len(self._wiring.groups) - 1] += 1
         self.state = replace(self.state, running=tuple(running[group] for group in range(len(self._wiring.groups))))
-        if watched:
+        if watched or self._stalls is not None:
             self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
             self._thread.start()
 
@@ -149,6 +152,7 @@ class Supervisor:
             poll.register(fd, select.POLLIN)
         times = [watched.steps[0][0] for watched in running if watched.steps]
         if self.state.phase is Phase.RUNNING:
+            times += [self._stalls.due()] if self._stalls is not None else []
             times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
         timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
@@ -242,6 +246,14 @@ class Supervisor:
             if watched.is_running and self._succession.is_overdue((watched.group, watched.number)):
                 watched.handle.ask_stack()
                 watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
+
+        if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls.due() <= now:
+            self._apply(Stalled(Failed(self._stalls.failure(self._pid_of)), time.monotonic_ns()))
+
+    def _pid_of(self, group: int, number: int) -> int:
+        """The process of a worker; this one for the caller's own."""
+        place = (group, number)
+        return next((each.handle.pid for each in self.watched if (each.group, each.number) == place), os.getpid())
 
     def _strike(self, watched: Watched) -> None:
         """Kill a worker that takes too long, unless it has come out of the item meanwhile."""

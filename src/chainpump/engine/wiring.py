@@ -107,7 +107,7 @@ class Wiring:
     """The board, the groups and the channels of one run.
 
     iterated: the caller consumes what the last stage yields, so that its loop is the sink. apart: the caller's loop
-    shares its worker with no stage.
+    shares its worker with no stage. watched: workers say on the board which item they are in.
     """
 
     def __init__(
@@ -116,7 +116,9 @@ class Wiring:
         iterated: bool,
         letters: Letters,
         apart: bool = False,
+        watched: bool = False,
     ) -> None:
+        self._watched = watched
         self._letters = letters
         self.groups = tuple(_groups(stages, iterated, apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
@@ -182,6 +184,7 @@ class Wiring:
             awaits=this.executor.awaits,
             whole=any(group in self._renewed(section) for section in self.sections),
             condemned=condemned,
+            watched=self._watched,
         )
 
     def _origin_of(self, group: int) -> Group:
@@ -228,7 +231,7 @@ class Wiring:
     def in_hand(self, group: int, number: int) -> range:
         """The numbers of the items that a worker had received and not finished."""
         row = self.board.row(self.groups[group].rows[0][number])
-        if row[Cell.ITEM]:
+        if row[Cell.ITEM] and self.groups[group].guarded:
             return range(row[Cell.INDEX], row[Cell.INDEX] + 1)
         first = row[Cell.FIRST]
         dealt_with = row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD]

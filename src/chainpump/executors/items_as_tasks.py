@@ -9,6 +9,7 @@ The loop never blocks: what waits for a channel does so in one of the two thread
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..element_wise import OperatorRun
 from ..operators import Operator
+from ..transport.board import Cell
 from ..transport.frames import Frame, Span
 from ..worker import Worker
 
@@ -128,8 +130,19 @@ class Flow:
         await self._slots.acquire()
         item = frame.entries[position]
         task = group.create_task(self._results(item, (frame.span.origin, frame.index(position), item)))
-        task.add_done_callback(lambda _: self._slots.release())
+        task.add_done_callback(self._ended)
+        self._tell(+1)
         return task
+
+    def _ended(self, _: object) -> None:
+        self._slots.release()
+        self._tell(-1)
+
+    def _tell(self, change: int) -> None:
+        """Say on the board how many items are in hand, and that something has moved."""
+        row = self._stage.row
+        row[Cell.AT_ONCE] += change
+        row[Cell.SINCE] = time.monotonic_ns()
 
     async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
         import asyncio
@@ -210,9 +223,10 @@ class Flow:
         if self._outlet is None:
             return
         self._outlet.pump(self._numbered(made))
-        self._outlet.flush()
         if stop is not None:
             self._outlet.close_span(stop)
+        elif made:
+            self._outlet.flush_below(made[-1][0] + 1)
 
     def _numbered(self, made: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
         for self._number, results in made:

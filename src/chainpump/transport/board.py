@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from .descriptors import Descriptor
 
-__all__ = ["Board", "Cell", "State"]
+__all__ = ["Board", "Cell", "State", "Waits"]
 
 CELLS = 24  # cells per row: three cache lines, so that neighbouring workers do not slow each other down
 
@@ -33,12 +33,14 @@ class Cell(IntEnum):
     FIRST = 9  # index of the first item of the frame in hand
     SKIPPED = 10  # items that a policy left out
     DEAD = 11  # items that a policy put aside, as dead letters
-    PASSED = 12  # items of the origin whose turn has come, where their order is restored
+    PASSED = 12  # items of the origin whose turn has come, where their order is restored; told before each wait
     ITEM = 13  # 1 and the place in its frame of the item that a function is called for; 0 between two calls
-    SINCE = 14  # when that call began
+    SINCE = 14  # when that call began, or an item last began or ended
     SENDING = 15  # 1 while results are being sent
     INDEX = 16  # number of that item, where it comes from
     NUMBERED = 17  # how many items it has numbered, of those that it makes itself
+    WAITS = 18  # what it waits for, a `Waits`
+    AT_ONCE = 19  # items that it has in hand as tasks
 
 
 class State(IntEnum):
@@ -48,6 +50,14 @@ class State(IntEnum):
     RUNNING = 1
     DONE = 2  # its input ended, it returned, and everything that it made has been sent
     STOPPED = 3  # the same, but it returned before its input had ended, as it may
+
+
+class Waits(IntEnum):
+    """What a worker waits for."""
+
+    NOTHING = 0
+    ITEMS = 1
+    CREDIT = 2
 
 
 class Board:

@@ -10,7 +10,7 @@ from operator import length_hint
 from typing import Any, NoReturn
 
 from ..errors import Cancelled
-from .board import Board, Cell
+from .board import Board, Cell, Waits
 from .channel import Receiver
 from .codec import ItemFault
 from .flow import next_hint, next_service_ns
@@ -29,6 +29,7 @@ class Inlet:
     outlet: the sending side of the same worker. It is flushed before any wait, and the time it is blocked does not
     count as this worker's own work.
     turnstile: restores the order of the items, where that is to be done here.
+    watched: says on the board which item the stage has been given, and when: item by item, not frame by frame.
     passes_on: the worker's stages are element-wise: what it sends carries the numbers of what it receives. several:
     one of them may make several items of one.
     """
@@ -44,6 +45,7 @@ class Inlet:
         turnstile: Turnstile | None = None,
         passes_on: bool = False,
         several: bool = False,
+        watched: bool = False,
     ) -> None:
         self._receiver = receiver
         self._credits = receiver.credits
@@ -57,6 +59,7 @@ class Inlet:
         self._passes_on = passes_on
         self._next_outlet = outlet if passes_on else None
         self._several = several
+        self._watched = watched
         self._frame: Frame | None = None
         self._cursor: Iterator[Any] = iter([])  # over the entries of the frame in hand
         self._delivered_at = 0  # ns; when the frame in hand was handed over
@@ -80,6 +83,11 @@ class Inlet:
         return self._credits is not None or (self._turnstile is not None and self._turnstile.is_exact)
 
     @property
+    def by_items(self) -> bool:
+        """Whether there is something to do for each item, besides giving it to the stage."""
+        return self._watched or self.is_metered
+
+    @property
     def ready(self) -> int:
         """How many items are left of the frame in hand."""
         return length_hint(self._cursor)
@@ -101,13 +109,12 @@ class Inlet:
             return True
         self._pay()
         self._settle()
-        held = self._outlet.before_wait() if self._outlet else False
+        held = self._before_wait()
         before = time.monotonic()
         while (frame := self._ready_within(before + seconds - time.monotonic())) is not None and not frame.entries:
             pass
         self._row[Cell.STARVED] += int((time.monotonic() - before) * 1e9)
-        if self._outlet:
-            self._outlet.after_wait(held)
+        self._after_wait(held)
         self._early = frame
         return frame is not None or self._is_over
 
@@ -157,8 +164,10 @@ class Inlet:
 
         Whatever is raised is raised here, not by the iterables.
         """
-        if self.is_metered:
-            for item in self._metered_items():
+        if self.by_items:
+            for item in self._metered_items() if self.is_metered else self._items():
+                if self._watched:
+                    self._tell_item()
                 yield (item,)
                 del item  # a worker that waits holds nothing of the item before
             return
@@ -175,6 +184,13 @@ class Inlet:
                 index = frame.index(len(entries))
                 self._unread = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
             frame.entries, frame.decode = entries, None
+
+    def _tell_item(self) -> None:
+        """Say on the board which item the stage is given, and when."""
+        assert self._frame is not None
+        position = self._position()
+        self._row[Cell.INDEX], self._row[Cell.SINCE] = self._frame.index(position), time.monotonic_ns()
+        self._row[Cell.ITEM] = position + 1
 
     def _items(self) -> Iterator[Any]:
         while length_hint(self._cursor) or self._next_frame():
@@ -274,19 +290,32 @@ class Inlet:
 
     def _receive_waiting(self) -> Frame | None:
         """Nothing is there: send what this worker holds, and wait."""
-        held = self._outlet.before_wait() if self._outlet else False
+        held = self._before_wait()
         before = time.monotonic_ns()
         frame = self._receiver.receive(wait=True)
         self._row[Cell.STARVED] += time.monotonic_ns() - before
+        self._after_wait(held)
+        return frame
+
+    def _before_wait(self) -> bool:
+        held = self._outlet.before_wait() if self._outlet else False
+        if self._turnstile is not None:
+            self._row[Cell.PASSED] = self._turnstile.passed
+        self._row[Cell.WAITS] = Waits.ITEMS
+        return held
+
+    def _after_wait(self, held: bool) -> None:
+        self._row[Cell.WAITS] = Waits.NOTHING
         if self._outlet:
             self._outlet.after_wait(held)
-        return frame
 
     def _settle(self) -> None:
         """The frame in hand is finished: publish how many items of its kind take this consumer about 1 ms."""
         frame = self._frame
         if frame is None:
             return
+        if self._watched:
+            self._row[Cell.ITEM] = 0
         if self._next_outlet is not None:
             self._next_outlet.close_span(frame.span.stop)
         self.put_mark(len(frame.entries))

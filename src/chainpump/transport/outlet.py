@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import Cancelled
-from .board import Cell
+from .board import Cell, Waits
 from .channel import Sender
 from .codec import SCALARS, STRINGS, ItemFault, Large, portion
 from .credits import Credits, Window
@@ -102,10 +102,7 @@ class Outlet:
 
     def flush_below(self, done: int, end: bool = False) -> None:
         """Send what is pending, and say that all items below this number have been dealt with."""
-        before = time.monotonic_ns()
-        self._send_pending(done=done, end=end)
-        self._row[Cell.BLOCKED] += time.monotonic_ns() - before
-        self._flusher.raise_error()
+        self._send_timed(done=done, end=end)
 
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, or what `items` raises."""
@@ -234,7 +231,9 @@ class Outlet:
             while not credits.take():
                 self.flush()
                 before = time.monotonic_ns()
+                self._row[Cell.WAITS] = Waits.CREDIT
                 credits.wait()
+                self._row[Cell.WAITS] = Waits.NOTHING
                 self._row[Cell.BLOCKED] += time.monotonic_ns() - before
                 self._check_cancelled()
         self._holds_slots = True
@@ -264,10 +263,16 @@ class Outlet:
     def flush(self, most: int | None = None) -> None:
         """Send what is pending, or so much of it. Raises Cancelled and ItemFault."""
         if self._pending or self._flusher.error:
-            before = time.monotonic_ns()
-            self._send_pending(most=most)
-            self._row[Cell.BLOCKED] += time.monotonic_ns() - before
-            self._flusher.raise_error()
+            self._send_timed(most=most)
+
+    def _send_timed(self, *, most: int | None = None, done: int | None = None, end: bool = False) -> None:
+        """As `_send_pending`, in the worker's own thread, whose time it takes."""
+        row, before = self._row, time.monotonic_ns()
+        row[Cell.WAITS] = Waits.CREDIT
+        self._send_pending(most=most, done=done, end=end)
+        row[Cell.WAITS] = Waits.NOTHING
+        row[Cell.BLOCKED] += time.monotonic_ns() - before
+        self._flusher.raise_error()
 
     def flush_old(self) -> int:
         """For the flusher: send what is pending if it is old enough; returns ns to wait for the next look, or 0."""

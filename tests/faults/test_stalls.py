@@ -1,0 +1,141 @@
+"""A run in which nothing moves ends with an error that says what every worker was at, and who holds up the others."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable
+from functools import partial
+
+import pytest
+
+from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, source, stage
+from faults import stages
+from faults.places import MOST, MOST_WORKERS, on
+from support.gate import LIMIT, Gate
+from support.processes import descendants
+
+TIMEOUT = 0.5  # seconds; long beside what an item takes here
+LINE = re.compile(r"^  (\S+) +\d of \d, pid \d+ +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
+
+
+def standings(error: StallError) -> dict[str, list[str]]:
+    """What the workers of each stage were at."""
+    found: dict[str, list[str]] = {}
+    for name, at in LINE.findall(str(error)):
+        found.setdefault(name, []).append(at)
+    return found
+
+
+def hold_if(item: int, gate: Gate, at: int) -> int:
+    return gate.hold(item) if item == at else item
+
+
+async def sleep_if(item: int, at: int) -> int:
+    if item == at:
+        await asyncio.sleep(LIMIT)
+    return item
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_the_item_that_holds_the_line_is_named_with_its_worker(place: str, gate: Gate) -> None:
+    numbers = Pipeline(source(stages.count_for_ever), on=on(place))
+    held = numbers.map(partial(hold_if, gate=gate, at=5000), on=on(place, 2), name="decode")
+    with pytest.raises(StallError) as caught:
+        held.into(sum, on=on(place)).run(stall_timeout=TIMEOUT)
+    gate.release()
+    assert re.match(
+        r"no item moved for 0\.5 s; stage 'decode' \(worker \d of 2, pid \d+\) is at work on item 5000\.\n",
+        str(caught.value),
+    )
+    assert caught.value.failures[0].index == 5000
+    at = standings(caught.value)
+    assert at["count_for_ever"] == ["waiting for credit"]
+    assert at["sum"] == ["waiting for item 5000"]
+    assert "in item 5000" in at["decode"]
+    assert any(each.startswith("waiting for ") for each in at["decode"])
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_a_source_that_makes_nothing_is_named(place: str, gate: Gate) -> None:
+    held = source(stages.held_at, range(10), gate, 3)
+    pipeline = Pipeline(held, on=on(place), name="load").then(stages.same, on=on(place))
+    with pytest.raises(StallError, match="; source 'load' ") as caught:
+        pipeline.into(sum, on=on(place)).run(stall_timeout=TIMEOUT)
+    gate.release()
+    assert standings(caught.value) == {
+        "load": ["making item 3"],
+        "same": ["waiting for items"],
+        "sum": ["waiting for items"],
+    }
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_a_generator_stage_is_named_with_the_item_that_it_was_given_last(place: str, gate: Gate) -> None:
+    held = Pipeline(range(100)).then(stage(stages.held_at, gate, 70), on=on(place), name="decode")
+    with pytest.raises(StallError, match=r"; stage 'decode' \(worker 1 of 1, pid \d+\) is at work on item 70\.\n"):
+        held.into(sum, on=on(place)).run(stall_timeout=TIMEOUT)
+    gate.release()
+
+
+def test_items_in_hand_as_tasks_are_counted() -> None:
+    pipeline = Pipeline(range(100)).map(partial(sleep_if, at=70), on=Tasks(8), name="fetch")
+    with pytest.raises(StallError) as caught:
+        pipeline.into(sum, on=Threads()).run(stall_timeout=TIMEOUT)
+    assert standings(caught.value)["fetch"] == ["in 1 items at once"]
+    assert standings(caught.value)["sum"] == ["waiting for item 70"]
+
+
+def test_who_iterates_is_named_and_told_at_the_next_item() -> None:
+    with Pipeline(source(stages.count_for_ever)).open(stall_timeout=TIMEOUT) as run:
+        items = iter(run)
+        assert next(items) == 0
+        assert descendants(), "the source is at work"
+        run._supervisor.join()
+        with pytest.raises(StallError, match=r"; sink 'iteration' .* is at work on item 0"):
+            list(items)
+
+
+def test_a_worker_that_was_stopped_by_a_signal_is_named_and_killed(gate: Gate) -> None:
+    pipeline = Pipeline(source(stages.announced, gate, 1 << 40), on=Processes()).then(stages.same)
+    with pipeline.open(stall_timeout=TIMEOUT) as run:
+        os.kill(gate.wait_held(), signal.SIGSTOP)
+        with pytest.raises(StallError, match="; source 'announced' "):
+            stages.tally(run)
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_a_slow_run_that_moves_is_no_stall(place: str) -> None:
+    """Also where many items travel in one frame, and where nothing but the last stage takes its time."""
+    slow = Pipeline(range(40)).then(stages.same, on=on(place)).each(pause, on=on(place))
+    assert slow.run(stall_timeout=1.0).stages[-1].received == 40
+
+
+def pause(_: int) -> None:
+    time.sleep(0.05)
+
+
+def gathered(items: Iterable[int]) -> int:
+    return sum(pause(item) is None for item in items)
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_a_slow_sink_of_all_items_is_no_stall_either(place: str) -> None:
+    slow = Pipeline(range(40)).then(stages.same, on=on(place)).into(gathered, on=on(place))
+    assert slow.run(stall_timeout=1.0).value == 40
+
+
+def test_parts_of_a_joined_pipeline_are_watched_as_well(gate: Gate) -> None:
+    held = Pipeline(source(stages.held_at, range(10), gate, 3), name="load")
+    joined = Pipeline.concat(Pipeline(range(3)), held).into(sum, on=Threads())
+    with pytest.raises(StallError):
+        joined.run(stall_timeout=TIMEOUT)
+    gate.release()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "1", True, float("inf")])
+def test_what_is_no_time_is_refused(seconds: object) -> None:
+    with pytest.raises(StageOptionError, match=r"^stall_timeout must be a number of seconds of at least 0\.001"):
+        Pipeline(range(3)).into(sum).run(stall_timeout=seconds)  # type: ignore[arg-type]  # that is the point
