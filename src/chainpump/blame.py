@@ -195,13 +195,12 @@ def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Fai
     )
 
 
-def stalled(who: Who, pid: int, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
-    """No item moved for so long. who: the worker to look at. lines: what every worker is at."""
-    where = f" on {item}" if item else ""
+def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
+    """No item moved for so long. who, at: the worker to look at, and what it is at. lines: the same of every worker."""
     return who.failure(
         StallError,
         pid,
-        f"no item moved for {seconds:g} s; {who.placed(pid)} is at work{where}.",
+        f"no item moved for {seconds:g} s; {who.placed(pid)} is {at}.",
         *lines,
         "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short.",
         who.definition(),

@@ -664,7 +664,7 @@ def test_a_clean_up_that_does_not_end_is_cancelled_after_the_grace() -> None:
             finally:
                 ended.append(value)
 
-    # Not less: whose first cancellation has not come when the grace is over is interrupted anywhere, also in a `finally`.
+    # Not less: who has not heard of the first cancellation by then is interrupted anywhere, also in a `finally`.
     with numbers(3).map(slow_to_end, on=Tasks(3)).open(grace=0.5) as run:
         assert next(iter(run)) == 0
     _threads_ended()

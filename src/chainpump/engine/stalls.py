@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from .. import blame
 from ..blame import Item, Who
@@ -65,7 +66,7 @@ class Stalls:
         ]
         lines = table(("stage", "worker", "is"), rows).splitlines()
         item = Item(holder.item) if holder.item is not None else None
-        return blame.stalled(holder.who, holder.pid, self._seconds, lines, item)
+        return blame.stalled(holder.who, holder.pid, holder.at, self._seconds, lines, item)
 
     def _turns(self) -> dict[int, int]:
         """Where order is restored: the group that does so, and the item whose turn it is."""
@@ -83,9 +84,12 @@ class Stalls:
                 rows = [self._wiring.board.row(rows[number]) for rows in group.rows]
                 if rows[-1][Cell.STATE] >= State.DONE:
                     continue
+                pid = pid_of(place, number)
                 at, works, item = self._at(place, rows, turns.get(place))
+                if _is_stopped(pid):
+                    at, works = "stopped by a signal", True
                 since = max(self._started, *(self._stamp(rows[number]) for rows in group.rows))
-                yield _Standing(group.who(-1, number), pid_of(place, number), at, since, works, item)
+                yield _Standing(group.who(-1, number), pid, at, since, works, item)
 
     @staticmethod
     def _at(place: int, rows: list[memoryview], turn: int | None) -> tuple[str, bool, int | None]:
@@ -104,3 +108,12 @@ class Stalls:
             return (f"making item {made}" if len(rows) == 1 else f"at work after {made} items"), True, None
         item = int(first[Cell.INDEX])
         return f"in item {item}", True, item
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process rests until it gets SIGCONT: by SIGSTOP, Ctrl-Z or a debugger. See proc_pid_stat(5)."""
+    try:
+        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
+    except OSError:  # it has just died
+        return False
+    return rest[:1] in "Tt"
