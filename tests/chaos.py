@@ -248,7 +248,7 @@ def _run(case: Case, verdict: Verdict) -> None:
     else:
         pipeline = pipeline.into(numbers, on=executor, in_flight=in_flight, name="last")
     # A runnable has no `open`: its parts are what `run` is made of.
-    run = pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5, on=None)
+    run = pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5)
     kill = Kill(run, case.victim) if case.victim is not None else None
     seen: list[int] = []
     error: BaseException | None = None

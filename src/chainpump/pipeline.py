@@ -88,7 +88,9 @@ class _Chain:
     def _inlined(self) -> tuple[PlannedStage, ...]:
         return tuple(map(inlined, self._stages))
 
-    def _start(self, *, iterated: bool, grace: float, on: Executor | None, stall_timeout: float | None) -> Run[Any]:
+    def _start(
+        self, *, iterated: bool, grace: float, on: Executor | None = None, stall_timeout: float | None = None
+    ) -> Run[Any]:
         checks.check_seconds(grace, "grace")
         if stall_timeout is not None:
             checks.check_seconds(stall_timeout, "stall_timeout", least=MIN_WAIT)

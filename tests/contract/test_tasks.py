@@ -655,7 +655,10 @@ def test_what_clean_up_raises_in_a_cancelled_run_fails_nobody() -> None:
 def test_a_clean_up_that_does_not_end_is_cancelled_after_the_grace() -> None:
     ended: list[int] = []
 
+    all_begun = asyncio.Barrier(3)
+
     async def slow_to_end(value: int) -> int:
+        await all_begun.wait()
         try:
             return await asyncio.sleep(FOR_EVER if value else 0, value)
         finally:
@@ -664,8 +667,7 @@ def test_a_clean_up_that_does_not_end_is_cancelled_after_the_grace() -> None:
             finally:
                 ended.append(value)
 
-    # Not less: who has not heard of the first cancellation by then is interrupted anywhere, also in a `finally`.
-    with numbers(3).map(slow_to_end, on=Tasks(3)).open(grace=0.5) as run:
+    with numbers(3).map(slow_to_end, on=Tasks(3)).open(grace=0.05) as run:
         assert next(iter(run)) == 0
     _threads_ended()
     assert sorted(ended) == [0, 1, 2]
