@@ -16,8 +16,8 @@ from .joined import Joined
 from .operators import Each, Filter, FlatMap, Map, Operator
 from .plan import checks
 from .plan.bound import Bound, Source
-from .plan.hints import show
 from .plan.plan import PlannedStage, Reach, Role
+from .plan.texts import show
 from .policies import Policy
 
 __all__ = [

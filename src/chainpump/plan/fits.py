@@ -7,19 +7,24 @@ somebody's work, a miss leaves it to the run. One rule for each kind of hint, tr
 from __future__ import annotations
 
 import collections
+import inspect
 import typing
 from collections import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from enum import Enum
 from types import NoneType
 from typing import Literal, NewType, TypeAlias, TypeVar, get_args
 
+from .arrays import array_of, is_open_dtype, shapes_fit
 from .hints import (
     UNKNOWN,
     Bindings,
     Hint,
     as_base,
+    bindings_of,
     fields_of,
+    is_qualifier,
     is_subclass,
     is_union,
     limit_of,
@@ -29,8 +34,10 @@ from .hints import (
     substitute,
     union_of,
 )
+from .members import Member, answers_any, call_signature, is_protocol, member_of, members, protocol_members, sets
+from .tuples import Items
 
-__all__ = ["fits"]
+__all__ = ["argument_fits", "fits"]
 
 Rule: TypeAlias = Callable[[Hint, Hint, Bindings], bool | None]  # None: not this rule's business
 
@@ -56,6 +63,8 @@ INVARIANT = frozenset(
         abc.MutableMapping,
     }
 )
+# A recursive Protocol or class is compared while it is being compared: then both are taken to fit.
+ASSUMED: ContextVar[tuple[tuple[Hint, Hint], ...]] = ContextVar("ASSUMED", default=())
 NOTHING = (typing.Never, typing.NoReturn)
 SENT = frozenset({(abc.Generator, 1), (abc.AsyncGenerator, 1), (abc.Coroutine, 1)})  # contravariant arguments
 
@@ -153,16 +162,67 @@ def _new_types(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
 
 
 def _callables(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
-    (form, have), (wanted_form, want) = split(given), split(expected)
-    if not (form is wanted_form is abc.Callable and have and want):
+    if split(expected)[0] is not abc.Callable or expected is abc.Callable:
         return None
-    (takes, returns), (sent, wanted) = have, want
-    if not fits(returns, wanted, bindings):
+    have, want = call_signature(given), call_signature(expected)
+    return None if have is None or want is None else _signature_fits(have, want, bindings)
+
+
+def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: Bindings) -> bool:
+    """Whether what can be called so can be called as it is wanted."""
+    own: Bindings = {}  # what the given function's type variables stand for, by what it is called with
+    pairs = _parameter_pairs(have, want)
+    if pairs is None or not all(fits(substitute(sent, bindings), takes, own) for sent, takes in pairs):
         return False
-    if not (isinstance(takes, list) and isinstance(sent, list)):  # `...`, ParamSpec, Concatenate
-        return True
-    pairs = zip(sent, takes, strict=False)
-    return len(sent) == len(takes) and all(fits(substitute(one, bindings), other, {}) for one, other in pairs)
+    result = substitute(plain(have.return_annotation), own)
+    return want.return_annotation is None or fits(result, want.return_annotation, bindings)
+
+
+def _parameter_pairs(have: inspect.Signature, want: inspect.Signature) -> Sequence[tuple[Hint, Hint]] | None:
+    """What each wanted parameter is sent as, and what takes it; None if it cannot be called so."""
+    if _takes_anything(have) or _takes_anything(want):
+        return ()
+    given, wanted = _Parameters(have), _Parameters(want)
+    pairs: list[tuple[inspect.Parameter, inspect.Parameter | None]] = []
+    for place, each in enumerate(wanted.by_place):
+        taker = given.by_place[place] if place < len(given.by_place) else given.rest
+        named = taker is not None and inspect.Parameter.POSITIONAL_OR_KEYWORD is each.kind is taker.kind
+        pairs.append((each, None if named and taker is not None and taker.name != each.name else taker))
+    left = given.by_place[len(wanted.by_place) :]
+    by_name = {each.name: each for each in (*given.by_name, *left)}
+    pairs += [(each, by_name.pop(each.name, given.named_rest)) for each in wanted.by_name]
+    pairs += [(each, rest) for each, rest in ((wanted.rest, given.rest), (wanted.named_rest, given.named_rest)) if each]
+    if any(each.default is each.empty for each in by_name.values()):
+        return None
+    if any(taker is None or _is_optional(each) > _is_optional(taker) for each, taker in pairs):
+        return None
+    return [(each.annotation, taker.annotation) for each, taker in pairs if taker is not None]
+
+
+def _is_optional(parameter: inspect.Parameter) -> bool:
+    rests = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.kind in rests or parameter.default is not parameter.empty
+
+
+def _takes_anything(signature: inspect.Signature) -> bool:
+    """Whether it is `(*args, **kwargs)` of unknown types: what nobody has told, or `Callable[..., X]`."""
+    found = _Parameters(signature)
+    unknown = all(plain(each.annotation) is UNKNOWN for each in signature.parameters.values())
+    return unknown and bool(found.rest and found.named_rest) and not (found.by_place or found.by_name)
+
+
+class _Parameters:
+    """The parameters of a signature, by how they are given."""
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        kinds: dict[object, list[inspect.Parameter]] = {}
+        for each in signature.parameters.values():
+            kinds.setdefault(each.kind, []).append(each)
+        kind = inspect.Parameter
+        self.by_place = [*kinds.get(kind.POSITIONAL_ONLY, ()), *kinds.get(kind.POSITIONAL_OR_KEYWORD, ())]
+        self.by_name = kinds.get(kind.KEYWORD_ONLY, [])
+        self.rest = next(iter(kinds.get(kind.VAR_POSITIONAL, ())), None)
+        self.named_rest = next(iter(kinds.get(kind.VAR_KEYWORD, ())), None)
 
 
 def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
@@ -171,25 +231,117 @@ def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
     view = as_base(given, tuple)
     if view is None or view is tuple:
         return view is tuple
-    have, want = get_args(view), get_args(expected)
-    if any(split(each)[0] is typing.Unpack for each in (*have, *want)):  # not followed yet
+    have, want = Items.of(get_args(view)), Items.of(get_args(expected))
+    if have.middle is not None and plain(have.middle) is UNKNOWN:
         return True
-    if Ellipsis in have and plain(have[0]) is UNKNOWN:
-        return True
-    if Ellipsis in want:
-        return all(fits(each, want[0], bindings) for each in have if each is not Ellipsis)
-    pairs = zip(have, want, strict=False)
-    return Ellipsis not in have and len(have) == len(want) and all(fits(*pair, bindings) for pair in pairs)
+    if want.middle is None:
+        return (
+            have.middle is None
+            and _all_fit(zip(have.first, want.first, strict=False), bindings)
+            and (len(have.first) == len(want.first))
+        )
+    if have.middle is None:  # then its last items are among the first
+        at = max(len(have.first) - len(want.last), 0)
+        have = Items(have.first[:at], None, have.first[at:])
+    if len(have.first) < len(want.first) or len(have.last) < len(want.last):
+        return False
+    first, last = len(want.first), len(have.last) - len(want.last)
+    between = (*have.first[first:], *(() if have.middle is None else (have.middle,)), *have.last[:last])
+    ends = (*zip(have.first, want.first, strict=False), *zip(have.last[last:], want.last, strict=False))
+    return _all_fit(ends, bindings) and all(fits(each, want.middle, bindings) for each in between)
+
+
+def _all_fit(pairs: Iterable[tuple[Hint, Hint]], bindings: Bindings) -> bool:
+    return all(fits(have, want, bindings) for have, want in pairs)
 
 
 def _typed_dicts(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
     origin, base = split(given)[0], split(expected)[0]
     if not typing.is_typeddict(base):
         return None
-    if origin is base or not typing.is_typeddict(origin):
-        return origin is base
-    have, want = fields_of(origin), fields_of(base)
-    return all(key in have and _is_same(have[key], want[key], bindings) for key in want)
+    if not typing.is_typeddict(origin):
+        return False
+    have, want = _typed_fields(given), _typed_fields(expected)
+    return all(key in have and have[key].fits(field, bindings) for key, field in want.items())
+
+
+class _Field(typing.NamedTuple):
+    """A field of a TypedDict."""
+
+    hint: Hint
+    required: bool
+    read_only: bool
+
+    def fits(self, expected: _Field, bindings: Bindings) -> bool:
+        """Whether it can stand for another one: what may be written is to be the same, and what may be deleted."""
+        if expected.read_only:
+            return self.required >= expected.required and fits(self.hint, expected.hint, bindings)
+        is_same = self.required == expected.required and not self.read_only
+        return is_same and _is_same(self.hint, expected.hint, bindings)
+
+
+def _typed_fields(hint: Hint) -> dict[str, _Field]:
+    cls, args = split(hint)
+    given = bindings_of(parameters_of(cls), args)
+    return {key: _typed_field(cls, key, each, given) for key, each in fields_of(cls).items()}
+
+
+def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> _Field:
+    words = []  # Required, ReadOnly, ...: written as text, 3.11 does not see them
+    inner = hint
+    while get_args(inner) and is_qualifier(split(inner)[0]):
+        words.append(getattr(split(inner)[0], "_name", ""))
+        inner = get_args(inner)[0]
+    required = key in cls.__required_keys__ if not {"Required", "NotRequired"} & set(words) else "Required" in words
+    return _Field(substitute(plain(inner), given), required, "ReadOnly" in words)
+
+
+def _arrays(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
+    if is_open_dtype(given, expected):
+        return True
+    have, want = array_of(given), array_of(expected)
+    if have is None and want is None:
+        return None
+    if not fits(have or given, want or expected, bindings):
+        return False
+    return have is None or want is None or shapes_fit(given, expected)
+
+
+def _protocols(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
+    origin, base = split(given)[0], split(expected)[0]
+    if not (is_protocol(base) and isinstance(origin, type)) or as_base(given, base) is not None:
+        return None
+    return _has_members(given, expected, protocol_members(base), bindings)
+
+
+def _has_members(given: Hint, expected: Hint, names: Iterable[str], bindings: Bindings) -> bool:
+    pairs = ASSUMED.get()
+    if any(given == one and expected == other for one, other in pairs):
+        return True
+    token = ASSUMED.set((*pairs, (given, expected)))
+    try:
+        return all(_has_member(given, expected, name, bindings) for name in names)
+    finally:
+        ASSUMED.reset(token)
+
+
+def _has_member(given: Hint, expected: Hint, name: str, bindings: Bindings) -> bool:
+    have, want = member_of(given, name), member_of(expected, name)
+    if name == "__call__" and (signature := call_signature(given)) is not None:
+        have = Member(signature)
+    if want is None:
+        return True
+    if have is None:
+        cls = split(given)[0]
+        return answers_any(cls) or (not isinstance(want.hint, inspect.Signature) and sets(cls, name))
+    if isinstance(want.hint, inspect.Signature):
+        called = have.hint if isinstance(have.hint, inspect.Signature) else call_signature(have.hint)
+        if called is None:
+            return have.hint is UNKNOWN
+        return _signature_fits(called, want.hint, bindings)
+    if isinstance(have.hint, inspect.Signature) or want.settable > have.settable:
+        return not want.settable and fits(abc.Callable, want.hint, bindings)
+    return (_is_same if want.settable else fits)(have.hint, want.hint, bindings)
 
 
 def _classes(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
@@ -200,34 +352,52 @@ def _classes(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
         return True
     view = as_base(given, base)
     if view is None:
-        return _has_methods_of(origin, base)
+        return False
     pairs = enumerate(zip(get_args(view), wanted, strict=False))
-    return all(_argument_fits(base, index, *pair, bindings) for index, pair in pairs)
+    return all(argument_fits(base, index, *pair, bindings) for index, pair in pairs)
 
 
-def _argument_fits(base: type, index: int, have: Hint, want: Hint, bindings: Bindings) -> bool:
+def argument_fits(base: type, index: int, have: Hint, want: Hint, bindings: Bindings) -> bool:
+    """Whether one argument of a generic class can stand for another, by the variance of the class."""
     declared = dict(enumerate(parameters_of(base))).get(index)
-    if getattr(declared, "__contravariant__", False) or (base, index) in SENT:
+    covariant, contravariant = _variance(base, index, declared)
+    if contravariant and not covariant:
         return fits(substitute(want, bindings), have, {})
-    if getattr(declared, "__infer_variance__", False):  # by how the class uses it: either way may be right
-        return _tries(have, want, bindings) or fits(substitute(want, bindings), have, {})
-    if base in INVARIANT or (isinstance(declared, TypeVar) and not declared.__covariant__):
-        return _is_same(have, want, bindings)
-    return fits(have, want, bindings)
+    return (fits if covariant else _is_same)(have, want, bindings)
+
+
+def _variance(base: type, index: int, declared: TypeVar | None) -> tuple[bool, bool]:
+    """Whether a class is covariant, and whether it is contravariant, in one of its type variables."""
+    if (base, index) in SENT:
+        return False, True
+    if getattr(declared, "__infer_variance__", False):
+        return _inferred_variance(base, index)
+    if isinstance(declared, TypeVar):
+        return declared.__covariant__, declared.__contravariant__
+    return base not in INVARIANT, False
+
+
+class _Upper:
+    """Stands for a wider type."""
+
+
+class _Lower(_Upper):
+    """Stands for a narrower one."""
+
+
+def _inferred_variance(base: type, index: int) -> tuple[bool, bool]:
+    """By PEP 695: whether the class of a narrower type could stand for that of a wider one, and the other way round."""
+
+    def of(hint: Hint) -> Hint:
+        given: Hint = base
+        return given[tuple(hint if place == index else typing.Any for place in range(len(parameters_of(base))))]
+
+    names, narrow, wide = members(base), of(_Lower), of(_Upper)
+    return _has_members(narrow, wide, names, {}), _has_members(wide, narrow, names, {})
 
 
 def _is_same(given: Hint, expected: Hint, bindings: Bindings) -> bool:
     return fits(given, expected, bindings) and fits(substitute(expected, bindings), given, {})
-
-
-def _has_methods_of(cls: type, protocol: type) -> bool:
-    """Whether a class has a Protocol's methods; data may be set in `__init__`, where nobody can see it."""
-    if not getattr(protocol, "_is_protocol", False):
-        return False
-    bases = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
-    methods = [name for base in bases[:-1] for name, value in vars(base).items() if callable(value)]
-    answers_any = any("__getattr__" in vars(base) for base in cls.__mro__)
-    return answers_any or all(hasattr(cls, name) for name in methods)
 
 
 RULES: tuple[Rule, ...] = (
@@ -236,8 +406,10 @@ RULES: tuple[Rule, ...] = (
     _unions,
     _literals,
     _new_types,
+    _arrays,
     _callables,
     _tuples,
     _typed_dicts,
+    _protocols,
     _classes,
 )

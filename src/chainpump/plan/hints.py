@@ -1,4 +1,4 @@
-"""Type hints as values: taken apart, seen as one of their bases, put together again, and shown."""
+"""Type hints as values: taken apart, seen as one of their bases, and put together again."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
+from .tuples import Items
 
 __all__ = [
     "UNKNOWN",
     "Bindings",
     "Hint",
     "as_base",
+    "bindings_of",
     "fields_of",
+    "is_qualifier",
     "is_subclass",
     "is_union",
     "item_of",
     "limit_of",
     "parameters_of",
     "plain",
-    "show",
     "split",
     "substitute",
     "union_of",
@@ -77,7 +79,7 @@ DECLARED: Mapping[object, tuple[Hint, ...]] = {
     abc.Coroutine: (abc.Awaitable, T),
 }
 
-QUALIFIERS = (Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
+QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")  # those of typing_extensions, too
 
 
 def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
@@ -106,14 +108,31 @@ def plain(hint: Hint) -> Hint:
     origin, args = split(hint)
     if hint in (Any, typing.Self) or isinstance(hint, (str, typing.ForwardRef)):
         return UNKNOWN
-    if origin in QUALIFIERS and args:
+    if args and is_qualifier(origin):
         return plain(args[0])
     aliased = _aliased(origin)
     if aliased is not None:
         return plain(aliased[args] if args and aliased is not UNKNOWN else aliased)
     if origin is not hint and getattr(hint, "__args__", None) is None:  # typing.List without arguments
         return origin
+    parameters = getattr(hint, "__parameters__", ()) if isinstance(hint, type) else ()
+    if any(map(has_default, parameters)):
+        return hint[tuple(map(_default_of, parameters))]
     return NoneType if hint is None else str if hint is typing.LiteralString else hint
+
+
+def is_qualifier(form: Hint) -> bool:
+    """Whether a form only adds to the type that it is given: `Annotated`, `ReadOnly` and the like."""
+    return form is Annotated or (not isinstance(form, type) and getattr(form, "_name", None) in QUALIFIERS)
+
+
+def has_default(variable: TypeVar) -> bool:
+    """Whether a type variable says what it stands for where nothing is given; of typing or of typing_extensions."""
+    return bool(getattr(variable, "has_default", bool)())
+
+
+def _default_of(variable: TypeVar) -> Hint:
+    return variable.__default__ if has_default(variable) else Any  # type: ignore[attr-defined]  # since 3.13
 
 
 # Since 3.12 aliases and bounds are evaluated when they are asked for: one may name what only a type checker
@@ -168,7 +187,8 @@ def as_base(hint: Hint, base: type) -> Hint | None:
     """
     view, origin = _derived(hint, base), split(hint)[0]
     cls = Mapping if typing.is_typeddict(origin) else origin  # a TypedDict is a dict, but may not be used as one
-    if view is None and isinstance(cls, type) and is_subclass(cls, base):
+    by_members = getattr(base, "_is_protocol", False)  # more than the names of methods is to be compared
+    if view is None and isinstance(cls, type) and not by_members and is_subclass(cls, base):
         return base  # registered, or by the methods that it has
     return view
 
@@ -193,7 +213,8 @@ def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
     # 1. A tuple's items are a union. 2. Kinds of classes whose bases the runtime hides. 3. Built-in generics.
     # 4. Classes: their bases, then what their own methods say of their items.
     if origin is tuple:
-        yield Sequence[union_of(each for each in args if each is not Ellipsis)]  # type: ignore[misc]  # a value
+        kinds = Items.of(args).kinds
+        yield Sequence[Any if UNKNOWN in kinds else union_of(kinds)]  # type: ignore[misc]  # a value
     elif typing.is_typeddict(origin):
         yield Mapping[str, object]
     elif tuple in origin.__bases__ and hasattr(origin, "_fields"):
@@ -201,10 +222,10 @@ def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
     elif origin in DECLARED:
         base, *given = DECLARED[origin]
         hint = base[tuple(given)]
-        yield _with(hint, hint.__parameters__, args)
+        yield substitute(hint, bindings_of(hint.__parameters__, args))
     else:
         for hint in (*_bases(origin), *_iteration(origin)):
-            yield _with(hint, parameters_of(origin), args)
+            yield substitute(hint, bindings_of(parameters_of(origin), args))
 
 
 def _bases(cls: type) -> list[Hint]:
@@ -227,8 +248,9 @@ def fields_of(cls: type) -> dict[str, Hint]:
         return names
 
 
-def _with(hint: Hint, parameters: Sequence[TypeVar], args: Sequence[Hint]) -> Hint:
-    return substitute(hint, dict.fromkeys(parameters, Any) | dict(zip(parameters, args, strict=False)))
+def bindings_of(parameters: Sequence[TypeVar], args: Sequence[Hint]) -> Bindings:
+    """What a class's type variables stand for where it has these arguments; those without one, for their default."""
+    return {each: _default_of(each) for each in parameters} | dict(zip(parameters, args, strict=False))
 
 
 def _iteration(cls: type) -> Iterator[Hint]:
@@ -262,35 +284,3 @@ def substitute(hint: Hint, bindings: Mapping[TypeVar, Hint]) -> Hint:
 
 def _spread(hint: Hint) -> Hint:
     return typing.Unpack[hint] if isinstance(hint, typing.TypeVarTuple) else hint
-
-
-def show(hint: Hint, *, full: bool = False) -> str:
-    """A hint as a person writes it; `full` adds modules, for when two short texts are alike.
-
-    >>> show(typing.Optional[typing.List[collections.Counter[str]]])
-    'list[Counter[str]] | None'
-    """
-    origin, args = split(hint)
-    if isinstance(hint, TypeVar):
-        limit = limit_of(hint)
-        return hint.__name__ if limit is UNKNOWN else f"{hint.__name__}: {show(limit, full=full)}"
-    if origin is Literal:
-        return f"Literal[{', '.join(map(repr, args))}]"
-    inner = [show(each, full=full) for each in (hint if isinstance(hint, list) else args)]
-    if isinstance(hint, list):  # the parameters of a Callable
-        return f"[{', '.join(inner)}]"
-    if is_union(hint) or origin is Annotated:
-        return " | ".join(inner[: 1 if origin is Annotated else None])
-    if inner or hint == tuple[()]:
-        return f"{_name(origin, full)}[{', '.join(inner) or '()'}]"
-    return _name(origin, full)
-
-
-def _name(hint: Hint, full: bool) -> str:  # private, and always passed on
-    if hint in (NoneType, None, Ellipsis):
-        return "..." if hint is Ellipsis else "None"
-    name = getattr(hint, "__qualname__", None) or getattr(hint, "__name__", None)
-    if name is None:
-        return repr(hint).removeprefix("typing.")
-    short = str(name).rpartition("<locals>.")[2]
-    return f"{hint.__module__}.{short}" if full and hint.__module__ != "builtins" else short

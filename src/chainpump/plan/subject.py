@@ -13,7 +13,8 @@ from ..errors import StageTypeError
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
 from .bound import Bound, underlying
 from .fits import fits
-from .hints import Bindings, as_base, item_of, plain, show
+from .hints import Bindings, as_base, item_of, plain
+from .texts import difference, show
 
 __all__ = ["EMPTY", "TEXTS", "ItemSubject", "Subject", "is_any"]
 
@@ -219,7 +220,8 @@ class Subject:
         lines = (f"{what:{first}}   {hint:{second}}  {where}".rstrip() for what, hint, where in rows)
         change = f"let '{after_name}' yield {want}, " if after_where else ""
         advice = f"Let '{self.name}' take {self._to_take(have)}, {change}or put a stage between them."
-        raise StageTypeError("\n  ".join((f"{self._label} cannot follow '{after_name}':", *lines, advice)))
+        differ = filter(None, [difference(self.after, expected)])
+        raise StageTypeError("\n  ".join((f"{self._label} cannot follow '{after_name}':", *lines, *differ, advice)))
 
     @property
     def _label(self) -> str:

@@ -1,0 +1,49 @@
+"""Arrays: the hints of numpy and jaxtyping, which say more than their classes. Imports neither."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from .annotations import UNKNOWN, Hint
+from .hints import plain, split
+
+__all__ = ["array_of", "is_open_dtype", "shapes_fit"]
+
+
+def is_open_dtype(given: Hint, expected: Hint) -> bool:
+    """Whether a numpy scalar of unknown precision may be this one: `floating[Any]` may be a `float32`.
+
+    For type checkers `float32` is `floating[_32Bit]`; at run time it is a class of its own.
+    """
+    origin, args = split(given)
+    is_scalar = isinstance(expected, type) and expected.__module__ == "numpy" and origin in expected.__bases__
+    return is_scalar and all(plain(each) is UNKNOWN for each in args)
+
+
+def array_of(hint: Hint) -> Hint | None:
+    """The class of array that a jaxtyping hint, such as `Float[ndarray, "n 3"]`, is about; None for other hints."""
+    module = sys.modules.get("jaxtyping")
+    is_one = module is not None and isinstance(hint, type) and issubclass(hint, module.AbstractArray)
+    return hint.array_type if is_one and hasattr(hint, "array_type") else None
+
+
+def shapes_fit(given: Hint, expected: Hint) -> bool:
+    """Whether one jaxtyping hint's element types and dimensions may be those of another: names of sizes are free."""
+    kinds = expected.dtypes
+    if isinstance(kinds, list | tuple) and not (
+        isinstance(given.dtypes, list | tuple) and set(given.dtypes) <= set(kinds)
+    ):
+        return False
+    have, want = list(_sizes(given)), list(_sizes(expected))
+    if None in (*have, *want):  # any number of dimensions
+        return True
+    pairs = zip(have, want, strict=False)
+    return len(have) == len(want) and all(one == other or "" in (one, other) for one, other in pairs)
+
+
+def _sizes(hint: Hint) -> Iterator[str | None]:
+    """Of each dimension: its number as text, empty where it is a name, None for any number of dimensions."""
+    for word in hint.dim_str.split():
+        size = word.lstrip("#?_*").rpartition("=")[2]
+        yield None if "..." in word or "*" in word else size if size.isdecimal() else ""

@@ -1,0 +1,159 @@
+"""What a class offers, as type hints: its attributes, and the signatures of its methods and of its calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args
+
+from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
+from .hints import as_base, bindings_of, fields_of, parameters_of, plain, split, substitute
+
+__all__ = ["Member", "answers_any", "call_signature", "is_protocol", "member_of", "members", "protocol_members", "sets"]
+
+T_co = TypeVar("T_co", covariant=True)
+Parameter = inspect.Parameter
+
+
+class _Bare(Protocol[T_co]):
+    """What every Protocol has of its own, which is no member."""
+
+    nothing: int
+
+
+NO_MEMBERS = frozenset(vars(_Bare)) | {
+    "_is_runtime_protocol",
+    "__annotate__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__firstlineno__",
+    "__non_callable_proto_members__",
+    "__slots__",
+    "__static_attributes__",
+    "__type_params__",
+    "__match_args__",
+}
+PLAIN_VALUES = (bool, int, float, str, bytes)  # of class attributes: the hint that a checker infers
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An attribute of a class. hint: of its value; or the signature of a method, as it is called, with its hints.
+
+    settable: whether an instance's can be assigned to.
+    """
+
+    hint: Hint | inspect.Signature
+    settable: bool = False
+
+
+def is_protocol(cls: object) -> bool:
+    """Whether a class is a Protocol itself; one that derives from it is none."""
+    return bool(getattr(cls, "_is_protocol", False))
+
+
+def protocol_members(protocol: type) -> list[str]:
+    """The names of what a Protocol asks for."""
+    bases = [base for base in protocol.__mro__ if is_protocol(base) and base is not Protocol]
+    names = (name for base in bases for name in (*vars(base), *vars(base).get("__annotations__", {})))
+    return list(dict.fromkeys(name for name in names if name not in NO_MEMBERS and not name.startswith("_abc_")))
+
+
+def members(cls: type) -> list[str]:
+    """The names of what a class itself offers in public, but for how it is made."""
+    names = dict.fromkeys((*vars(cls), *vars(cls).get("__annotations__", {})))
+    return [name for name in names if name not in NO_MEMBERS and (not name.startswith("_") or name.endswith("__"))]
+
+
+def member_of(hint: Hint, name: str) -> Member | None:
+    """An attribute of what a hint stands for; None where its class does not tell of one."""
+    cls = split(hint)[0]
+    if not isinstance(cls, type):
+        return None
+    for base in cls.__mro__:
+        annotations = vars(base).get("__annotations__", {})
+        if (name in vars(base) or name in annotations) and base is not Generic:
+            bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
+            return _annotated(base, name, bindings) if name in annotations else _defined(vars(base)[name], bindings)
+    return None
+
+
+def _annotated(cls: type, name: str, bindings: Mapping[TypeVar, Hint]) -> Member:
+    hint = fields_of(cls)[name]
+    frozen = getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) or "_fields" in vars(cls)
+    settable = not (frozen or split(hint)[0] in (ClassVar, Final) or isinstance(vars(cls).get(name), property))
+    return Member(substitute(plain(hint), bindings), settable)
+
+
+def _defined(value: object, bindings: Mapping[TypeVar, Hint]) -> Member | None:
+    if value is None:  # `__hash__ = None` takes a method away
+        return None
+    if isinstance(value, property):
+        result = signature_of(value.fget).return_annotation if value.fget else UNKNOWN
+        return Member(_hint(result, value.fget, bindings), value.fset is not None)
+    if isinstance(value, staticmethod):
+        return Member(_signature(value.__func__, bindings, 0))
+    if isinstance(value, classmethod):
+        return Member(_signature(value.__func__, bindings, 1))
+    if callable(value) and not isinstance(value, type):
+        return Member(_signature(value, bindings, 1))
+    return Member(type(value) if type(value) in PLAIN_VALUES else UNKNOWN, settable=True)
+
+
+def _signature(
+    function: Callable[..., Any], bindings: Mapping[TypeVar, Hint], bound: int, result: Hint = None
+) -> inspect.Signature:
+    """A signature with its hints. bound: how many parameters are given already. result: if not what it says."""
+    signature = signature_of(function)
+    parameters = list(signature.parameters.values())
+    if parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
+        parameters = parameters[bound:]
+    return inspect.Signature(
+        [each.replace(annotation=_hint(each.annotation, function, bindings)) for each in parameters],
+        return_annotation=_hint(signature.return_annotation, function, bindings) if result is None else result,
+    )
+
+
+def _hint(annotation: object, function: object, bindings: Mapping[TypeVar, Hint]) -> Hint:
+    try:
+        return substitute(plain(resolve(annotation, function)), bindings)
+    except UnresolvedHintError:
+        return UNKNOWN
+
+
+def call_signature(hint: Hint) -> inspect.Signature | None:
+    """How what a hint stands for can be called: a Callable, a class, an object with `__call__`; None if it cannot.
+
+    >>> call_signature(Callable[[int], str])
+    <Signature (_0: int, /) -> str>
+    """
+    origin, args = split(hint)
+    if origin is abc.Callable:
+        takes, result = args or (..., UNKNOWN)
+        return inspect.Signature(list(_positional(takes)), return_annotation=plain(result))
+    if origin is type and args and isinstance(split(args[0])[0], type):
+        return inspect.Signature(list(_positional(...)), return_annotation=plain(args[0]))  # a subclass may take other
+    member = member_of(hint, "__call__") if origin is not type else None
+    return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
+
+
+def _positional(takes: object) -> Iterator[Parameter]:
+    if not isinstance(takes, list):  # `...`, a ParamSpec, Concatenate: anything goes
+        yield Parameter("args", Parameter.VAR_POSITIONAL, annotation=UNKNOWN)
+        yield Parameter("kwargs", Parameter.VAR_KEYWORD, annotation=UNKNOWN)
+        return
+    for place, hint in enumerate(takes):
+        yield Parameter(f"_{place}", Parameter.POSITIONAL_ONLY, annotation=plain(hint))
+
+
+def answers_any(cls: type) -> bool:
+    """Whether instances answer to any name."""
+    return any("__getattr__" in vars(base) for base in cls.__mro__)
+
+
+def sets(cls: type, name: str) -> bool:
+    """Whether some method mentions an attribute of this name: it may be set in `__init__`, where no hint tells."""
+    functions = (value for base in cls.__mro__ for value in vars(base).values() if inspect.isfunction(value))
+    return any(name in function.__code__.co_names for function in functions)

@@ -1,0 +1,59 @@
+"""The items of a tuple's hint, also of one of unknown length."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+from typing import NamedTuple, get_args, get_origin
+
+from .annotations import UNKNOWN, Hint
+
+__all__ = ["Items", "is_unpacked"]
+
+
+class Items(NamedTuple):
+    """The first items, what any number of further ones are, and the last ones.
+
+    >>> Items.of((int, ...))
+    Items(first=(), middle=<class 'int'>, last=())
+    """
+
+    first: tuple[Hint, ...]
+    middle: Hint | None = None
+    last: tuple[Hint, ...] = ()
+
+    @classmethod
+    def of(cls, args: Sequence[Hint]) -> Items:
+        """From the arguments of `tuple[...]`, in which there may be another one, unpacked."""
+        if Ellipsis in args:
+            return cls((), args[0])
+        items = cls(())
+        for each in args:
+            inner = _unpacked(each) if is_unpacked(each) else cls((each,))
+            if inner.middle is not None:
+                items = cls(items.first + inner.first, inner.middle, inner.last)
+            elif items.middle is None:
+                items = cls(items.first + inner.first)
+            else:
+                items = items._replace(last=items.last + inner.first)
+        return items
+
+    @property
+    def kinds(self) -> tuple[Hint, ...]:
+        """Whatever an item can be."""
+        return (*self.first, *(() if self.middle is None else (self.middle,)), *self.last)
+
+
+def is_unpacked(hint: Hint) -> bool:
+    """Whether this is `*tuple[...]` or `*Ts`."""
+    origin: Hint = get_origin(hint)
+    return origin is typing.Unpack or bool(getattr(hint, "__unpacked__", False))
+
+
+def _unpacked(hint: Hint) -> Items:
+    """What `*tuple[...]` adds; for `*Ts`, any number of anything."""
+    origin: Hint = get_origin(hint)
+    if origin is typing.Unpack:
+        (hint,) = get_args(hint)
+        origin = get_origin(hint)
+    return Items.of(get_args(hint)) if origin is tuple else Items((), UNKNOWN)
