@@ -15,17 +15,23 @@ from .executors.tasks import blocking
 from .joined import Joined
 from .operators import Each, Filter, FlatMap, Map, Operator
 from .plan import checks
+from .plan.annotations import UNKNOWN
 from .plan.bound import Bound, Source
 from .plan.plan import PlannedStage, Reach, Role
+from .plan.problems import Problems
+from .plan.subject import ItemSubject, Subject
 from .plan.texts import show
 from .policies import Policy
 
 __all__ = [
     "DEFAULT",
     "MIN_WAIT",
+    "bounded",
     "check_executor",
+    "check_known",
     "check_synchronous",
     "inlined",
+    "known_executor",
     "names",
     "placed",
     "planned",
@@ -34,7 +40,7 @@ __all__ = [
     "planned_source",
 ]
 
-CHECKS: dict[type[Operator[Any, Any]], Callable[[Bound, str, Any, str, str | None, bool], Any]] = {
+CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, Problems], Any]] = {
     Map: checks.check_map,
     Filter: checks.check_filter,
     FlatMap: checks.check_flat_map,
@@ -44,16 +50,19 @@ MIN_WAIT = 0.001  # seconds; about what a wake-up takes
 DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
 
 
-def planned_source(bound: Source[Any], on: Executor, name: str) -> PlannedStage:
-    """A source function on one worker. Raises StageTypeError or StageOptionError if it cannot be one."""
-    check_executor(on, name)
-    stage = planned(Role.SOURCE, name, bound, on, None, False, checks.check_source(bound, name, on.awaits))
-    if on.workers > 1:
-        raise StageOptionError(
-            f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
-            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
-        )
-    return stage
+def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, problems: Problems) -> PlannedStage:
+    """A source function on one worker. What is wrong with it is noted."""
+    on = known_executor(on, name, problems)
+    yields = checks.check_source(bound, name, problems, on.awaits)
+    if strict:
+        check_known(problems, Subject(bound, name, "source", awaits=on.awaits), yields)
+    with problems:
+        if on.workers > 1:
+            raise StageOptionError(
+                f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
+                f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
+            )
+    return planned(Role.SOURCE, name, bound, on, yields)
 
 
 def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
@@ -72,44 +81,84 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
     return replace(stage, on=on)
 
 
-def planned_iterable(items: Iterable[Any], name: str) -> PlannedStage:
-    """An iterable as a source; an iterator is read by one run only."""
-    yields = checks.check_iterable(items)
+def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Problems) -> PlannedStage:
+    """An iterable as a source; an iterator is read by one run only. What is wrong with it is noted."""
+    yields: Any = UNKNOWN
+    with problems:
+        yields = checks.check_iterable(items)
+        if strict and yields is UNKNOWN:
+            raise StageTypeError(
+                f"Pipeline({name}, strict=True) yields what nobody knows: a {name} does not say what is in it.\n"
+                "  Give it a function that does: Pipeline(source(function), strict=True)."
+            )
     once = _ReadOnce(name) if isinstance(items, Iterator) else None
-    return replace(planned(Role.SOURCE, name, Source(iter, (items,)), Inline(), None, False, yields), before_run=once)
+    return replace(planned(Role.SOURCE, name, Source(iter, (items,)), Inline(), yields), before_run=once)
 
 
-def planned(
-    role: Role, name: str, call: Bound, on: Executor, in_flight: int | None, may_stop: bool, yields: Any
-) -> PlannedStage:
-    """A stage with its options checked."""
-    if in_flight is not None:
-        checks.check_count(in_flight, name, "in_flight", advice="Leave it out to bound the channel by bytes.")
-    check_executor(on, name)
-    return PlannedStage(role, name, call, on, in_flight, may_stop, yields, show(yields))
+def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_stop: bool = False) -> PlannedStage:
+    """A stage as it was checked."""
+    return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
+
+
+def bounded(stage: PlannedStage, in_flight: int | None, problems: Problems) -> PlannedStage:
+    """The stage with so many items in flight; what is no count is noted."""
+    if in_flight is None:
+        return stage
+    with problems:
+        advice = "Leave it out to bound the channel by bytes."
+        return replace(stage, in_flight=checks.check_count(in_flight, stage.name, "in_flight", advice=advice))
+    return stage
 
 
 def planned_operator(
-    operator: Operator[Any, Any], last: PlannedStage, on: Executor, in_flight: int | None, name: str | None
+    operator: Operator[Any, Any],
+    last: PlannedStage,
+    on: Executor,
+    name: str | None,
+    problems: Problems,
+    *,
+    strict: bool,
+    returns: Any = None,
 ) -> PlannedStage:
-    """An element-wise stage behind this one. Raises StageTypeError or StageOptionError if it does not fit."""
-    if isinstance(operator.function, Bound):
+    """An element-wise stage behind this one. What is wrong with it is noted."""
+    name = name or operator.name
+    on = known_executor(on, name, problems)
+    with problems:
+        _check_policy(operator.policy)
+    with problems:
+        _check_timeout(operator.timeout, on, name)
+    subject = ItemSubject(operator, name, operator.verb, last.yields, on.awaits, returns)
+    yields: Any = UNKNOWN
+    with problems:
+        _check_unbound(operator.function)
+        yields = CHECKS[type(operator)](subject, last.name, last.call.where, problems)
+        if strict:
+            check_known(problems, subject, yields)
+    is_sink = isinstance(operator, Each)
+    stage = planned(Role.SINK if is_sink else Role.STAGE, name, operator, on, yields)
+    return replace(stage, ordered=None if is_sink else operator.ordered)
+
+
+def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
+    """Note that a strict pipeline does not know what comes of a stage, unless something else is wrong with it."""
+    if not problems:
+        with problems:
+            checks.check_known(subject, yields)
+
+
+def _check_unbound(function: object) -> None:
+    if isinstance(function, Bound):
         raise StageTypeError(
-            f"a function of one item is to be given as it is but got: {operator.function!r}.\n"
+            f"a function of one item is to be given as it is but got: {function!r}.\n"
             "  Bind further arguments with functools.partial."
         )
-    if not isinstance(operator.policy, Policy):
+
+
+def _check_policy(policy: object) -> None:
+    if not isinstance(policy, Policy):
         raise StageOptionError(
-            f"on_error must be a policy but got: {operator.policy!r}.\n"
-            "  For example on_error=Skip(ValueError), or Retry(3)."
+            f"on_error must be a policy but got: {policy!r}.\n  For example on_error=Skip(ValueError), or Retry(3)."
         )
-    name = name or operator.name
-    check_executor(on, name)
-    _check_timeout(operator.timeout, on, name)
-    yields = CHECKS[type(operator)](operator, name, last.yields, last.name, last.call.where, on.awaits)
-    is_sink = isinstance(operator, Each)
-    stage = planned(Role.SINK if is_sink else Role.STAGE, name, operator, on, in_flight, False, yields)
-    return replace(stage, ordered=None if is_sink else operator.ordered)
 
 
 def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
@@ -125,7 +174,6 @@ def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
 
 def check_synchronous(on: Executor, name: str) -> None:
     """Raise StageOptionError where a stage of all items is to run as async tasks."""
-    check_executor(on, name)
     if on.awaits:
         raise StageOptionError(
             f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
@@ -146,6 +194,14 @@ def inlined(stage: PlannedStage) -> PlannedStage:
 def names(stages: Sequence[PlannedStage]) -> str:
     """The stages as a chain of names."""
     return " -> ".join(stage.name for stage in stages)
+
+
+def known_executor(on: Executor, name: str, problems: Problems) -> Executor:
+    """The executor, or the default one where this is none, which is noted."""
+    with problems:
+        check_executor(on, name)
+        return on
+    return DEFAULT
 
 
 def check_executor(on: object, name: str) -> None:

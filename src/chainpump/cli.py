@@ -1,14 +1,15 @@
-"""The command line: find a pipeline by its file or module and its name, run it, print what it gives."""
+"""The command line: find a pipeline by its file or module and its name; check it, or run it and print what it gives."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 from .errors import PipelineError, PlanError
 from .pipeline import Pipeline, Runnable
+from .plan.problems import collecting
 
 __all__ = ["main"]
 
@@ -28,7 +30,7 @@ OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 EPILOG = """\
 exit status:
   0    the run ended well, or whoever read its output had enough (as in `... | head`)
-  1    the run failed
+  1    the run failed, or `check` has found problems
   2    nothing was run: wrong usage, no such file or name, or a pipeline that fails its checks
   130  cancelled by Ctrl-C
   143  cancelled by SIGTERM
@@ -36,6 +38,7 @@ exit status:
 examples:
   python -m chainpump run examples/index_code.py:pipeline
   python -m chainpump run myproject.jobs:nightly.ingest
+  python -m chainpump check myproject.jobs:nightly.ingest
 """
 
 
@@ -81,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         with _sigterm_cancels():
-            _run(_find(Target.parse(options.target)))
+            return int(options.command(Target.parse(options.target)))
     except ReaderGone:
         # The interpreter flushes the standard output once more as it exits: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,20 +108,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    run = commands.add_parser(
-        "run",
-        help="run a pipeline",
-        description="Run a Runnable and print its value and its report,\n"
-        "or iterate a Pipeline and print its items, one a line.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run.add_argument(
-        "target",
-        metavar="FILE_OR_MODULE:NAME",
-        help="a Python file or an importable module, and the name of a pipeline in it",
-    )
-    run.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+    for name, command in COMMANDS.items():
+        said = command.__doc__ or ""
+        sub = commands.add_parser(
+            name,
+            help=said.splitlines()[0].rstrip(".").lower(),
+            description=inspect.cleandoc(said),
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=command)
+        sub.add_argument(
+            "target",
+            metavar="FILE_OR_MODULE:NAME",
+            help="a Python file or an importable module, and the name of a pipeline in it",
+        )
+        sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
     return parser
 
 
@@ -138,16 +143,40 @@ def _sigterm_cancels() -> Generator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _run(found: Pipeline[Any] | Runnable[Any]) -> None:
+def _run(target: Target) -> int:
+    """Run a pipeline.
+
+    A Runnable is run, and its value and its report are printed;
+    a Pipeline is iterated, and its items are printed, one a line.
+    """
+    found = _find(target)
     if isinstance(found, Runnable):
         report = found.run()
         if report.value is not None:
             _emit(report.value)
         _emit(report)
-        return
+        return OK
     with found.open() as run:
         for item in run:
             _emit(item)
+    return OK
+
+
+def _check(target: Target) -> int:
+    """Check a pipeline without starting anything.
+
+    Prints what would run where, as a table, or all that is wrong with it,
+    and with whatever else its file or module builds.
+    """
+    with collecting() as problems:
+        found = _find(target)
+    for problem in problems:
+        _emit(f"{type(problem.error).__name__}: {problem.error}\n  at {problem.where}\n")
+    _emit(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else found.plan())
+    return FAILED if problems else OK
+
+
+COMMANDS: Mapping[str, Callable[[Target], int]] = {"run": _run, "check": _check}
 
 
 def _emit(value: object) -> None:

@@ -48,7 +48,19 @@ class PipelineError(Exception):
 
 
 class PlanError(PipelineError):
-    """A pipeline that cannot run, found while it was built: nothing has started."""
+    """A pipeline that cannot run, found while it was built: nothing has started.
+
+    problems: a text for each; they are all that was found in one step of building it.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        first, *others = self.problems or ("",)
+        listed = "".join(f"\n- {other}" for other in others)
+        return f"{first}\nAlso found there:{listed}" if others else first
 
 
 class StageTypeError(PlanError, TypeError):

@@ -60,6 +60,7 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     policy: Policy = Raise()  # noqa: RUF009  # frozen
     ordered: bool = True
     timeout: float | None = None
+    verb: ClassVar[str]  # the method that adds it
     several: ClassVar[bool] = False  # whether more than one item may come of one
     drops: ClassVar[bool] = False  # whether less than one may
     by_frames: ClassVar[bool] = False  # whether it has `advance`
@@ -86,6 +87,7 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
 class Map(Operator[In_contra, Out_co]):
     """What the function returns takes the place of the item."""
 
+    verb: ClassVar[str] = "map"
     by_frames: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
@@ -104,6 +106,7 @@ class Map(Operator[In_contra, Out_co]):
 class Filter(Operator[T, T], Generic[T]):
     """The item stays where the function says true."""
 
+    verb: ClassVar[str] = "filter"
     drops: ClassVar[bool] = True
     by_frames: ClassVar[bool] = True
 
@@ -134,6 +137,7 @@ def _check_all(count: int, ahead: Sequence[Any]) -> None:
 class FlatMap(Operator[In_contra, Out_co]):
     """All that the function returns or yields takes the place of the item."""
 
+    verb: ClassVar[str] = "flat_map"
     several: ClassVar[bool] = True
     drops: ClassVar[bool] = True
 
@@ -147,6 +151,7 @@ class FlatMap(Operator[In_contra, Out_co]):
 class Each(Operator[In_contra, None]):
     """Nothing comes of it: the end of a pipeline."""
 
+    verb: ClassVar[str] = "each"
     drops: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:

@@ -12,9 +12,12 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 from .building import (
     DEFAULT,
     MIN_WAIT,
+    bounded,
     check_executor,
+    check_known,
     check_synchronous,
     inlined,
+    known_executor,
     names,
     placed,
     planned,
@@ -32,7 +35,10 @@ from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within
 from .plan import checks
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.hints import UNKNOWN, union_of
+from .plan.mainfile import check_main_file
 from .plan.plan import Plan, PlannedStage, Role
+from .plan.problems import Problems, is_collecting
+from .plan.subject import Subject
 from .policies import Policy, Raise
 from .report import Report
 
@@ -45,6 +51,7 @@ C = TypeVar("C")
 T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+ChainT = TypeVar("ChainT", bound="_Chain")
 
 GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
 RAISE = Raise()
@@ -63,9 +70,10 @@ class ItemOptions(TypedDict, total=False):
 class _Chain:
     """What a pipeline and a runnable have in common: a chain of checked stages that never changes."""
 
-    __slots__ = ("_stages",)
+    __slots__ = ("_stages", "_strict")
 
     _stages: tuple[PlannedStage, ...]
+    _strict: bool
 
     def plan(self, *, on: Executor | None = None) -> Plan:
         """The checked plan; `print(pipeline.plan())` shows it as a table."""
@@ -78,12 +86,20 @@ class _Chain:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({names(self._stages)})"
 
-    def _with(self, stage: PlannedStage) -> tuple[PlannedStage, ...]:
-        if stage.on.pickles:
-            checks.check_travels(stage.call, stage.name)
+    def _with(self, stage: PlannedStage, problems: Problems) -> tuple[PlannedStage, ...]:
+        """These stages and one more. Raises what is wrong with it, all of it."""
         stages = (*self._stages, stage)
-        check_successors(stages)
+        with problems:
+            if stage.on.pickles:
+                checks.check_travels(stage.call, stage.name)
+        with problems:
+            check_successors(stages)
+        problems.tell()
         return stages
+
+    def _made(self, kind: type[ChainT], stages: tuple[PlannedStage, ...]) -> ChainT:
+        """A pipeline or runnable like this one, of stages that were checked already."""
+        return _made(kind, stages, self._strict)
 
     def _inlined(self) -> tuple[PlannedStage, ...]:
         return tuple(map(inlined, self._stages))
@@ -97,6 +113,13 @@ class _Chain:
         if on is not None:
             check_executor(on, "every stage")
         stages = self.plan(on=on).stages
+        if is_collecting():
+            raise StageOptionError(
+                "this pipeline is only being checked, and was about to be run.\n"
+                '  Put what runs it under `if __name__ == "__main__":`.'
+            )
+        if any(stage.on.imports_main for stage in stages):
+            check_main_file()
         for stage in stages:
             if stage.before_run is not None:
                 stage.before_run()
@@ -111,28 +134,40 @@ class Pipeline(_Chain, Generic[T_co]):
 
     `Pipeline(source(fn, ...), on=...)` starts with a source function on one worker of its own; `Pipeline(iterable)`
     reads an iterable in the main process, lazily. Nothing runs until it is iterated, opened or run.
+    strict: of no stage may it be unknown what it yields, not even of a lambda.
     Raises StageTypeError or StageOptionError if the source does not fit.
     """
 
     __slots__ = ()
 
     @overload
-    def __init__(self, items: Source[T_co], *, on: Executor = ..., name: str | None = ...) -> None: ...
-    @overload
-    def __init__(self, items: Iterable[T_co], *, name: str | None = ...) -> None: ...
     def __init__(
-        self, items: Source[T_co] | Iterable[T_co], *, on: Executor | None = None, name: str | None = None
+        self, items: Source[T_co], *, on: Executor = ..., name: str | None = ..., strict: bool = ...
+    ) -> None: ...
+    @overload
+    def __init__(self, items: Iterable[T_co], *, name: str | None = ..., strict: bool = ...) -> None: ...
+    def __init__(
+        self,
+        items: Source[T_co] | Iterable[T_co],
+        *,
+        on: Executor | None = None,
+        name: str | None = None,
+        strict: bool = False,
     ) -> None:
+        problems = Problems()
         self._stages = ()
+        self._strict = strict
         if isinstance(items, Source):
-            self._stages = self._with(planned_source(items, DEFAULT if on is None else on, name or items.name))
-        else:
+            on = DEFAULT if on is None else on
+            self._stages = self._with(planned_source(items, on, name or items.name, strict, problems), problems)
+            return
+        with problems:
             if on is not None:
                 raise StageOptionError(
                     f"Pipeline(iterable, on={on!r}): an iterable is read in the main process and has no executor.\n"
                     "  To read it elsewhere, write Pipeline(source(fn, ...), on=...)."
                 )
-            self._stages = (planned_iterable(items, name or type(items).__name__),)
+        self._stages = self._with(planned_iterable(items, name or type(items).__name__, strict, problems), problems)
 
     @overload
     @staticmethod
@@ -199,12 +234,16 @@ class Pipeline(_Chain, Generic[T_co]):
         may_stop: whether it may return before its input has ended; otherwise that ends the run as an error.
         Raises StageTypeError or StageOptionError here, before anything starts.
         """
+        problems = Problems()
         bound = stage if isinstance(stage, Bound) else Stage(stage)
         name = name or bound.name
-        check_synchronous(on, name)
         last = self._stages[-1]
-        yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where)
-        return _made(Pipeline, self._with(planned(Role.STAGE, name, bound, on, in_flight, may_stop, yields)))
+        yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where, problems)
+        if self._strict:
+            check_known(problems, Subject(bound, name, "stage", last.yields), yields)
+        on = _synchronous(on, name, problems)
+        made = bounded(planned(Role.STAGE, name, bound, on, yields, may_stop), in_flight, problems)
+        return self._made(Pipeline, self._with(made, problems))
 
     def into(
         self,
@@ -222,13 +261,24 @@ class Pipeline(_Chain, Generic[T_co]):
 
         The options are those of `then`. With several workers the value is the list of what each returned.
         """
+        problems = Problems()
         bound = sink if isinstance(sink, Bound) else Sink(sink)
         name = name or bound.name
-        check_synchronous(on, name)
         last = self._stages[-1]
-        returns = checks.check_sink(bound, name, last.yields, last.name, last.call.where)
-        return _made(Runnable, self._with(planned(Role.SINK, name, bound, on, in_flight, may_stop, returns)))
+        returns = checks.check_sink(bound, name, last.yields, last.name, last.call.where, problems)
+        on = _synchronous(on, name, problems)
+        made = bounded(planned(Role.SINK, name, bound, on, returns, may_stop), in_flight, problems)
+        return self._made(Runnable, self._with(made, problems))
 
+    @overload
+    def map(
+        self,
+        function: Callable[[T_co], Any],
+        *,
+        returns: type[T],
+        on: Executor = ...,
+        **options: Unpack[ItemOptions],
+    ) -> Pipeline[T]: ...
     @overload
     def map(
         self, function: Callable[[T_co], Awaitable[T]], *, on: Tasks, **options: Unpack[ItemOptions]
@@ -242,6 +292,7 @@ class Pipeline(_Chain, Generic[T_co]):
         function: Callable[[T_co], Any],
         *,
         on: Executor = DEFAULT,
+        returns: Any = None,
         ordered: bool = True,
         on_error: Policy = RAISE,
         timeout: float | None = None,
@@ -257,6 +308,7 @@ class Pipeline(_Chain, Generic[T_co]):
         A result is sent up to 2 ms after it was returned, with others: return a new object each time, rather than one
         that is changed again.
         on, in_flight, name: as for `then`.
+        returns: the type of what it returns, for a lambda, which cannot say.
         ordered: whether results keep the order of the source; if not, each goes on as soon as it is there.
         on_error: what becomes of an item on which the function raises: `Raise()`, `Skip()`, `Retry(...)` or
         `DeadLetter()`.
@@ -264,7 +316,7 @@ class Pipeline(_Chain, Generic[T_co]):
         item goes to the policy as an ItemTimeoutError.
         """
         operator: Map[Any, Any] = Map(function, (), {}, on_error, ordered, timeout)
-        return _made(Pipeline, self._and(operator, on, in_flight, name))
+        return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
 
     def filter(
         self,
@@ -283,8 +335,17 @@ class Pipeline(_Chain, Generic[T_co]):
         [1, 3, 5]
         """
         operator: Filter[Any] = Filter(function, (), {}, on_error, ordered, timeout)
-        return _made(Pipeline, self._and(operator, on, in_flight, name))
+        return self._made(Pipeline, self._and(operator, on, in_flight, name))
 
+    @overload
+    def flat_map(
+        self,
+        function: Callable[[T_co], Any],
+        *,
+        returns: type[Iterable[T]],
+        on: Executor = ...,
+        **options: Unpack[ItemOptions],
+    ) -> Pipeline[T]: ...
     @overload
     def flat_map(
         self,
@@ -302,6 +363,7 @@ class Pipeline(_Chain, Generic[T_co]):
         function: Callable[[T_co], Any],
         *,
         on: Executor = DEFAULT,
+        returns: Any = None,
         ordered: bool = True,
         on_error: Policy = RAISE,
         timeout: float | None = None,
@@ -313,11 +375,12 @@ class Pipeline(_Chain, Generic[T_co]):
         >>> list(Pipeline(["a b", "c"]).flat_map(str.split, on=Inline()))
         ['a', 'b', 'c']
 
-        The options are those of `map`. Results go on as they are made; with a policy other than `Raise()`, once the
-        function is done with the item, so that one that fails leaves nothing.
+        The options are those of `map`; `returns=list[str]`, say, is the type of what a lambda returns. Results go on as
+        they are made; with a policy other than `Raise()`, once the function is done with the item, so that one that
+        fails leaves nothing.
         """
         operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
-        return _made(Pipeline, self._and(operator, on, in_flight, name))
+        return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
 
     def each(
         self,
@@ -338,7 +401,7 @@ class Pipeline(_Chain, Generic[T_co]):
         On one worker the calls come in the order of the source.
         """
         operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
-        return _made(Runnable, self._and(operator, on, in_flight, name))
+        return self._made(Runnable, self._and(operator, on, in_flight, name))
 
     def batch(
         self,
@@ -390,9 +453,12 @@ class Pipeline(_Chain, Generic[T_co]):
         return self.then(Stage(take, (n,)), on=on, in_flight=in_flight, may_stop=True, name=name or f"take({n})")
 
     def _and(
-        self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None
+        self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None, returns: Any = None
     ) -> tuple[PlannedStage, ...]:
-        return self._with(planned_operator(operator, self._stages[-1], on, in_flight, name))
+        problems = Problems()
+        last = self._stages[-1]
+        made = planned_operator(operator, last, on, name, problems, strict=self._strict, returns=returns)
+        return self._with(bounded(made, in_flight, problems), problems)
 
     def open(
         self, *, grace: float = GRACE, on: Executor | None = None, stall_timeout: float | None = None
@@ -429,7 +495,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     def inline(self) -> Pipeline[T_co]:
         """The same pipeline in the caller's thread, as plain generators: breakpoints and profilers work."""
-        return _made(Pipeline, self._inlined())
+        return self._made(Pipeline, self._inlined())
 
 
 class Runnable(_Chain, Generic[R_co]):
@@ -473,17 +539,22 @@ class Runnable(_Chain, Generic[R_co]):
 
     def inline(self) -> Runnable[R_co]:
         """The same in the caller's thread, as plain generators: breakpoints and profilers work."""
-        return _made(Runnable, self._inlined())
+        return self._made(Runnable, self._inlined())
 
 
-ChainT = TypeVar("ChainT", bound=_Chain)
-
-
-def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...]) -> ChainT:
+def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:
     """A pipeline or runnable of stages that were checked already."""
     chain = kind.__new__(kind)
-    chain._stages = stages  # noqa: SLF001  # this is its constructor
+    chain._stages, chain._strict = stages, strict  # noqa: SLF001  # this is its constructor
     return chain
+
+
+def _synchronous(on: Executor, name: str, problems: Problems) -> Executor:
+    """The executor of a stage of all items, or the default one where it cannot be one, which is noted."""
+    on = known_executor(on, name, problems)
+    with problems:
+        check_synchronous(on, name)
+    return on
 
 
 def _report(run: Run[Any], value: R, started: float) -> Report[R]:
@@ -504,8 +575,9 @@ def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name:
     hints = [part[-1].yields for part in call.parts]
     yields = UNKNOWN if UNKNOWN in hints else union_of(hints)
     name = name or f"{word}({', '.join(names(part) for part in call.parts)})"
-    stage = planned(Role.SOURCE, name, call, Inline(), None, False, yields)
-    return _made(Pipeline, (replace(stage, before_run=call.before_run),))
+    stage = planned(Role.SOURCE, name, call, Inline(), yields)
+    strict = any(each._strict for each in pipelines)  # noqa: SLF001  # of its own class
+    return _made(Pipeline, (replace(stage, before_run=call.before_run),), strict)
 
 
 def _pipeline_instead_of(value: object, word: str) -> str:

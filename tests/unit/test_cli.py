@@ -57,6 +57,52 @@ def test_target_without_location_or_name_says_what_to_write(text):
         Target.parse(text)
 
 
+FAULTY = """
+from collections.abc import Iterable, Iterator
+
+from chainpump import Inline, Pipeline, source
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+def shout(texts: Iterable[str]) -> Iterator[str]:
+    yield from texts
+
+def square(number: int) -> int:
+    return number ** 2
+
+pipeline = (
+    Pipeline(source(numbers))
+    .then(shout)
+    .map(square)
+)
+"""
+
+
+def test_check_prints_the_plan_of_a_pipeline_and_starts_nothing(module, capsys):
+    assert main(["check", "cli_target.py:nightly.ingest"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["stage", "role", "on"]
+    assert [row.split()[:2] for row in rows] == [["list", "source"], ["sum", "sink"]]
+
+
+def test_check_prints_every_problem_with_the_line_that_built_it(module, capsys):
+    module.write_text(FAULTY)
+    assert main(["check", "cli_target.py:pipeline"]) == 1
+    first, second, count = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("StageTypeError: stage 'shout' cannot follow 'numbers':\n")
+    assert first.endswith(f"\n  at {module}:17")
+    assert second.startswith("StageTypeError: .map(square) cannot follow 'shout':\n")
+    assert second.endswith(f"\n  at {module}:18")
+    assert count == "2 problems\n"
+
+
+def test_check_of_a_module_that_runs_its_pipeline_says_so(module, capsys):
+    module.write_text(MODULE + "print(list(numbers))")
+    assert main(["check", "cli_target.py:numbers"]) == 2
+    assert "this pipeline is only being checked, and was about to be run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("location", ["cli_target.py", "./cli_target.py", "cli_target"])
 def test_pipeline_is_found_in_file_and_in_module(module, location):
     assert isinstance(_find(Target(location, "numbers")), Pipeline)

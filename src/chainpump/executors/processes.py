@@ -89,6 +89,11 @@ class Processes:
         """Only a fork inherits functions as they are."""
         return self.start_method != "fork"
 
+    @property
+    def imports_main(self) -> bool:
+        """The same: what was pickled by reference has to be found again."""
+        return self.pickles
+
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""
         return ProcessHandle(worker, self.start_method)

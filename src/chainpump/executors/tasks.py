@@ -48,6 +48,7 @@ class Tasks:
     reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
     pickles: bool = field(default=False, init=False, repr=False)
     joins: bool = field(default=False, init=False, repr=False)
+    imports_main: bool = field(default=False, init=False, repr=False)
     restarts: int = field(default=0, init=False, repr=False)
     awaits: bool = field(default=True, init=False, repr=False)
 

@@ -1,7 +1,7 @@
 """The checks of a pipeline that is being built: each takes a bound function and returns what comes out of it.
 
-They run nothing of the user's. What does not fit raises StageTypeError or StageOptionError, with a text that
-says what, where both functions are, and what to do next.
+They run nothing of the user's. What does not fit is a StageTypeError or StageOptionError, with a text that says what,
+where both functions are, and what to do next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, signature_of
 from .bound import Bound, Source, name_of
 from .hints import Bindings, item_of, plain, substitute
+from .problems import Problems
 from .subject import EMPTY, TEXTS, ItemSubject, Subject, is_any
+from .texts import show
 
 __all__ = [
     "check_count",
@@ -24,6 +26,7 @@ __all__ = [
     "check_filter",
     "check_flat_map",
     "check_iterable",
+    "check_known",
     "check_map",
     "check_seconds",
     "check_sink",
@@ -33,81 +36,129 @@ __all__ = [
 ]
 
 
-def check_source(bound: Bound, name: str, awaits: bool = False) -> Hint:
-    """The hint of a source's items. awaits: it is to be an async generator function, as in all checks."""
+def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = False) -> Hint:
+    """The hint of a source's items. awaits: it is to be an async generator function, as in all checks.
+
+    What is wrong is noted; the hint is then what is known nevertheless, as in all checks.
+    """
     subject = Subject(bound, name, "source", awaits=awaits)
-    subject.check_call()
-    subject.check_annotated()
-    return _bound_to(subject.items(), {})
+    if _is_callable(subject, problems):
+        with problems:
+            subject.check_annotated()
+            return _bound_to(subject.items(), {})
+    return UNKNOWN
 
 
-def check_stage(bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None) -> Hint:
+def check_stage(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
+) -> Hint:
     """The hint of a stage's items, when it follows a stage whose items have the hint `after`."""
     subject = Subject(bound, name, "stage", after)
-    subject.check_call()
-    subject.check_annotated()
-    subject.check_takes_stream()
-    items = subject.items()
-    return _bound_to(items, subject.check_junction(after_name, after_where))
+    if not _is_callable(subject, problems):
+        return UNKNOWN
+    with problems:
+        subject.check_annotated()
+        bindings = subject.bindings()
+        if bindings is None:
+            subject.check_takes_stream()
+            with problems:
+                subject.refuse_junction(after_name, after_where)
+        return _bound_to(subject.items(), bindings or {})
+    return UNKNOWN
 
 
-def check_sink(bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None) -> Hint:
+def check_sink(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
+) -> Hint:
     """The hint of what a sink returns, when it follows a stage whose items have the hint `after`."""
     subject = Subject(bound, name, "sink", after)
-    subject.check_call()
-    if is_any(bound.function, inspect.isgeneratorfunction):
-        subject.refuse(
-            "is a generator function, which would never run: nobody iterates what a sink returns",
-            f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
-        )
-    if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
-        subject.check_annotated()
-        subject.check_takes_stream()
-    result = subject.result
-    return _bound_to(result, subject.check_junction(after_name, after_where))
+    if not _is_callable(subject, problems):
+        return UNKNOWN
+    with problems:
+        if is_any(bound.function, inspect.isgeneratorfunction):
+            subject.refuse(
+                "is a generator function, which would never run: nobody iterates what a sink returns",
+                f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
+            )
+        if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
+            subject.check_annotated()
+        bindings = subject.bindings()
+        if bindings is None:
+            subject.check_takes_stream()
+            with problems:
+                subject.refuse_junction(after_name, after_where)
+        return _bound_to(subject.result, bindings or {})
+    return UNKNOWN
 
 
-def check_map(
-    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
-) -> Hint:
+def check_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of what a function of one item returns."""
-    subject = ItemSubject(bound, name, "map", after, awaits)
-    bindings = subject.check_item(after_name, after_where)
-    if is_any(bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-        subject.refuse(
-            "is a generator function, which returns a generator for each item",
-            f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
-        )
-    return _bound_to(subject.result, bindings)
+    bindings = _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        if is_any(subject.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            subject.refuse(
+                "is a generator function, which returns a generator for each item",
+                f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
+            )
+        return _bound_to(subject.result, bindings)
+    return UNKNOWN
 
 
-def check_filter(
-    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
-) -> Hint:
+def check_filter(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of the items, which a filter leaves as they are."""
-    subject = ItemSubject(bound, name, "filter", after, awaits)
-    subject.check_item(after_name, after_where)
-    subject.check_runs()
-    return after
+    _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        subject.check_runs()
+    return subject.after
 
 
-def check_flat_map(
-    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
-) -> Hint:
+def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of the items of what a function of one item returns or yields."""
-    subject = ItemSubject(bound, name, "flat_map", after, awaits)
-    bindings = subject.check_item(after_name, after_where)
-    return UNKNOWN if subject.result is UNKNOWN else _bound_to(subject.items(), bindings)
+    bindings = _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        return UNKNOWN if subject.result is UNKNOWN else _bound_to(subject.items(), bindings)
+    return UNKNOWN
 
 
-def check_each(
-    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, awaits: bool = False
-) -> Hint:
+def check_each(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """None: nothing comes of it."""
-    subject = ItemSubject(bound, name, "each", after, awaits)
-    subject.check_item(after_name, after_where)
-    subject.check_runs()
+    _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        subject.check_runs()
     return None
+
+
+def _is_callable(subject: Subject, problems: Problems) -> bool:
+    """Whether it is a function that can take items; whether its arguments fit it is a question of its own."""
+    with problems:
+        subject.check_callable()
+        with problems:
+            subject.check_arguments()
+        return True
+    return False
+
+
+def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+    """What type variables stand for, of a function of one item that follows this stage."""
+    bindings: Bindings | None = None
+    if _is_callable(subject, problems):
+        with problems:
+            bindings = subject.bindings()
+            if bindings is None:
+                subject.refuse_junction(after_name, after_where)
+    return bindings or {}
+
+
+def check_known(subject: Subject, yields: Hint) -> None:
+    """Raise StageTypeError where a strict pipeline cannot know what comes of a stage, or whether it fits."""
+    if isinstance(subject, ItemSubject) and subject.short != "<lambda>" and subject.parameter.annotation is EMPTY:
+        subject.refuse(
+            "has no type hint for its item, and the pipeline is strict",
+            f"Annotate it: its items are {show(subject.after)}.",
+        )
+    if yields is UNKNOWN:
+        returns = f", or name it: .{subject.role}({subject.short}, returns=...)" * isinstance(subject, ItemSubject)
+        subject.refuse("yields what nobody knows, and the pipeline is strict", f"Annotate its result{returns}.")
 
 
 def check_iterable(value: object) -> Hint:

@@ -21,6 +21,7 @@ __all__ = [
     "fields_of",
     "is_qualifier",
     "is_subclass",
+    "is_type",
     "is_union",
     "item_of",
     "limit_of",
@@ -92,6 +93,16 @@ def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
     return (hint if origin is None else origin), get_args(hint)
 
 
+def is_type(value: object) -> bool:
+    """Whether a value is a type hint: a class, an alias, a union, a word of typing; and no text.
+
+    >>> is_type(list[int]), is_type(3), is_type("int")
+    (True, False, False)
+    """
+    of_typing = type(value).__module__ in ("typing", "typing_extensions")
+    return isinstance(value, type) or get_origin(value) is not None or of_typing
+
+
 def is_union(hint: Hint) -> bool:
     """Whether a hint is a Union, an Optional or `X | Y`."""
     return split(hint)[0] in (Union, UnionType)
@@ -117,7 +128,8 @@ def plain(hint: Hint) -> Hint:
         return origin
     parameters = getattr(hint, "__parameters__", ()) if isinstance(hint, type) else ()
     if any(map(has_default, parameters)):
-        return hint[tuple(map(_default_of, parameters))]
+        generic: Hint = hint
+        return generic[tuple(map(_default_of, parameters))]
     return NoneType if hint is None else str if hint is typing.LiteralString else hint
 
 

@@ -55,6 +55,11 @@ class Placement(Protocol):
         ...
 
     @property
+    def imports_main(self) -> bool:
+        """Whether workers import the program's main file."""
+        ...
+
+    @property
     def restarts(self) -> int:
         """How often each worker of an element-wise stage is replaced when its process dies."""
         ...

@@ -13,7 +13,7 @@ from ..errors import StageTypeError
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
 from .bound import Bound, underlying
 from .fits import fits
-from .hints import Bindings, as_base, item_of, plain
+from .hints import Bindings, as_base, is_type, item_of, plain
 from .texts import difference, show
 
 __all__ = ["EMPTY", "TEXTS", "ItemSubject", "Subject", "is_any"]
@@ -103,8 +103,8 @@ class Subject:
         except UnresolvedHintError as error:
             self.refuse(f"has a hint that cannot be read: {_shown(annotation)} of {what}", str(error))
 
-    def check_call(self) -> None:
-        """The function can be called with its arguments, and is not async."""
+    def check_callable(self) -> None:
+        """It is a function that takes items, and async where it has to be."""
         function, role = self.bound.function, self.role
         if not callable(function):
             self.refuse(
@@ -118,8 +118,11 @@ class Subject:
             self.refuse("is not async, and Tasks runs async functions", "Run it on Threads, or make it an `async def`.")
         if role != "source":
             _ = self.parameter
+
+    def check_arguments(self) -> None:
+        """It can be called with what it is given."""
         try:
-            inputs = () if role == "source" else (EMPTY,)
+            inputs = () if self.role == "source" else (EMPTY,)
             self.signature.bind(*inputs, *self.bound.args, **self.bound.kwargs)
         except TypeError as error:
             self._refuse_arguments(str(error))
@@ -203,11 +206,13 @@ class Subject:
             f"          {'' if is_sink else 'yield '}{self.short}(item)",
         )
 
-    def check_junction(self, after_name: str, after_where: str | None) -> Bindings:
-        """What the stage before yields fits what this one expects; returns what type variables stand for."""
+    def bindings(self) -> Bindings | None:
+        """What type variables stand for, if what the stage before yields fits what this one expects."""
         bindings: Bindings = {}
-        if self._fits(bindings):
-            return bindings
+        return bindings if self._fits(bindings) else None
+
+    def refuse_junction(self, after_name: str, after_where: str | None) -> NoReturn:
+        """Raise StageTypeError: it cannot follow the stage before."""
         expected = self._takes_of_one
         full = show(self.after) == show(expected)
         have, want = show(self.after, full=full), show(expected, full=full)
@@ -261,10 +266,22 @@ class Subject:
 class ItemSubject(Subject):
     """A function of one item under examination. It needs no hints: what is not known is not checked."""
 
-    def check_item(self, after_name: str, after_where: str | None) -> Bindings:
-        """The function can be called with one item, of what the stage before yields."""
-        self.check_call()
-        return self.check_junction(after_name, after_where)
+    returns: Hint = None  # instead of what it says itself
+
+    @cached_property
+    def result(self) -> Hint:
+        """The hint of what it returns: as its user says, where it does not say itself."""
+        declared = self._resolve(self.signature.return_annotation, "its result")
+        if self.returns is None:
+            return declared
+        if not is_type(self.returns):
+            self.refuse(f"must have a type as returns= but got: {self.returns!r}", "For example returns=int.")
+        if not fits(declared, self.returns, {}):
+            self.refuse(
+                f"returns {show(declared)}, and not {show(self.returns)} as returns= says",
+                "Leave returns= out where the function has a hint of its own.",
+            )
+        return plain(self.returns)
 
     def check_runs(self) -> None:
         """It is no generator function, which would never run: nobody iterates what it returns."""

@@ -81,26 +81,27 @@ def difference(given: Hint, expected: Hint) -> str:
 
 
 def _step(given: Hint, expected: Hint) -> Step | None:
-    if is_union(given) and not is_union(expected):
-        misfits = [each for each in get_args(given) if not fits(each, expected, {})]
-        return Step("union", misfits[0], expected) if misfits else None
     base, wanted = split(expected)
+    if is_union(given) and not is_union(expected):
+        return next((Step("union", each, expected) for each in get_args(given) if not fits(each, expected, {})), None)
     if base is abc.Callable:
         return _step_into_call(given, expected)
     if base is tuple:
         return _step_into_tuple(given, wanted)
     if typing.is_typeddict(base) and typing.is_typeddict(split(given)[0]):
         have, want = fields_of(split(given)[0]), fields_of(base)
-        key = next((key for key in want if key in have and not fits(have[key], want[key], {})), None)
-        return None if key is None else Step(f"key {key!r} of {base.__name__}", have[key], want[key])
+        keys = (key for key in want if key in have and not fits(have[key], want[key], {}))
+        return next((Step(f"key {key!r} of {base.__name__}", have[key], want[key]) for key in keys), None)
     view = as_base(given, base) if isinstance(base, type) else None
-    if view is None:
-        return _step_into_members(given, expected)
-    pairs = enumerate(zip(get_args(view), wanted, strict=False))
-    found = next(((at, *pair) for at, pair in pairs if not argument_fits(base, at, *pair, {})), None)
-    if found is None:
-        return None
-    return Step(f"{_part(base, found[0])} of {_name(split(given)[0], full=False)}", *found[1:])
+    return _step_into_members(given, expected) if view is None else _step_into_argument(given, view, expected)
+
+
+def _step_into_argument(given: Hint, view: Hint, expected: Hint) -> Step | None:
+    base, wanted = split(expected)
+    for place, (have, want) in enumerate(zip(get_args(view), wanted, strict=False)):
+        if not argument_fits(base, place, have, want, {}):
+            return Step(f"{_part(base, place)} of {_name(split(given)[0], full=False)}", have, want)
+    return None
 
 
 def _part(base: type, place: int) -> str:

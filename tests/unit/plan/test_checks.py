@@ -24,6 +24,7 @@ from chainpump.plan.checks import (
     check_travels,
 )
 from chainpump.plan.hints import UNKNOWN
+from chainpump.plan.problems import Problems
 
 if TYPE_CHECKING:
     from nowhere import Ghost
@@ -39,15 +40,23 @@ class Image: ...
 
 
 def after(hint: object, bound: Bound, *, name: str = "load", where: str | None = "app.py:3") -> Any:
-    return check_stage(bound, bound.name, hint, name, where)
+    return found(check_stage, bound, bound.name, hint, name, where)
 
 
 def ending(hint: object, bound: Bound) -> Any:
-    return check_sink(bound, bound.name, hint, "load", "app.py:3")
+    return found(check_sink, bound, bound.name, hint, "load", "app.py:3")
 
 
 def starting(bound: Bound) -> Any:
-    return check_source(bound, bound.name)
+    return found(check_source, bound, bound.name)
+
+
+def found(check: Callable[..., Any], *args: object) -> Any:
+    """What a check finds out; what is wrong is raised."""
+    problems = Problems()
+    hint = check(*args, problems)
+    problems.tell()
+    return hint
 
 
 def message_of(check: Callable[..., object], *args: object) -> str:
