@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import awaiting, balance, latency, mapping, order, scaling, throughput
+from benchmarks import awaiting, balance, checks, latency, mapping, order, scaling, throughput
 from benchmarks.experiment import Experiment, Result, Settings
 from benchmarks.payloads import PAYLOADS
 from benchmarks.runner import CaseError
@@ -26,6 +26,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "latency": latency.run,
     "order": order.run,
     "tasks": awaiting.run,
+    "checks": checks.run,
 }
 QUICK_PAYLOADS = {  # those of which something is wanted
     "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],

@@ -52,3 +52,5 @@ MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
 # Seconds, at most, with the order kept where one item is slow: that item's own, and so many times what all takes in any
 # order without it.
 WANTED_ORDER = 1.1
+
+WANTED_BUILD = 2e-3  # seconds to check a pipeline of 10 stages

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .errors import (
     Failure,
     ItemTimeoutError,
+    ItemTypeError,
     RunError,
     StageError,
     StageStoppedError,
@@ -23,6 +24,7 @@ __all__ = [
     "Who",
     "broken_off",
     "lost",
+    "mistyped",
     "not_started",
     "poisonous",
     "raised",
@@ -249,6 +251,20 @@ def _advice(exit_code: int, started: bool) -> str:
             '  `if __name__ == "__main__":`, since workers import the file too.'
         )
     return "Something called os._exit() or ended the process; a worker ends by returning."
+
+
+def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: str) -> Failure:
+    """An item is not of the type that its stage declares. item: the one it is, or was made of."""
+    on_item = f" on {item}" if item else ""
+    return who.failure(
+        ItemTypeError,
+        pid,
+        f"{who.placed(pid)} yielded something else than it declares{on_item}:",
+        f"declared   {declared}",
+        f"yielded    {what}",
+        who.definition(),
+        item=item,
+    )
 
 
 def unpicklable(who: Who, pid: int | None, index: int, reason: str) -> Failure:

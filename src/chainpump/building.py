@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from . import operators
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
@@ -21,6 +22,7 @@ from .plan.plan import PlannedStage, Reach, Role
 from .plan.problems import Problems
 from .plan.subject import ItemSubject, Subject
 from .plan.texts import show
+from .plan.values import CheckedItems, CheckedResult
 from .policies import Policy
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "check_executor",
     "check_known",
     "check_synchronous",
+    "checked",
     "inlined",
     "known_executor",
     "names",
@@ -189,6 +192,18 @@ def inlined(stage: PlannedStage) -> PlannedStage:
     if stage.on.awaits:
         call = replace(call, function=blocking(call.function))
     return replace(stage, on=Inline(), call=call)
+
+
+def checked(stage: PlannedStage) -> PlannedStage:
+    """The same stage, with a look at every item that it makes; one that does not say what it makes stays as it is."""
+    call = stage.call
+    if isinstance(call, Joined):
+        return replace(stage, call=call.changed(checked))
+    is_own = getattr(call.function, "__module__", None) == operators.__name__  # of which nobody doubts what it makes
+    if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
+        return stage
+    check = CheckedResult if isinstance(call, Map) else CheckedItems
+    return replace(stage, call=replace(call, function=check(call.function, stage.yields)))
 
 
 def names(stages: Sequence[PlannedStage]) -> str:

@@ -3,7 +3,8 @@
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
-                        UnpicklableItemError, ItemTimeoutError, TooManyFailuresError, StallError, LedgerError
+                        UnpicklableItemError, ItemTypeError, ItemTimeoutError, TooManyFailuresError, StallError,
+                        LedgerError
 
 Every class survives pickle: its fields are the positional arguments, its text is built in `__str__`.
 """
@@ -20,6 +21,7 @@ __all__ = [
     "DeadItem",
     "Failure",
     "ItemTimeoutError",
+    "ItemTypeError",
     "LedgerError",
     "PipelineError",
     "PlanError",
@@ -176,6 +178,10 @@ class StageStoppedError(RunError):
 
 class UnpicklableItemError(RunError):
     """An item cannot be sent to, or rebuilt in, another process."""
+
+
+class ItemTypeError(RunError, TypeError):
+    """With `check_items=True`: an item is not of the type that its stage declares."""
 
 
 class ItemTimeoutError(RunError, TimeoutError):

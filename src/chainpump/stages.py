@@ -15,6 +15,7 @@ from .errors import Cancelled, RunError
 from .operators import batch_within
 from .outcome import Failed, Interrupted, Outcome
 from .plan.bound import Bound
+from .plan.values import WrongItemError
 from .transport.board import Cell
 from .transport.codec import ItemFault
 from .transport.inlet import Inlet, short_repr
@@ -170,6 +171,10 @@ class StageRun:
             return Interrupted()
         if isinstance(error, RunError) and isinstance(self._result, Nested):
             return Failed(error.failures[0], error)
+        if isinstance(error, WrongItemError):
+            declared, what, number = error.args
+            item = Item(number) if number is not None and self.made_of() is None else self._item()
+            return Failed(blame.mistyped(self.assignment.who, os.getpid(), item, declared, what))
         if isinstance(error, ItemFault):
             return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason))
         return Failed(blame.raised(self.assignment.who, os.getpid(), error, self._item()), error)

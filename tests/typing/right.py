@@ -3,14 +3,16 @@
 # pyright: strict
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, assert_type
 
 from chainpump import (
+    DeadItem,
     DeadLetter,
     Inline,
     Pipeline,
+    Plan,
     Processes,
     Report,
     Retry,
@@ -72,6 +74,32 @@ def save(images: Iterable[Image], table: str, *, commit: int = 1000) -> int:
 
 def last(items: Iterable[T]) -> T:
     return list(items)[-1]
+
+
+class Page: ...
+
+
+async def download(url: str) -> bytes:
+    return url.encode()
+
+
+def parse(body: bytes) -> Page:
+    return next(Page() for _ in body)
+
+
+def store(batch: list[Page]) -> None: ...
+
+
+def numbers(limit: int) -> Iterator[int]:
+    yield from range(2, limit)
+
+
+def odd(candidates: Iterable[int]) -> Iterator[int]:
+    yield from (each for each in candidates if each % 2)
+
+
+def summarise(found: Iterable[int], unit: str) -> str:
+    return f"{sum(1 for _ in found):,} {unit}"
 
 
 class Decoder:
@@ -145,6 +173,29 @@ with images.open() as run:
         assert_type(image, Image)
 assert_type(list(images.inline()), list[Image])
 
+# What the documents show.
+pages = (
+    Pipeline(["https://example.org"])
+    .map(download, on=Tasks(100), on_error=Retry(3, on=OSError, backoff=0.5))
+    .map(parse, on=Processes(4, restarts=10), timeout=30, on_error=DeadLetter())
+    .batch(32, within=0.5)
+)
+assert_type(pages, Pipeline[list[Page]])
+assert_type(pages.each(store).run(), Report[None])
+assert_type(pages.each(store).run(stall_timeout=60).dead_letters, Sequence[DeadItem])
+primes = Pipeline(source(numbers, 100_000)).then(stage(odd), on=Processes(2))
+assert_type(primes, Pipeline[int])
+assert_type(primes.into(sink(summarise, unit="primes")), Runnable[str])
+assert_type(primes.into(sink(summarise, unit="primes")).run().value, str)
+assert_type(primes.plan(), Plan)
+
+
+async def in_an_event_loop() -> None:
+    async for batch in pages:
+        assert_type(batch, list[Page])
+    assert_type(await pages.each(store).run_async(), Report[None])
+
+
 # A pipeline of a subclass is a pipeline.
 general: Pipeline[Image] = Pipeline([Png()])
 
@@ -177,6 +228,12 @@ assert_type(files.map(str), Pipeline[str])
 assert_type(files.map(lambda path: path.name), Pipeline[str])
 assert_type(files.map(fetch, on=Tasks(8), timeout=3.0), Pipeline[bytes])
 assert_type(files.filter(lambda path: path.exists()), Pipeline[Path])
+assert_type(files.map(lambda path: path.stat().st_size, returns=int), Pipeline[int])
+assert_type(files.map(lambda path: path.stem.split(), returns=list[str], on=Threads(2)), Pipeline[list[str]])
+assert_type(files.map(fetch, returns=bytes, on=Tasks(8), timeout=3), Pipeline[bytes])
+assert_type(files.flat_map(lambda path: path.stem.split(), returns=list[str]), Pipeline[str])
+assert_type(Pipeline(source(paths, "/data"), strict=True), Pipeline[Path])
+assert_type(Pipeline(range(3), strict=True, name="numbers"), Pipeline[int])
 assert_type(files.flat_map(words_in), Pipeline[str])
 assert_type(files.flat_map(lines, on=Tasks(8)), Pipeline[str])
 assert_type(files.batch(3), Pipeline[list[Path]])

@@ -55,6 +55,10 @@ async def fetch(urls: Iterable[Path]) -> AsyncIterator[Image]:
         yield Image()
 
 
+def area(image: Image) -> int:
+    return 0
+
+
 files = Pipeline(source(paths, "/data"))
 images = files.then(decode)
 
@@ -109,3 +113,13 @@ files.flat_map(one, on=Threads(2))  # E: nothing to iterate
 files.map(one, on_error=ValueError)  # E: no policy
 files.map(one, on=3)  # E: no executor
 files.unbatch()  # E: paths cannot be iterated
+files.map(one, returns=3)  # E: no type
+files.flat_map(lambda path: path.stem, returns=int)  # E: nothing to iterate
+files.map(one, timeout="3")  # E: a str for seconds
+files.filter(one, returns=Image)  # E: a filter returns its items
+files.map(lambda path: path.stem, returns=str).then(decode)  # E: a str for a Path
+Pipeline(range(3), strict="yes")  # E: a str for a bool
+images.into(sink(save, "images")).run(stall_timeout="60")  # E: a str for seconds
+images.batch("3")  # E: a str for a count
+images.take(3).map(one)  # E: takes a path
+images.batch(3).map(area)  # E: takes one image

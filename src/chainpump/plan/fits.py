@@ -232,23 +232,17 @@ def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
     if view is None or view is tuple:
         return view is tuple
     have, want = Items.of(get_args(view)), Items.of(get_args(expected))
-    if have.middle is not None and plain(have.middle) is UNKNOWN:
+    if UNKNOWN in map(plain, have.middle):
         return True
-    if want.middle is None:
-        return (
-            have.middle is None
-            and _all_fit(zip(have.first, want.first, strict=False), bindings)
-            and (len(have.first) == len(want.first))
-        )
-    if have.middle is None:  # then its last items are among the first
+    if not have.middle:  # then its last items are among the first
         at = max(len(have.first) - len(want.last), 0)
-        have = Items(have.first[:at], None, have.first[at:])
-    if len(have.first) < len(want.first) or len(have.last) < len(want.last):
-        return False
+        have = Items(have.first[:at], (), have.first[at:])
     first, last = len(want.first), len(have.last) - len(want.last)
-    between = (*have.first[first:], *(() if have.middle is None else (have.middle,)), *have.last[:last])
-    ends = (*zip(have.first, want.first, strict=False), *zip(have.last[last:], want.last, strict=False))
-    return _all_fit(ends, bindings) and all(fits(each, want.middle, bindings) for each in between)
+    between = have.first[first:] + have.middle + have.last[: max(last, 0)]
+    if len(have.first) < first or last < 0 or (between and not want.middle):
+        return False
+    ends = (*zip(have.first, want.first, strict=False), *zip(have.last[last:], want.last, strict=True))
+    return _all_fit(ends, bindings) and _all_fit(zip(between, want.middle * len(between), strict=True), bindings)
 
 
 def _all_fit(pairs: Iterable[tuple[Hint, Hint]], bindings: Bindings) -> bool:

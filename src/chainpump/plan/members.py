@@ -57,13 +57,13 @@ def is_protocol(cls: object) -> bool:
 def protocol_members(protocol: type) -> list[str]:
     """The names of what a Protocol asks for."""
     bases = [base for base in protocol.__mro__ if is_protocol(base) and base is not Protocol]
-    names = (name for base in bases for name in (*vars(base), *vars(base).get("__annotations__", {})))
+    names = (name for base in bases for name in (*vars(base), *_annotations(base)))
     return list(dict.fromkeys(name for name in names if name not in NO_MEMBERS and not name.startswith("_abc_")))
 
 
 def members(cls: type) -> list[str]:
     """The names of what a class itself offers in public, but for how it is made."""
-    names = dict.fromkeys((*vars(cls), *vars(cls).get("__annotations__", {})))
+    names = dict.fromkeys((*vars(cls), *_annotations(cls)))
     return [name for name in names if name not in NO_MEMBERS and (not name.startswith("_") or name.endswith("__"))]
 
 
@@ -73,11 +73,17 @@ def member_of(hint: Hint, name: str) -> Member | None:
     if not isinstance(cls, type):
         return None
     for base in cls.__mro__:
-        annotations = vars(base).get("__annotations__", {})
+        annotations = _annotations(base)
         if (name in vars(base) or name in annotations) and base is not Generic:
             bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
             return _annotated(base, name, bindings) if name in annotations else _defined(vars(base)[name], bindings)
     return None
+
+
+def _annotations(cls: type) -> Mapping[str, object]:
+    """A class's own; `type` has a descriptor for those of others."""
+    own = vars(cls).get("__annotations__", {})
+    return own if isinstance(own, dict) else {}
 
 
 def _annotated(cls: type, name: str, bindings: Mapping[TypeVar, Hint]) -> Member:

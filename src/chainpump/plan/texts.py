@@ -121,7 +121,7 @@ def _step_into_tuple(given: Hint, wanted: tuple[Hint, ...]) -> Step | None:
     if view is None:
         return None
     have, want = Items.of(get_args(view)), Items.of(wanted)
-    pairs = enumerate(zip(have.first, want.first or (want.middle,) * len(have.first), strict=False))
+    pairs = enumerate(zip(have.first, want.first or want.middle * len(have.first), strict=False))
     found = next(((at, *pair) for at, pair in pairs if not fits(*pair, {})), None)
     return None if found is None else Step(f"item {found[0]} of tuple", *found[1:])
 

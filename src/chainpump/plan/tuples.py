@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Sequence
 from typing import NamedTuple, get_args, get_origin
 
 from .annotations import UNKNOWN, Hint
@@ -12,36 +11,36 @@ __all__ = ["Items", "is_unpacked"]
 
 
 class Items(NamedTuple):
-    """The first items, what any number of further ones are, and the last ones.
+    """The first items, what any number of further ones are, if there may be any, and the last ones.
 
     >>> Items.of((int, ...))
-    Items(first=(), middle=<class 'int'>, last=())
+    Items(first=(), middle=(<class 'int'>,), last=())
     """
 
     first: tuple[Hint, ...]
-    middle: Hint | None = None
+    middle: tuple[Hint, ...] = ()  # one or none: None is a hint
     last: tuple[Hint, ...] = ()
 
     @classmethod
-    def of(cls, args: Sequence[Hint]) -> Items:
+    def of(cls, args: tuple[Hint, ...]) -> Items:
         """From the arguments of `tuple[...]`, in which there may be another one, unpacked."""
         if Ellipsis in args:
-            return cls((), args[0])
+            return cls((), args[:1])
         items = cls(())
         for each in args:
             inner = _unpacked(each) if is_unpacked(each) else cls((each,))
-            if inner.middle is not None:
+            if inner.middle:
                 items = cls(items.first + inner.first, inner.middle, inner.last)
-            elif items.middle is None:
-                items = cls(items.first + inner.first)
-            else:
+            elif items.middle:
                 items = items._replace(last=items.last + inner.first)
+            else:
+                items = cls(items.first + inner.first)
         return items
 
     @property
     def kinds(self) -> tuple[Hint, ...]:
         """Whatever an item can be."""
-        return (*self.first, *(() if self.middle is None else (self.middle,)), *self.last)
+        return self.first + self.middle + self.last
 
 
 def is_unpacked(hint: Hint) -> bool:
@@ -56,4 +55,4 @@ def _unpacked(hint: Hint) -> Items:
     if origin is typing.Unpack:
         (hint,) = get_args(hint)
         origin = get_origin(hint)
-    return Items.of(get_args(hint)) if origin is tuple else Items((), UNKNOWN)
+    return Items.of(get_args(hint)) if origin is tuple else Items((), (UNKNOWN,))

@@ -336,7 +336,8 @@ FITS = [
     (tuple[int, *tuple[str, ...]], tuple[int | str, ...]), (tuple[int, *tuple[str, bytes]], tuple[int, str, bytes]),
     (tuple[int, str, bytes], tuple[*tuple[int, ...], str, bytes]),
     (tuple[int, str, *tuple[str, ...], bytes], tuple[int, *tuple[str, ...], bytes]),
-    (tuple[int, *tuple[str, ...]], Sequence[int | str]),
+    (tuple[int, *tuple[str, ...]], Sequence[int | str]), (tuple[None, None], tuple[None, ...]),
+    (tuple[None, ...], Iterable[None]),
     # Typed dictionaries.
     (Movie, Movie), (LongMovie, Movie), (Movie, Mapping[str, object]), (Movie, Mapping[str, Any]),
     (Movie, Mapping), (Movie, Sized), (Draft, Draft), (Options, Options), (Movie, Titled), (Draft, Titled),
@@ -410,7 +411,7 @@ DOES_NOT_FIT = [
     (tuple[str], tuple[int, *tuple[str, ...]]), (tuple[()], tuple[int, *tuple[str, ...]]),
     (tuple[int, *tuple[str, ...]], tuple[int, str]), (tuple[int, *tuple[str, ...]], tuple[int, ...]),
     (tuple[int, bytes], tuple[int, *tuple[str, ...]]), (tuple[int, ...], tuple[int, *tuple[int, ...]]),
-    (tuple[str, ...], tuple[*tuple[str, ...], str]),
+    (tuple[str, ...], tuple[*tuple[str, ...], str]), (tuple[None, ...], Iterable[str]), (tuple[None, ...], tuple[None]),
     # Typed dictionaries.
     (Movie, Song), (Movie, LongMovie), (dict[str, int], Movie), (Movie, dict[str, Any]), (Movie, Mapping[str, int]),
     (int, Movie), (Movie, int), (list[Movie], list[Song]), (Draft, Movie), (Movie, Draft), (Options, Movie),
