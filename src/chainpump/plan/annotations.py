@@ -54,9 +54,10 @@ def _known(annotation: object) -> object:
     return UNKNOWN if annotation is inspect.Signature.empty else annotation
 
 
-def resolve(annotation: object, function: object) -> Hint:
+def resolve(annotation: object, function: object, owner: type | None = None) -> Hint:
     """Evaluate one annotation of a function, where that function was defined; one that is missing is UNKNOWN.
 
+    owner: the class that the function was found in, if it is not bound to an object of it.
     Raises UnresolvedHintError where a name does not exist, or the text is no type hint.
     """
     if annotation is inspect.Signature.empty:
@@ -65,7 +66,7 @@ def resolve(annotation: object, function: object) -> Hint:
     module = sys.modules.get(getattr(inner, "__module__", None) or "")
     names = getattr(inner, "__globals__", vars(module) if module else {})
     holder = SimpleNamespace(__annotations__={"hint": annotation})
-    nearer = _local_names(function, inner)
+    nearer = _local_names(function, inner, owner)
     try:
         return typing.get_type_hints(holder, names, nearer, include_extras=True)["hint"]
     except NameError as error:
@@ -78,14 +79,14 @@ def resolve(annotation: object, function: object) -> Hint:
         raise UnresolvedHintError(f"It is no type hint: {error}") from error
 
 
-def _local_names(function: object, inner: object) -> Mapping[str, Any]:
+def _local_names(function: object, inner: object, owner: type | None) -> Mapping[str, Any]:
     """The names that an annotation may use besides globals, the nearest scope last."""
     names: dict[str, Any] = {}
     code = getattr(inner, "__code__", None)
     if isinstance(code, CodeType) and "<locals>" in getattr(inner, "__qualname__", ""):
         names.update(_enclosing_locals(code))
         names.update(_captured(inner, code))
-    for cls in _owners(function):
+    for cls in _owners(function) if owner is None else owner.__mro__[::-1]:
         names.update({each.__name__: each for each in (cls, *getattr(cls, "__type_params__", ()))})
     names.update({each.__name__: each for each in getattr(inner, "__type_params__", ())})
     return names

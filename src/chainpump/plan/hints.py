@@ -252,10 +252,11 @@ def parameters_of(cls: type) -> tuple[TypeVar, ...]:
 
 
 def fields_of(cls: type) -> dict[str, Hint]:
-    """The hints of a TypedDict's or NamedTuple's fields; unknown where they cannot be evaluated."""
+    """The hints of a class's attributes, as a TypedDict gives them to its keys; unknown where they cannot be read."""
     names = dict.fromkeys(getattr(cls, "__annotations__", {}), Any)
+    parameters = {each.__name__: each for base in cls.__mro__ for each in getattr(base, "__type_params__", ())}
     try:
-        return names | typing.get_type_hints(cls, include_extras=True)
+        return names | typing.get_type_hints(cls, localns=parameters or None, include_extras=True)
     except Exception:  # annotations are expressions: evaluating one may raise anything
         return names
 

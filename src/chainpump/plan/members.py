@@ -76,7 +76,9 @@ def member_of(hint: Hint, name: str) -> Member | None:
         annotations = _annotations(base)
         if (name in vars(base) or name in annotations) and base is not Generic:
             bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
-            return _annotated(base, name, bindings) if name in annotations else _defined(vars(base)[name], bindings)
+            return (
+                _annotated(base, name, bindings) if name in annotations else _defined(vars(base)[name], base, bindings)
+            )
     return None
 
 
@@ -93,38 +95,38 @@ def _annotated(cls: type, name: str, bindings: Mapping[TypeVar, Hint]) -> Member
     return Member(substitute(plain(hint), bindings), settable)
 
 
-def _defined(value: object, bindings: Mapping[TypeVar, Hint]) -> Member | None:
+def _defined(value: object, cls: type, bindings: Mapping[TypeVar, Hint]) -> Member | None:
     if value is None:  # `__hash__ = None` takes a method away
         return None
     if isinstance(value, property):
         result = signature_of(value.fget).return_annotation if value.fget else UNKNOWN
-        return Member(_hint(result, value.fget, bindings), value.fset is not None)
+        return Member(_hint(result, value.fget, cls, bindings), value.fset is not None)
     if isinstance(value, staticmethod):
-        return Member(_signature(value.__func__, bindings, 0))
+        return Member(_signature(value.__func__, cls, bindings, 0))
     if isinstance(value, classmethod):
-        return Member(_signature(value.__func__, bindings, 1))
+        return Member(_signature(value.__func__, cls, bindings, 1))
     if callable(value) and not isinstance(value, type):
-        return Member(_signature(value, bindings, 1))
+        return Member(_signature(value, cls, bindings, 1))
     return Member(type(value) if type(value) in PLAIN_VALUES else UNKNOWN, settable=True)
 
 
 def _signature(
-    function: Callable[..., Any], bindings: Mapping[TypeVar, Hint], bound: int, result: Hint = None
+    function: Callable[..., Any], cls: type, bindings: Mapping[TypeVar, Hint], bound: int
 ) -> inspect.Signature:
-    """A signature with its hints. bound: how many parameters are given already. result: if not what it says."""
+    """A method's signature with its hints, as it is called. bound: how many parameters are given already."""
     signature = signature_of(function)
     parameters = list(signature.parameters.values())
     if parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
         parameters = parameters[bound:]
     return inspect.Signature(
-        [each.replace(annotation=_hint(each.annotation, function, bindings)) for each in parameters],
-        return_annotation=_hint(signature.return_annotation, function, bindings) if result is None else result,
+        [each.replace(annotation=_hint(each.annotation, function, cls, bindings)) for each in parameters],
+        return_annotation=_hint(signature.return_annotation, function, cls, bindings),
     )
 
 
-def _hint(annotation: object, function: object, bindings: Mapping[TypeVar, Hint]) -> Hint:
+def _hint(annotation: object, function: object, cls: type, bindings: Mapping[TypeVar, Hint]) -> Hint:
     try:
-        return substitute(plain(resolve(annotation, function)), bindings)
+        return substitute(plain(resolve(annotation, function, cls)), bindings)
     except UnresolvedHintError:
         return UNKNOWN
 

@@ -10,6 +10,7 @@ import io
 import numbers
 import pickle
 import sys
+import textwrap
 import typing
 from collections.abc import (
     Callable,
@@ -283,6 +284,7 @@ class Dated(Generic[Day]):
 UserId = NewType("UserId", int)
 AdminId = NewType("AdminId", UserId)
 
+Numbers = typing_extensions.TypeAliasType("Numbers", list[int])
 Floats = jaxtyping.Float[np.ndarray, "n m"]
 Float32s = jaxtyping.Float32[np.ndarray, "n m"]
 
@@ -305,6 +307,7 @@ FITS = [
     # NewType, Annotated and other clothing.
     (UserId, int), (UserId, UserId), (AdminId, UserId), (AdminId, int), (UserId, float),
     (list[UserId], Sequence[int]), (Annotated[int, "m"], int), (int, Annotated[int, "m"]),
+    (Numbers, list[int]), (list[int], Numbers), (Numbers, Iterable[float]), (dict[str, Numbers], dict[str, list[int]]),
     (list[Annotated[int, 1]], list[int]), (Annotated[int, []], Annotated[float, {}]),
     (typing.LiteralString, str),
     # Invariant: list, dict, set. Bare and Any arguments are gradual.
@@ -390,8 +393,9 @@ DOES_NOT_FIT = [
     (str, Literal["a"]), (Literal["b"], Literal["a"]), (Literal["a", "b"], Literal["a"]), (Literal[1], str),
     (Literal[1], Literal[True]), (bool, Literal[True]), (Color, Literal[Color.RED]), (int, Literal[1, 2]),
     (Color, int),
-    # NewType.
-    (int, UserId), (UserId, AdminId), (UserId, str), (list[int], list[UserId]), (list[UserId], list[int]),
+    # NewType, and aliases.
+    (Numbers, list[str]), (list[bool], Numbers), (int, UserId), (UserId, AdminId), (UserId, str),
+    (list[int], list[UserId]), (list[UserId], list[int]),
     # Invariant arguments.
     (list[bool], list[int]), (list[int], list[float]), (list[int], list[str]), (list[int], list[int | str]),
     (dict[str, int], dict[str, str]), (dict[str, bool], dict[str, int]), (dict[int, str], dict[str, str]),
@@ -411,7 +415,8 @@ DOES_NOT_FIT = [
     (tuple[str], tuple[int, *tuple[str, ...]]), (tuple[()], tuple[int, *tuple[str, ...]]),
     (tuple[int, *tuple[str, ...]], tuple[int, str]), (tuple[int, *tuple[str, ...]], tuple[int, ...]),
     (tuple[int, bytes], tuple[int, *tuple[str, ...]]), (tuple[int, ...], tuple[int, *tuple[int, ...]]),
-    (tuple[str, ...], tuple[*tuple[str, ...], str]), (tuple[None, ...], Iterable[str]), (tuple[None, ...], tuple[None]),
+    (tuple[str, ...], tuple[*tuple[str, ...], str]), (tuple[None, ...], Iterable[str]),
+    (tuple[None, ...], tuple[None]),
     # Typed dictionaries.
     (Movie, Song), (Movie, LongMovie), (dict[str, int], Movie), (Movie, dict[str, Any]), (Movie, Mapping[str, int]),
     (int, Movie), (Movie, int), (list[Movie], list[Song]), (Draft, Movie), (Movie, Draft), (Options, Movie),
@@ -421,8 +426,7 @@ DOES_NOT_FIT = [
     (Callable[[int], str], Callable[[int], int]), (Callable[[int], str], Callable[[int, int], str]),
     (Callable[[bool], int], Callable[[int], int]), (int, Callable[[int], int]), (Callable[[int], int], int),
     (Handler, Callable[[str], str]), (Handler, Callable[[int], int]), (Handler, Callable[[], str]),
-    (Callable[[str], str], Says), (Callable[[int], int], Says), (type[Box3], Callable[[int], Frozen]),
-    (int, Says),
+    (Callable[[str], str], Says), (Callable[[int], int], Says), (type[Box3], Callable[[int], Frozen]), (int, Says),
     # Generic classes.
     (Box[bool], Box[int]), (Box[int], Box[str]), (IntBox, Box[str]), (Box[int], IntBox),
     (Reader[int], Reader[bool]), (Writer[bool], Writer[int]), (Pair[str, int], dict[str, list[str]]),
@@ -689,6 +693,36 @@ def test_type_statements_are_what_they_stand_for() -> None:
     assert show(many[int]) == "Many[int]"
     assert fits(own[bool], own[int], {}), "its variance is inferred from how it is used: not known here"
     assert not fits(own[str], own[int], {})
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with 3.12")
+def test_variance_is_inferred_from_how_a_class_uses_its_parameter() -> None:
+    names: dict[str, Any] = {}
+    code = """
+    class Gets[X]:
+        def get(self) -> X: ...
+    class Puts[X]:
+        def put(self, value: X) -> None: ...
+    class Both[X](Gets[X], Puts[X]):
+        def swap(self, value: X) -> X: ...
+    class Holds[X]:
+        value: X
+    class Other[X, Y](Gets[X]):
+        def other(self, value: Y) -> X: ...
+    """
+    exec(textwrap.dedent(code), names)
+    gets, puts, both, holds, other = (names[name] for name in ("Gets", "Puts", "Both", "Holds", "Other"))
+    assert fits(gets[bool], gets[int], {})
+    assert not fits(gets[int], gets[bool], {})
+    assert fits(puts[int], puts[bool], {})
+    assert not fits(puts[bool], puts[int], {})
+    for exact in (both, holds):
+        assert fits(exact[int], exact[int], {})
+        assert not fits(exact[bool], exact[int], {})
+        assert not fits(exact[int], exact[bool], {})
+    assert fits(other[bool, int], other[int, bool], {})
+    assert not fits(other[int, int], other[bool, int], {})
+    assert not fits(other[int, bool], other[int, int], {})
 
 
 LEAVES = [
