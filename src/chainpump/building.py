@@ -35,6 +35,7 @@ __all__ = [
     "checked",
     "inlined",
     "known_executor",
+    "named",
     "names",
     "placed",
     "planned",
@@ -103,6 +104,14 @@ def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_s
     return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
 
 
+def named(name: str | None, own: str, problems: Problems) -> str:
+    """The name of a stage: the one that was given, or its own; what is no name is noted."""
+    with problems:
+        checks.check_name(name)
+        return name or own
+    return own
+
+
 def bounded(stage: PlannedStage, in_flight: int | None, problems: Problems) -> PlannedStage:
     """The stage with so many items in flight; what is no count is noted."""
     if in_flight is None:
@@ -124,8 +133,10 @@ def planned_operator(
     returns: Any = None,
 ) -> PlannedStage:
     """An element-wise stage behind this one. What is wrong with it is noted."""
-    name = name or operator.name
+    name = named(name, operator.name, problems)
     on = known_executor(on, name, problems)
+    with problems:
+        checks.check_flag(operator.ordered, f"stage {name!r}: ordered")
     with problems:
         _check_policy(operator.policy)
     with problems:

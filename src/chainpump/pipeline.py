@@ -19,6 +19,7 @@ from .building import (
     checked,
     inlined,
     known_executor,
+    named,
     names,
     placed,
     planned,
@@ -118,6 +119,7 @@ class _Chain:
         checks.check_seconds(grace, "grace")
         if stall_timeout is not None:
             checks.check_seconds(stall_timeout, "stall_timeout", least=MIN_WAIT)
+        checks.check_flag(check_items, "check_items")
         if on is not None:
             check_executor(on, "every stage")
         stages = self.plan(on=on).stages
@@ -168,9 +170,11 @@ class Pipeline(_Chain, Generic[T_co]):
         problems = Problems()
         self._stages = ()
         self._strict = strict
+        with problems:
+            checks.check_flag(strict, "strict")
         if isinstance(items, Source):
-            on = DEFAULT if on is None else on
-            self._stages = self._with(planned_source(items, on, name or items.name, strict, problems), problems)
+            on, name = DEFAULT if on is None else on, named(name, items.name, problems)
+            self._stages = self._with(planned_source(items, on, name, strict, problems), problems)
             return
         with problems:
             if on is not None:
@@ -178,7 +182,8 @@ class Pipeline(_Chain, Generic[T_co]):
                     f"Pipeline(iterable, on={on!r}): an iterable is read in the main process and has no executor.\n"
                     "  To read it elsewhere, write Pipeline(source(fn, ...), on=...)."
                 )
-        self._stages = self._with(planned_iterable(items, name or type(items).__name__, strict, problems), problems)
+        name = named(name, type(items).__name__, problems)
+        self._stages = self._with(planned_iterable(items, name, strict, problems), problems)
 
     @overload
     @staticmethod
@@ -247,8 +252,10 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         problems = Problems()
         bound = stage if isinstance(stage, Bound) else Stage(stage)
-        name = name or bound.name
+        name = named(name, bound.name, problems)
         last = self._stages[-1]
+        with problems:
+            checks.check_flag(may_stop, f"stage {name!r}: may_stop")
         yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where, problems)
         if self._strict:
             check_known(problems, Subject(bound, name, "stage", last.yields), yields)
@@ -274,8 +281,10 @@ class Pipeline(_Chain, Generic[T_co]):
         """
         problems = Problems()
         bound = sink if isinstance(sink, Bound) else Sink(sink)
-        name = name or bound.name
+        name = named(name, bound.name, problems)
         last = self._stages[-1]
+        with problems:
+            checks.check_flag(may_stop, f"stage {name!r}: may_stop")
         returns = checks.check_sink(bound, name, last.yields, last.name, last.call.where, problems)
         on = _synchronous(on, name, problems)
         made = bounded(planned(Role.SINK, name, bound, on, returns, may_stop), in_flight, problems)
@@ -428,13 +437,18 @@ class Pipeline(_Chain, Generic[T_co]):
         >>> list(Pipeline("a b c".split()).batch(2, on=Inline()))
         [['a', 'b'], ['c']]
 
-        within: seconds after which a batch goes on as it is, counted from its first item. It needs an executor other
-        than Inline, which cannot wait for two things at once.
+        within: seconds after which a batch goes on as it is, counted from its first item. On Inline behind another such
+        stage there is nobody to wait: there every batch is whole but the last, and `within` is refused.
         """
         count = checks.check_count(n, name or "batch", "n")
         if within is None:
             return self.then(Stage(batch, (count,)), on=on, in_flight=in_flight, name=name or f"batch({count})")
         checks.check_seconds(within, "batch: within", least=MIN_WAIT)
+        if getattr(on, "joins", False) and self._stages[-1].on.joins:
+            raise StageOptionError(
+                f"batch: within={within:g} does nothing on {on!r} behind '{self._stages[-1].name}', which runs there"
+                " too: the same thread makes the items.\n  Leave it out, or give one of the two an executor of its own."
+            )
         timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
         return self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
 
@@ -607,6 +621,7 @@ def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name:
     call: Joined[Any] = Joined(way, parts=tuple(each.plan().stages for each in pipelines))
     hints = [part[-1].yields for part in call.parts]
     yields = UNKNOWN if UNKNOWN in hints else union_of(hints)
+    checks.check_name(name)
     name = name or f"{word}({', '.join(names(part) for part in call.parts)})"
     stage = planned(Role.SOURCE, name, call, Inline(), yields)
     strict = any(each._strict for each in pipelines)  # noqa: SLF001  # of its own class

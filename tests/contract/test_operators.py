@@ -661,7 +661,7 @@ def test_a_short_batch_leaves_while_the_source_waits(before: str, on: Executor, 
 
 @pytest.mark.parametrize("places", MOST)
 def test_batches_that_fill_in_time_are_of_one_size(places: Places) -> None:
-    pipeline = numbers(places).map(operations.increased, on=places.first).batch(50, within=60, on=places.sink)
+    pipeline = numbers(places).map(operations.increased, on=places.first).batch(50, within=60, on=THREAD)
     assert [len(batch) for batch in arrived(pipeline, places)] == [50] * 6
 
 

@@ -24,10 +24,12 @@ __all__ = [
     "check_count",
     "check_each",
     "check_filter",
+    "check_flag",
     "check_flat_map",
     "check_iterable",
     "check_known",
     "check_map",
+    "check_name",
     "check_seconds",
     "check_sink",
     "check_source",
@@ -232,6 +234,18 @@ def check_count(value: object, name: str, option: str, least: int = 1, advice: s
     else:
         return count
     raise StageOptionError(f"stage {name!r}: {option} {need} but got: {value!r}." + (advice and f"\n  {advice}"))
+
+
+def check_flag(value: object, what: str) -> None:
+    """An option that is on or off: StageOptionError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise StageOptionError(f"{what} must be True or False but got: {value!r}.")
+
+
+def check_name(value: object) -> None:
+    """The name of a stage, where one is given: StageOptionError unless it is a text that is not empty."""
+    if value is not None and not (isinstance(value, str) and value):
+        raise StageOptionError(f"name must be a text but got: {value!r}.\n  Leave it out for the function's own name.")
 
 
 def check_seconds(value: object, what: str, least: float = 0) -> None:

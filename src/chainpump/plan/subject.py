@@ -109,12 +109,13 @@ class Subject:
         if not callable(function):
             self.refuse(
                 f"must be a function but got: {type(function).__name__}",
-                f"Give the function and its arguments, without calling it: {role}(function, argument).",
+                f"Give the function {self._how}.",
             )
         is_async = is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         if is_async and not self.awaits:
             self._refuse_async()
-        if self.awaits and not is_async and inspect.isfunction(underlying(function)) and self.short != "<lambda>":
+        known = inspect.isfunction(underlying(function)) or inspect.isbuiltin(function)
+        if self.awaits and not is_async and known and self.short != "<lambda>":
             self.refuse("is not async, and Tasks runs async functions", "Run it on Threads, or make it an `async def`.")
         if role != "source":
             _ = self.parameter
@@ -232,6 +233,10 @@ class Subject:
     def _label(self) -> str:
         return f"{self.role} '{self.name}'"
 
+    @property
+    def _how(self) -> str:
+        return f"and its arguments, without calling it: {self.role}(function, argument)"
+
     def _fits(self, bindings: Bindings) -> bool:
         given: Hint = Iterator
         return fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings)
@@ -294,6 +299,10 @@ class ItemSubject(Subject):
     @property
     def _label(self) -> str:
         return f".{self.role}({self.name})"
+
+    @property
+    def _how(self) -> str:
+        return f"itself: .{self.role}(function)"
 
     def _fits(self, bindings: Bindings) -> bool:
         return UNKNOWN in (self.after, self.takes) or fits(self.after, self.takes, bindings)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chainpump import Inline, Pipeline, StageOptionError, StageTypeError, Threads, source, stage
+from chainpump import Inline, Pipeline, StageOptionError, StageTypeError, Tasks, Threads, source, stage
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -460,3 +460,46 @@ def test_the_plan_names_operators_as_their_functions_and_says_where_they_are() -
     pipeline = NUMBERS.map(of_number, on=Inline()).filter(lambda text: text, on=Inline(), name="full").batch(2)
     assert [each.name for each in pipeline.plan().stages] == ["numbers", "of_number", "full", "batch(2)"]
     assert pipeline.plan().stages[1].call.where == line(of_number)
+
+
+FLAGS = {
+    "ordered": lambda value: NUMBERS.map(of_number, ordered=value),
+    "may_stop": lambda value: NUMBERS.then(stage(enumerate), may_stop=value),
+    "strict": lambda value: Pipeline([1], strict=value),
+    "check_items": lambda value: NUMBERS.open(check_items=value),
+}
+
+
+@pytest.mark.parametrize("option", FLAGS)
+@pytest.mark.parametrize("value", [None, 1, "yes"])
+def test_what_is_on_or_off_is_nothing_else(option: str, value: object) -> None:
+    with pytest.raises(StageOptionError, match=rf"(^|: ){option} must be True or False but got: {value!r}\.(\n|$)"):
+        FLAGS[option](value)
+
+
+@pytest.mark.parametrize("name", [3, "", b"load"])
+def test_a_name_is_a_text(name: Any) -> None:
+    for build in (
+        lambda: Pipeline([1], name=name),
+        lambda: Pipeline(source(numbers), name=name),
+        lambda: NUMBERS.map(of_number, name=name),
+        lambda: NUMBERS.then(stage(enumerate), name=name),
+        lambda: NUMBERS.into(sum, name=name),
+        lambda: Pipeline.concat(NUMBERS, name=name),
+    ):
+        with pytest.raises(StageOptionError, match=rf"^name must be a text but got: {name!r}\."):
+            build()
+
+
+def test_a_time_for_batches_is_refused_where_nobody_could_wait() -> None:
+    with pytest.raises(
+        StageOptionError, match=r"^batch: within=0\.5 does nothing on Inline\(\) behind 'numbers', which"
+    ):
+        NUMBERS.batch(2, within=0.5, on=Inline())
+    assert NUMBERS.map(of_number, on=Threads()).batch(2, within=0.5, on=Inline())
+    assert NUMBERS.batch(2, within=0.5, on=Threads())
+
+
+def test_a_builtin_is_not_async() -> None:
+    with pytest.raises(StageTypeError, match=r"^\.map\(abs\) is not async, and Tasks runs async functions"):
+        NUMBERS.map(abs, on=Tasks(3))
