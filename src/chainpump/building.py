@@ -214,7 +214,7 @@ def checked(stage: PlannedStage) -> PlannedStage:
     if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
         return stage
     check = CheckedResult if isinstance(call, Map) else CheckedItems
-    return replace(stage, call=replace(call, function=check(call.function, stage.yields)))
+    return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))
 
 
 def names(stages: Sequence[PlannedStage]) -> str:

@@ -10,7 +10,7 @@ import collections
 import inspect
 import typing
 from collections import abc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from enum import Enum
 from types import NoneType
@@ -22,9 +22,6 @@ from .hints import (
     Bindings,
     Hint,
     as_base,
-    bindings_of,
-    fields_of,
-    is_qualifier,
     is_subclass,
     is_union,
     limit_of,
@@ -34,7 +31,19 @@ from .hints import (
     substitute,
     union_of,
 )
-from .members import Member, answers_any, call_signature, is_protocol, member_of, members, protocol_members, sets
+from .members import (
+    Field,
+    Member,
+    answers_any,
+    call_signature,
+    is_protocol,
+    member_of,
+    members,
+    protocol_members,
+    sets,
+    typed_fields,
+)
+from .signatures import parameter_pairs
 from .tuples import Items
 
 __all__ = ["argument_fits", "fits"]
@@ -171,58 +180,10 @@ def _callables(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
 def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: Bindings) -> bool:
     """Whether what can be called so can be called as it is wanted."""
     own: Bindings = {}  # what the given function's type variables stand for, by what it is called with
-    pairs = _parameter_pairs(have, want)
+    pairs = parameter_pairs(have, want)
     if pairs is None or not all(fits(substitute(sent, bindings), takes, own) for sent, takes in pairs):
         return False
-    result = substitute(plain(have.return_annotation), own)
-    return want.return_annotation is None or fits(result, want.return_annotation, bindings)
-
-
-def _parameter_pairs(have: inspect.Signature, want: inspect.Signature) -> Sequence[tuple[Hint, Hint]] | None:
-    """What each wanted parameter is sent as, and what takes it; None if it cannot be called so."""
-    if _takes_anything(have) or _takes_anything(want):
-        return ()
-    given, wanted = _Parameters(have), _Parameters(want)
-    pairs: list[tuple[inspect.Parameter, inspect.Parameter | None]] = []
-    for place, each in enumerate(wanted.by_place):
-        taker = given.by_place[place] if place < len(given.by_place) else given.rest
-        named = taker is not None and inspect.Parameter.POSITIONAL_OR_KEYWORD is each.kind is taker.kind
-        pairs.append((each, None if named and taker is not None and taker.name != each.name else taker))
-    left = given.by_place[len(wanted.by_place) :]
-    by_name = {each.name: each for each in (*given.by_name, *left)}
-    pairs += [(each, by_name.pop(each.name, given.named_rest)) for each in wanted.by_name]
-    pairs += [(each, rest) for each, rest in ((wanted.rest, given.rest), (wanted.named_rest, given.named_rest)) if each]
-    if any(each.default is each.empty for each in by_name.values()):
-        return None
-    if any(taker is None or _is_optional(each) > _is_optional(taker) for each, taker in pairs):
-        return None
-    return [(each.annotation, taker.annotation) for each, taker in pairs if taker is not None]
-
-
-def _is_optional(parameter: inspect.Parameter) -> bool:
-    rests = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return parameter.kind in rests or parameter.default is not parameter.empty
-
-
-def _takes_anything(signature: inspect.Signature) -> bool:
-    """Whether it is `(*args, **kwargs)` of unknown types: what nobody has told, or `Callable[..., X]`."""
-    found = _Parameters(signature)
-    unknown = all(plain(each.annotation) is UNKNOWN for each in signature.parameters.values())
-    return unknown and bool(found.rest and found.named_rest) and not (found.by_place or found.by_name)
-
-
-class _Parameters:
-    """The parameters of a signature, by how they are given."""
-
-    def __init__(self, signature: inspect.Signature) -> None:
-        kinds: dict[object, list[inspect.Parameter]] = {}
-        for each in signature.parameters.values():
-            kinds.setdefault(each.kind, []).append(each)
-        kind = inspect.Parameter
-        self.by_place = [*kinds.get(kind.POSITIONAL_ONLY, ()), *kinds.get(kind.POSITIONAL_OR_KEYWORD, ())]
-        self.by_name = kinds.get(kind.KEYWORD_ONLY, [])
-        self.rest = next(iter(kinds.get(kind.VAR_POSITIONAL, ())), None)
-        self.named_rest = next(iter(kinds.get(kind.VAR_KEYWORD, ())), None)
+    return fits(substitute(plain(have.return_annotation), own), want.return_annotation, bindings)
 
 
 def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:
@@ -255,39 +216,16 @@ def _typed_dicts(given: Hint, expected: Hint, bindings: Bindings) -> bool | None
         return None
     if not typing.is_typeddict(origin):
         return False
-    have, want = _typed_fields(given), _typed_fields(expected)
-    return all(key in have and have[key].fits(field, bindings) for key, field in want.items())
+    have, want = typed_fields(given), typed_fields(expected)
+    return all(key in have and _field_fits(have[key], field, bindings) for key, field in want.items())
 
 
-class _Field(typing.NamedTuple):
-    """A field of a TypedDict."""
-
-    hint: Hint
-    required: bool
-    read_only: bool
-
-    def fits(self, expected: _Field, bindings: Bindings) -> bool:
-        """Whether it can stand for another one: what may be written is to be the same, and what may be deleted."""
-        if expected.read_only:
-            return self.required >= expected.required and fits(self.hint, expected.hint, bindings)
-        is_same = self.required == expected.required and not self.read_only
-        return is_same and _is_same(self.hint, expected.hint, bindings)
-
-
-def _typed_fields(hint: Hint) -> dict[str, _Field]:
-    cls, args = split(hint)
-    given = bindings_of(parameters_of(cls), args)
-    return {key: _typed_field(cls, key, each, given) for key, each in fields_of(cls).items()}
-
-
-def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> _Field:
-    words = []  # Required, ReadOnly, ...: written as text, 3.11 does not see them
-    inner = hint
-    while get_args(inner) and is_qualifier(split(inner)[0]):
-        words.append(getattr(split(inner)[0], "_name", ""))
-        inner = get_args(inner)[0]
-    required = key in cls.__required_keys__ if not {"Required", "NotRequired"} & set(words) else "Required" in words
-    return _Field(substitute(plain(inner), given), required, "ReadOnly" in words)
+def _field_fits(have: Field, want: Field, bindings: Bindings) -> bool:
+    # What may be written has to be the same, and so has what may be deleted.
+    if want.read_only:
+        return have.required >= want.required and fits(have.hint, want.hint, bindings)
+    is_same = have.required == want.required and not have.read_only
+    return is_same and _is_same(have.hint, want.hint, bindings)
 
 
 def _arrays(given: Hint, expected: Hint, bindings: Bindings) -> bool | None:

@@ -6,12 +6,23 @@ import inspect
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .hints import as_base, bindings_of, fields_of, parameters_of, plain, split, substitute
+from .hints import Bindings, as_base, bindings_of, fields_of, is_qualifier, parameters_of, plain, split, substitute
 
-__all__ = ["Member", "answers_any", "call_signature", "is_protocol", "member_of", "members", "protocol_members", "sets"]
+__all__ = [
+    "Field",
+    "Member",
+    "answers_any",
+    "call_signature",
+    "is_protocol",
+    "member_of",
+    "members",
+    "protocol_members",
+    "sets",
+    "typed_fields",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 Parameter = inspect.Parameter
@@ -165,3 +176,28 @@ def sets(cls: type, name: str) -> bool:
     """Whether some method mentions an attribute of this name: it may be set in `__init__`, where no hint tells."""
     functions = (value for base in cls.__mro__ for value in vars(base).values() if inspect.isfunction(value))
     return any(name in function.__code__.co_names for function in functions)
+
+
+class Field(NamedTuple):
+    """A field of a TypedDict."""
+
+    hint: Hint
+    required: bool
+    read_only: bool
+
+
+def typed_fields(hint: Hint) -> dict[str, Field]:
+    """The fields of a TypedDict, by their keys."""
+    cls, args = split(hint)
+    given = bindings_of(parameters_of(cls), args)
+    return {key: _typed_field(cls, key, each, given) for key, each in fields_of(cls).items()}
+
+
+def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> Field:
+    words = []  # Required, ReadOnly, ...: written as text, 3.11 does not see them
+    inner = hint
+    while get_args(inner) and is_qualifier(split(inner)[0]):
+        words.append(getattr(split(inner)[0], "_name", ""))
+        inner = get_args(inner)[0]
+    required = key in cls.__required_keys__ if not {"Required", "NotRequired"} & set(words) else "Required" in words
+    return Field(substitute(plain(inner), given), required, "ReadOnly" in words)

@@ -89,11 +89,19 @@ def _step(given: Hint, expected: Hint) -> Step | None:
     if base is tuple:
         return _step_into_tuple(given, wanted)
     if typing.is_typeddict(base) and typing.is_typeddict(split(given)[0]):
-        have, want = fields_of(split(given)[0]), fields_of(base)
-        keys = (key for key in want if key in have and not fits(have[key], want[key], {}))
-        return next((Step(f"key {key!r} of {base.__name__}", have[key], want[key]) for key in keys), None)
+        return _step_into_key(split(given)[0], base)
     view = as_base(given, base) if isinstance(base, type) else None
     return _step_into_members(given, expected) if view is None else _step_into_argument(given, view, expected)
+
+
+def _step_into_key(given: type, expected: type) -> Step | None:
+    have, want = fields_of(given), fields_of(expected)
+    for key, hint in want.items():
+        if key not in have:
+            return Step(f"key {key!r} of {expected.__name__}, which {given.__name__} does not have", None, None)
+        if not fits(have[key], hint, {}):
+            return Step(f"key {key!r} of {expected.__name__}", have[key], hint)
+    return None
 
 
 def _step_into_argument(given: Hint, view: Hint, expected: Hint) -> Step | None:
@@ -128,7 +136,7 @@ def _step_into_tuple(given: Hint, wanted: tuple[Hint, ...]) -> Step | None:
 
 def _step_into_call(given: Hint, expected: Hint) -> Step | None:
     have, want = call_signature(given), call_signature(expected)
-    if have is None or want is None or not fits(plain(have.return_annotation), UNKNOWN, {}):
+    if have is None or want is None:
         return None
     if not fits(have.return_annotation, want.return_annotation, {}):
         return Step("result of the function", have.return_annotation, want.return_annotation)

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..errors import StageOptionError
 from .annotations import Hint
-from .texts import show
 
 __all__ = ["CheckedItems", "CheckedResult", "WrongItemError", "check_available"]
 
@@ -36,12 +35,13 @@ def check_available() -> None:
 
 
 class _Checked(ABC):
-    """A function whose results are looked at; it has the name and place of the function."""
+    """A function whose results are looked at; it has the name and place of the function. text: of the hint."""
 
-    def __init__(self, function: Callable[..., Any], hint: Hint) -> None:
+    def __init__(self, function: Callable[..., Any], hint: Hint, text: str) -> None:
         update_wrapper(self, function, updated=())
         self._function = function
         self._hint = hint
+        self._text = text
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, and look at what it makes."""
@@ -62,7 +62,7 @@ class _Checked(ABC):
                 collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
             )
         except TypeCheckError as error:
-            raise WrongItemError(show(self._hint), str(error), number) from None
+            raise WrongItemError(self._text, str(error), number) from None
 
 
 class CheckedResult(_Checked):

@@ -263,6 +263,11 @@ class Options(TypedDict, total=False):
     year: int
 
 
+class Weather(TypedDict):
+    title: str
+    year: str
+
+
 class Draft(TypedDict):
     title: str
     year: NotRequired[int]
@@ -640,8 +645,9 @@ DIFFER = [
         "union, in the item of list, in the item of Iterator: None where int is expected.",
     ),
     (Shelf[int], Shelf[str], "T of Shelf: int where str is expected."),
-    (Movie, Song, ""),
-    (list[Movie], list[Page[int]], "item of list: Movie where Page[int] is expected."),
+    (Movie, Song, "key 'artist' of Song, which Movie does not have."),
+    (list[Page[int]], list[Movie], "key 'title' of Movie, which Page does not have, in the item of list."),
+    (Weather, Movie, "key 'year' of Movie: str where int is expected."),
     (Callable[[int], str], Callable[[int], int], "result of the function: str where int is expected."),
     (Callable[[int], str], Callable[[str], str], "parameter 1 of the function: int where str is expected."),
     (Base, Closes, "member 'close' of Closes, which Base does not have."),
