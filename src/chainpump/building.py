@@ -33,6 +33,7 @@ __all__ = [
     "check_known",
     "check_synchronous",
     "checked",
+    "imports_main",
     "inlined",
     "known_executor",
     "named",
@@ -215,6 +216,13 @@ def checked(stage: PlannedStage) -> PlannedStage:
         return stage
     check = CheckedResult if isinstance(call, Map) else CheckedItems
     return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))
+
+
+def imports_main(stage: PlannedStage) -> bool:
+    """Whether workers of this stage, or of the runs within it, import the program's main file."""
+    if isinstance(stage.call, Joined):
+        return any(imports_main(each) for part in stage.call.parts for each in part)
+    return stage.on.imports_main
 
 
 def names(stages: Sequence[PlannedStage]) -> str:

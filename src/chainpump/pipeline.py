@@ -17,6 +17,7 @@ from .building import (
     check_known,
     check_synchronous,
     checked,
+    imports_main,
     inlined,
     known_executor,
     named,
@@ -128,7 +129,7 @@ class _Chain:
                 "this pipeline is only being checked, and was about to be run.\n"
                 '  Put what runs it under `if __name__ == "__main__":`.'
             )
-        if any(stage.on.imports_main for stage in stages):
+        if any(map(imports_main, stages)):
             check_main_file()
         if check_items:
             check_available()

@@ -26,7 +26,13 @@ def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -
 
 @pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='spawn')"])
 @pytest.mark.parametrize(
-    "line", ["start()", "for _ in range(1): start()", "print(*Pipeline(range(5)).map(abs, on={on}))"]
+    "line",
+    [
+        "start()",
+        "for _ in range(1): start()",
+        "print(*Pipeline(range(5)).map(abs, on={on}))",
+        "print(*Pipeline.concat(Pipeline(range(5)).map(abs, on={on})))",
+    ],
 )
 @pytest.mark.parametrize("arguments", [(), ("-m", "program")])
 def test_a_program_without_a_guard_is_told_the_line_to_guard(on, line, arguments, tmp_path):

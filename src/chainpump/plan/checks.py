@@ -60,12 +60,8 @@ def check_stage(
         return UNKNOWN
     with problems:
         subject.check_annotated()
-        bindings = subject.bindings()
-        if bindings is None:
-            subject.check_takes_stream()
-            with problems:
-                subject.refuse_junction(after_name, after_where)
-        return _bound_to(subject.items(), bindings or {})
+        bindings = _stream_bindings(subject, after_name, after_where, problems)
+        return _bound_to(subject.items(), bindings)
     return UNKNOWN
 
 
@@ -84,12 +80,8 @@ def check_sink(
             )
         if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
             subject.check_annotated()
-        bindings = subject.bindings()
-        if bindings is None:
-            subject.check_takes_stream()
-            with problems:
-                subject.refuse_junction(after_name, after_where)
-        return _bound_to(subject.result, bindings or {})
+        bindings = _stream_bindings(subject, after_name, after_where, problems)
+        return _bound_to(subject.result, bindings)
     return UNKNOWN
 
 
@@ -138,6 +130,16 @@ def _is_callable(subject: Subject, problems: Problems) -> bool:
             subject.check_arguments()
         return True
     return False
+
+
+def _stream_bindings(subject: Subject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+    """What type variables stand for, of a function of all items; raises if it takes something else."""
+    bindings = subject.bindings()
+    if bindings is None:
+        subject.check_takes_stream()
+        with problems:
+            subject.refuse_junction(after_name, after_where)
+    return bindings or {}
 
 
 def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
