@@ -24,17 +24,16 @@ def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, input=stdin)
 
 
-@pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='spawn')"])
 @pytest.mark.parametrize(
-    "line",
+    "on,line,arguments",
     [
-        "start()",
-        "for _ in range(1): start()",
-        "print(*Pipeline(range(5)).map(abs, on={on}))",
-        "print(*Pipeline.concat(Pipeline(range(5)).map(abs, on={on})))",
+        ("Processes()", "start()", ()),
+        ("Processes()", "start()", ("-m", "program")),
+        ("Processes(start_method='spawn')", "for _ in range(1): start()", ()),
+        ("Processes()", "print(*Pipeline(range(5)).map(abs, on={on}))", ()),
+        ("Processes()", "print(*Pipeline.concat(Pipeline(range(5)).map(abs, on={on})))", ()),
     ],
 )
-@pytest.mark.parametrize("arguments", [(), ("-m", "program")])
 def test_a_program_without_a_guard_is_told_the_line_to_guard(on, line, arguments, tmp_path):
     program = UNGUARDED.format(on=on, line=line.format(on=on))
     done = run(program, tmp_path, *arguments)

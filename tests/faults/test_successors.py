@@ -20,7 +20,6 @@ from chainpump import (
     Retry,
     Skip,
     StageError,
-    Threads,
     WorkerLostError,
     source,
 )
@@ -102,7 +101,7 @@ def test_worker_may_die_at_the_first_item_and_at_the_last(at: int, operator: str
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_worker_may_die_as_often_as_it_has_restarts(operator: str, journal: Journal) -> None:
     add, wanted = OPERATORS[operator]
-    places = range(0, N, 7)
+    places = range(0, N, 13)
     assert list(add(Pipeline(range(N)), (places, stages.sigkill, journal, 2), renewed(restarts=2 * N))) == wanted
     assert sorted(journal.lines) == sorted(f"died at {n}" for n in [*places, *places])
 
@@ -214,7 +213,7 @@ def test_large_results_come_once_from_workers_that_died(journal: Journal) -> Non
 # ------------------------------------------------------------------------------------------------------ with others
 
 
-@pytest.mark.parametrize("last", [Processes(2), Threads(2), Inline()], ids=repr)
+@pytest.mark.parametrize("last", [Processes(2), Inline()], ids=repr)
 def test_two_stages_may_lose_workers_one_after_the_other(last: Any, journal: Journal) -> None:
     first = partial(deaths.doubled, range(0, N, 10), stages.sigkill, journal, 1)
     second = partial(deaths.doubled, range(0, 2 * N, 14), stages.exit_3, journal, 2)
