@@ -38,7 +38,7 @@ async def sleep_if(item: int, at: int) -> int:
     return item
 
 
-@pytest.mark.parametrize("place", places("forkserver", "threads"))
+@pytest.mark.parametrize("place", places("forkserver"))
 def test_the_item_that_holds_the_line_is_named_with_its_worker(place: str, gate: Gate) -> None:
     numbers = Pipeline(source(stages.count_for_ever), on=on(place))
     held = numbers.map(partial(hold_if, gate=gate, at=5000), on=on(place, 2), name="decode")
