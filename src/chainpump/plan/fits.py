@@ -22,6 +22,7 @@ from .hints import (
     Bindings,
     Hint,
     as_base,
+    bases_of,
     is_subclass,
     is_union,
     limit_of,
@@ -324,8 +325,12 @@ def _inferred_variance(base: type, index: int) -> tuple[bool, bool]:
         given: Hint = base
         return given[tuple(hint if place == index else typing.Any for place in range(len(parameters_of(base))))]
 
-    names, narrow, wide = members(base), of(_Lower), of(_Upper)
-    return _has_members(narrow, wide, names, {}), _has_members(wide, narrow, names, {})
+    def stands(one: Hint, other: Hint) -> bool:
+        views = ((as_base(one, each), as_base(other, each)) for each in parents)
+        return _has_members(one, other, members(base), {}) and _all_fit(views, {})
+
+    narrow, wide, parents = of(_Lower), of(_Upper), [split(each)[0] for each in bases_of(base)]
+    return stands(narrow, wide), stands(wide, narrow)
 
 
 def _is_same(given: Hint, expected: Hint, bindings: Bindings) -> bool:

@@ -17,6 +17,7 @@ __all__ = [
     "Bindings",
     "Hint",
     "as_base",
+    "bases_of",
     "bindings_of",
     "fields_of",
     "is_qualifier",
@@ -236,18 +237,19 @@ def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
         hint = base[tuple(given)]
         yield substitute(hint, bindings_of(hint.__parameters__, args))
     else:
-        for hint in (*_bases(origin), *_iteration(origin)):
+        for hint in (*bases_of(origin), *_iteration(origin)):
             yield substitute(hint, bindings_of(parameters_of(origin), args))
 
 
-def _bases(cls: type) -> list[Hint]:
+def bases_of(cls: type) -> list[Hint]:
+    """What a class derives from, as it was written; without Generic and Protocol."""
     bases = vars(cls).get("__orig_bases__", cls.__bases__)
     return [base for base in bases if split(base)[0] not in (typing.Generic, typing.Protocol)]
 
 
 def parameters_of(cls: type) -> tuple[TypeVar, ...]:
     """A generic class's type variables, in order; those of `class Named(dict[str, T])` too, which hides them."""
-    hidden = (each for base in _bases(cls) for each in getattr(base, "__parameters__", ()))
+    hidden = (each for base in bases_of(cls) for each in getattr(base, "__parameters__", ()))
     return getattr(cls, "__parameters__", ()) or tuple(dict.fromkeys(hidden))
 
 

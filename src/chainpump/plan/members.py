@@ -45,6 +45,7 @@ NO_MEMBERS = frozenset(vars(_Bare)) | {
     "__static_attributes__",
     "__type_params__",
     "__match_args__",
+    "__new__",
 }
 PLAIN_VALUES = (bool, int, float, str, bytes)  # of class attributes: the hint that a checker infers
 

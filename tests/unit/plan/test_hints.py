@@ -713,16 +713,23 @@ def test_variance_is_inferred_from_how_a_class_uses_its_parameter() -> None:
         def swap(self, value: X) -> X: ...
     class Holds[X]:
         value: X
+    class Lists[X](list[X]): ...
+    class Made[X](Gets[X]):
+        def __init__(self, value: X) -> None: ...
+        def __new__(cls, value: X) -> "Made[X]": ...
     class Other[X, Y](Gets[X]):
         def other(self, value: Y) -> X: ...
     """
     exec(textwrap.dedent(code), names)
-    gets, puts, both, holds, other = (names[name] for name in ("Gets", "Puts", "Both", "Holds", "Other"))
+    gets, puts, both, holds = (names[name] for name in ("Gets", "Puts", "Both", "Holds"))
+    lists, made, other = (names[name] for name in ("Lists", "Made", "Other"))
     assert fits(gets[bool], gets[int], {})
     assert not fits(gets[int], gets[bool], {})
     assert fits(puts[int], puts[bool], {})
     assert not fits(puts[bool], puts[int], {})
-    for exact in (both, holds):
+    assert fits(made[bool], made[int], {}), "how it is made does not count"
+    assert not fits(made[int], made[bool], {})
+    for exact in (both, holds, lists):
         assert fits(exact[int], exact[int], {})
         assert not fits(exact[bool], exact[int], {})
         assert not fits(exact[int], exact[bool], {})
