@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 import pytest
@@ -182,8 +183,8 @@ def numbers_like_inline(on: Executor, links: list[Link]) -> bool:
 
     A slot is for an item that leaves the thread, so these are what is counted there.
     """
-    behind = [link for link in links if not isinstance(link.options["on"], Inline)]
-    joined = isinstance(on, Inline) and links[:1] != behind[:1]
+    behind = list(dropwhile(lambda link: isinstance(link.options["on"], Inline), links))
+    joined = isinstance(on, Inline) and len(behind) < len(links)
     return not (joined and any(link.options["in_flight"] for link in behind))
 
 
