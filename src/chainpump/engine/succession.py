@@ -16,7 +16,7 @@ from ..element_wise import Condemned
 from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..outcome import Failed
 from ..policies import Verdict, decide
-from ..transport.board import Cell, State
+from ..transport.board import Cell, State, Waits
 from ..worker import Worker
 from .wiring import Wiring
 
@@ -78,6 +78,7 @@ class Succession:
                 condemned = Condemned(row[Cell.ITEM] - 1, error, tries)
         line.generation += 1
         row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.STARTING, 0, 0
+        row[Cell.WAITS] = Waits.NOTHING  # whatever its predecessor waited for when it died
         return self._wiring.worker(*place, line.generation, condemned)
 
     def _too_late(self, place: Place, pid: int) -> RunError:
