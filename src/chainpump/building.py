@@ -158,7 +158,7 @@ def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
     """Note that a strict pipeline does not know what comes of a stage, unless something else is wrong with it."""
     if not problems:
         with problems:
-            checks.check_known(subject, yields)
+            subject.check_known(yields)
 
 
 def _check_unbound(function: object) -> None:

@@ -18,7 +18,6 @@ from .bound import Bound, Source, name_of
 from .hints import Bindings, item_of, plain, substitute
 from .problems import Problems
 from .subject import EMPTY, TEXTS, ItemSubject, Subject, is_any
-from .texts import show
 
 __all__ = [
     "check_count",
@@ -27,7 +26,6 @@ __all__ = [
     "check_flag",
     "check_flat_map",
     "check_iterable",
-    "check_known",
     "check_map",
     "check_name",
     "check_seconds",
@@ -151,18 +149,6 @@ def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None,
             if bindings is None:
                 subject.refuse_junction(after_name, after_where)
     return bindings or {}
-
-
-def check_known(subject: Subject, yields: Hint) -> None:
-    """Raise StageTypeError where a strict pipeline cannot know what comes of a stage, or whether it fits."""
-    if isinstance(subject, ItemSubject) and subject.short != "<lambda>" and subject.parameter.annotation is EMPTY:
-        subject.refuse(
-            "has no type hint for its item, and the pipeline is strict",
-            f"Annotate it: its items are {show(subject.after)}.",
-        )
-    if yields is UNKNOWN:
-        returns = f", or name it: .{subject.role}({subject.short}, returns=...)" * isinstance(subject, ItemSubject)
-        subject.refuse("yields what nobody knows, and the pipeline is strict", f"Annotate its result{returns}.")
 
 
 def check_iterable(value: object) -> Hint:

@@ -150,6 +150,15 @@ class Subject:
             shape,
         )
 
+    def check_known(self, yields: Hint) -> None:
+        """What comes of it is known, as a strict pipeline has it."""
+        if yields is UNKNOWN:
+            self.refuse("yields what nobody knows, and the pipeline is strict", f"Annotate its result{self._or_name}.")
+
+    @property
+    def _or_name(self) -> str:
+        return ""
+
     def check_annotated(self) -> None:
         """The function says what it takes and what comes out; nobody asks that of builtins."""
         takes = self.role != "source" and self.parameter.annotation is EMPTY
@@ -287,6 +296,19 @@ class ItemSubject(Subject):
                 "Leave returns= out where the function has a hint of its own.",
             )
         return plain(self.returns)
+
+    def check_known(self, yields: Hint) -> None:
+        """The same, and so is whether it fits."""
+        if self.short != "<lambda>" and self.parameter.annotation is EMPTY:
+            self.refuse(
+                "has no type hint for its item, and the pipeline is strict",
+                f"Annotate it: its items are {show(self.after)}.",
+            )
+        super().check_known(yields)
+
+    @property
+    def _or_name(self) -> str:
+        return f", or name it: .{self.role}({self.short}, returns=...)"
 
     def check_runs(self) -> None:
         """It is no generator function, which would never run: nobody iterates what it returns."""
