@@ -171,6 +171,15 @@ def test_the_cause_of_a_worker_cut_off_is_listed_however_late_it_is_told() -> No
     assert run.failures == (FIRST, SECOND)
 
 
+def test_the_cause_of_a_worker_cut_off_is_the_failure_nearest_to_it() -> None:
+    """Another worker, killed as the run is cancelled, may be told before it."""
+    cut_off = ended(3, Interrupted())
+    run, _ = after(Run((1, 1, 1, 1), has_caller=True), cut_off, ended(1, FIRST), ended(2, SECOND))
+    assert run.failures == (SECOND, FIRST)
+    run, _ = after(Run((1, 1, 1, 1), has_caller=True), cut_off, ended(2, FIRST), ended(1, SECOND))
+    assert run.failures == (FIRST, SECOND)
+
+
 def test_a_worker_cut_off_after_a_cancel_is_no_riddle() -> None:
     state, _ = after(Run((1, 1), has_caller=True), Left(0), ended(0, Interrupted()))
     assert state.broken is None

@@ -7,7 +7,8 @@ Groups are the links of the chain, each with its workers; junction `g` lies betw
     Ended(Finished, early)    running            cancel everything before it, once all of the group has ended
     Ended(Failed | Lost)      running            record it, cancel everything
     Ended(Failed | Lost)      cancelling         record it, if it came within 100 ms of the first and was not induced
-    Ended(Interrupted)        running            something broke unseen: cancel everything; its cause follows
+    Ended(Interrupted)        running            something broke unseen: cancel everything; its cause follows, which is
+                                                 the failure nearest to it
     Left                      running            cancel everything; there is nothing to blame
     Stalled                   running            record it, cancel everything
     any                       nobody is running  conclude
@@ -88,6 +89,7 @@ Action: TypeAlias = Seal | Cancel | Conclude
 class Run:
     """The state. running: workers that have not ended, per group. superfluous: groups before this one may end as
     they like, since what follows them was allowed to stop and has.
+    failures: the one to raise first. away: how many junctions lie between its group and the worker in `broken`.
 
     The caller's own worker is in the last group where there is one; a cancelled run does not wait for it.
     """
@@ -98,6 +100,7 @@ class Run:
     early: frozenset[int] = frozenset()
     superfluous: int = 0
     failures: tuple[Failed, ...] = ()
+    away: int = 0
     cancelled_at: int = 0
     broken: tuple[int, int] | None = None  # group and number of a worker that was cut off while nobody had cancelled
     left: bool = False
@@ -144,10 +147,16 @@ def _failed(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
     assert isinstance(event.outcome, Failed)
     if event.group < run.superfluous:
         return run, ()
-    if run.broken is not None and not run.failures:  # its cause, which a loaded machine may tell late
-        run = replace(run, cancelled_at=event.at)
+    away = 0
+    if run.broken is not None:  # its cause is its neighbour's end, which a loaded machine may tell late
+        away = abs(event.group - run.broken[0])
+        if not run.failures:
+            run = replace(run, cancelled_at=event.at)
     if run.phase is Phase.RUNNING or event.at - run.cancelled_at <= WINDOW_NS:
-        run = replace(run, failures=(*run.failures, event.outcome))
+        if not run.failures or away < run.away:
+            run = replace(run, failures=(event.outcome, *run.failures), away=away)
+        else:
+            run = replace(run, failures=(*run.failures, event.outcome))
     return _cancelled(run, event.at)
 
 
