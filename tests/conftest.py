@@ -156,4 +156,4 @@ def _descriptors_of_helpers() -> set[str]:
 
 def _mappings() -> set[str]:
     with Path("/proc/self/maps").open() as maps:
-        return {line.rpartition("memfd:")[2] for line in maps if "memfd:chainpump" in line}
+        return {line for line in maps if "memfd:chainpump" in line or "/dev/shm/#" in line}

@@ -20,7 +20,8 @@ from chainpump.transport.channel import Channel, Receiver, Sender
 from chainpump.transport.codec import ItemFault
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.memory import MemoryChannel
-from chainpump.transport.seqpacket import PacketChannel
+from chainpump.transport.packets import PacketChannel
+from chainpump.transport.system import VARIABLE
 
 LIMIT = 60  # seconds; for every wait of a test. Only a defect comes near it.
 
@@ -45,7 +46,20 @@ def thread(pool: ThreadPoolExecutor) -> Callable[..., Future[Any]]:
     return pool.submit
 
 
-def open_ends(kind: Callable[[int, int, int | None], Channel], pool: ThreadPoolExecutor, stack: ExitStack) -> Ends:
+KINDS: dict[str, tuple[Callable[[int, int, int | None], Channel], str]] = {
+    "memory": (MemoryChannel, "linux"),
+    "sockets": (PacketChannel, "linux"),
+    "pipes": (PacketChannel, "portable"),
+}
+
+
+@pytest.fixture(params=KINDS)
+def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> Iterator[Ends]:
+    """Of each kind of channel; a test may name the kinds that it is for."""
+    kind, transport = KINDS[request.param]
+    monkeypatch.setenv(VARIABLE, transport)
+    stack = ExitStack()
+
     def ends(
         producers: int = 1, consumers: int = 1, in_flight: int | None = None
     ) -> tuple[Channel, Sequence[Sender], Sequence[Receiver]]:
@@ -59,19 +73,11 @@ def open_ends(kind: Callable[[int, int, int | None], Channel], pool: ThreadPoolE
             stack.callback(step)  # backwards: a test that fails lets its threads go first
         return channel, senders, receivers
 
-    return ends
+    with stack:
+        yield ends
 
 
-@pytest.fixture(params=[MemoryChannel, PacketChannel], ids=["memory", "packets"])
-def ends(request: pytest.FixtureRequest, pool: ThreadPoolExecutor) -> Iterator[Ends]:
-    with ExitStack() as stack:
-        yield open_ends(request.param, pool, stack)
-
-
-@pytest.fixture
-def packet_ends(pool: ThreadPoolExecutor) -> Iterator[Ends]:
-    with ExitStack() as stack:
-        yield open_ends(PacketChannel, pool, stack)
+between_processes = pytest.mark.parametrize("ends", ["sockets", "pipes"], indirect=True)
 
 
 def send(sender: Sender, items: Sequence[Any], first: int = 0) -> None:
@@ -280,10 +286,11 @@ def test_every_consumer_sees_the_end(ends: Ends, thread: Callable[..., Future[An
     assert [future.result(LIMIT) for future in waiting] == [[], [], []]
 
 
+@between_processes
 def test_a_sealed_channel_ends_after_what_is_queued_though_somebody_still_holds_a_writing_end(
-    packet_ends: Ends,  # a thread leaks none
+    ends: Ends,  # a thread leaks none
 ) -> None:
-    channel, [sender], [receiver] = packet_ends()
+    channel, [sender], [receiver] = ends()
     leaked = [descriptor.dup() for descriptor in sender.descriptors]
     send_all(sender, [1, 2])
     channel.seal()
@@ -399,8 +406,9 @@ def test_who_waits_for_a_credit_goes_on_when_one_is_given(ends: Ends, thread: Ca
 # ------------------------------------------------------------------------------------------------- packets alone
 
 
-def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(packet_ends: Ends) -> None:
-    _, [sender], [receiver] = packet_ends()
+@pytest.mark.parametrize("ends", ["sockets"], indirect=True)
+def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
     out = sender.descriptors[0].dup()
     out.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # as a system might grant
     out.close()
@@ -418,8 +426,9 @@ class Broken:
 
 
 @pytest.mark.parametrize("size", [0, 1_000_000], ids=["in a packet", "in a slab"])
-def test_a_frame_that_cannot_be_rebuilt_is_a_fault_with_its_place(packet_ends: Ends, size: int) -> None:
-    _, senders, [receiver] = packet_ends(producers=2)
+@between_processes
+def test_a_frame_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Ends, size: int) -> None:
+    _, senders, [receiver] = ends(producers=2)
     senders[1].send([b"x" * size, Broken()], False, Span(40, 42, origin=1), None)
     with pytest.raises(ItemFault) as caught:
         receiver.receive(wait=True)
@@ -434,18 +443,20 @@ def test_a_frame_that_cannot_be_rebuilt_is_a_fault_with_its_place(packet_ends: E
         pytest.param(Span(40, 42, (7,), origin=3), (3, 7), id="parts of one item"),
     ],
 )
+@between_processes
 def test_a_frame_that_cannot_be_rebuilt_is_named_by_where_its_items_come_from(
-    packet_ends: Ends, span: Span, named: tuple[int, int]
+    ends: Ends, span: Span, named: tuple[int, int]
 ) -> None:
-    _, senders, [receiver] = packet_ends(producers=2)
+    _, senders, [receiver] = ends(producers=2)
     senders[1].send([1, Broken()], False, span, None)
     with pytest.raises(ItemFault) as caught:
         receiver.receive(wait=True)
     assert (caught.value.producer, caught.value.index) == named
 
 
-def test_large_buffers_of_a_frame_share_a_slab(packet_ends: Ends) -> None:
-    _, [sender], [receiver] = packet_ends()
+@between_processes
+def test_large_buffers_of_a_frame_share_a_slab(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
     arrays = [np.full(50_000, number) for number in range(3)]  # 400 KB each
     nbytes = sender.send([*arrays, "small"], False, Span(0, 4), None)
     assert nbytes >= 1_200_000
@@ -458,8 +469,25 @@ def test_large_buffers_of_a_frame_share_a_slab(packet_ends: Ends) -> None:
     assert small == "small"
 
 
-def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(packet_ends: Ends) -> None:
-    _, [sender], [receiver] = packet_ends()
+@between_processes
+@pytest.mark.parametrize("buffers", [0, 100], ids=["many numbers", "many buffers"])
+def test_what_is_too_long_to_say_beside_a_slab_goes_through_one(ends: Ends, buffers: int) -> None:
+    """What the packet itself says is longer than a record, and in the end longer than any packet."""
+    _, [sender], [receiver] = ends()
+    numbers = range(0, 80_000, 2)
+    items = [np.full(20_000, number) for number in range(buffers)] or list(numbers)  # 160 KB each
+    for _ in range(20):  # more than there are slabs: they come back
+        sender.send(items, False, Span(0, 80_000), None if buffers else list(numbers))
+        frame = receiver.receive(wait=True)
+        assert frame is not None
+        assert np.array_equal(items_of(frame), items)
+        assert buffers or frame.numbers == list(numbers)
+        del frame
+
+
+@between_processes
+def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
     with pytest.raises(ItemFault) as caught:
         sender.send([1, 2, threading.Lock()], False, Span(40, 43), None)
     assert (caught.value.reason, caught.value.index) == ("lock: cannot pickle '_thread.lock' object", 2)
@@ -467,10 +495,9 @@ def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(packet_en
         receiver.receive(wait=False)
 
 
-def test_a_consumer_that_keeps_every_array_starves_nobody(
-    packet_ends: Ends, thread: Callable[..., Future[Any]]
-) -> None:
-    _, [sender], receivers = packet_ends(consumers=2)
+@between_processes
+def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+    _, [sender], receivers = ends(consumers=2)
     thread(send_all, sender, [np.full(50_000, number) for number in range(60)])  # 400 KB each, 24 MB in all
     kept = [future.result(LIMIT) for future in [thread(drain, receiver) for receiver in receivers]]
     assert sorted(int(array[-1]) for arrays in kept for array in arrays) == list(range(60))

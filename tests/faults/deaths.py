@@ -16,7 +16,10 @@ import numpy as np
 from chainpump.executors import processes
 from chainpump.transport.hand import Hand
 from chainpump.transport.outlet import Outlet
-from chainpump.transport.seqpacket import PacketReceiver, PacketSender
+from chainpump.transport.packets import PacketReceiver
+from chainpump.transport.records import RecordOut
+from chainpump.transport.seqpacket import PacketOut
+from chainpump.transport.system import is_portable
 from faults import stages
 from support.gate import Gate, Journal
 
@@ -177,7 +180,7 @@ MOMENTS: tuple[Moment, ...] = tuple(
     for owner, method in (
         (PacketReceiver, "receive"),
         (PacketReceiver, "settle"),
-        (PacketSender, "_send"),
+        (RecordOut if is_portable() else PacketOut, "send"),
         (Hand, "put_mark"),
         (Hand, "clear"),
         (Outlet, "open_span"),

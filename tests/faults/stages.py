@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import os
 import resource
-import select
 import signal
-import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +17,11 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from chainpump import Cancelled, Pipeline, Processes, source, stage
+from chainpump.transport.packets import PACKET_BYTES
+from chainpump.transport.records import RecordIn, RecordOut
+from chainpump.transport.seqpacket import PacketIn, PacketOut
 from faults.places import on
-from support.gate import LIMIT, Gate, Journal
+from support.gate import Gate, Journal
 
 T = TypeVar("T")
 
@@ -374,44 +376,32 @@ def batches_with_rest(items: Iterable[T]) -> Iterator[list[T]]:
 # ------------------------------------------------------------------------------------- tampering with the transport
 
 
-def _packet_sockets() -> list[socket.socket]:
-    """This process's ends of channels."""
-    found = []
-    for path in Path("/proc/self/fd").iterdir():
-        try:
-            end = socket.socket(fileno=os.dup(int(path.name)))
-        except OSError:  # no socket, or the listing's own descriptor
-            continue
-        if end.type & socket.SOCK_SEQPACKET == socket.SOCK_SEQPACKET:
-            found.append(end)
-        else:
-            end.close()
-    return found
+def _ends(*kinds: type[Any]) -> list[Any]:
+    """This process's ends of wires."""
+    return [end for end in gc.get_objects() if isinstance(end, kinds) and not end.descriptors[0].closed]
+
+
+def _receive_packet() -> bytes:
+    """Take what comes next, behind the back of the worker."""
+    (end,) = _ends(PacketIn, RecordIn)
+    buffer = memoryview(bytearray(PACKET_BYTES))
+    return bytes(buffer[: end.receive_into(buffer, wait=True)])
 
 
 def steal_frame(items: Iterable[T]) -> Iterator[T]:
     """What comes, but for one frame."""
     for index, item in enumerate(items):
         if index == 0:
-            ends = _packet_sockets()
-            ready, _, _ = select.select(ends, [], [], LIMIT)  # only the receiving end ever has something
-            assert ready[0].recv(1 << 18)
-            for end in ends:
-                end.close()
+            assert _receive_packet()
         yield item
 
 
 def double_frame(items: Iterable[T]) -> Iterator[T]:
-    """What comes, and one frame twice: a copy of what comes next goes straight on to the next stage."""
+    """What comes, but that one frame goes straight on to the next stage, unseen."""
     for index, item in enumerate(items):
         if index == 0:
-            ends = _packet_sockets()
-            ready, _, _ = select.select(ends, [], [], LIMIT)
-            frame = ready[0].recv(1 << 18, socket.MSG_PEEK)
-            for end in ends:
-                if end is not ready[0]:
-                    end.send(frame)
-                end.close()
+            (out,) = _ends(PacketOut, RecordOut)
+            out.send(_receive_packet())
         yield item
 
 

@@ -25,7 +25,7 @@ from chainpump import (
 )
 from chainpump.engine.lifecycle import Phase
 from chainpump.executors.processes import StartMethod
-from chainpump.transport.seqpacket import PacketReceiver
+from chainpump.transport.packets import PacketReceiver
 from faults import deaths, stages
 from faults.places import FORKING, PROCESSES
 from support.gate import Gate, Journal

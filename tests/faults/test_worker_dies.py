@@ -231,7 +231,7 @@ def test_death_that_is_told_late_is_still_the_cause(gate: Gate) -> None:
 def test_sink_of_the_caller_is_told_of_a_killed_worker_while_it_holds_items(gate: Gate) -> None:
     """The caller is at its own item when a worker dies: the next item that it asks for is the error."""
     pipeline = Pipeline(source(stages.count_for_ever), on=Processes(1)).then(
-        stage(stages.held_at, gate, 1000), on=Processes(1)
+        stage(stages.held_at, gate, 50), on=Processes(1)
     )
     with pipeline.then(stages.same, on=Inline()).open() as run:
         items = iter(run)

@@ -15,9 +15,10 @@ from chainpump.transport.board import Board, Cell, State
 from chainpump.transport.flow import LARGE_BYTES
 from chainpump.transport.inlet import Inlet
 from chainpump.transport.outlet import Outlet
-from chainpump.transport.seqpacket import INLINE_BYTES, PacketChannel
+from chainpump.transport.packets import PacketChannel
+from chainpump.transport.seqpacket import ROOM
 
-EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, INLINE_BYTES - 100, INLINE_BYTES, 2 * INLINE_BYTES]
+EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, ROOM - 100, ROOM, 2 * ROOM]
 SIZES = st.sampled_from(EDGES) | st.integers(0, 4 * LARGE_BYTES)  # bytes, around every limit
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.text() | st.binary()

@@ -8,6 +8,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chainpump.transport.credits import Credits, Window
+from chainpump.transport.system import VARIABLE
+
+
+@pytest.fixture(params=["linux", "portable"], autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eventfd, and a pipe."""
+    monkeypatch.setenv(VARIABLE, request.param)
 
 
 @pytest.fixture

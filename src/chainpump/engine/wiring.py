@@ -19,7 +19,7 @@ from ..transport.channel import Channel
 from ..transport.credits import Credits, Window
 from ..transport.hand import Hand
 from ..transport.memory import MemoryChannel
-from ..transport.seqpacket import PACKET_BYTES, PacketChannel
+from ..transport.packets import PACKET_BYTES, PacketChannel
 from ..transport.turnstile import Turnstile
 from ..worker import Code, Worker
 from .ledger import Account, Passed, account

@@ -14,6 +14,7 @@ import pickle
 import select
 import signal
 import struct
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from ..errors import Cancelled, StageOptionError
 from ..outcome import Buried, Interrupted, Outcome
 from ..plan.plan import Reach, check_whole, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe
+from ..transport.system import is_portable
 from ..worker import Worker
 from .base import Lost
 from .signals import on_sigterm, turn_deaf
@@ -113,7 +115,9 @@ class ProcessHandle:
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
-            target=_main, args=(worker, said, lifeline), name=_DeafName(f"chainpump-{who.stage}-{who.number}")
+            target=_main,
+            args=(worker, said, lifeline, is_portable()),
+            name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
         )
         try:
             with kept_by_fork((*worker.descriptors, said, lifeline)):
@@ -130,9 +134,11 @@ class ProcessHandle:
             lifeline.close()
             worker.hand_over()
         # Readable when the process has died, even if a stray child of it lives on. The fork server tells of deaths
-        # itself. The sentinels of the other methods are pipes, which a stray child inherits; a pidfd is not one.
-        by_server = start_method == "forkserver"
-        self._death = Descriptor(os.dup(self._process.sentinel) if by_server else os.pidfd_open(self.pid))
+        # itself. The sentinels of the other methods are pipes, which a stray child inherits.
+        if start_method == "forkserver":
+            self._death = Descriptor(os.dup(self._process.sentinel))
+        else:
+            self._death = _death_of(self._process)
 
     @property
     def pid(self) -> int:
@@ -263,14 +269,14 @@ def _read_name(name: str) -> str:
     return name
 
 
-def _main(worker: Worker, said: Descriptor, lifeline: Descriptor) -> None:
+def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool) -> None:
     """What a worker process runs."""
     worker.takers = [lambda item: _tell(said, Buried.packed(item))]
     try:
         on_sigterm(worker.interrupt)
         turn_deaf()  # a fork reads no name
         _forget_fork_server()
-        _die_with(lifeline)
+        (_die_portably_with if portably else _die_with)(lifeline)
         if worker.hand is not None:
             _show_stack_in(worker.hand.stack)
         outcome = worker.run()
@@ -296,6 +302,31 @@ def _show_stack_in(file: Descriptor) -> None:
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
     faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
+
+
+def _death_of(child: BaseProcess) -> Descriptor:
+    """What becomes readable when a child of this process has died: a pidfd, or a pipe that a thread closes."""
+    assert child.pid is not None
+    if not is_portable():
+        return Descriptor(os.pidfd_open(child.pid))
+    dead, alive = pipe()
+
+    def wait() -> None:
+        child.join()  # beside `exitcode`, which may be the one that reaps it: then it has been stored there
+        alive.close()
+
+    threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True).start()
+    return dead
+
+
+def _die_portably_with(lifeline: Descriptor) -> None:
+    """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
+
+    def wait() -> None:
+        os.read(lifeline.fileno(), 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
 
 
 def _die_with(lifeline: Descriptor) -> None:

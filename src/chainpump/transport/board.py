@@ -7,11 +7,11 @@ write; a cancel flag per stage, written by the supervisor. Each cell is written 
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Sequence
 from enum import IntEnum
 
 from .descriptors import Descriptor
+from .system import shared_file
 
 __all__ = ["Board", "Cell", "State", "Waits"]
 
@@ -65,8 +65,7 @@ class Board:
 
     def __init__(self, workers: int, junctions: int, stages: int) -> None:
         self._sizes = (workers, junctions, stages)
-        self._file = Descriptor(os.memfd_create("chainpump-board", os.MFD_CLOEXEC))
-        os.ftruncate(self._file.fileno(), 8 * self._length)
+        self._file = shared_file("chainpump-board", 8 * self._length, reserved=True)
         self._open()
 
     def _open(self) -> None:

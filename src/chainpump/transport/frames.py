@@ -12,11 +12,12 @@ __all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Fra
 
 
 class Form(IntEnum):
-    """How the payload of a frame on a socket reads."""
+    """How the payload of a packet reads."""
 
     ITEMS = 1  # one pickle of a list of items; their large buffers beside it, where it is in a slab
     SNAPSHOTS = 2  # one pickle of a list of pickles, one per item
     BUFFERS = 3  # one pickle of one item, its large buffers beside it in the slab
+    PACKET = 4  # a whole packet, all of which is in the slab
 
 
 # form, flags, producer, number of items, number of the first item. Never empty: an empty packet reads as EOF.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .descriptors import Descriptor
+from .system import shared_file
 
 __all__ = ["Hand", "Mark"]
 
@@ -38,9 +39,8 @@ class Hand:
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = MARK.size + nbytes
-        self._file = Descriptor(os.memfd_create("chainpump-hand", os.MFD_CLOEXEC))
-        os.posix_fallocate(self._file.fileno(), 0, self._nbytes)  # there must be room when a frame arrives
-        self.stack = Descriptor(os.memfd_create("chainpump-stack", os.MFD_CLOEXEC))
+        self._file = shared_file("chainpump-hand", self._nbytes, reserved=True)  # there is room when a frame arrives
+        self.stack = shared_file("chainpump-stack", 0)
         self._open()
 
     def _open(self) -> None:

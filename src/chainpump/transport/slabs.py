@@ -1,9 +1,9 @@
 """Slabs: shared memory for what is too large for a packet, with writable zero-copy views for the consumer.
 
      producer (owner)                      consumer
-     place() -- allocates, copies -->  [slab in a memfd]  --> views of it; the last view dies
-        ^                                                          |
-        +------- 8-byte offsets on the producer's return pipe -----+
+     place() -- allocates, copies -->  [slab in a shared file]  --> views of it; the last view dies
+        ^                                                                |
+        +---------- 8-byte offsets on the producer's return pipe --------+
 
 Only the owner allocates and only consumers give back, in writes of 8 bytes, which the kernel keeps whole. So no
 lock is needed, and a killed consumer leaks at most the slabs that it held.
@@ -25,6 +25,7 @@ from .codec import Large
 from .descriptors import Descriptor
 from .flow import arena_cap, consumer_share, slab_size
 from .frames import PLACE
+from .wire import WireOut
 
 __all__ = ["Arena", "Slabs"]
 
@@ -57,31 +58,34 @@ class _Maps:
         return found
 
     def drop(self, offset: int, size: int) -> None:
-        """Give the pages of a slab back to the system."""
-        self.get(offset, size).madvise(mmap.MADV_REMOVE)
+        """Give the pages of a slab back to the system, where it can take them back one by one."""
+        slab = self.get(offset, size)
+        if hasattr(mmap, "MADV_REMOVE"):
+            slab.madvise(mmap.MADV_REMOVE)
         del self._maps[offset]
 
 
 class Arena:
     """A producer's slabs: allocated by it alone, reused last in first out, capped in bytes.
 
-    hung_up: a descriptor that reports POLLHUP when the channel is closed, so that no wait here outlives it.
+    wire: reports when the channel is hung up, so that no wait here outlives it.
     generation: how many workers had this place before; what they had lent comes back to who has it now.
     """
 
     def __init__(
-        self, file: Descriptor, returns: Descriptor, producer: int, consumers: int, hung_up: Descriptor, generation: int
+        self, file: Descriptor, returns: Descriptor, producer: int, consumers: int, wire: WireOut, generation: int
     ) -> None:
         self._maps = _Maps(file)
         self._returns = returns
         self._consumers = consumers
         self._top = producer * REGION + generation % (REGION // GENERATION) * GENERATION
         self._free: defaultdict[int, list[int]] = defaultdict(list)  # slab size -> offsets
+        self._gone: defaultdict[int, list[int]] = defaultdict(list)  # the same, of slabs whose pages were given back
         self._sizes: dict[int, int] = {}  # offset -> slab size, of all slabs that have pages
         self._largest = 0
         self._poll = select.poll()
         self._poll.register(returns.fileno(), select.POLLIN)
-        self._poll.register(hung_up.fileno(), 0)  # no events asked: reports only that the peer is gone
+        wire.watch(self._poll)
 
     def place(self, item: Large) -> bytes:
         """Copy an item into a slab; returns what a consumer needs to find it there. Raises Cancelled."""
@@ -103,12 +107,16 @@ class Arena:
         self._collect()
         while not self._free[size]:
             if sum(self._sizes.values()) + size <= arena_cap(self._largest, self._consumers):
-                self._sizes[self._top] = size
-                self._top += size
-                return self._top - size
+                offset = self._gone[size].pop() if self._gone[size] else self._new(size)
+                self._sizes[offset] = size
+                return offset
             if not self._evict():
                 self._wait()
         return self._free[size].pop()
+
+    def _new(self, size: int) -> int:
+        self._top += size
+        return self._top - size
 
     def _evict(self) -> bool:
         """Free the pages of one idle slab of another size; False if all of them are in flight or held."""
@@ -117,12 +125,13 @@ class Arena:
                 offset = offsets.pop()
                 del self._sizes[offset]
                 self._maps.drop(offset, size)
+                self._gone[size].append(offset)
                 return True
         return False
 
     def _wait(self) -> None:
         """Wait until a slab comes back, or for the end of the channel."""
-        if any(events & (select.POLLHUP | select.POLLERR) for _, events in self._poll.poll()):
+        if any(fd != self._returns.fileno() or events & select.POLLHUP for fd, events in self._poll.poll()):
             raise Cancelled("the channel was closed")
         self._collect()
 

@@ -1,0 +1,49 @@
+"""What the operating system offers: on Linux the best there is, elsewhere what every POSIX system has.
+
+CHAINPUMP_TRANSPORT=portable takes the second on Linux, too: for tests, and where a sandbox forbids the first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import StageOptionError
+from .descriptors import Descriptor
+
+__all__ = ["VARIABLE", "is_portable", "shared_file"]
+
+VARIABLE = "CHAINPUMP_TRANSPORT"
+CHOICES = ("linux", "portable")
+IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so nobody can open or foresee them
+
+
+def is_portable() -> bool:
+    """Whether to do without what only Linux has. Raises StageOptionError if the environment asks for something else."""
+    on_linux = sys.platform == "linux"
+    choice = os.environ.get(VARIABLE) or CHOICES[not on_linux]
+    if choice not in CHOICES:
+        raise StageOptionError(f"{VARIABLE} must be {' or '.join(CHOICES)} but is: {choice!r}.")
+    if choice == "linux" and not on_linux:
+        raise StageOptionError(f"{VARIABLE}=linux does not work on {sys.platform}: unset it.")
+    return choice == "portable"
+
+
+def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor:
+    """Memory that several processes can map, behind a descriptor: without a name, so it goes with its last user.
+
+    Sparse: pages take room once they are touched, or at once if they are `reserved`, which raises OSError if there is
+    none. The portable kind is a file that has been unlinked.
+    """
+    if is_portable():
+        import tempfile  # with all that it imports, which no worker on Linux is to wait for
+
+        with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
+            descriptor = Descriptor(os.dup(file.fileno()))
+    else:
+        descriptor = Descriptor(os.memfd_create(name, os.MFD_CLOEXEC))
+    if reserved:
+        os.pwrite(descriptor.fileno(), bytes(nbytes), 0)
+    else:
+        os.ftruncate(descriptor.fileno(), nbytes)
+    return descriptor
