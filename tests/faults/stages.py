@@ -381,28 +381,34 @@ def _ends(*kinds: type[Any]) -> list[Any]:
     return [end for end in gc.get_objects() if isinstance(end, kinds) and not end.descriptors[0].closed]
 
 
-def _receive_packet() -> bytes:
-    """Take what comes next, behind the back of the worker."""
-    (end,) = _ends(PacketIn, RecordIn)
-    buffer = memoryview(bytearray(PACKET_BYTES))
-    return bytes(buffer[: end.receive_into(buffer, wait=True)])
-
-
 def steal_frame(items: Iterable[T]) -> Iterator[T]:
     """What comes, but for one frame."""
     for index, item in enumerate(items):
         if index == 0:
-            assert _receive_packet()
+            (end,) = _ends(PacketIn, RecordIn)
+            assert end.receive_into(memoryview(bytearray(PACKET_BYTES)), wait=True)
         yield item
 
 
 def double_frame(items: Iterable[T]) -> Iterator[T]:
-    """What comes, but that one frame goes straight on to the next stage, unseen."""
+    """What comes, and one frame twice: a copy of what comes next goes straight on to the next stage."""
     for index, item in enumerate(items):
         if index == 0:
-            (out,) = _ends(PacketOut, RecordOut)
-            out.send(_receive_packet())
+            _forward_next(*_ends(PacketIn, RecordIn), *_ends(PacketOut, RecordOut))
         yield item
+
+
+def _forward_next(end: Any, out: Any) -> None:
+    """Have the next packet that this worker receives sent on, too."""
+    receive_into = end.receive_into
+
+    def receive_and_forward(buffer: memoryview, wait: bool) -> int:
+        length: int = receive_into(buffer, wait)
+        out.send(bytes(buffer[:length]))
+        del end.receive_into  # once
+        return length
+
+    end.receive_into = receive_and_forward
 
 
 def close_everything(items: Iterable[T]) -> Iterator[T]:

@@ -135,10 +135,13 @@ class ProcessHandle:
             worker.hand_over()
         # Readable when the process has died, even if a stray child of it lives on. The fork server tells of deaths
         # itself. The sentinels of the other methods are pipes, which a stray child inherits.
+        self._waiter: threading.Thread | None = None
         if start_method == "forkserver":
             self._death = Descriptor(os.dup(self._process.sentinel))
+        elif is_portable():
+            self._death, self._waiter = _waiting_for(self._process)
         else:
-            self._death = _death_of(self._process)
+            self._death = Descriptor(os.pidfd_open(self.pid))
 
     @property
     def pid(self) -> int:
@@ -225,6 +228,8 @@ class ProcessHandle:
             end.close()
         if self._process.exitcode is not None:
             self._process.join()
+            if self._waiter is not None:
+                self._waiter.join()
             self._process.close()
 
 
@@ -292,7 +297,8 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
 
 def _tell(said: Descriptor, message: Buried | Outcome) -> None:
     data = pickle.dumps(message, 5)
-    with open(said.fileno(), "wb", closefd=False) as stream:
+    # A broken pipe: the main process has died, and this one is about to.
+    with suppress(BrokenPipeError), open(said.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)
 
 
@@ -304,19 +310,17 @@ def _show_stack_in(file: Descriptor) -> None:
     faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
 
 
-def _death_of(child: BaseProcess) -> Descriptor:
-    """What becomes readable when a child of this process has died: a pidfd, or a pipe that a thread closes."""
-    assert child.pid is not None
-    if not is_portable():
-        return Descriptor(os.pidfd_open(child.pid))
+def _waiting_for(child: BaseProcess) -> tuple[Descriptor, threading.Thread]:
+    """In place of a pidfd: what becomes readable when a child of this process has died, and the thread that waits."""
     dead, alive = pipe()
 
     def wait() -> None:
         child.join()  # beside `exitcode`, which may be the one that reaps it: then it has been stored there
         alive.close()
 
-    threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True).start()
-    return dead
+    thread = threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True)
+    thread.start()
+    return dead, thread
 
 
 def _die_portably_with(lifeline: Descriptor) -> None:

@@ -46,18 +46,22 @@ class RecordOut:
             return False
         record = packet.ljust(ROOM, b"\0") + LENGTH.pack(len(packet))
         while not _readable(0, self._hung_up):
-            try:
-                os.write(self._file.fileno(), record)
-            except BlockingIOError:
-                poll = select.poll()
-                poll.register(self._file.fileno(), select.POLLOUT)
-                self.watch(poll)
-                poll.poll()
-            except BrokenPipeError:
-                break
-            else:
+            if self._write(record):
                 return True
+            poll = select.poll()
+            poll.register(self._file.fileno(), select.POLLOUT)
+            self.watch(poll)
+            poll.poll()
         raise Cancelled("the channel was closed")
+
+    def _write(self, record: bytes) -> bool:
+        try:
+            os.write(self._file.fileno(), record)
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            raise Cancelled("the channel was closed") from None
+        return True
 
     def watch(self, poll: select.poll) -> None:
         """Have this poll report when the wire is hung up."""
@@ -84,17 +88,20 @@ class RecordIn:
         """Have the kernel write the next packet there; 0 at the end. Raises BlockingIOError."""
         record = buffer[:RECORD_BYTES]
         is_over = False
-        while True:
-            try:
-                return LENGTH.unpack_from(record, ROOM)[0] if os.readv(self._file.fileno(), [record]) else 0
-            except BlockingIOError:
-                if is_over:  # before that look: so nothing was written since
-                    return 0
-                is_over = bool(_readable(0, self._sealed, self._hung_up))
-                if not is_over:
-                    if not wait:
-                        raise
-                    _readable(None, *self.descriptors)
+        while (length := self._read(record)) is None and not is_over:
+            is_over = bool(_readable(0, self._sealed, self._hung_up))  # and what was written before is read first
+            if not is_over:
+                if not wait:
+                    raise BlockingIOError
+                _readable(None, *self.descriptors)
+        return length or 0
+
+    def _read(self, record: memoryview) -> int | None:
+        """The length of the packet in the next record, 0 at the end; None if there is no record now."""
+        try:
+            return LENGTH.unpack_from(record, ROOM)[0] if os.readv(self._file.fileno(), [record]) else 0
+        except BlockingIOError:
+            return None
 
     def wait(self, seconds: float) -> bool:
         """Wait until a packet is there, or the end; False if that takes longer."""
