@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from chainpump.executors import processes
 from chainpump.transport.hand import Hand
 from chainpump.transport.outlet import Outlet
@@ -112,6 +110,8 @@ def changed_dict(places: Iterable[int], die: Die, journal: Journal, times: int, 
 
 def made_array(places: Iterable[int], die: Die, journal: Journal, times: int, item: int) -> Any:
     """An array of 1 MB."""
+    import numpy as np  # see stages.arrays
+
     die_at(places, die, journal, times, item)
     return np.full(1 << 20, item % 251, np.uint8)
 

@@ -8,26 +8,12 @@ from typing import Any
 
 import pytest
 
-from chainpump import Executor, Inline, Processes, Threads
+from faults.executors import on
 
 __all__ = ["EVERYWHERE", "FORK", "FORKING", "MOST", "MOST_WORKERS", "PROCESSES", "WITH_WORKERS", "on", "places"]
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 FORK = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-METHODS: dict[str, Any] = {
-    "forkserver": lambda workers: Processes(workers, start_method="forkserver"),
-    "spawn": lambda workers: Processes(workers, start_method="spawn"),
-    "fork": lambda workers: Processes(workers, start_method="fork"),
-    "threads": Threads,
-    "inline": lambda _: Inline(),
-}
-
-
-def on(place: str, workers: int = 1) -> Executor:
-    """The executor of this name."""
-    executor: Executor = METHODS[place](workers)
-    return executor
 
 
 def places(*names: str) -> Sequence[Any]:

@@ -13,7 +13,7 @@ import threading
 
 from chainpump import Pipeline, sink, source, stage
 from faults import stages
-from faults.places import on
+from faults.executors import on
 from support.gate import Gate
 
 KEPT: list[object] = []  # what is open until the interpreter is gone

@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import numpy as np
-
 from chainpump import Cancelled, Pipeline, Processes, source, stage
 from chainpump.transport.packets import PACKET_BYTES
 from chainpump.transport.records import RecordIn, RecordOut
 from chainpump.transport.seqpacket import PacketIn, PacketOut
-from faults.places import on
+from faults.executors import on
 from support.gate import Gate, Journal
 
 T = TypeVar("T")
@@ -58,6 +56,8 @@ def tally(items: Iterable[Any]) -> int:
 
 def arrays(n: int, size: int = 1 << 20) -> Iterator[Any]:
     """n arrays of `size` bytes, each filled with its number."""
+    import numpy as np  # most workers need none of it, and each would pay for it
+
     for number in range(n):
         yield np.full(size, number % 251, np.uint8)
 
