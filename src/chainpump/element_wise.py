@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
@@ -46,12 +46,11 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Condemned:
-    """An item that has cost its worker's predecessor: what to tell the policy instead of calling the function again.
+    """An item that has cost a predecessor: what to tell the policy instead of calling the function again.
 
-    position: in the frame in hand. tries: how many calls it has cost.
+    tries: how many calls it has cost.
     """
 
-    position: int
     error: Exception
     tries: int
 
@@ -85,11 +84,13 @@ class OperatorRun(StageRun):
             yield from results
             del item, results
 
-    def _of(self, item: Any, error: Exception | None = None, tries: int = 0) -> Iterable[Any]:
+    def _of(self, item: Any, condemned: Condemned | None = None) -> Iterable[Any]:
         """What comes of an item, by the policy if the function raises. Raises what the policy does not cover.
 
-        error, tries: what it has raised last, and how many calls have failed, if it has been called before.
+        condemned: what it has raised last, and how many calls have failed, if it has been called before.
         """
+        error = condemned.error if condemned is not None else None
+        tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
                 origin, index, _ = self.in_hand() or (0, 0, "")
@@ -132,7 +133,7 @@ class OperatorRun(StageRun):
                 failed = None
             if failed is not None:
                 at = len(entries) - length_hint(items) - 1
-                made = list(self._of(entries[at], failed, tries=1))
+                made = list(self._of(entries[at], Condemned(failed, 1)))
                 if not made and not spelled:
                     spelled = True
                     outlet.skip()
@@ -146,10 +147,11 @@ class OperatorRun(StageRun):
                 opened = now
         return most
 
-    def guard(self, inlet: Inlet, outlet: Outlet | None, condemned: Condemned | None) -> None:
+    def guard(self, inlet: Inlet, outlet: Outlet | None, condemned: Mapping[int, Condemned]) -> None:
         """The same, where a successor may have to go on: item by item, each marked before its call.
 
         What was made leaves between two items of different numbers, so that no item is ever sent in part.
+        condemned: of the frame in hand, by position.
         """
         row = self.row
         for frame, items in inlet.frames():
@@ -162,10 +164,7 @@ class OperatorRun(StageRun):
                 number = frame.number(position)
                 row[Cell.INDEX], row[Cell.SINCE] = frame.index(position), time.monotonic_ns()
                 row[Cell.ITEM] = position + 1
-                if condemned is not None and condemned.position == position:
-                    made = tuple(self._of(item, condemned.error, condemned.tries))
-                else:
-                    made = tuple(self._of(item))
+                made = tuple(self._of(item, condemned.get(position)))
                 row[Cell.ITEM] = 0
                 if outlet is not None:
                     outlet.extend(made, partial(repeat, number))
@@ -178,7 +177,7 @@ class OperatorRun(StageRun):
                     inlet.put_mark(position + 1)
                     opened, buried = time.monotonic_ns(), row[Cell.DEAD]
                 del item
-            condemned = None
+            condemned = {}
 
     def settle(self, error: Exception, tries: int, hand: tuple[int, int, Any]) -> float | None:
         """Apply the policy: the seconds to wait before another try, or None if the item is left out.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -67,7 +67,8 @@ class Worker:
     origin: tells it apart from others that number items; 0 if there are none.
     takers: of each element-wise stage's dead letters, in the main process.
     awaits: an event loop runs it; `run` is told how.
-    whole: what is made of an item leaves in one frame. condemned: the item of which its predecessor died.
+    whole: what is made of an item leaves in one frame. condemned: the items of which its predecessors died, by
+    their positions in the frame in hand.
     watched: it says on the board which item it is in, and since when.
     """
 
@@ -87,7 +88,7 @@ class Worker:
         takers: Sequence[Callable[[DeadItem], object]] = (),
         awaits: bool = False,
         whole: bool = False,
-        condemned: Condemned | None = None,
+        condemned: Mapping[int, Condemned] | None = None,
         watched: bool = False,
     ) -> None:
         self.assignments = assignments
@@ -97,7 +98,7 @@ class Worker:
         self._origin = origin
         self._awaits = awaits
         self._whole = whole
-        self._condemned = condemned
+        self._condemned = condemned or {}
         self._watched = watched
         self._woken = threading.Event()
         self._code = code

@@ -369,6 +369,15 @@ def test_poisonous_item_can_be_left_out(journal: Journal) -> None:
     assert journal.lines == ["died at 37"] * 3
 
 
+def test_poisonous_items_of_one_number_cost_three_workers_each(journal: Journal) -> None:
+    """In one frame or in two: what one of them has cost says nothing of the other."""
+    numbers = Pipeline(range(3000)).flat_map(deaths.twice, on=Processes())
+    dying = partial(deaths.doubled, [0, 2500], stages.sigkill, journal, 6)
+    doubled = list(numbers.map(dying, on=renewed(1, 12), on_error=Skip(WorkerLostError)))
+    assert doubled == [2 * n for n in range(3000) for _ in range(2) if n not in (0, 2500)]
+    assert journal.lines == ["died at 0"] * 6 + ["died at 2500"] * 6
+
+
 def test_poisonous_item_can_be_put_aside(journal: Journal) -> None:
     report = poisoned(journal, DeadLetter(WorkerLostError)).into(list, on=Inline()).run()
     assert report.value == [2 * n for n in range(N) if n != 37]
@@ -493,6 +502,16 @@ def test_item_that_takes_too_long_can_be_left_out_and_the_others_of_its_frame_co
     report = pipeline.into(list, on=Inline()).run()
     assert report.value == [n for n in range(N) if n not in (0, 55, N - 1)]
     assert (report.stages[1].received, report.stages[1].skipped, report.stages[1].finished) == (N, 3, N - 3)
+
+
+def test_items_of_one_number_that_take_too_long_are_each_left_out_once(gate: Gate) -> None:
+    """They travel in one frame, and nothing can be marked between them: a successor comes to both of them again."""
+    slow = partial(deaths.slow_at, [2500], gate)
+    numbers = Pipeline(range(3000)).flat_map(deaths.twice, on=Processes())
+    pipeline = numbers.map(slow, on=Processes(), timeout=SOON, on_error=Skip(ItemTimeoutError))
+    report = pipeline.into(list, on=Inline()).run()
+    assert report.value == [n for n in range(3000) for _ in range(2) if n != 2500]
+    assert (report.stages[2].received, report.stages[2].skipped, report.stages[2].finished) == (6000, 2, 5998)
 
 
 def test_item_that_takes_too_long_can_be_put_aside(gate: Gate) -> None:

@@ -7,7 +7,7 @@ not tried again for ever: the stage's policy decides about it, and may end the r
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .. import blame
@@ -31,16 +31,19 @@ Place: TypeAlias = tuple[int, int]  # group and number of a worker
 class _Line:
     """The workers that have had one place.
 
-    restarts: how many of them have died by themselves. suspect: index and position of the item that the last one was
-    in; cost: how many have died in it, one after the other. overdue: the item that the present one is to die for, and
-    when its call began.
+    restarts: how many of them have died by themselves. overdue: the item that the present one is to die for, and when
+    its call began. frame: the one in hand, told apart by how many items came before it. suspect: the position in it
+    that the last one was in; cost: how many have died there, one after the other. condemned: what successors are told
+    of items in it, by position: each of them may come to all of these again.
     """
 
     generation: int = 0
     restarts: int = 0
-    suspect: tuple[int, int] | None = None
-    cost: int = 0
     overdue: tuple[int, int] | None = None
+    frame: int = 0
+    suspect: int | None = None
+    cost: int = 0
+    condemned: dict[int, Condemned] = field(default_factory=dict)
 
 
 class Succession:
@@ -64,22 +67,24 @@ class Succession:
             line.restarts += 1
         elif row[Cell.SENDING] and not group.executor.restarts:
             return None  # it was past the item, and nobody knows whether all of its results had left
-        condemned: Condemned | None = None
+        frame = self._wiring.hands[place].mark.received
+        if frame != line.frame:
+            line.frame, line.suspect, line.condemned = frame, None, {}
         if row[Cell.ITEM]:
-            suspect = (row[Cell.INDEX], row[Cell.ITEM])
-            line.cost = line.cost + 1 if line.suspect == suspect else 1
-            line.suspect = suspect
+            position = row[Cell.ITEM] - 1
+            line.cost = line.cost + 1 if line.suspect == position else 1
+            line.suspect = position
             is_late = overdue == (row[Cell.ITEM], row[Cell.SINCE])
             if is_late or line.cost >= POISONOUS:
                 error = self._too_late(place, pid) if is_late else self._poisonous(place, pid, exit_code)
                 tries = line.cost if is_late else line.cost + 1 - POISONOUS
                 if decide(group.guarded.policy, error, tries).verdict is Verdict.RAISE:
                     return Failed(error.failures[0])
-                condemned = Condemned(row[Cell.ITEM] - 1, error, tries)
+                line.condemned[position] = Condemned(error, tries)
         line.generation += 1
         row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.STARTING, 0, 0
         row[Cell.WAITS] = Waits.NOTHING  # whatever its predecessor waited for when it died
-        return self._wiring.worker(*place, line.generation, condemned)
+        return self._wiring.worker(*place, line.generation, line.condemned)
 
     def _too_late(self, place: Place, pid: int) -> RunError:
         group = self._wiring.groups[place[0]]

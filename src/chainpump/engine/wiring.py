@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -147,10 +147,12 @@ class Wiring:
         """Whether the last group runs in the caller's thread."""
         return self.groups[-1].is_caller
 
-    def worker(self, group: int, number: int, generation: int = 0, condemned: Condemned | None = None) -> Worker:
+    def worker(
+        self, group: int, number: int, generation: int = 0, condemned: Mapping[int, Condemned] | None = None
+    ) -> Worker:
         """One worker of a group, with ends of its own; it is to be started or closed.
 
-        generation: how many have had its place before. condemned: the item of which the last of them died.
+        generation: how many have had its place before. condemned: items of which they died.
         """
         this = self.groups[group]
         before = self.groups[group - 1] if group else None
