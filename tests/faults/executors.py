@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainpump import Executor, Inline, Processes, Threads
+from chainpump import Executor, Inline, Processes, Tasks, Threads
 
 __all__ = ["on"]
 
@@ -13,6 +13,7 @@ METHODS: dict[str, Any] = {
     "spawn": lambda workers: Processes(workers, start_method="spawn"),
     "fork": lambda workers: Processes(workers, start_method="fork"),
     "threads": Threads,
+    "tasks": Tasks,  # of async functions only
     "inline": lambda _: Inline(),
 }
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from chainpump import Pipeline
+from faults import stages
 from faults.executors import on
 
-__all__ = ["EVERYWHERE", "FORK", "FORKING", "MOST", "MOST_WORKERS", "PROCESSES", "WITH_WORKERS", "on", "places"]
+__all__ = ["EVERYWHERE", "FORK", "FORKING", "MOST", "MOST_WORKERS", "PROCESSES", "WAYS", "WITH_WORKERS", "on", "places"]
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 FORK = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -28,3 +30,17 @@ FORKING = places("forkserver", "fork")
 PROCESSES = places("forkserver", "spawn", "fork")
 WITH_WORKERS = places("forkserver", "spawn", "fork", "threads")
 EVERYWHERE = places("forkserver", "spawn", "fork", "threads", "inline")
+
+
+def iterated(pipeline: Pipeline[Any], _: str) -> list[Any]:
+    """Its items, as the caller's loop gets them."""
+    return list(pipeline)
+
+
+def collected(pipeline: Pipeline[Any], place: str) -> list[Any]:
+    """Its items, as a sink gets them."""
+    items: list[Any] = pipeline.into(stages.collect, on=on(place)).run().value
+    return items
+
+
+WAYS = pytest.mark.parametrize("way", [iterated, collected], ids=lambda way: way.__name__)

@@ -11,10 +11,11 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from chainpump import Cancelled, Pipeline, Processes, source, stage
+from chainpump import Cancelled, Pipeline, Processes, RunError, source, stage
 from chainpump.transport.packets import PACKET_BYTES
 from chainpump.transport.records import RecordIn, RecordOut
 from chainpump.transport.seqpacket import PacketIn, PacketOut
@@ -144,6 +145,33 @@ def hoard_numbers(items: Iterable[Any]) -> list[int]:
     return [int(array[0]) for array in hoard if (array == array[0]).all()]
 
 
+def logging_each(items: Iterable[T]) -> Iterator[T]:
+    """What comes; each is logged."""
+    import logging  # late, as all that most workers need not: see `arrays`
+
+    for item in items:
+        logging.getLogger(__name__).info("item %s", item)
+        yield item
+
+
+async def awaited(item: T) -> T:
+    """What comes, once others have had their turn."""
+    import asyncio
+
+    await asyncio.sleep(0)
+    return item
+
+
+def tell_of_runs(place: str, connection: Connection) -> None:
+    """Sends what comes of a pipeline that is iterated, and of one with a sink: items, or the error."""
+    numbers = Pipeline(source(count, 10), on=on(place))
+    for run in (lambda: list(numbers), lambda: numbers.into(collect, on=on(place)).run().value):
+        try:
+            connection.send(run())
+        except RunError as error:
+            connection.send(error)
+
+
 def sums_of_a_pipeline(items: Iterable[int], place: str) -> Iterator[int]:
     """For each item n the sum of 0 to n - 1, found by a pipeline."""
     for item in items:
@@ -191,6 +219,26 @@ class Mute(Exception):
 
     def __str__(self) -> str:
         raise RuntimeError("no text for you")
+
+
+def limit_memory(nbytes: int) -> None:
+    """Let this process have so much more address space, and no more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + nbytes, resource.RLIM_INFINITY))
+
+
+def arrays_without_memory(n: int) -> Iterator[Any]:
+    """Arrays, by a process that can map no other one."""
+    large = list(arrays(n, 64 << 20))
+    limit_memory(32 << 20)
+    yield from large
+
+
+def arrays_without_descriptors(n: int) -> Iterator[Any]:
+    """Arrays, by a process that can open nothing more."""
+    large = list(arrays(n))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    yield from large
 
 
 def raise_value_error() -> NoReturn:

@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 from ..errors import Cancelled, StageOptionError
 from ..outcome import Buried, Interrupted, Outcome
 from ..plan.plan import Reach, check_whole, check_workers
-from ..transport.descriptors import Descriptor, kept_by_fork, pipe
+from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
 from ..transport.system import is_portable
 from ..worker import Worker
 from .base import Lost
@@ -120,7 +120,7 @@ class ProcessHandle:
             name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
         )
         try:
-            with kept_by_fork((*worker.descriptors, said, lifeline)):
+            with room_to_start(), kept_by_fork((*worker.descriptors, said, lifeline)):
                 self._process.start()
             # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
             # once, and it is this handle's to read.
@@ -249,11 +249,12 @@ def _forget_fork_server() -> None:
 def _preload() -> None:
     """Have the fork server import this module once, rather than each worker by itself: 20 times faster starts.
 
+    And what a worker needs to tell of a failure, lest it has no descriptor left to read that with.
     Adds to what the program has asked to preload, which has no public getter; does nothing once the server runs.
     """
     preloaded = _fork_server()["_preload_modules"]
     if __name__ not in preloaded:
-        forkserver.set_forkserver_preload([*preloaded, __name__])
+        forkserver.set_forkserver_preload([*preloaded, __name__, "traceback"])
 
 
 class _DeafName(str):
@@ -297,7 +298,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
 
 def _tell(said: Descriptor, message: Buried | Outcome) -> None:
     data = pickle.dumps(message, 5)
-    # A broken pipe: the main process has died, and this one is about to.
+    # A broken pipe: this worker was given up for lost, or the main process has died.
     with suppress(BrokenPipeError), open(said.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)
 

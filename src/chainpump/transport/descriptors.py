@@ -6,6 +6,7 @@ a forked child closes at once all that the library owns, except what it was star
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import threading
@@ -15,16 +16,24 @@ from multiprocessing import reduction
 from typing import Any
 from weakref import WeakSet
 
-__all__ = ["Descriptor", "kept_by_fork", "pipe"]
+__all__ = ["Descriptor", "kept_by_fork", "pipe", "room_to_start"]
+
+
+STANDARD_ERROR = 2  # the last of the numbers that every program takes for its standard streams
+SPARE = 16  # descriptors; the standard library takes up to 8 to start a process, its fork server included
 
 
 class Descriptor:
-    """One owned file descriptor; pickling it while a process is being spawned hands a duplicate over."""
+    """One owned file descriptor; pickling it while a process is being spawned hands a duplicate over.
+
+    Never one of the standard streams' numbers, which are free in a program that has closed them: what a worker prints
+    would go there.
+    """
 
     __slots__ = ("__weakref__", "_fd", "_socket")
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd = fd if fd > STANDARD_ERROR else _moved(fd)
         self._socket: socket.socket | None = None
         _TABLE.owned.add(self)
 
@@ -62,6 +71,14 @@ class Descriptor:
 
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
         return _received, (reduction.DupFd(self._fd),)  # DupFd works only while a process is being spawned
+
+
+def _moved(fd: int) -> int:
+    """The same open file under a higher number."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STANDARD_ERROR + 1)
+    finally:
+        os.close(fd)
 
 
 def _received(handed: Any) -> Descriptor:
@@ -107,3 +124,25 @@ def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, Non
             yield
         finally:
             _TABLE.kept = frozenset()
+
+
+@contextmanager
+def room_to_start() -> Generator[None, None, None]:
+    """Let the standard library start a process inside this block. Raises OSError if it would run out of descriptors.
+
+    It would do so half-way: it loses some then, and its fork server ends, which ends the workers of every other run.
+    The standard streams that are closed lead to the null device meanwhile: a new interpreter takes whatever has their
+    numbers for them, and may not start at all.
+    """
+    spare: list[int] = []
+    try:
+        while len(spare) < SPARE:
+            spare.append(os.dup(spare[0]) if spare else os.open(os.devnull, os.O_RDWR))
+        while spare and spare[-1] > STANDARD_ERROR:
+            os.close(spare.pop())
+        for fd in spare:
+            os.set_inheritable(fd, True)
+        yield
+    finally:
+        for fd in spare:
+            os.close(fd)

@@ -1,0 +1,149 @@
+"""Where a run is started: with streams closed, beside locks that are held, in any thread, console or process."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, source
+from faults import stages
+from faults.places import PROCESSES, WAYS, on, places
+from support.gate import LIMIT
+
+TALKATIVE = """
+from collections.abc import Iterable, Iterator
+
+from chainpump import *
+
+def talkative(items: Iterable[int]) -> Iterator[int]:
+    for item in items:
+        print("item", item, flush=True)
+        yield item
+
+if __name__ == "__main__":
+    on = {on}
+    numbers = Pipeline(source(range, 500), on=on).then(talkative, on=on)
+    assert list(numbers) == list(range(500))
+    assert numbers.into(sum, on=on).run().value == sum(range(500))
+    blocks = Pipeline(source(map, bytes, [1 << 20] * 9), on=on).then(list[bytes], on=on)
+    assert list(blocks) == [bytes(1 << 20)] * 9
+"""
+EXECUTORS = {
+    "forkserver": "Processes()",
+    "spawn": "Processes(start_method='spawn')",
+    "fork": "Processes(start_method='fork')",
+    "threads": "Threads()",
+    "inline": "Inline()",
+}
+
+
+def run(program: str, folder: Path, closed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program by a shell that closes some of its standard streams."""
+    (folder / "program.py").write_text(program)
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-W", "error", "program.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"], ids=["stdout", "all"])
+@pytest.mark.parametrize("place", EXECUTORS)
+def test_what_workers_print_goes_to_no_channel_where_streams_are_closed(
+    place: str, closed: str, tmp_path: Path
+) -> None:
+    """The numbers of closed streams are the next to be given to a file."""
+    done = run(TALKATIVE.format(on=EXECUTORS[place]), tmp_path, closed)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+CONSOLE = """
+import __main__
+
+cells = '''
+from collections.abc import Iterable, Iterator
+from chainpump import *
+
+class Point:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+def points(n: int) -> Iterator[Point]:
+    yield from map(Point, range(n))
+
+def moved(items: Iterable[Point]) -> Iterator[Point]:
+    for item in items:
+        yield Point(item.x + STEP)
+
+def total(items: Iterable[Point]) -> int:
+    return sum(item.x for item in items)
+
+def failing(items: Iterable[Point]) -> Iterator[Point]:
+    for item in items:
+        if item.x == 3:
+            raise ValueError(item.x)
+        yield item
+
+STEP = 5
+===
+numbers = Pipeline(source(points, 9), on={on}).then(moved, on={on})
+===
+print([item.x for item in numbers], numbers.into(total, on={on}).run().value)
+===
+try:
+    list(Pipeline(source(points, 9), on={on}).then(failing, on={on}))
+except StageError as error:
+    print(error.stage, error.failures[0].index, repr(error.__cause__))
+'''
+for number, cell in enumerate(cells.split("===")):
+    exec(compile(cell, f"<cell {{number}}>", "exec"), vars(__main__))
+"""
+
+
+@pytest.mark.parametrize("place", EXECUTORS)
+def test_functions_and_classes_of_a_console_without_a_file_work_in_workers(place: str) -> None:
+    """As a notebook runs its cells."""
+    command = [sys.executable, "-c", CONSOLE.format(on=EXECUTORS[place])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    expected = f"{list(range(5, 14))} {sum(range(5, 14))}\nfailing 3 ValueError(3)\n"
+    assert (done.stdout, done.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_lock_that_another_thread_holds_as_workers_start_does_not_keep_them(place: str) -> None:
+    """A fork copies it held; what logs in a worker must not wait for a thread that is not there."""
+    handler = logging.FileHandler(os.devnull)
+    logger = logging.getLogger(stages.__name__)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        assert handler.lock is not None
+        with handler.lock:
+            held.set()
+            done.wait(LIMIT)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        held.wait()
+        try:
+            logged = Pipeline(source(stages.count, 50), on=on(place)).then(stages.logging_each, on=on(place))
+            assert list(logged) == list(range(50))
+            assert not done.is_set()
+        finally:
+            done.set()
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@WAYS
+@pytest.mark.parametrize("place", places("forkserver", "fork", "threads", "tasks"))
+def test_run_from_another_thread_gives_every_item_once(place: str, way: Any) -> None:
+    numbers = Pipeline(source(stages.count, 200), on=on("threads" if place == "tasks" else place))
+    pipeline = numbers.map(stages.awaited, on=on(place, 8)) if place == "tasks" else numbers.map(abs, on=on(place, 2))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(way, pipeline, "threads" if place == "tasks" else place).result() == list(range(200))
