@@ -25,6 +25,7 @@ __all__ = [
     "broken_off",
     "lost",
     "mistyped",
+    "no_run",
     "not_started",
     "poisonous",
     "raised",
@@ -310,11 +311,21 @@ def not_started(who: Who, error: BaseException) -> Failure:
     )
 
 
+def no_run(error: OSError) -> Failure:
+    """The system has no room for what a run needs before its workers: nobody is to blame."""
+    headline = f"the run could not start: {type(error).__name__}: {_text(error)}"
+    return Failure(RunError, "", "", 0, None, headline, (_start_advice(error),))
+
+
 def _start_advice(error: BaseException) -> str:
     if isinstance(error, (AttributeError, ImportError)):
         return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
     if isinstance(error, OSError):
         return "The system refused: lower workers=, or raise its limits (`ulimit -a` shows them)."
+    if isinstance(error, EOFError):
+        return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
+    if isinstance(error, AssertionError) and "daemonic" in str(error):
+        return "Python's rule: start the process that runs the pipeline with daemon=False, or use Threads()."
     return ""
 
 
@@ -347,8 +358,10 @@ def _user_stack(stack: str) -> str:
 
 def user_traceback(error: BaseException) -> str:
     """The traceback from the first line that is not this package's own."""
-    import traceback  # 20 ms; only a failure pays for it
-
+    try:
+        import traceback  # 20 ms; only a failure pays for it
+    except (ImportError, OSError):  # a process that has no descriptor left can read no module
+        return ""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
         tb = tb.tb_next

@@ -1,7 +1,9 @@
 """Where a run is started: with streams closed, beside locks that are held, in any thread, console or process."""
 
 import logging
+import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, source
+from chainpump import Pipeline, RunError, source
 from faults import stages
-from faults.places import PROCESSES, WAYS, on, places
+from faults.places import MOST, PROCESSES, WAYS, on, places
 from support.gate import LIMIT
 
 TALKATIVE = """
@@ -147,3 +149,27 @@ def test_run_from_another_thread_gives_every_item_once(place: str, way: Any) -> 
     pipeline = numbers.map(stages.awaited, on=on(place, 8)) if place == "tasks" else numbers.map(abs, on=on(place, 2))
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(way, pipeline, "threads" if place == "tasks" else place).result() == list(range(200))
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_daemonic_process_is_told_at_once_what_it_cannot_start(place: str) -> None:
+    """Python lets it have no children; threads it may have."""
+    context = multiprocessing.get_context("forkserver")
+    reading, writing = context.Pipe(duplex=False)
+    with reading, writing:
+        process = context.Process(target=stages.tell_of_runs, args=(place, writing), daemon=True)
+        process.start()
+        told = [reading.recv() for _ in range(2) if reading.poll(LIMIT)]
+        process.join(LIMIT)
+        assert process.exitcode == 0
+        process.close()
+    if place in ("threads", "inline"):
+        assert told == [list(range(10))] * 2
+        return
+    for error in told:
+        assert type(error) is RunError
+        assert re.fullmatch(
+            r"source 'count' could not start worker 1 of 1: AssertionError: daemonic processes .*\n"
+            r"  Python's rule: start the process that runs the pipeline with daemon=False, or use Threads\(\)\.",
+            str(error),
+        )

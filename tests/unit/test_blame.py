@@ -130,6 +130,20 @@ def raised_by(error: BaseException) -> BaseException:
             id="its function cannot be imported",
         ),
         pytest.param(
+            blame.not_started(DECODE, EOFError("unexpected EOF")),
+            StageError,
+            "stage 'decode' could not start worker 3 of 8: EOFError: unexpected EOF\n"
+            "  Or the fork server has died, which starts workers: see its output above, and the limits of the system.",
+            id="the fork server has died",
+        ),
+        pytest.param(
+            blame.no_run(OSError("no memory")),
+            RunError,
+            "the run could not start: OSError: no memory\n"
+            "  The system refused: lower workers=, or raise its limits (`ulimit -a` shows them).",
+            id="the system refused what a run needs",
+        ),
+        pytest.param(
             blame.broken_off(DECODE),
             RunError,
             "stage 'decode' (worker 3 of 8) lost its channel, although no worker died.\n"

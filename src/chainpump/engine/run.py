@@ -51,9 +51,12 @@ class Run(Generic[T]):
     ) -> None:
         self._process = os.getpid()
         self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
-        self._wiring = Wiring(stages, iterated, self._letters, apart, watched=stall_timeout is not None)
+        try:
+            self._wiring = Wiring(stages, iterated, self._letters, apart, watched=stall_timeout is not None)
+            self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
+        except OSError as error:
+            raise RunError(blame.no_run(error)) from error
         self._grace = grace
-        self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Iterator[T] | None = None

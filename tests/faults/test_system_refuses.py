@@ -1,0 +1,222 @@
+"""The system has no room: for descriptors, memory, processes or threads. The run says so, and nothing of it is left."""
+
+import errno
+import os
+import re
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from multiprocessing import popen_fork
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, Processes, RunError, StageError, source, stage
+from faults import stages
+from faults.places import WAYS, on, places
+from support.gate import LIMIT, Gate
+from support.processes import descendants
+
+N = 50
+REFUSED = (
+    r"^(the run could not start|(source|stage|sink) '\w+' could not start worker \d of \d): {error}.*\n"
+    r"  The system refused: lower workers=, or raise its limits \(`ulimit -a` shows them\)\.$"
+)
+TOO_MANY_FILES = REFUSED.format(error=r"OSError: \[Errno 24\] Too many open files")
+
+
+def wide(place: str) -> Pipeline[int]:
+    """Three workers, and one more where a sink has its own."""
+    return Pipeline(source(stages.count, N), on=on(place)).then(stages.same, on=on(place, 2))
+
+
+@contextmanager
+def descriptors_left(n: int) -> Iterator[None]:
+    """At most n more can be opened in this process. (A new number has to be below the limit.)"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+    free = (number for number in count() if number not in used)
+    limit = next(number for number in free if number - sum(each < number for each in used) == n)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def starts_with_few_descriptors(way: Any, place: str, step: int) -> int:
+    """Start a run with ever more descriptors until it has enough; returns how often it was refused."""
+    others = descendants()
+    for refusals in count():
+        try:
+            with descriptors_left(step * refusals):
+                items = way(wide(place), place)
+        except RunError as error:
+            assert re.search(TOO_MANY_FILES, str(error))  # noqa: PT017  # or it had enough
+            assert descendants() == others
+        else:
+            assert sorted(items) == list(range(N))
+            return refusals
+    raise AssertionError("unreachable")
+
+
+@WAYS
+@pytest.mark.parametrize("place, step", [*zip(("forkserver", "fork"), (5, 5), strict=True), ("threads", 1)])
+def test_run_that_has_too_few_descriptors_says_so_wherever_they_run_out(place: str, step: int, way: Any) -> None:
+    assert starts_with_few_descriptors(way, place, step) > 5
+
+
+def test_run_that_has_too_few_descriptors_leaves_others_alone(gate: Gate) -> None:
+    """It must not break off what it asks of the fork server, which would end, and all workers with it."""
+    with Pipeline(range(10)).then(stage(stages.held_at, gate, 1), on=Processes()).open() as run:
+        items = iter(run)
+        assert next(items) == 0
+        gate.wait_held()
+        starts_with_few_descriptors(lambda pipeline, _: list(pipeline), "forkserver", 2)
+        gate.release()
+        assert list(items) == list(range(1, 10))
+
+
+def nth(call: Any, n: int, error: Exception) -> Callable[..., Any]:
+    """The same function, but its n-th call raises."""
+    calls = count(1)
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == n:
+            raise error
+        return call(*args, **kwargs)
+
+    return failing
+
+
+@WAYS
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_run_for_which_there_is_no_shared_memory_says_so(n: int, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For its board, or for the slabs of one of its junctions."""
+    error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    monkeypatch.setattr(os, "memfd_create", nth(os.memfd_create, n, error))
+    message = r"^the run could not start: OSError: \[Errno 12\] Cannot allocate memory\n  The system refused: "
+    with pytest.raises(RunError, match=message) as caught:
+        way(wide("forkserver"), "forkserver")
+    assert caught.value.__cause__ is error
+    assert descendants() == set()
+
+
+STARTS = {
+    "fork": (popen_fork.Popen, "_launch", BlockingIOError, r"\[Errno 11\] Resource temporarily unavailable"),
+    "threads": (threading.Thread, "start", RuntimeError, "can't start new thread"),
+}
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "n, who", [(1, "source 'count' could not start worker 1 of 1"), (2, "stage 'same' could not start worker 1 of 2")]
+)
+@pytest.mark.parametrize("place", places(*STARTS))
+def test_worker_that_the_system_does_not_start_is_named(
+    place: str, n: int, who: str, way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, kind, text = STARTS[place]
+    error = kind(errno.EAGAIN, os.strerror(errno.EAGAIN)) if kind is BlockingIOError else kind(text)
+    monkeypatch.setattr(owner, name, nth(getattr(owner, name), n, error))
+    with pytest.raises(RunError, match=rf"^{who}: {kind.__name__}: {text}") as caught:
+        way(wide(place), place)
+    assert caught.value.__cause__ is error
+    assert descendants() == set()
+
+
+FORK_FAILS = """
+import itertools, os, sys
+from multiprocessing import forkserver
+from chainpump import *
+
+if __name__ == "__main__":
+    os.environ["REFUSED_FORK"] = sys.argv[1]
+    forkserver.set_forkserver_preload(["no_forks"])
+    numbers = Pipeline(source(range, 50), on=Processes()).map(abs, on=Processes(2))
+    try:
+        print(list(numbers))
+    except RunError as error:
+        print(error)
+    del os.environ["REFUSED_FORK"]
+    print(list(numbers) == list(range(50)))
+"""
+NO_FORKS = """
+import errno, itertools, os
+
+calls, fork = itertools.count(1), os.fork
+
+def refused():
+    if next(calls) == int(os.environ.get("REFUSED_FORK", 0)):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+os.fork = refused
+"""
+
+
+@pytest.mark.parametrize("n, who", [(1, "source 'range'"), (3, "stage 'abs'")])
+def test_fork_server_that_is_refused_a_process_is_told_and_followed_by_another(
+    n: int, who: str, tmp_path: Path
+) -> None:
+    """It ends by that, which is Python's way; the next run has a new one."""
+    (tmp_path / "program.py").write_text(FORK_FAILS)
+    (tmp_path / "no_forks.py").write_text(NO_FORKS)
+    command = [sys.executable, "program.py", str(n)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    first, advice, again = done.stdout.splitlines()
+    assert re.fullmatch(rf"{who} could not start worker \d of \d: EOFError: unexpected EOF", first)
+    assert advice == (
+        "  Or the fork server has died, which starts workers: see its output above, and the limits of the system."
+    )
+    assert again == "True"
+    assert done.returncode == 0
+    assert done.stderr.endswith("BlockingIOError: [Errno 11] Resource temporarily unavailable\n")
+
+
+@WAYS
+@pytest.mark.parametrize("place", places("forkserver", "fork"))
+@pytest.mark.parametrize(
+    "arrays, number", [(stages.arrays_without_memory, errno.ENOMEM), (stages.arrays_without_descriptors, errno.EMFILE)]
+)
+def test_worker_that_has_no_room_for_its_slabs_is_named(place: str, arrays: Any, number: int, way: Any) -> None:
+    """Nor is there a descriptor left to read the code with that tells of it."""
+    pipeline = Pipeline(source(arrays, 3), on=on(place), name="load").then(stages.same, on=on(place))
+    with pytest.raises(StageError, match=r"^source 'load' \(worker 1 of 1, pid \d+\) raised OSError:\n") as caught:
+        way(pipeline, place)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == number
+
+
+FULL_SHM = """
+mount -t tmpfs -o size=4k none /dev/shm || exit 77
+cat /dev/zero > /dev/shm/full 2>/dev/null
+exec "$@"
+"""
+ARRAYS = """
+from chainpump import *
+
+if __name__ == "__main__":
+    on = {on}
+    blocks = Pipeline(source(map, bytes, [1 << 20] * 20), on=on).then(list[bytes], on=on)
+    assert list(blocks) == [bytes(1 << 20)] * 20
+    assert blocks.into(list[bytes], on=on).run().value == [bytes(1 << 20)] * 20
+"""
+
+
+@pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='fork')"])
+def test_large_items_travel_although_dev_shm_is_full(on: str, tmp_path: Path) -> None:
+    """As it often is in containers, where it has 64 MB; slabs are not kept there."""
+    (tmp_path / "program.py").write_text(ARRAYS.format(on=on))
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_SHM, "sh", sys.executable]
+    done = subprocess.run(
+        [*command, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    if done.returncode and re.match(r"unshare: |mount: ", done.stderr):
+        pytest.skip("this system permits no mount to its users")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
