@@ -2,11 +2,16 @@
 
     python -m tests.chaos --runs 200 --seed 1 --load 10
 
-Each run must end in time. A success must be whole: every item, and no worker killed before it had said that it was
-done. A failure must name the stage, the worker, the process and the signal. Nothing may be left of it: no process, no
-descriptor, not a word on standard error. The last line tells how long it took from the kill until the caller had the
-error. Exit status 1 if anything was wrong. What a run is comes from `--seed` and its index alone, so that
-`--only INDEX` repeats it.
+Each run must end in time. A success must be whole, and no worker killed before it had said that it was done. A failure
+must name the stage, the worker, the process and the signal. Nothing may be left of it: no process, thread, descriptor
+or shared memory, not a word on standard error.
+
+Every item carries a checksum, made by the source and checked by whoever takes it at the end, and every stage logs each
+item that it is given. So losses, duplicates and damage are counted item by item. In a run that fails, too, nobody may
+have been given an item twice, or one that nobody before it was given.
+
+The last lines count what was wrong, and tell how long it took from the kill until the caller had the error. Exit status
+1 if anything was wrong. What a run is comes from `--seed` and its index alone, so that `--only INDEX` repeats it.
 
     python -m tests.chaos --restarts --kills 300 --seed 1
 
@@ -16,22 +21,21 @@ Here the workers of element-wise stages are replaced, and killed again and again
 from __future__ import annotations
 
 import argparse
-import faulthandler
-import gc
 import os
 import random
 import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
@@ -39,45 +43,119 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
-from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, source, stage
+from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
 from chainpump.transport.board import Cell, State
-from support.processes import become_reaper, descendants, gone, kill_and_reap, watching
+from support.processes import become_reaper
+from support.verdict import Verdict, limited, nothing_left, quiet
 
-__all__ = ["Verdict", "chaos", "chaos_with_successors", "main"]
-
-LIMIT = 60.0  # seconds for one run; a hang ends the program with the stacks of all threads
-WITHIN = 5.0  # seconds for an orphan to end, which should be gone already
+__all__ = ["chaos", "chaos_with_successors", "main"]
 
 
 # ------------------------------------------------------------------------------------------- what the pipelines do
 
 
-def items(n: int, kind: str) -> Iterator[Any]:
+HEAD = struct.Struct("<2I")  # in front of bytes: number and checksum
+NOISE = random.Random(0).randbytes(1 << 21)  # what payloads are cut from, each elsewhere
+DAMAGED = -1  # in place of the number of an item that is not what its source has made
+
+
+def made(n: int, kind: str) -> Iterator[Any]:
     """n items of a kind."""
-    make = KINDS[kind]
-    for number in range(n):
-        yield make(number)
+    yield from map(KINDS[kind], range(n))
 
 
-KINDS = {
-    "int": lambda number: number,
-    "dict": lambda number: {"number": number, "text": "x" * (number % 100)},
-    "64 KB": lambda number: b"%d" % number + bytes(65_536),
-    "300 KB": lambda number: b"%d" % number + bytes(300_000),
-    "1 MB array": lambda number: np.full(1 << 20, number % 251, np.uint8),
+def items(n: int, kind: str, log: Log) -> Iterator[Any]:
+    """The same, logged."""
+    yield from log.through(made(n, kind))
+
+
+def _content(number: int, nbytes: int) -> bytes:
+    start = number * 4099 % (len(NOISE) - nbytes)
+    return NOISE[start : start + nbytes]
+
+
+def _checksum(number: int, content: bytes | memoryview) -> int:
+    return zlib.crc32(content, number)
+
+
+def _packed(number: int, nbytes: int) -> bytes:
+    content = _content(number, nbytes)
+    return HEAD.pack(number, _checksum(number, content)) + content
+
+
+def _labelled(number: int) -> dict[str, Any]:
+    text = _content(number, number % 100).hex()
+    return {"number": number, "text": text, "checksum": _checksum(number, text.encode())}
+
+
+KINDS: dict[str, Callable[[int], Any]] = {
+    "int": lambda number: _checksum(number, b"") << 32 | number,
+    "dict": _labelled,
+    "64 KB": lambda number: _packed(number, 65_536),
+    "300 KB": lambda number: _packed(number, 300_000),
+    "1 MB array": lambda number: np.frombuffer(_packed(number, 1 << 20), np.uint8),
 }
 MOST = {"int": 20_000, "dict": 5_000, "64 KB": 300, "300 KB": 80, "1 MB array": 60}  # items: about a tenth of a second
 
 
-def as_it_is(values: Iterable[Any]) -> Iterator[Any]:
+def number_of(value: Any) -> int:
+    """The number that an item says it has."""
+    if isinstance(value, int):
+        return value & 0xFFFF_FFFF
+    if isinstance(value, dict):
+        return int(value["number"])
+    return int(HEAD.unpack_from(value)[0])
+
+
+def checked(value: Any) -> int:
+    """The number of an item, or `DAMAGED`."""
+    number = number_of(value)
+    if isinstance(value, int):
+        right = value >> 32 == _checksum(number, b"")
+    elif isinstance(value, dict):
+        right = value["checksum"] == _checksum(number, value["text"].encode())
+    else:
+        right = HEAD.unpack_from(value)[1] == _checksum(number, memoryview(value)[HEAD.size :])
+    return number if right else DAMAGED
+
+
+class Log:
+    """Which items have gone through one place of a run; the kernel appends whole records, whoever is killed."""
+
+    RECORD = struct.Struct("<2I")  # place and number
+
+    def __init__(self, path: Path, place: int) -> None:
+        self._path = path
+        self._place = place
+
+    def through(self, values: Iterable[Any]) -> Iterator[Any]:
+        """Log each, and pass it on."""
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            for value in values:
+                os.write(file, self.RECORD.pack(self._place, number_of(value)))
+                yield value
+        finally:
+            os.close(file)
+
+    @classmethod
+    def read(cls, path: Path, places: int) -> list[Counter[int]]:
+        """How often which item went through each place."""
+        found: list[Counter[int]] = [Counter() for _ in range(places)]
+        for place, number in cls.RECORD.iter_unpack(path.read_bytes() if path.exists() else b""):
+            found[place][number] += 1
+        return found
+
+
+def as_it_is(values: Iterable[Any], log: Log) -> Iterator[Any]:
     """One item for each."""
-    yield from values
+    yield from log.through(values)
 
 
-def in_tens(values: Iterable[Any]) -> Iterator[Any]:
+def in_tens(values: Iterable[Any], log: Log) -> Iterator[Any]:
     """Hold ten back, then give them."""
     held: list[Any] = []
-    for value in values:
+    for value in log.through(values):
         held.append(value)
         if len(held) == 10:
             yield from held
@@ -85,25 +163,16 @@ def in_tens(values: Iterable[Any]) -> Iterator[Any]:
     yield from held
 
 
-def with_work(values: Iterable[Any]) -> Iterator[Any]:
+def with_work(values: Iterable[Any], log: Log) -> Iterator[Any]:
     """A little work for each item."""
-    for value in values:
+    for value in log.through(values):
         sum(range(500))
         yield value
 
 
-def number_of(value: Any) -> int:
-    """The number that an item was made from (of an array: modulo 251)."""
-    if isinstance(value, dict):
-        return int(value["number"])
-    if isinstance(value, bytes):
-        return int(value.rstrip(b"\0"))
-    return int(value[0]) if isinstance(value, np.ndarray) else int(value)
-
-
-def numbers(values: Iterable[Any]) -> list[int]:
+def numbers(values: Iterable[Any], log: Log) -> list[int]:
     """A sink: the number of each item."""
-    return [number_of(value) for value in values]
+    return [checked(value) for value in log.through(values)]
 
 
 # ------------------------------------------------------------------------------------------------------ one run
@@ -160,20 +229,6 @@ def _executor(rng: random.Random, most: int = 3) -> Executor:
     return Threads(workers) if draw < 0.93 else Inline()
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What was seen of all runs.
-
-    wrong: sentences. outcomes: how runs ended. reported_ms: from a kill to its report. kills: of workers that are
-    replaced.
-    """
-
-    wrong: list[str] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    reported_ms: list[float] = field(default_factory=list)
-    kills: int = 0
-
-
 class Kill:
     """The death of one worker: whose, and when. `state` is what its row on the board says, also afterwards."""
 
@@ -216,58 +271,61 @@ class Kill:
             os.close(self._process)
 
 
-def run_case(case: Case, verdict: Verdict) -> None:
+def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """Run it, and note what is wrong."""
-    run_and_look(case, lambda: _run(case, verdict), verdict)
+    with TemporaryDirectory() as folder, nothing_left(case, verdict):
+        _run(case, Path(folder) / "log", verdict, stacks)
 
 
-def run_and_look(case: Any, run: Callable[[], None], verdict: Verdict) -> None:
-    """Run it, and note what is left of it."""
-    before, others = _descriptors(), descendants()
-    run()
-    gc.collect()
-    orphans = descendants() - others
-    with watching(orphans) as ends:
-        if not gone(ends, WITHIN):
-            orphans &= descendants()
-            verdict.wrong.append(f"run {case.index}: processes are left: {orphans}; {case}")
-            kill_and_reap(orphans)
-    leaked = _descriptors() - before
-    if leaked:
-        verdict.wrong.append(f"run {case.index}: descriptors are left: {sorted(leaked)}; {case}")
-
-
-def _run(case: Case, verdict: Verdict) -> None:
-    pipeline: Any = Pipeline(source(items, case.n, case.kind), on=case.source, name="source")
+def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None) -> None:
+    pipeline: Any = Pipeline(source(items, case.n, case.kind, Log(path, 0)), on=case.source, name="source")
     *between, last = case.links
-    for place, (function, executor, in_flight) in enumerate(between):
-        pipeline = pipeline.then(stage(function), on=executor, in_flight=in_flight, name=f"stage {place}")
+    for place, (function, executor, in_flight) in enumerate(between, start=1):
+        bound = stage(function, Log(path, place))
+        pipeline = pipeline.then(bound, on=executor, in_flight=in_flight, name=f"stage {place}")
     function, executor, in_flight = last
+    log = Log(path, len(case.links))
     if case.iterated:
-        pipeline = pipeline.then(stage(function), on=executor, in_flight=in_flight, name="last")
+        pipeline = pipeline.then(stage(function, log), on=executor, in_flight=in_flight, name="last")
     else:
-        pipeline = pipeline.into(numbers, on=executor, in_flight=in_flight, name="last")
+        pipeline = pipeline.into(sink(numbers, log), on=executor, in_flight=in_flight, name="last")
     # A runnable has no `open`: its parts are what `run` is made of.
     run = pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5)
     kill = Kill(run, case.victim) if case.victim is not None else None
     seen: list[int] = []
     error: BaseException | None = None
-    with run, _striking(kill, case):
+    with limited(run, case, verdict, stacks), run, _striking(kill, case):
         try:
             if case.iterated:
                 for value in run:
                     if kill and len(seen) == case.after:
                         kill.strike()
-                    seen.append(number_of(value))
+                    seen.append(checked(value))
             else:
                 value = run.result()
                 seen = value if case.workers == 1 else [number for part in value for number in part]
         except BaseException as raised:
             error = raised
         ended_at = time.monotonic()
-    _judge(case, kill, error, seen, ended_at, verdict)
+    _judge(case, kill, error, ended_at, verdict)
+    passages = [*Log.read(path, len(case.links) + 1), Counter(seen)]
+    account(case, passages, whole=error is None, verdict=verdict)
     if kill:
         kill.close()
+
+
+def account(case: Case, passages: list[Counter[int]], *, whole: bool, verdict: Verdict) -> None:
+    """Note what was lost, doubled or damaged, item by item.
+
+    passages: how often each item went through each place, the caller last. whole: all that were made have to have gone
+    through all places; else, those that went through one have to have gone through the one before.
+    """
+    for place, (before, here) in enumerate(zip([Counter(range(case.n)), *passages], passages, strict=False)):
+        damaged, lost, doubled = here.pop(DAMAGED, 0), before - here if whole else Counter(), here - before
+        for kind, count in (("damaged", damaged), ("lost", lost.total()), ("doubled", doubled.total())):
+            if count:
+                which = sorted(lost if kind == "lost" else doubled)[:5]
+                verdict.note(kind, f"{count} items {kind} at place {place}, such as {which}: {case}", count)
 
 
 @contextmanager
@@ -285,45 +343,32 @@ def _striking(kill: Kill | None, case: Case) -> Iterator[None]:
         timer.join()
 
 
-def _judge(
-    case: Case, kill: Kill | None, error: BaseException | None, seen: list[int], ended_at: float, verdict: Verdict
-) -> None:
+def _judge(case: Case, kill: Kill | None, error: BaseException | None, ended_at: float, verdict: Verdict) -> None:
     def wrong(what: str) -> None:
-        verdict.wrong.append(f"run {case.index}: {what}; {case}")
+        verdict.note("blame", f"{what}: {case}")
 
-    # 1. Nobody was killed, or only somebody who had ended: it must be whole.
-    # 2. Success: it must be whole, and who was killed must have been done. A sink's value had to be said, too.
+    # 1. Success: who was killed must have been done. A sink's value had to be said, too. (`account` sees to the items.)
+    # 2. Nobody was killed, or only somebody who had ended: it must succeed.
     # 3. The loss of the one who was killed: it must be named in full.
     # 4. Anything else is wrong.
     struck = kill is not None and kill.at is not None
     if error is None:
-        wanted = Counter(number % 251 if case.kind == "1 MB array" else number for number in range(case.n))
-        if Counter(seen) != wanted:
-            wrong(f"silent loss: {case.n} items made, {len(seen)} arrived")
         if struck and not kill.was_done:  # type: ignore[union-attr]  # mypy does not follow `struck`
-            wrong(f"silent loss: {kill.stage} was killed before it was done, and the run succeeded")  # type: ignore[union-attr]
+            wrong(f"{kill.stage} was killed before it was done, and the run succeeded")  # type: ignore[union-attr]
         verdict.outcomes["whole, after a kill" if struck else "whole"] += 1
         return
     verdict.outcomes["lost worker named" if isinstance(error, WorkerLostError) else type(error).__name__] += 1
     if kill is None or kill.at is None:
         wrong(f"nobody was killed, yet: {error!r}")
     elif not isinstance(error, WorkerLostError):
-        wrong(f"wrong blame: {kill.stage} was killed, yet: {error!r}")
+        wrong(f"{kill.stage} was killed, yet: {error!r}")
     else:
         verdict.reported_ms.append((ended_at - kill.at) * 1000)
         named = (error.stage, error.worker, error.pid, error.signal)
         if named != (kill.stage, kill.worker, kill.pid, signal.SIGKILL):
-            wrong(f"wrong blame: {kill.stage}, worker {kill.worker}, pid {kill.pid} was killed, yet: {error}")
-        if isinstance(error, RunError) and len(error.failures) != 1:
-            wrong(f"wrong blame: one worker was killed, yet: {error}")
-
-
-def _descriptors() -> set[str]:
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the listing's own
-            found.add(str(path.readlink()))
-    return found
+            wrong(f"{kill.stage}, worker {kill.worker}, pid {kill.pid} was killed, yet: {error}")
+        if len(error.failures) != 1:
+            wrong(f"one worker was killed, yet: {error}")
 
 
 # ------------------------------------------------------------------------------------------------ with successors
@@ -378,7 +423,7 @@ class Chain:
     @property
     def wanted(self) -> list[int]:
         """The numbers that are to come."""
-        found = [number % 251 if self.kind == "1 MB array" else number for number in range(self.n)]
+        found = list(range(self.n))
         for operator, _, _ in self.links:
             found = [number for number in found for _ in range(CHAINED[operator][1](number))]
         return found
@@ -406,66 +451,61 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
                 verdict.kills += 1
 
 
-def run_chain(chain: Chain, seed: int, verdict: Verdict) -> None:
+def run_chain(chain: Chain, seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """Run it, and note what is wrong."""
-    pipeline: Any = Pipeline(source(items, chain.n, chain.kind), on=Processes(1), name="source")
+    pipeline: Any = Pipeline(source(made, chain.n, chain.kind), on=Processes(1), name="source")
     for operator, workers, ordered in chain.links:
         pipeline = CHAINED[operator][0](pipeline, Processes(workers, restarts=RESTARTS), ordered)
     over = threading.Event()
     seen: list[int] = []
-    with pipeline.open() as run:
+    with pipeline.open() as run, limited(run, chain, verdict, stacks):
         rng = random.Random(f"kills {seed} {chain.index}")
         killer = threading.Thread(target=kill_again_and_again, args=(run, rng, over, verdict))
         killer.start()
         try:
-            seen.extend(map(number_of, run))
+            seen.extend(map(checked, run))
         except RunError as error:
             verdict.outcomes[type(error).__name__] += 1
-            verdict.wrong.append(f"run {chain.index}: {error}; {chain}")
+            verdict.note("blame", f"{error}; {chain}")
             return
         finally:
             over.set()
             killer.join()
     wanted = chain.wanted
     lost, doubled = Counter(wanted) - Counter(seen), Counter(seen) - Counter(wanted)
-    outcome = "lost" if lost else "doubled" if doubled else "misplaced" if seen != wanted else "whole"
-    verdict.outcomes[outcome] += 1
-    if outcome != "whole":
-        verdict.wrong.append(f"run {chain.index}: {outcome}: {len(wanted)} wanted, {len(seen)} arrived; {chain}")
+    damaged = doubled.pop(DAMAGED, 0)
+    counts = {"lost": lost.total(), "doubled": doubled.total(), "damaged": damaged}
+    counts["misplaced"] = int(seen != wanted and not any(counts.values()))
+    verdict.outcomes["whole" if seen == wanted else "not whole"] += 1
+    for kind, count in counts.items():
+        if count:
+            verdict.note(kind, f"{count} of {len(wanted)} items {kind}: {chain}", count)
 
 
-def chaos_with_successors(kills: int, seed: int, stacks: TextIO | None = None) -> Verdict:
+def chaos_with_successors(kills: int, seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """Run chains until so many workers have been killed."""
-    become_reaper()
-    list(Pipeline(source(items, 1, "int"), on=Processes(1)))
-    verdict = Verdict()
+    _get_ready()
     index = 0
     while verdict.kills < kills:
-        faulthandler.dump_traceback_later(LIMIT, exit=True, file=stacks or sys.stderr)
         chain = random_chain(seed, index)
-        try:
-            run_and_look(chain, lambda chain=chain: run_chain(chain, seed, verdict), verdict)  # type: ignore[misc]
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        with nothing_left(chain, verdict):
+            run_chain(chain, seed, verdict, stacks)
         index += 1
-    return verdict
 
 
 # -------------------------------------------------------------------------------------------------------- all runs
 
 
-def chaos(runs: Iterable[int], seed: int, stacks: TextIO | None = None) -> Verdict:
+def chaos(runs: Iterable[int], seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """Run the cases of these numbers. stacks: where a hang tells where all threads were."""
-    become_reaper()
-    list(Pipeline(source(items, 1, "int"), on=Processes(1)))  # the fork server is there from now on
-    verdict = Verdict()
+    _get_ready()
     for index in runs:
-        faulthandler.dump_traceback_later(LIMIT, exit=True, file=stacks or sys.stderr)
-        try:
-            run_case(random_case(seed, index), verdict)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    return verdict
+        run_case(random_case(seed, index), verdict, stacks)
+
+
+def _get_ready() -> None:
+    become_reaper()
+    list(Pipeline(source(range, 1), on=Processes(1)))  # the fork server is there from now on
 
 
 @contextmanager
@@ -476,19 +516,6 @@ def busy(processes: int) -> Iterator[None]:
             process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             stack.callback(process.kill)
         yield
-
-
-@contextmanager
-def quiet() -> Iterator[tuple[Path, TextIO]]:
-    """Send standard error, that of all workers too, to a file; gives the file, and what it was before."""
-    with TemporaryDirectory() as folder, os.fdopen(os.dup(2), "w") as before:
-        path = Path(folder) / "stderr"
-        with path.open("ab") as file:
-            os.dup2(file.fileno(), 2)
-        try:
-            yield path, before
-        finally:
-            os.dup2(before.fileno(), 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -502,24 +529,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=300, help="how many, with --restarts (default: 300)")
     options = parser.parse_args(arguments)
     started = time.monotonic()
-    with busy(options.load), quiet() as (noise, stacks):
+    verdict = Verdict()
+    with busy(options.load), quiet(verdict) as stacks:
         if options.restarts:
-            verdict = chaos_with_successors(options.kills, options.seed, stacks)
+            chaos_with_successors(options.kills, options.seed, verdict, stacks)
         else:
-            verdict = chaos(range(options.runs) if options.only is None else [options.only], options.seed, stacks)
-        verdict.wrong += [f"on standard error:\n{text}" for text in (noise.read_text(),) if text]
-    took = time.monotonic() - started
-    for sentence in verdict.wrong:
-        print(sentence)
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in verdict.outcomes.most_common())
-    killed = f", {verdict.kills} kills" if options.restarts else ""
-    print(f"{sum(verdict.outcomes.values())} runs{killed} in {took:.0f} s: {outcomes}; {len(verdict.wrong)} wrong")
-    if len(verdict.reported_ms) > 1:
-        percentiles = quantiles(verdict.reported_ms, n=100, method="inclusive")
-        print(
-            f"from kill to report, ms: p50 {percentiles[49]:.1f}, p99 {percentiles[98]:.1f}, "
-            f"most {max(verdict.reported_ms):.1f} ({len(verdict.reported_ms)} kills)"
-        )
+            runs = range(options.runs) if options.only is None else [options.only]
+            chaos(runs, options.seed, verdict, stacks)
+    print(*verdict.lines(time.monotonic() - started), sep="\n")
     return 1 if verdict.wrong else 0
 
 

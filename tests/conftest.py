@@ -6,17 +6,16 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
 
 from chainpump import Pipeline, source
-from support.gate import LIMIT, Gate, Journal
-from support.processes import become_reaper, descendants, gone, kill_and_reap, watching
+from support.gate import Gate, Journal
+from support.processes import become_reaper, descendants, descriptors, gone, kill_and_reap, mappings, watching
+from support.threads import threads_that_stay
 
 FAILED = pytest.StashKey[bool]()
 
@@ -85,16 +84,16 @@ def journal(tmp_path: Path) -> Journal:
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterator[None]:
     """After each test: no process, thread, descriptor or shared memory of it, and no noise from a worker."""
-    descriptors = _descriptors()
+    before = descriptors()
     yield
     orphans = _processes_that_stay()
     kill_and_reap(orphans)
     assert not orphans, f"processes are left: {orphans}"
-    assert not _threads_that_stay()
+    assert not threads_that_stay()
     assert worker_noise.read() == ""
     if not request.node.stash.get(FAILED, False):  # the frames of a failed test are kept, with all they hold
-        assert not _left(lambda: _descriptors() - descriptors - _descriptors_of_helpers())
-        assert not _left(_mappings)
+        assert not _left(lambda: descriptors() - before - _descriptors_of_helpers())
+        assert not _left(mappings)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -125,13 +124,6 @@ def _name(pid: int) -> str:
         return ""
 
 
-def _threads_that_stay() -> list[threading.Thread]:
-    ours = [thread for thread in threading.enumerate() if thread.name.startswith("chainpump")]
-    for thread in ours:
-        thread.join(LIMIT)
-    return [thread for thread in ours if thread.is_alive()]
-
-
 def _left(look) -> set[str]:
     """What is there, and is still there once cycles have been collected, which takes long."""
     if look():
@@ -139,21 +131,7 @@ def _left(look) -> set[str]:
     return look()
 
 
-def _descriptors() -> set[str]:
-    """What each open descriptor of this process leads to."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the listing's own
-            found.add(str(path.readlink()))
-    return found
-
-
 def _descriptors_of_helpers() -> set[str]:
     """Those of the fork server and the resource tracker: a test may have had to start new ones."""
     ends = (vars(forkserver._forkserver)["_forkserver_alive_fd"], vars(resource_tracker._resource_tracker)["_fd"])
     return {str(Path(f"/proc/self/fd/{end}").readlink()) for end in ends if end is not None}
-
-
-def _mappings() -> set[str]:
-    with Path("/proc/self/maps").open() as maps:
-        return {line for line in maps if "memfd:chainpump" in line or "/dev/shm/#" in line}

@@ -17,9 +17,11 @@ from support.gate import LIMIT
 __all__ = [
     "become_reaper",
     "descendants",
+    "descriptors",
     "gone",
     "helpers",
     "kill_and_reap",
+    "mappings",
     "state",
     "until",
     "wait_asleep",
@@ -135,3 +137,18 @@ def kill_and_reap(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
             gone(watched)
     descendants()
+
+
+def descriptors() -> set[str]:
+    """What each open descriptor of this process leads to."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            found.add(str(path.readlink()))
+    return found
+
+
+def mappings() -> set[str]:
+    """The library's shared memory in this process."""
+    with Path("/proc/self/maps").open() as maps:
+        return {line for line in maps if "memfd:chainpump" in line or "/dev/shm/#" in line}  # noqa: S108

@@ -1,7 +1,8 @@
-"""What a test does at the same time as it waits."""
+"""What a test does at the same time as it waits, and the threads that should be over by then."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from support.gate import LIMIT
 
-__all__ = ["meanwhile"]
+__all__ = ["meanwhile", "threads_that_stay"]
 
 T = TypeVar("T")
 
@@ -21,3 +22,11 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Future[T]]:
         future = pool.submit(work)
         yield future
         future.result(LIMIT)
+
+
+def threads_that_stay() -> list[threading.Thread]:
+    """The library's threads that do not end by themselves."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("chainpump")]
+    for thread in ours:
+        thread.join(LIMIT)
+    return [thread for thread in ours if thread.is_alive()]
