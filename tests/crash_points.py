@@ -1,0 +1,201 @@
+"""Kill a worker at every line of the library that it comes to, one run for each: `python -m tests.crash_points`.
+
+    python -m tests.crash_points --stage map --restarts 1
+
+A small pipeline of processes: a source, a generator stage, a `map`, and a sink or the caller's loop; some of its items
+travel in slabs. A worker of `--stage` is killed at the n-th line that it executes, for n = 1, 2 and so on until it ends
+without coming to an n-th line. `--every K --offset O` takes each K-th only.
+
+Each run must end in time, and nothing may be left of it. Either it names the worker, its process and the signal, after
+items that are right and in order; or it is whole, if the worker had said that it was done. With `--restarts` it must be
+whole. The last lines count what was wrong, and tell how long it took from a death to its report. Exit status 1 if
+anything was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO, get_args
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
+
+from chainpump import Pipeline, Processes, WorkerLostError, sink, source, stage
+from chainpump.executors.processes import StartMethod
+from chainpump.transport.board import Cell, State
+from support.bomb import Bomb
+from support.processes import become_reaper
+from support.verdict import Verdict, limited, nothing_left, quiet
+
+__all__ = ["STAGES", "Plan", "enumerate_points", "main", "run_point"]
+
+STAGES = ("source", "stage", "map", "sink")
+ENOUGH = 3  # times in a row that the worker has ended before the n-th step: how many it takes differs from run to run
+
+
+# ---------------------------------------------------------------------------------------------- what the pipeline does
+
+
+def made() -> Iterator[Any]:
+    """Small ones, and one that goes through a slab as bytes, two that do as arrays."""
+    yield from range(20)
+    yield b"x" * 300_000
+    for number in range(2):
+        yield np.full(200_000, number, np.uint8)
+        yield {"number": number}
+
+
+def passed(values: Iterable[Any]) -> Iterator[Any]:
+    """One item for each."""
+    yield from values
+
+
+def marked(value: Any) -> tuple[str, Any]:
+    """For `map`."""
+    return type(value).__name__, value
+
+
+def summed(item: tuple[str, Any]) -> tuple[str, int]:
+    """What tells an item from all others, and from one that was damaged."""
+    name, value = item
+    return name, zlib.crc32(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+
+
+def sums(items: Iterable[Any]) -> list[tuple[str, int]]:
+    """A sink."""
+    return list(map(summed, items))
+
+
+WANTED = [summed(marked(value)) for value in made()]
+
+
+# ------------------------------------------------------------------------------------------------------ one run
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whose worker is killed, how workers start, and how often those of the `map` are replaced."""
+
+    stage: str
+    method: StartMethod = "fork"
+    restarts: int = 0
+
+    def open(self) -> Any:
+        """A run; it has a sink if that is to be killed, and is iterated else."""
+        on = Processes(1, start_method=self.method)
+        renewed = Processes(1, start_method=self.method, restarts=self.restarts)
+        pipeline: Any = Pipeline(source(made), on=on, name="source").then(stage(passed), on=on, name="stage")
+        pipeline = pipeline.map(marked, on=renewed, name="map")
+        if self.stage != "sink":
+            return pipeline.open()
+        # A runnable has no `open`: its parts are what `run` is made of.
+        return pipeline.into(sink(sums), on=on, name="sink")._start(iterated=False, grace=0.5)
+
+
+def run_point(plan: Plan, bomb: Bomb, verdict: Verdict, stacks: TextIO | None = None) -> None:
+    """One run with a bomb in it; note what is wrong."""
+    name = f"{plan}, step {bomb.n}"
+    with nothing_left(name, verdict):
+        _run(plan, bomb, name, verdict, stacks)
+
+
+def _run(plan: Plan, bomb: Bomb, name: str, verdict: Verdict, stacks: TextIO | None) -> None:
+    seen: list[Any] = []
+    error: Exception | None = None
+    with bomb.planted(plan.method, plan.stage), plan.open() as run, limited(run, name, verdict, stacks):
+        group = run._wiring.groups[STAGES.index(plan.stage)]
+        row = run._wiring.board.row(group.rows[-1][0])
+        try:
+            seen.extend(map(summed, run) if plan.stage != "sink" else run.result())
+        except Exception as raised:
+            error = raised
+        ended_at = time.monotonic()
+    if error is not None and bomb.died_at is not None:
+        verdict.reported_ms.append((ended_at - bomb.died_at) * 1000)
+    for kind, what in _judge(plan, bomb, error, seen, row[Cell.STATE] >= State.DONE):
+        verdict.note(kind, f"{name}: {what}; died at: {bomb.where or None}")
+    outcome = "whole" if error is None else "lost worker named" if bomb.died_at else type(error).__name__
+    verdict.outcomes[f"{outcome}, after a death" if bomb.died_at and error is None else outcome] += 1
+
+
+def _judge(
+    plan: Plan, bomb: Bomb, error: Exception | None, seen: list[Any], was_done: bool
+) -> Iterator[tuple[str, str]]:
+    """What is wrong, and of which kind.
+
+    1. An end without an error: whole, and of a worker that had said that it was done, or has a successor.
+    2. The loss of the worker, named in full, after items that are right; unless it was to be replaced.
+    3. Anything else is wrong.
+    """
+    if error is None:
+        if seen != WANTED:
+            yield "lost", f"{len(seen)} of {len(WANTED)} items came, or others"
+        if bomb.died_at and not (was_done or plan.restarts):
+            yield "blame", "no error, although the worker was not done"
+        return
+    if seen != WANTED[: len(seen)]:
+        yield "damaged", "what came before the error is not as it was made"
+    named = (error.stage, error.worker, error.pid, error.signal) if isinstance(error, WorkerLostError) else ()
+    if named != (plan.stage, 1, bomb.pid, signal.SIGKILL) or plan.restarts:
+        yield "blame", f"{error!r}, although pid {bomb.pid} died"
+    elif len(error.failures) != 1:  # type: ignore[attr-defined]  # it is a WorkerLostError
+        yield "blame", f"one worker died, yet: {error}"
+
+
+# ----------------------------------------------------------------------------------------------------- all points
+
+
+def enumerate_points(plan: Plan, every: int, offset: int, verdict: Verdict, stacks: TextIO | None = None) -> int:
+    """Kill at each of these steps; returns how many steps a worker takes at most."""
+    become_reaper()
+    with plan.open():  # what `multiprocessing` keeps for the life of the program is there from now on
+        pass
+    most = missed = 0
+    with TemporaryDirectory() as folder:
+        for n in count(1 + offset, every):
+            bomb = Bomb(Path(folder) / "bomb", n)
+            run_point(plan, bomb, verdict, stacks)
+            most = max(most, bomb.steps)
+            missed = 0 if bomb.died_at else missed + 1
+            if missed == ENOUGH:
+                return most
+    raise AssertionError("unreachable")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for, and print what was seen."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.crash_points", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--stage", choices=STAGES, action="append", help="whose worker is killed (default: each)")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="at each K-th step only (default: at all)")
+    parser.add_argument("--offset", type=int, default=0, metavar="O", help="leave out so many steps (default: none)")
+    parser.add_argument(
+        "--method", choices=get_args(StartMethod), default="fork", help="how they start (default: fork)"
+    )
+    parser.add_argument("--restarts", type=int, default=0, help="of each worker of the `map` (default: none)")
+    options = parser.parse_args(arguments)
+    wrong = False
+    for stage_name in options.stage or STAGES:
+        started = time.monotonic()
+        verdict = Verdict()
+        plan = Plan(stage_name, options.method, options.restarts)
+        with quiet(verdict) as stacks:
+            most = enumerate_points(plan, options.every, options.offset, verdict, stacks)
+        print(f"{plan}: {most} steps", *verdict.lines(time.monotonic() - started), sep="\n  ", flush=True)
+        wrong |= bool(verdict.wrong)
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Rule 4 and 6 at every line: `python -m tests.crash_points`, in short."""
+
+from __future__ import annotations
+
+import pytest
+
+from crash_points import Plan, enumerate_points
+from faults.places import FORK
+from support.verdict import Verdict
+
+EVERY = 300  # steps of about 3,000: so a run of the tests takes seconds, and another offset in each place other lines
+
+
+@pytest.mark.parametrize(
+    "plan, offset",
+    [
+        (Plan("source"), 0),
+        (Plan("stage"), 30),
+        (Plan("map"), 60),
+        (Plan("sink"), 90),
+        (Plan("map", restarts=1), 120),
+    ],
+    ids=str,
+)
+@FORK
+def test_worker_killed_at_any_line_is_named_or_replaced(plan: Plan, offset: int) -> None:
+    verdict = Verdict()
+    steps = enumerate_points(plan, EVERY, offset, verdict)
+    assert verdict.wrong == []
+    assert sum(verdict.outcomes.values()) > steps / EVERY
+    assert len(verdict.reported_ms) > steps / EVERY / 2 or plan.restarts
+
+
+def test_worker_of_the_fork_server_killed_at_any_line_is_named() -> None:
+    verdict = Verdict()
+    enumerate_points(Plan("stage", "forkserver"), 1500, 700, verdict)
+    assert verdict.wrong == []
+    assert verdict.outcomes["lost worker named"] > 1

@@ -1,0 +1,180 @@
+"""Death of a worker at a moment that a test counts out: at its n-th line of the library, or around a system call."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import chainpump
+from chainpump.executors import processes
+
+__all__ = ["Bomb"]
+
+LIBRARY = str(Path(chainpump.__file__).parent)
+CELLS, STEPS, DIED_AT, PID = 4, 0, 1, 2  # words of 8 bytes at the start of the file; then a text: where it died
+TEXT_BYTES = 1024
+
+
+class Bomb:
+    """Kills the first process of a name, at its n-th step; those after it live.
+
+    It rests on a file, which outlives who dies, and travels by its path.
+    """
+
+    def __init__(self, path: Path, n: int) -> None:
+        path.write_bytes(bytes(8 * CELLS + TEXT_BYTES))
+        self.__setstate__((path, n))
+
+    def __getstate__(self) -> tuple[Path, int]:
+        return self._path, self.n
+
+    def __setstate__(self, state: tuple[Path, int]) -> None:
+        self._path, self.n = state
+        with self._path.open("r+b") as file:
+            self._memory = memoryview(mmap.mmap(file.fileno(), 0))
+        self._cells = self._memory[: 8 * CELLS].cast("Q")
+
+    # ------------------------------------------------------------------------------------- what a test calls
+
+    @contextmanager
+    def planted(self, method: processes.StartMethod, stage: str) -> Iterator[None]:
+        """Have the first worker of a stage carry it, of those that are started inside the block."""
+        plain = processes.PROCESSES[method]
+
+        def make(**options: Any) -> BaseProcess:
+            if not str(options["name"]).startswith(f"chainpump-{stage}-"):
+                return plain(**options)
+            doomed = DOOMED[method](**options)
+            doomed.bomb = self
+            return doomed
+
+        processes.PROCESSES[method] = make  # type: ignore[assignment]  # it is only called
+        try:
+            yield
+        finally:
+            processes.PROCESSES[method] = plain
+
+    @property
+    def steps(self) -> int:
+        """How many steps there were."""
+        return self._cells[STEPS]
+
+    @property
+    def died_at(self) -> float | None:
+        """When it has killed, in seconds of the monotonic clock; None if it has not."""
+        return self._cells[DIED_AT] / 1e9 or None
+
+    @property
+    def pid(self) -> int:
+        """Whom it has killed."""
+        return self._cells[PID]
+
+    @property
+    def where(self) -> str:
+        """In front of which step."""
+        return self._memory[8 * CELLS :].tobytes().rstrip(b"\0").decode()
+
+    # ------------------------------------------------------------------------------------ what a worker calls
+
+    def arm(self) -> None:
+        """Count from here on, in this thread and in those that it starts."""
+        if not self._cells[DIED_AT]:
+            threading.settrace(self._enter)
+            sys.settrace(self._enter)
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
+        return self._step if frame.f_code.co_filename.startswith(LIBRARY) else None
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> Callable[..., Any]:
+        if event == "line":
+            self._cells[STEPS] += 1
+            if self._cells[STEPS] == self.n:
+                name = frame.f_code.co_filename.removeprefix(LIBRARY)
+                self._go_off(f"{name}:{frame.f_lineno} in {frame.f_code.co_qualname}")
+        return self._step
+
+    def _go_off(self, where: str) -> None:
+        text = where.encode()[:TEXT_BYTES]
+        self._memory[8 * CELLS : 8 * CELLS + len(text)] = text
+        self._cells[PID], self._cells[DIED_AT] = os.getpid(), time.monotonic_ns()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextmanager
+    def inherited(self) -> Iterator[None]:
+        """Have processes that this thread forks inside the block carry it, before anything else runs there."""
+        here, before = os.getpid(), sys.gettrace()
+
+        def enter(frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
+            if os.getpid() == here:
+                return None
+            sys.settrace(None)
+            self.arm()
+            return self._enter(frame, event, argument) if sys.gettrace() is not None else None
+
+        sys.settrace(enter)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+
+class _DoomedFork(ForkProcess):
+    """Inherits its bomb."""
+
+    bomb: Bomb
+
+    def start(self) -> None:
+        with self.bomb.inherited():
+            super().start()
+
+
+class _DoomedSpawn(SpawnProcess):
+    """Reads its bomb before anything of the library's."""
+
+    bomb: Bomb
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (_Armed(self.bomb), type(self), vars(self))
+
+
+class _DoomedForkServer(ForkServerProcess):
+    """The same."""
+
+    bomb: Bomb
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (_Armed(self.bomb), type(self), vars(self))
+
+
+DOOMED: dict[processes.StartMethod, Any] = {
+    "fork": _DoomedFork,
+    "spawn": _DoomedSpawn,
+    "forkserver": _DoomedForkServer,
+}
+
+
+class _Armed:
+    """A bomb that counts as soon as it has been read."""
+
+    def __init__(self, bomb: Bomb) -> None:
+        self._bomb = bomb
+
+    def __reduce__(self) -> Any:
+        return Bomb.arm, (self._bomb,)
+
+
+def _rebuilt(_: None, kind: type[BaseProcess], state: dict[str, Any]) -> BaseProcess:
+    process = kind.__new__(kind)
+    vars(process).update(state)
+    return process
