@@ -16,6 +16,11 @@ The last lines count what was wrong, and tell how long it took from the kill unt
     python -m tests.chaos --restarts --kills 300 --seed 1
 
 Here the workers of element-wise stages are replaced, and killed again and again; every run must be whole, in order.
+
+    python -m tests.chaos --faults --runs 200 --seed 1
+
+Here nobody is killed from outside, but calls inside the library fail as `CHAINPUMP_FAULTS` asks: a run that ends early
+must name a stage of its own and a fault that was asked for; where workers are replaced it must be whole.
 """
 
 from __future__ import annotations
@@ -33,8 +38,9 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -44,11 +50,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
+from chainpump.faults import EXIT_CODE, VARIABLE
 from chainpump.transport.board import Cell, State
 from support.processes import become_reaper
 from support.verdict import Verdict, limited, nothing_left, quiet
 
-__all__ = ["chaos", "chaos_with_successors", "main"]
+__all__ = ["chaos", "chaos_with_faults", "chaos_with_successors", "main"]
 
 
 # ------------------------------------------------------------------------------------------- what the pipelines do
@@ -271,13 +278,13 @@ class Kill:
             os.close(self._process)
 
 
-def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None) -> None:
-    """Run it, and note what is wrong."""
+def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None, judge: Judge | None = None) -> None:
+    """Run it, and note what is wrong. judge: of its end."""
     with TemporaryDirectory() as folder, nothing_left(case, verdict):
-        _run(case, Path(folder) / "log", verdict, stacks)
+        _run(case, Path(folder) / "log", verdict, stacks, judge or judge_kill)
 
 
-def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None) -> None:
+def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge: Judge) -> None:
     pipeline: Any = Pipeline(source(items, case.n, case.kind, Log(path, 0)), on=case.source, name="source")
     *between, last = case.links
     for place, (function, executor, in_flight) in enumerate(between, start=1):
@@ -289,13 +296,16 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None) -> Non
         pipeline = pipeline.then(stage(function, log), on=executor, in_flight=in_flight, name="last")
     else:
         pipeline = pipeline.into(sink(numbers, log), on=executor, in_flight=in_flight, name="last")
-    # A runnable has no `open`: its parts are what `run` is made of.
-    run = pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5)
-    kill = Kill(run, case.victim) if case.victim is not None else None
     seen: list[int] = []
     error: BaseException | None = None
-    with limited(run, case, verdict, stacks), run, _striking(kill, case):
+    kill: Kill | None = None
+    with ExitStack() as stack:
         try:
+            # A runnable has no `open`: its parts are what `run` is made of.
+            run = stack.enter_context(pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5))
+            stack.enter_context(limited(run, case, verdict, stacks))
+            kill = Kill(run, case.victim) if case.victim is not None else None
+            stack.enter_context(_striking(kill, case))
             if case.iterated:
                 for value in run:
                     if kill and len(seen) == case.after:
@@ -307,7 +317,7 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None) -> Non
         except BaseException as raised:
             error = raised
         ended_at = time.monotonic()
-    _judge(case, kill, error, ended_at, verdict)
+    judge(case, kill, error, ended_at, verdict)
     passages = [*Log.read(path, len(case.links) + 1), Counter(seen)]
     account(case, passages, whole=error is None, verdict=verdict)
     if kill:
@@ -343,7 +353,10 @@ def _striking(kill: Kill | None, case: Case) -> Iterator[None]:
         timer.join()
 
 
-def _judge(case: Case, kill: Kill | None, error: BaseException | None, ended_at: float, verdict: Verdict) -> None:
+Judge = Callable[[Case, Kill | None, BaseException | None, float, Verdict], None]
+
+
+def judge_kill(case: Case, kill: Kill | None, error: BaseException | None, ended_at: float, verdict: Verdict) -> None:
     def wrong(what: str) -> None:
         verdict.note("blame", f"{what}: {case}")
 
@@ -396,16 +409,18 @@ def several(value: Any) -> list[Any]:
     return [worked(value)] * (number_of(value) % 4)
 
 
-# how to add it, and how many come of one item
-CHAINED: dict[str, tuple[Any, Any]] = {
-    "map": (lambda pipeline, on, ordered: pipeline.map(worked, on=on, ordered=ordered), lambda _: 1),
+# how to add it, how many come of one item, and what the stage is called
+CHAINED: dict[str, tuple[Any, Any, str]] = {
+    "map": (lambda pipeline, on, ordered: pipeline.map(worked, on=on, ordered=ordered), lambda _: 1, "worked"),
     "filter": (
         lambda pipeline, on, ordered: pipeline.filter(is_no_third, on=on, ordered=ordered),
         lambda number: int(number % 3 != 0),
+        "is_no_third",
     ),
     "flat_map": (
         lambda pipeline, on, ordered: pipeline.flat_map(several, on=on, ordered=ordered),
         lambda number: number % 4,
+        "several",
     ),
 }
 CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}  # items
@@ -451,26 +466,24 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
                 verdict.kills += 1
 
 
-def run_chain(chain: Chain, seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
-    """Run it, and note what is wrong."""
+def run_chain(chain: Chain, verdict: Verdict, stacks: TextIO | None, trouble: Trouble) -> None:
+    """Run it, and note what is wrong. trouble: what happens to it meanwhile."""
+    with nothing_left(chain, verdict):
+        _run_chain(chain, verdict, stacks, trouble)
+
+
+def _run_chain(chain: Chain, verdict: Verdict, stacks: TextIO | None, trouble: Trouble) -> None:
     pipeline: Any = Pipeline(source(made, chain.n, chain.kind), on=Processes(1), name="source")
     for operator, workers, ordered in chain.links:
         pipeline = CHAINED[operator][0](pipeline, Processes(workers, restarts=RESTARTS), ordered)
-    over = threading.Event()
     seen: list[int] = []
-    with pipeline.open() as run, limited(run, chain, verdict, stacks):
-        rng = random.Random(f"kills {seed} {chain.index}")
-        killer = threading.Thread(target=kill_again_and_again, args=(run, rng, over, verdict))
-        killer.start()
+    with pipeline.open() as run, limited(run, chain, verdict, stacks), trouble(run):
         try:
             seen.extend(map(checked, run))
         except RunError as error:
             verdict.outcomes[type(error).__name__] += 1
             verdict.note("blame", f"{error}; {chain}")
             return
-        finally:
-            over.set()
-            killer.join()
     wanted = chain.wanted
     lost, doubled = Counter(wanted) - Counter(seen), Counter(seen) - Counter(wanted)
     damaged = doubled.pop(DAMAGED, 0)
@@ -482,15 +495,103 @@ def run_chain(chain: Chain, seed: int, verdict: Verdict, stacks: TextIO | None =
             verdict.note(kind, f"{count} of {len(wanted)} items {kind}: {chain}", count)
 
 
+Trouble = Callable[[Any], AbstractContextManager[None]]
+
+
+@contextmanager
+def killer(rng: random.Random, verdict: Verdict, run: Any) -> Iterator[None]:
+    """Kills while the block runs."""
+    over = threading.Event()
+    thread = threading.Thread(target=kill_again_and_again, args=(run, rng, over, verdict))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def chaos_with_successors(kills: int, seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """Run chains until so many workers have been killed."""
     _get_ready()
     index = 0
     while verdict.kills < kills:
-        chain = random_chain(seed, index)
-        with nothing_left(chain, verdict):
-            run_chain(chain, seed, verdict, stacks)
+        rng = random.Random(f"kills {seed} {index}")
+        run_chain(random_chain(seed, index), verdict, stacks, partial(killer, rng, verdict))
         index += 1
+
+
+# ------------------------------------------------------------------------------------------------ with faults
+
+ENDING = ("exit", "kill")
+SLOW = 0.02  # the most that a call is to wait with
+ACTIONS = {  # of each point; a worker that cannot say how it ended would print that
+    "spawn": ("raise", "delay"),
+    "start": ("raise", *ENDING, "delay"),
+    "send": ("raise", *ENDING, "delay"),
+    "receive": ("raise", *ENDING, "delay"),
+    "slab": ("raise", *ENDING, "delay"),
+    "control": (*ENDING, "delay"),
+}
+
+
+def random_faults(rng: random.Random, names: Sequence[str], only: Sequence[str], most: float) -> str:
+    """What to ask for: one to three of these actions, at some of these stages, with this probability at most."""
+    rules = []
+    for _ in range(rng.randint(1, 3)):
+        point = rng.choice(list(ACTIONS))
+        action = rng.choice([each for each in ACTIONS[point] if each in only])
+        chance = min(most, SLOW if action == "delay" else 1.0) * 10 ** -rng.uniform(0, 2)
+        when = f"#{rng.randint(1, 20)}" if rng.random() < 0.3 else f"{chance:.6f}"
+        rules.append(f"{point}@{rng.choice(names)}={when}:{action}")
+    return f"{','.join(rules)};seed={rng.randrange(1000)}"
+
+
+@contextmanager
+def asked(text: str) -> Iterator[None]:
+    """Ask for faults of the runs inside the block."""
+    os.environ[VARIABLE] = text
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+
+
+def judge_faults(
+    text: str, case: Case, _: Kill | None, error: BaseException | None, ended_at: float, verdict: Verdict
+) -> None:
+    """Whether a run that met faults has ended by one of them. (`account` sees to the items.)"""
+    verdict.outcomes["whole" if error is None else type(error).__name__] += 1
+    if error is None:
+        return
+    told = f"{error} {error.__cause__}"
+    if isinstance(error, WorkerLostError):
+        ended = {("exit", EXIT_CODE), ("kill", -signal.SIGKILL)}
+        is_right = any(f":{action}" in text and error.exit_code == code for action, code in ended)
+    else:
+        is_right = f"{VARIABLE} asked for a fault at" in told
+    if isinstance(error, RunError):
+        is_right &= f"@{error.stage}=" in text
+    if not is_right:
+        verdict.note("blame", f"{text} was asked for, yet: {error!r}: {case}")
+
+
+def chaos_with_faults(runs: Iterable[int], seed: int, verdict: Verdict, stacks: TextIO | None = None) -> None:
+    """Run cases, and chains whose workers are replaced, in turn, with random faults."""
+    _get_ready()
+    for index in runs:
+        rng = random.Random(f"faults {seed} {index}")
+        if index % 2:
+            chain = random_chain(seed, index)
+            names = [CHAINED[operator][2] for operator, _, _ in chain.links]
+            with asked(random_faults(rng, names, [*ENDING, "delay"], most=0.01)):
+                run_chain(chain, verdict, stacks, lambda _: nullcontext())
+        else:
+            case = replace(random_case(seed, index), victim=None)
+            names = ["source", *(f"stage {place}" for place in range(1, len(case.links))), "last", "iteration"]
+            text = random_faults(rng, names, ["raise", *ENDING, "delay"], most=0.3)
+            with asked(text):
+                run_case(case, verdict, stacks, partial(judge_faults, text))
 
 
 # -------------------------------------------------------------------------------------------------------- all runs
@@ -526,6 +627,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--load", type=int, default=0, metavar="K", help="busy processes beside them (default: none)")
     parser.add_argument("--only", type=int, metavar="INDEX", help="the run of this number alone")
     parser.add_argument("--restarts", action="store_true", help="replace workers, and kill them again and again")
+    parser.add_argument("--faults", action="store_true", help="let calls inside the library fail instead")
     parser.add_argument("--kills", type=int, default=300, help="how many, with --restarts (default: 300)")
     options = parser.parse_args(arguments)
     started = time.monotonic()
@@ -535,7 +637,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chaos_with_successors(options.kills, options.seed, verdict, stacks)
         else:
             runs = range(options.runs) if options.only is None else [options.only]
-            chaos(runs, options.seed, verdict, stacks)
+            (chaos_with_faults if options.faults else chaos)(runs, options.seed, verdict, stacks)
     print(*verdict.lines(time.monotonic() - started), sep="\n")
     return 1 if verdict.wrong else 0
 

@@ -17,6 +17,7 @@ from . import blame, pickles
 from .blame import Who
 from .element_wise import Condemned, OperatorRun, Tools
 from .errors import Cancelled, DeadItem
+from .faults import Fate, Point
 from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
@@ -70,6 +71,7 @@ class Worker:
     whole: what is made of an item leaves in one frame. condemned: the items of which its predecessors died, by
     their positions in the frame in hand.
     watched: it says on the board which item it is in, and since when.
+    fate: which of its calls are to fail on purpose; None for none.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Worker:
         whole: bool = False,
         condemned: Mapping[int, Condemned] | None = None,
         watched: bool = False,
+        fate: Fate | None = None,
     ) -> None:
         self.assignments = assignments
         self.takers = takers
@@ -100,6 +103,7 @@ class Worker:
         self._whole = whole
         self._condemned = condemned or {}
         self._watched = watched
+        self.fate = fate
         self._woken = threading.Event()
         self._code = code
         self._board = board
@@ -163,7 +167,8 @@ class Worker:
         return outcome
 
     def _open(self) -> StageRun:
-        calls = self._code.load()  # imports the user's modules: may take long, and may be interrupted
+        load = self._code.load if self.fate is None else self.fate.before(Point.START, self._code.load)
+        calls = load()  # imports the user's modules: may take long, and may be interrupted
         self._is_shielded = True
         last = self._connect(calls)
         self._is_shielded = False
@@ -174,7 +179,7 @@ class Worker:
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         for end in (self._receiver, self._sender):
             if end is not None:
-                end.open()
+                end.open(self.fate)
         if self.hand is not None:
             self._take_up(self.hand)
         operators = [call for call in calls if isinstance(call, Operator)]

@@ -24,6 +24,14 @@ def test_workers_killed_again_and_again_have_successors_that_lose_and_double_not
     assert set(verdict.outcomes) == {"whole"}
 
 
+def test_calls_that_fail_at_random_end_a_run_with_their_name_or_leave_it_whole() -> None:
+    verdict = Verdict()
+    chaos.chaos_with_faults(range(6), seed=2, verdict=verdict)
+    assert verdict.wrong == []
+    assert sum(verdict.outcomes.values()) == 6
+    assert verdict.outcomes["whole"] < 6
+
+
 # --------------------------------------------------------------------------------------------- that chaos can fail
 
 

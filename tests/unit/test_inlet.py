@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chainpump.errors import Cancelled
+from chainpump.faults import Fate
 from chainpump.transport import inlet as inlet_module
 from chainpump.transport.board import Board, Cell, State
 from chainpump.transport.codec import ItemFault
@@ -34,7 +35,7 @@ class Script:
         self.has_waited = False
         self.credits: Credits | None = None
 
-    def open(self) -> None:
+    def open(self, fate: Fate | None = None) -> None:
         """Nothing to open."""
 
     def receive(self, wait: bool) -> Frame | None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chainpump.errors import Cancelled
+from chainpump.faults import Fate
 from chainpump.transport import outlet as outlet_module
 from chainpump.transport.board import Board, Cell
 from chainpump.transport.codec import ItemFault, Pickling
@@ -51,7 +52,7 @@ class Recorder:
         self._arrived = threading.Condition()
         self._pickling = Pickling()
 
-    def open(self) -> None:
+    def open(self, fate: Fate | None = None) -> None:
         """Nothing to open."""
 
     def admit(self, item: Any) -> tuple[Any, int]:

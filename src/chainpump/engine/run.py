@@ -79,7 +79,7 @@ class Run(Generic[T]):
                         if group.is_caller:
                             self._caller = worker
                         else:
-                            watched.append(Watched(place, number, group.executor.start(worker)))
+                            watched.append(Watched(place, number, wiring.start(place, worker)))
                     except Exception as error:
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:

@@ -182,7 +182,7 @@ class Supervisor:
         watched.steps.clear()
         group = self._wiring.groups[watched.group]
         try:
-            watched.handle = group.executor.start(successor)
+            watched.handle = self._wiring.start(watched.group, successor)
         except Exception as error:
             return Failed(blame.not_started(group.who(0, watched.number), error), error)
         return None

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..blame import Who
 from ..element_wise import Condemned
-from ..executors.base import Executor
+from ..executors.base import Executor, WorkerHandle
 from ..executors.inline import Inline
+from ..faults import Faults, Point
 from ..operators import Operator
 from ..plan.plan import PlannedStage, Reach, Role
 from ..stages import Assignment
@@ -118,6 +119,7 @@ class Wiring:
         apart: bool = False,
         watched: bool = False,
     ) -> None:
+        self._faults = Faults.asked()
         self._watched = watched
         self._letters = letters
         self.groups = tuple(_groups(stages, iterated, apart))
@@ -187,7 +189,13 @@ class Wiring:
             whole=any(group in self._renewed(section) for section in self.sections),
             condemned=condemned,
             watched=self._watched,
+            fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
         )
+
+    def start(self, group: int, worker: Worker) -> WorkerHandle:
+        """Have the executor of a group start one of its workers. Raises what that raises."""
+        start = self.groups[group].executor.start
+        return start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
 
     def _origin_of(self, group: int) -> Group:
         """Who has numbered the input of a group."""

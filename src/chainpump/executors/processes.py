@@ -24,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, get_args
 
 from ..errors import Cancelled, StageOptionError
+from ..faults import Point
 from ..outcome import Buried, Interrupted, Outcome
 from ..plan.plan import Reach, check_whole, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
@@ -277,7 +278,8 @@ def _read_name(name: str) -> str:
 
 def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool) -> None:
     """What a worker process runs."""
-    worker.takers = [lambda item: _tell(said, Buried.packed(item))]
+    tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
+    worker.takers = [lambda item: tell(said, Buried.packed(item))]
     try:
         on_sigterm(worker.interrupt)
         turn_deaf()  # a fork reads no name
@@ -292,7 +294,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
     if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
-    _tell(said, outcome.packed(worker.who))
+    tell(said, outcome.packed(worker.who))
     said.close()
 
 

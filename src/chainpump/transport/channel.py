@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..faults import Fate
 from .credits import Credits
 from .descriptors import Descriptor
 from .frames import Frame, Span
@@ -26,8 +27,8 @@ class End(Protocol):
         """What a forked worker must keep."""
         ...
 
-    def open(self) -> None:
-        """Get ready, in the worker that uses it. Must not be interrupted."""
+    def open(self, fate: Fate | None = None) -> None:
+        """Get ready, in the worker that uses it. Must not be interrupted. fate: which of its calls are to fail."""
         ...
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import Cancelled
+from ..faults import Fate, Point
 from .credits import Credits
 from .descriptors import Descriptor
 from .frames import Frame, Span
@@ -46,8 +47,10 @@ class MemorySender:
         self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes))
         return 0  # nothing is copied
 
-    def open(self) -> None:
-        """Nothing to do."""
+    def open(self, fate: Fate | None = None) -> None:
+        """Nothing to do, but for faults."""
+        if fate is not None:
+            self.send = fate.before(Point.SEND, self.send)  # type: ignore[method-assign]  # only where asked for
 
     def close(self) -> None:
         """The last producer to close ends the channel."""
@@ -89,8 +92,10 @@ class MemoryReceiver:
         """Wait until a frame is there, or the end; False if that takes longer."""
         return self._channel.wait(seconds)
 
-    def open(self) -> None:
-        """Nothing to do."""
+    def open(self, fate: Fate | None = None) -> None:
+        """Nothing to do, but for faults."""
+        if fate is not None:
+            self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
 
     def close(self) -> None:
         """Nothing to close."""

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..faults import Fate, Point
 from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
 from .descriptors import Descriptor, pipe
@@ -91,9 +92,12 @@ class PacketSender:
             self._arena = Arena(*ends)
         return self._arena.place(item)
 
-    def open(self) -> None:
+    def open(self, fate: Fate | None = None) -> None:
         """Open its end of the wire."""
         self._out.open()
+        if fate is not None:
+            self.send = fate.before(Point.SEND, self.send)  # type: ignore[method-assign]  # only where asked for
+            self._place = fate.before(Point.SLAB, self._place)  # type: ignore[method-assign]  # the same
 
     def close(self) -> None:
         """Close this producer's descriptors; the last producer to do so ends the channel."""
@@ -191,8 +195,10 @@ class PacketReceiver:
         entries = [value] if form == Form.BUFFERS else value
         return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
-    def open(self) -> None:
+    def open(self, fate: Fate | None = None) -> None:
         """Open its end of the wire, and make its buffer."""
+        if fate is not None:
+            self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
         self._into.open()
         self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
         self._resumes = self._hand is not None and not self._hand.is_empty

@@ -1,0 +1,151 @@
+"""Faults that `CHAINPUMP_FAULTS` asks for: the run ends at once and says where, or goes on whole where it can."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source
+from chainpump.faults import EXIT_CODE, VARIABLE
+from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on
+
+N = 12
+MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
+ENDS = [pytest.param("forkserver", "kill"), pytest.param("fork", "exit", marks=FORK)]
+LOST = {"exit": (EXIT_CODE, None), "kill": (-signal.SIGKILL, signal.SIGKILL)}  # exit code and signal
+
+
+def made() -> Iterator[bytes]:
+    """Too large for a packet, so that each takes a slab."""
+    for number in range(N):
+        yield bytes([number]) * 300_000
+
+
+def first_byte(item: bytes) -> tuple[int, bytes]:
+    """For `map`."""
+    return item[0], item
+
+
+def refusing(item: bytes) -> int:
+    """For `map`: every third one raises."""
+    if item[0] % 3 == 0:
+        raise ValueError(str(item[0]))
+    return item[0]
+
+
+def tally(items: Iterable[Any]) -> int:
+    """A sink."""
+    return sum(1 for _ in items)
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Set the variable."""
+    return lambda text: monkeypatch.setenv(VARIABLE, text)
+
+
+def scored(place: str, restarts: int = 0) -> Pipeline[Any]:
+    executor: Any = Processes(1, start_method=place, restarts=restarts) if restarts else on(place)  # type: ignore[arg-type]
+    return Pipeline(source(made)).map(first_byte, on=executor, name="score")
+
+
+def assert_whole(pairs: Iterable[tuple[int, bytes]]) -> None:
+    assert [(number, item) for number, item in pairs] == [(item[0], item) for item in made()]
+
+
+@pytest.mark.parametrize("point", ["send", "receive"])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_call_that_fails_ends_the_run_and_names_stage_and_worker(place: str, point: str, ask: Any) -> None:
+    ask(f"{point}@score=#2")
+    message = r"^stage 'score' \(worker 1 of 1, (pid \d+|thread)\) raised OSError"
+    with pytest.raises(StageError, match=message) as caught:
+        list(scored(place))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.stage == "score"
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_slab_that_cannot_be_had_ends_the_run_and_names_stage_and_worker(place: str, ask: Any) -> None:
+    ask("slab@score=#2")
+    with pytest.raises(StageError, match=r"^stage 'score' \(worker 1 of 1, pid \d+\) raised OSError") as caught:
+        list(scored(place))
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("point", ["spawn", "start"])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_worker_that_cannot_be_started_ends_the_run_and_is_named(place: str, point: str, ask: Any) -> None:
+    ask(f"{point}@score=#1")
+    with pytest.raises(RunError, match=rf"^stage 'score' could not start worker 1 of 1: OSError: {MESSAGE}'{point}'"):
+        list(scored(place))
+
+
+@pytest.mark.parametrize("point", ["start", "send", "receive", "slab"])
+@pytest.mark.parametrize("place, action", ENDS)
+def test_worker_that_dies_at_a_call_is_named(place: str, action: str, point: str, ask: Any) -> None:
+    ask(f"{point}@score=#1:{action}")
+    with pytest.raises(WorkerLostError) as caught:
+        list(scored(place))
+    error = caught.value
+    assert (error.stage, error.worker, (error.exit_code, error.signal)) == ("score", 1, LOST[action])
+    assert len(error.failures) == 1
+
+
+@pytest.mark.parametrize("point", ["start", "send", "receive", "slab", "control"])
+@pytest.mark.parametrize("place, action", ENDS)
+def test_worker_that_dies_at_a_call_has_a_successor_that_loses_nothing(
+    place: str, action: str, point: str, ask: Any
+) -> None:
+    ask(f"{point}@score=#1:{action}")
+    assert_whole(scored(place, restarts=1))
+
+
+@pytest.mark.parametrize("place, action", ENDS)
+def test_stage_that_dies_as_it_says_that_it_has_ended_had_done_all_its_work(place: str, action: str, ask: Any) -> None:
+    ask(f"control@score=#1:{action}")
+    assert_whole(scored(place))
+
+
+@pytest.mark.parametrize("place, action", ENDS)
+def test_sink_that_dies_before_it_has_said_its_value_is_named(place: str, action: str, ask: Any) -> None:
+    ask(f"control@tally=#1:{action}")
+    with pytest.raises(WorkerLostError) as caught:
+        Pipeline(source(made)).into(sink(tally), on=on(place), name="tally").run()
+    assert (caught.value.stage, (caught.value.exit_code, caught.value.signal)) == ("tally", LOST[action])
+
+
+def test_sink_that_cannot_say_its_value_is_lost_and_has_said_why(ask: Any, worker_noise: Any) -> None:
+    ask("control@tally=#1")
+    with pytest.raises(WorkerLostError, match=r"^sink 'tally' lost worker 1 of 1 \(pid \d+\): exited with code 1"):
+        Pipeline(source(made)).into(sink(tally), name="tally").run()
+    assert worker_noise.read().endswith(f"OSError: [Errno 5] {VARIABLE} asked for a fault at 'control'\n")
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_dead_letter_that_cannot_be_sent_ends_the_run_and_names_the_stage(place: str, ask: Any) -> None:
+    ask("control@score=#1")
+    pipeline = Pipeline(source(made)).map(refusing, on=on(place), on_error=DeadLetter(ValueError), name="score")
+    with pytest.raises(StageError, match=r"^stage 'score' \(worker 1 of 1, pid \d+\) raised OSError"):
+        list(pipeline)
+
+
+@pytest.mark.parametrize("point", ["spawn", "start", "send", "receive", "slab", "control"])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_call_that_takes_long_changes_nothing(place: str, point: str, ask: Any) -> None:
+    ask(f"{point}=#1:delay")
+    assert_whole(scored(place))
+
+
+@pytest.mark.parametrize("action", ["raise", "kill"])
+def test_loop_of_the_caller_gets_the_error_itself_and_lives(action: str, ask: Any) -> None:
+    ask(f"receive@iteration=#2:{action}")
+    with pytest.raises(OSError, match=rf"^{MESSAGE}'receive'$"):
+        list(scored("forkserver"))
+
+
+def test_pipeline_without_channels_meets_nothing(ask: Any) -> None:
+    ask("send=1,receive=1,slab=1,control=1")
+    assert_whole(Pipeline(made()).map(first_byte, on=Inline()).inline())
