@@ -10,7 +10,7 @@ import pytest
 from chainpump import Pipeline, StageOptionError
 from chainpump.faults import VARIABLE, Fate, Faults, Point, Rule
 from chainpump.transport.memory import MemoryChannel
-from chainpump.transport.seqpacket import PacketChannel
+from chainpump.transport.packets import PacketChannel
 
 
 def fate(text: str, stages: tuple[str, ...] = ("score",), number: int = 0, generation: int = 0) -> Fate | None:

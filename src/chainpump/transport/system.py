@@ -5,6 +5,7 @@ CHAINPUMP_TRANSPORT=portable takes the second on Linux, too: for tests, and wher
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 
@@ -32,8 +33,9 @@ def is_portable() -> bool:
 def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor:
     """Memory that several processes can map, behind a descriptor: without a name, so it goes with its last user.
 
-    Sparse: pages take room once they are touched, or at once if they are `reserved`, which raises OSError if there is
-    none. The portable kind is a file that has been unlinked.
+    Of this size for good, where the system can seal it; with 0 it grows as it is written. Sparse: pages take room once
+    they are touched, or at once if they are `reserved`, which raises OSError if there is none. `name` is for those who
+    look on. The portable kind is a file that has been unlinked.
     """
     if is_portable():
         import tempfile  # with all that it imports, which no worker on Linux is to wait for
@@ -41,9 +43,14 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
         with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
             descriptor = Descriptor(os.dup(file.fileno()))
     else:
-        descriptor = Descriptor(os.memfd_create(name, os.MFD_CLOEXEC))
+        descriptor = Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     if reserved:
         os.pwrite(descriptor.fileno(), bytes(nbytes), 0)
     else:
         os.ftruncate(descriptor.fileno(), nbytes)
+    if nbytes and not is_portable():
+        # Who maps it dies by SIGBUS where it has been cut off. So nobody can: not by mistake, not by a descriptor that
+        # has leaked. Pages may still be given back, and written.
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor.fileno(), fcntl.F_ADD_SEALS, seals)
     return descriptor
