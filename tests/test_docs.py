@@ -24,9 +24,11 @@ def test_each_of_the_five_rules_names_a_test() -> None:
     assert all(rules().values())
 
 
-@pytest.mark.parametrize("name, path", [link for links in rules().values() for link in links])
-def test_the_test_that_a_rule_names_exists(name: str, path: str) -> None:
-    tree = ast.parse((DESIGN.parent / path).read_text())
+@pytest.mark.parametrize(
+    "page, name, path", [(page, name, path) for page in PAGES for name, path in TEST_LINK.findall(page.read_text())]
+)
+def test_the_test_that_a_page_names_exists(page: Path, name: str, path: str) -> None:
+    tree = ast.parse((page.parent / path).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 

@@ -8,15 +8,56 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from chainpump import Pipeline, sink, source, stage
 from faults import stages
 from faults.executors import on
-from support.gate import Gate
+from support.gate import LIMIT, Gate
 
+TESTS = Path(__file__).parents[1]
 KEPT: list[object] = []  # what is open until the interpreter is gone
+
+
+# ------------------------------------------------------------------------------------------ what a test calls
+
+
+@contextmanager
+def started(scenario: Callable[[Gate, str], None], place: str, gate: Gate) -> Iterator[subprocess.Popen[bytes]]:
+    """The program in a session of its own; its signals do not reach the tests."""
+    command = [sys.executable, "-W", "error", __file__, scenario.__name__, place]
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTHONDEVMODE": ""}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(pickle.dumps(gate))
+            process.stdin.close()
+            process.stdin = None
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
+    """Exit status and output, the line with its own process id left out."""
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out.decode().partition("\n")[2], err.decode()
+
+
+# ---------------------------------------------------------------------------------------- what the program does
 
 
 def held_everywhere(gate: Gate, place: str) -> Pipeline[int]:
@@ -106,6 +147,20 @@ def swallow_first_sigterm(gate: Gate, place: str) -> None:
     """Turns SIGTERM into an orderly exit, as servers do."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     wait(gate, place)
+
+
+def announcing_arrays(gate: Gate) -> Iterator[Any]:
+    """Large items without end, from a worker that has said who it is."""
+    gate.announce()
+    yield from stages.arrays(1 << 60, 2 << 20)
+
+
+def large_items(gate: Gate, place: str) -> None:
+    """Three workers with all that the transport has: slabs, slots, and the memory of one that may be replaced."""
+    arrays = Pipeline(source(announcing_arrays, gate), on=on(place))
+    passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
+    with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
+        assert next(iter(run)).nbytes == 2 << 20
 
 
 if __name__ == "__main__":

@@ -1,57 +1,22 @@
 """Rule 8, the main process: Ctrl-C, SIGTERM, SIGKILL or its end leave nothing, and workers make no noise."""
 
 import os
-import pickle
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
 
 from faults import program
 from faults.places import FORKING, PROCESSES, places
-from support.gate import LIMIT, Gate
+from faults.program import ended, started
+from support.gate import Gate
 from support.processes import gone, watching
-
-TESTS = Path(__file__).parents[1]
-
-
-@contextmanager
-def started(scenario, place: str, gate: Gate) -> Iterator[subprocess.Popen]:
-    """The program in a session of its own; its signals do not reach the tests."""
-    command = [sys.executable, "-W", "error", str(TESTS / "faults" / "program.py"), scenario.__name__, place]
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTHONDEVMODE": ""}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=environment,
-    ) as process:
-        try:
-            assert process.stdin is not None
-            process.stdin.write(pickle.dumps(gate))
-            process.stdin.close()
-            process.stdin = None
-            yield process
-        finally:
-            process.kill()
 
 
 def workers_of(gate: Gate) -> AbstractContextManager[list[int]]:
     """The four workers of `held_everywhere`, once each is where it waits."""
     return watching({gate.wait_held() for _ in range(4)})
-
-
-def ended(process: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit status and output, the line with its own process id left out."""
-    out, err = process.communicate(timeout=LIMIT)
-    return process.returncode, out.decode().partition("\n")[2], err.decode()
 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["to-the-group", "to-main-only"])
