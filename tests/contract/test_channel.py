@@ -454,6 +454,32 @@ def test_a_frame_that_cannot_be_rebuilt_is_named_by_where_its_items_come_from(
     assert (caught.value.producer, caught.value.index) == named
 
 
+class Meanwhile:
+    """Has something done while it is being pickled."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        self._work()
+        return str, ("done",)
+
+
+@between_processes
+def test_frame_that_another_thread_sends_while_an_item_is_admitted_disturbs_neither(
+    ends: Ends, thread: Callable[..., Future[Any]]
+) -> None:
+    """As the flusher does: it takes the worker's lock to send, which the worker itself does not need to admit."""
+    _, [sender], [receiver] = ends()
+    numbers = np.arange(100_000)
+    flushing = Meanwhile(lambda: thread(sender.send, [1, 2], False, Span(0, 2), None).result(LIMIT))
+    send(sender, [[numbers, flushing]], first=2)
+    sender.close()
+    received = drain(receiver)
+    assert received[:2] == [1, 2]
+    assert np.array_equal(received[2][0], numbers)
+
+
 @between_processes
 def test_large_buffers_of_a_frame_share_a_slab(ends: Ends) -> None:
     _, [sender], [receiver] = ends()

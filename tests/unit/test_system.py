@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import sys
@@ -65,4 +66,15 @@ def test_only_a_reserved_shared_file_takes_room_at_once(transport: str, reserved
     status = os.fstat(file.fileno())
     assert status.st_size == 1 << 20
     assert (status.st_blocks * 512 >= 1 << 20) is reserved
+    file.close()
+
+
+@pytest.mark.parametrize("nbytes", [0, 4095, 8192])
+def test_a_shared_file_of_linux_cannot_be_cut_off_nor_grow(nbytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "linux")
+    file = shared_file("test", 4096)
+    with pytest.raises(PermissionError):
+        os.ftruncate(file.fileno(), nbytes)
+    with pytest.raises(PermissionError):
+        fcntl.fcntl(file.fileno(), fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
     file.close()

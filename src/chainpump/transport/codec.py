@@ -51,7 +51,10 @@ class Large:
 
 
 class Pickling:
-    """Makes pickles: a snapshot of one item, or one of several together; large buffers are kept aside."""
+    """Makes pickles: a snapshot of one item, or one of several together; large buffers are kept aside.
+
+    For one thread at a time: what one has kept aside, another would take for its own.
+    """
 
     def __init__(self) -> None:
         self._aside: list[memoryview] = []

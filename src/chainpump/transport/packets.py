@@ -49,7 +49,8 @@ class PacketSender:
         self._consumers = consumers
         self._generation = generation
         self.credits = credits
-        self._pickling = Pickling()
+        # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
+        self._admitting, self._sending = Pickling(), Pickling()
         self._arena: Arena | None = None
 
     @property
@@ -60,7 +61,7 @@ class PacketSender:
 
     def admit(self, item: Any) -> tuple[bytes | Large, int]:
         """A snapshot of an item and its size in bytes. Raises ItemFault."""
-        entry = self._pickling.snapshot(item)
+        entry = self._admitting.snapshot(item)
         return entry, entry.size if isinstance(entry, Large) else len(entry)
 
     def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
@@ -71,7 +72,7 @@ class PacketSender:
         elif snapshots:
             form, payload = Form.SNAPSHOTS, pickle.dumps(entries, PROTOCOL)
         else:
-            form, payload = Form.ITEMS, self._pickling.frame(entries)
+            form, payload = Form.ITEMS, self._sending.frame(entries)
         flags, place = 0, b""
         if numbers is not None or span != (span.start, span.start + len(entries), (), False, self._producer):
             flags, place = PLACED, pickle.dumps((*span[1:], numbers), PROTOCOL)
