@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chainpump.transport.descriptors import SEALS
+from chainpump.transport.system import is_portable
 from faults import program
 from faults.places import PROCESSES
 from faults.program import ended, started
@@ -19,6 +19,7 @@ from support.gate import Gate
 from support.processes import descendants
 
 SHARED_MEMORY = Path("/dev/shm")
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 LISTENING = 0x10000  # in the flags of /proc/net/unix
 OURS = "/memfd:chainpump-"
 STACK = OURS + "stack (deleted)"  # text, written and read and never mapped: nobody can die of its end
@@ -134,6 +135,7 @@ def test_ends_of_channels_are_with_the_workers_and_the_main_process_alone(place:
         assert ended(process) == (0, "", "")
 
 
+@pytest.mark.skipif(is_portable(), reason="only Linux can seal memory")
 def test_memory_that_workers_map_has_its_size_for_good(gate: Gate) -> None:
     with started(program.large_items, "forkserver", gate) as process:
         ours = {process.pid, *(gate.wait_held() for _ in range(3))}
