@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 __all__: list[str] = []  # tests say `stages.count`
 
+LONG = 200_000  # characters; three times what a pipe holds
+
 
 # ----------------------------------------------------------------------------------------------- well behaved
 
@@ -264,6 +266,34 @@ def raise_local() -> NoReturn:
     raise Local("of a class that has no name outside")
 
 
+def raise_recursion() -> NoReturn:
+    raise_recursion()
+
+
+def raise_long() -> NoReturn:
+    raise ValueError("x" * LONG)
+
+
+def raise_group() -> NoReturn:
+    raise ExceptionGroup("several", [ValueError("one"), ExceptionGroup("inner", [KeyError("two")])])
+
+
+def raise_base_group() -> NoReturn:
+    raise BaseExceptionGroup("several", [KeyboardInterrupt(), ValueError("one")])
+
+
+def raise_group_with_lock() -> NoReturn:
+    raise ExceptionGroup("several", [ValueError("one"), Locked("two")])
+
+
+def run_out_of_memory() -> NoReturn:
+    """In a process of its own."""
+    limit_memory(64 << 20)
+    hoard = []
+    while True:
+        hoard.append(bytes(1 << 20))
+
+
 def raise_mute() -> NoReturn:
     raise Mute
 
@@ -274,6 +304,10 @@ def raise_keyboard_interrupt() -> NoReturn:
 
 def sys_exit_0() -> NoReturn:
     raise SystemExit(0)
+
+
+def sys_exit_1() -> NoReturn:
+    raise SystemExit(1)
 
 
 def sys_exit_3() -> NoReturn:
@@ -779,6 +813,43 @@ def unloadable_at(at: int) -> Iterator[Any]:
     for index in range(at):
         yield {"number": index}
     yield Unloadable()
+
+
+class KillsWhoLoadsIt:
+    """Ends the process in which it is rebuilt."""
+
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()]]:
+        return sigkill, ()
+
+
+def killing_at(at: int) -> Iterator[Any]:
+    """A good item until place `at`, then one that kills; and good ones again."""
+    yield from range(at)
+    yield KillsWhoLoadsIt()
+    yield from range(at)
+
+
+def repeated(n: int, make: Callable[[], T]) -> Iterator[T]:
+    """So many of what it makes."""
+    for _ in range(n):
+        yield make()
+
+
+def huge_bytes(n: int, size: int) -> Iterator[bytes]:
+    """Blocks of their number; their pickles are as large."""
+    for number in range(n):
+        yield bytes([number]) * size
+
+
+def huge_array(n: int, size: int) -> Iterator[Any]:
+    """The same as arrays, which travel outside their pickles."""
+    return arrays(n, size)
+
+
+def edges(blocks: Iterable[Any]) -> Iterator[tuple[int, int, int]]:
+    """First and last byte of each, and its length."""
+    for block in blocks:
+        yield int(block[0]), int(block[-1]), len(block)
 
 
 def oddities() -> Iterator[Any]:

@@ -12,7 +12,7 @@ import pytest
 import chainpump
 from chainpump import Pipeline, Processes, StageError, sink, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, FORKING, MOST, MOST_WORKERS, on
+from faults.places import EVERYWHERE, FORKING, MOST, MOST_WORKERS, WAYS, on
 from support.gate import Gate
 
 Fail = Callable[[], Any]
@@ -38,13 +38,14 @@ def raised(who: str, kind: str, item: str = "", of: int = 1) -> str:
     return rf"^{who} \(worker \d of {of}, pid \d+\) raised {kind}{item}:\n"
 
 
+@WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", EVERYWHERE)
 def test_worker_that_raises_ends_the_run_with_its_exception_as_the_cause(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised(who, "ValueError", item)) as caught:
-        list(build(stages.raise_value_error, place))
+        way(build(stages.raise_value_error, place), place)
     error = caught.value
     assert type(error.__cause__) is ValueError
     assert error.__cause__.args == ("bad value", 42)
@@ -80,16 +81,18 @@ NOT_PICKLABLE = [
     pytest.param(stages.raise_locked, "Locked", "holds a lock", id="lock"),
     pytest.param(stages.raise_odd, "Odd", "7: odd init", id="odd-init"),
     pytest.param(stages.raise_local, "Local", "of a class that has no name outside", id="local-class"),
+    pytest.param(stages.raise_group_with_lock, "ExceptionGroup", "several (2 sub-exceptions)", id="group-with-lock"),
 ]
 
 
+@WAYS
 @pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
 @pytest.mark.parametrize("place", FORKING)
 def test_exception_that_cannot_travel_arrives_as_type_text_and_traceback(
-    place: str, fail: Fail, kind: str, text: str
+    place: str, fail: Fail, kind: str, text: str, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised("stage 'failing_stage'", kind, " on item 3")) as caught:
-        list(by_stage(fail, place))
+        way(by_stage(fail, place), place)
     error = caught.value
     assert error.__cause__ is None
     assert text in str(error)
@@ -122,18 +125,76 @@ def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
     [
         pytest.param(stages.raise_unusual, "Unusual", id="BaseException"),
         pytest.param(stages.sys_exit_0, "SystemExit", id="sys.exit-0"),
-        pytest.param(stages.sys_exit_3, "SystemExit", id="sys.exit-3"),
+        pytest.param(stages.sys_exit_1, "SystemExit", id="sys.exit-1"),
         pytest.param(stages.raise_keyboard_interrupt, "KeyboardInterrupt", id="KeyboardInterrupt"),
     ],
 )
+@WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", MOST_WORKERS)
 def test_what_is_no_exception_ends_the_run_all_the_same(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: str
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: str, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
-        list(build(fail, place))
+        way(build(fail, place), place)
     assert type(caught.value.__cause__).__name__ == kind
+
+
+LARGE = [
+    pytest.param(stages.raise_recursion, RecursionError, id="RecursionError"),
+    pytest.param(stages.raise_long, ValueError, id="long-message"),
+    pytest.param(stages.raise_group, ExceptionGroup, id="group"),
+    pytest.param(stages.raise_base_group, BaseExceptionGroup, id="group-of-BaseExceptions"),
+]
+
+
+@WAYS
+@pytest.mark.parametrize("fail, kind", LARGE)
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", MOST)
+def test_exception_of_any_size_and_depth_is_the_cause(
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: Any, way: Any
+) -> None:
+    with pytest.raises(StageError, match=raised(who, kind.__name__, item)) as caught:
+        way(build(fail, place), place)
+    check_whole(caught.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("fail, kind", LARGE)
+@pytest.mark.parametrize("place", MOST)
+def test_exception_of_any_size_and_depth_comes_out_of_a_sink_as_it_is(place: str, fail: Fail, kind: Any) -> None:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place)).into(sink(stages.failing_sink, fail, 3), on=on(place))
+    with pytest.raises(kind) as caught:
+        pipeline.run()
+    check_whole(caught.value, kind)
+    blamed = r"^sink 'failing_sink' \(worker 1 of 1, pid \d+\) raised \w+ on item 3:\n"
+    assert re.match(blamed, caught.value.__notes__[-1])
+
+
+def check_whole(error: BaseException | None, kind: type[BaseException]) -> None:
+    """Nothing is cut off."""
+    assert type(error) is kind
+    if kind is ValueError:
+        assert error.args == ("x" * stages.LONG,)
+    if isinstance(error, BaseExceptionGroup):
+        assert len(error.exceptions) == 2
+
+
+@WAYS
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_that_runs_out_of_memory_tells_it(
+    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, way: Any
+) -> None:
+    with pytest.raises(StageError, match=raised(who, "MemoryError", item)) as caught:
+        way(build(stages.run_out_of_memory, place), place)
+    assert type(caught.value.__cause__) is MemoryError
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_sink_that_runs_out_of_memory_tells_it(place: str) -> None:
+    with pytest.raises(MemoryError):
+        Pipeline(range(9)).into(sink(stages.failing_sink, stages.run_out_of_memory, 3), on=on(place)).run()
 
 
 @pytest.mark.parametrize("fail", [stages.raise_unusual, stages.sys_exit_0], ids=lambda fail: fail.__name__)
@@ -165,14 +226,6 @@ def test_item_is_numbered_by_the_worker_that_made_it_where_several_did(place: st
     )
     with pytest.raises(StageError, match=r"\) raised ValueError on item \d from worker [12] of 'made':\n"):
         list(pipeline)
-
-
-@pytest.mark.parametrize("place", MOST)
-def test_error_of_a_stage_before_a_sink_reaches_the_caller_of_run(place: str) -> None:
-    runnable = by_stage(stages.raise_value_error, place).into(sink(stages.tally), on=on(place))
-    with pytest.raises(StageError, match=raised("stage 'failing_stage'", "ValueError", " on item 3")) as caught:
-        runnable.run()
-    assert type(caught.value.__cause__) is ValueError
 
 
 @pytest.mark.parametrize("place", FORKING)
