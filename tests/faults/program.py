@@ -93,6 +93,19 @@ def interrupted(gate: Gate, place: str) -> None:
     assert list(Pipeline(range(3)).then(stages.same, on=on(place))) == [0, 1, 2]
 
 
+def interrupted_among_threads(gate: Gate, place: str) -> None:
+    """Is interrupted in a loop, and while it waits for a sink; its workers are threads, which hear of no signal."""
+    numbers = Pipeline(source(stages.announced, gate, 1 << 60), on=on("threads"))
+    endless = numbers.map(stages.awaited, on=on(place, 8)) if place == "tasks" else numbers.map(abs, on=on(place, 2))
+    times = 0
+    for run in (lambda: stages.tally(endless), endless.into(stages.tally, on=on("threads")).run):
+        try:
+            run()
+        except KeyboardInterrupt:
+            times += 1
+    print("interrupted", times, [thread.name for thread in threading.enumerate()])
+
+
 def interrupted_by_fork(gate: Gate, place: str) -> None:
     """Is interrupted, parent and child, at the moment of the second fork."""
     forks = 0

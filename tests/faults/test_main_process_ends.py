@@ -56,12 +56,26 @@ def test_ctrl_c_in_a_stage_of_the_callers_own_thread_is_one_keyboard_interrupt(g
     assert (status, out, err) == (0, "interrupted 1 ['MainThread']\n", "")
 
 
+@pytest.mark.parametrize("place", ["threads", "tasks"])
+def test_ctrl_c_ends_workers_that_are_threads(place: str, gate: Gate) -> None:
+    """First in a loop, then in a run with a sink."""
+    with started(program.interrupted_among_threads, place, gate) as process:
+        for _ in range(2):
+            gate.wait_held()
+            os.kill(process.pid, signal.SIGINT)
+        assert ended(process) == (0, "interrupted 2 ['MainThread']\n", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize(
+    "place, scenario",
+    [(place, program.wait) for place in ("forkserver", "spawn", "fork")]
+    + [(place, program.wait_in_sink) for place in ("forkserver", "fork")],
+)
 def test_death_of_the_main_process_takes_every_worker_with_it_within_a_second(
-    place: str, number: signal.Signals, gate: Gate
+    place: str, scenario, number: signal.Signals, gate: Gate
 ) -> None:
-    with started(program.wait, place, gate) as process, workers_of(gate) as workers:
+    with started(scenario, place, gate) as process, workers_of(gate) as workers:
         assert len(workers) == 4
         os.kill(process.pid, number)
         assert gone(workers, within=1)

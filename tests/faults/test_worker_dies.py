@@ -12,7 +12,7 @@ import pytest
 from chainpump import Inline, Pipeline, Processes, WorkerLostError, sink, source, stage
 from chainpump.engine.lifecycle import Phase
 from faults import stages
-from faults.places import FORKING, PROCESSES, on
+from faults.places import FORKING, PROCESSES, WAYS, on
 from support.gate import LIMIT, Gate
 from support.processes import gone, until, wait_asleep, watching
 from support.threads import meanwhile
@@ -28,20 +28,15 @@ DEATHS = [
 ]
 
 
-def die_in_source(fail: Fail, place: str) -> Any:
+def die_in_source(fail: Fail, place: str) -> Pipeline[int]:
     pipeline = Pipeline(source(stages.failing_source, fail, 3), on=on(place), name="dying")
-    return lambda: list(pipeline.then(stages.same, on=on(place)))
+    return pipeline.then(stages.same, on=on(place))
 
 
-def die_in_stage(fail: Fail, place: str) -> Any:
+def die_in_stage(fail: Fail, place: str) -> Pipeline[int]:
     pipeline = Pipeline(source(stages.count, 10), on=on(place))
     dying = pipeline.then(stage(stages.failing_stage, fail, 3), on=on(place), name="dying")
-    return lambda: list(dying.then(stages.same, on=on(place)))
-
-
-def die_in_sink(fail: Fail, place: str) -> Any:
-    pipeline = Pipeline(source(stages.count, 10), on=on(place))
-    return pipeline.into(sink(stages.failing_sink, fail, 3), on=on(place), name="dying").run
+    return dying.then(stages.same, on=on(place))
 
 
 def lost(role: str, how: str, name: str = "dying", worker: str = "1 of 1") -> str:
@@ -49,19 +44,31 @@ def lost(role: str, how: str, name: str = "dying", worker: str = "1 of 1") -> st
     return rf"^{role} '{name}' lost worker {worker} \(pid \d+\): {how}(, \d+ items? in flight)?\."
 
 
-@pytest.mark.parametrize(
-    "role, build",
-    [("source", die_in_source), ("stage", die_in_stage), ("sink", die_in_sink)],
-    ids=lambda it: it if isinstance(it, str) else "",
-)
+@WAYS
+@pytest.mark.parametrize("role, build", [("source", die_in_source), ("stage", die_in_stage)], ids=["source", "stage"])
 @pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
 @pytest.mark.parametrize("place", FORKING)
 def test_process_that_dies_is_named_with_its_exit_code_or_signal(
-    place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None, role: str, build: Any
+    place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None, role: str, build: Any, way: Any
 ) -> None:
     with pytest.raises(WorkerLostError, match=lost(role, how)) as caught:
-        build(fail, place)()
-    error = caught.value
+        way(build(fail, place), place)
+    check_dying(caught.value, exit_code, number)
+
+
+@pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
+@pytest.mark.parametrize("place", FORKING)
+def test_sink_that_dies_is_named_with_its_exit_code_or_signal(
+    place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None
+) -> None:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place))
+    with pytest.raises(WorkerLostError, match=lost("sink", how)) as caught:
+        pipeline.into(sink(stages.failing_sink, fail, 3), on=on(place), name="dying").run()
+    check_dying(caught.value, exit_code, number)
+
+
+def check_dying(error: WorkerLostError, exit_code: int, number: signal.Signals | None) -> None:
+    """The one that is named 'dying' is to blame, and nobody else."""
     assert (error.stage, error.worker) == ("dying", 1)
     assert (error.exit_code, error.signal) == (exit_code, number)
     assert isinstance(error.pid, int)
@@ -71,7 +78,7 @@ def test_process_that_dies_is_named_with_its_exit_code_or_signal(
 @pytest.mark.parametrize("fail, how", [(stages.exit_0, "exited with code 0"), (stages.sigkill, "killed by SIGKILL")])
 def test_spawned_process_that_dies_is_named_with_its_exit_code_or_signal(fail: Fail, how: str) -> None:
     with pytest.raises(WorkerLostError, match=lost("stage", how)):
-        die_in_stage(fail, "spawn")()
+        list(die_in_stage(fail, "spawn"))
 
 
 @pytest.mark.parametrize("place", PROCESSES)
@@ -140,6 +147,21 @@ def test_worker_killed_while_it_waits_to_send_is_named(place: str, full: Any, ga
         with pytest.raises(WorkerLostError, match=lost("source", "killed by SIGKILL", "full")) as caught:
             list(run)
     assert caught.value.pid == pid
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_killed_while_its_sink_holds_it_up_is_named(place: str, gate: Gate, second_gate: Gate) -> None:
+    """The sink is held at its first item; the caller waits for the sink."""
+
+    def kill() -> None:
+        gate.wait_held()
+        pid = second_gate.wait_held()
+        wait_asleep(pid)
+        os.kill(pid, signal.SIGKILL)
+
+    numbers = Pipeline(source(stages.announced, second_gate, 1 << 40), on=on(place), name="full")
+    with meanwhile(kill), pytest.raises(WorkerLostError, match=lost("source", "killed by SIGKILL", "full")):
+        numbers.then(stage(stages.held, gate), on=on(place)).into(stages.tally, on=on(place)).run()
 
 
 def test_consumer_killed_while_its_producer_waits_for_shared_memory_ends_the_run(gate: Gate) -> None:
