@@ -379,6 +379,11 @@ def fail_at_gate(items: Iterable[int], fail: Callable[[], Any], gate: Gate, deaf
         yield item
 
 
+def fail_at_gate_deaf(items: Iterable[int], fail: Callable[[], Any], gate: Gate) -> int:
+    """The same as a sink that does not hear of a cancellation."""
+    return sum(fail_at_gate(items, fail, gate, deaf=True))
+
+
 def fail_at_one(items: Iterable[int], fail: Callable[[], Any], gate: Gate, at: int) -> Iterator[int]:
     """Hold at each item, and fail at one of them."""
     for item in items:
@@ -646,6 +651,11 @@ def fail_without_input(items: Iterable[Any], fail: Callable[[], Any], gate: Gate
     yield 0
 
 
+def failing_without_input(items: Iterable[Any], fail: Callable[[], Any], gate: Gate) -> int:
+    """The same as a sink."""
+    return sum(fail_without_input(items, fail, gate))
+
+
 def busy_for_ever(items: Iterable[T], gate: Gate) -> Iterator[T]:
     """Never waits, never ends."""
     for item in items:
@@ -771,6 +781,11 @@ def leave_thread(items: Iterable[T], gate: Gate) -> Iterator[T]:
     threading.Thread(target=gate.wait_released, name="stray", daemon=False).start()
     gate.announce()
     yield from items
+
+
+def leave_thread_and_tally(items: Iterable[Any], gate: Gate) -> int:
+    """The same as a sink."""
+    return tally(leave_thread(items, gate))
 
 
 def count_leaving_child(n: int, fork: Callable[[], int], journal: Journal) -> Iterator[int]:

@@ -1,14 +1,16 @@
 """Rule 4, plural: all failures that are seen within 100 ms are listed."""
 
 import os
+import re
 import signal
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
+from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source, stage
 from faults import stages
 from faults.places import FORKING, on
 from support.gate import Gate
+from support.threads import meanwhile
 
 
 @pytest.mark.parametrize("place", FORKING)
@@ -28,6 +30,25 @@ def test_two_stages_that_raise_at_once_are_both_listed(place: str, gate: Gate) -
     first, also = caught.value.failures
     assert str(caught.value).startswith(f"{first.headline}\n")
     assert f"\nAlso failed before the run had ended:\n- {also.headline}\n" in str(caught.value)
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_failures_of_a_stage_and_of_the_sink_at_once_are_both_told(place: str, gate: Gate) -> None:
+    """Whichever is first: an exception of the sink's as it is, with notes; one of the stage's with both listed."""
+
+    def let_both_fail() -> None:
+        assert gate.wait_held() != gate.wait_held()
+        gate.release(2)
+
+    pipeline = Pipeline(source(stages.count, 10), on=on(place)).then(
+        stage(stages.pass_then_fail, stages.raise_unusual, gate), on=on(place), name="left"
+    )
+    failing = sink(stages.fail_at_gate_deaf, stages.raise_value_error, gate)
+    with meanwhile(let_both_fail), pytest.raises((StageError, ValueError)) as caught:
+        pipeline.into(failing, on=on(place), name="right").run()
+    told = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert re.search(r"stage 'left' \(worker 1 of 1, pid \d+\) raised Unusual on item 1:", told)
+    assert re.search(r"sink 'right' \(worker 1 of 1, pid \d+\) raised ValueError on item 0:", told)
 
 
 def test_two_workers_that_are_killed_at_once_are_both_listed(gate: Gate) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, source, stage
+from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
 from faults import stages
 from faults.places import FORKING, on
 from support.gate import LIMIT, Gate
@@ -44,6 +44,24 @@ def test_stuck_worker_delays_the_error_of_another_by_the_grace_alone(stuck: Any,
             list(run)
     assert time.monotonic() - failed_at < GRACE + 1
     assert [failure.stage for failure in caught.value.failures] == ["culprit"]
+    assert descendants() == set()
+
+
+@STUCK
+def test_stuck_worker_delays_the_error_of_a_sink_by_the_grace_alone(stuck: Any, gate: Gate, second_gate: Gate) -> None:
+    failing = sink(stages.failing_without_input, stages.raise_value_error, second_gate)
+    failed_at = []
+
+    def let_it_fail() -> None:
+        gate.wait_held()
+        second_gate.wait_held()
+        failed_at.append(time.monotonic())
+        second_gate.release()
+
+    pipeline = Pipeline(source(stages.count, 3)).then(stage(stuck, gate), on=Processes(1)).into(failing, on=Processes())
+    with meanwhile(let_it_fail), pytest.raises(ValueError, match="bad value"):
+        pipeline.run(grace=GRACE)
+    assert time.monotonic() - failed_at[0] < GRACE + 1
     assert descendants() == set()
 
 
@@ -108,6 +126,15 @@ def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(
         ended_at = time.monotonic()
         assert list(items) == []
     assert time.monotonic() - ended_at < GRACE + 1
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_stray_thread_of_a_sink_does_not_keep_its_value_for_more_than_the_grace(place: str, gate: Gate) -> None:
+    started_at = time.monotonic()
+    report = Pipeline(range(10)).into(sink(stages.leave_thread_and_tally, gate), on=on(place)).run(grace=GRACE)
+    assert report.value == 10
+    assert time.monotonic() - started_at < GRACE + 2  # and the start of a worker
     assert descendants() == set()
 
 
