@@ -131,7 +131,7 @@ def test_worker_that_the_system_does_not_start_is_named(
 
 
 FORK_FAILS = """
-import itertools, os, sys
+import os, sys
 from multiprocessing import forkserver
 from chainpump import *
 
@@ -144,6 +144,8 @@ if __name__ == "__main__":
     except RunError as error:
         print(error)
     del os.environ["REFUSED_FORK"]
+    server = vars(forkserver._forkserver)["_forkserver_pid"]
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)  # it is on its way out, and refuses connections
     print(list(numbers) == list(range(50)))
 """
 NO_FORKS = """
