@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks import awaiting, balance, checks, latency, mapping, order, scaling, throughput
 from benchmarks.experiment import Experiment, Result, Settings
+from benchmarks.machine import as_text, facts
 from benchmarks.payloads import PAYLOADS
 from benchmarks.runner import CaseError
 from benchmarks.systems import MAPS, SYSTEMS
@@ -33,7 +31,6 @@ QUICK_PAYLOADS = {  # those of which something is wanted
     "map": [name for name in PAYLOADS if name in WANTED_MAP_RATES],
 }
 ALL_SYSTEMS = list(dict.fromkeys([*SYSTEMS, *MAPS]))
-PACKAGES = ("chainpump", "pypeln", "pipeline_lib", "numpy")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=options.seconds or (0.4 if options.quick else 1.0),
         limit=options.limit,
     )
-    machine = _machine()
-    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    machine = facts()
+    print(as_text(machine))
     results: dict[str, Result] = {}
     for name in options.experiments or EXPERIMENTS:
         shortened = options.quick and not options.payloads and name in QUICK_PAYLOADS
@@ -79,32 +76,14 @@ def _no_figure(name: str, reason: str) -> Table:
     return Table(name, ("no figure",), [(reason,)], labels=1)
 
 
-def _machine() -> Mapping[str, str]:
-    facts = {
-        "Linux": ".".join(platform.release().split(".")[:2]),
-        "cores": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "Python": platform.python_version(),
-    }
-    return facts | {package: _version(package) for package in PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
 def _write_json(path: Path, machine: Mapping[str, str], results: Mapping[str, Result]) -> None:
     records = {name: result.records for name, result in results.items()}
     path.write_text(json.dumps({"machine": machine, "results": records}, indent=1))
 
 
 def _write_markdown(path: Path, machine: Mapping[str, str], results: Mapping[str, Result]) -> None:
-    facts = ", ".join(f"{key} {value}" for key, value in machine.items())
     tables = "\n".join(result.table.markdown() for result in results.values())
-    path.write_text(f"# Measurements\n\n{facts}.\n\n{tables}")
+    path.write_text(f"# Measurements\n\n{as_text(machine)}.\n\n{tables}")
 
 
 def _parser() -> argparse.ArgumentParser:
