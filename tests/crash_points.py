@@ -4,7 +4,8 @@
 
 A small pipeline of processes: a source, a generator stage, a `map`, and a sink or the caller's loop; some of its items
 travel in slabs. A worker of `--stage` is killed at the n-th line that it executes, for n = 1, 2 and so on until it ends
-without coming to an n-th line. `--every K --offset O` takes each K-th only.
+without coming to an n-th line. `--every K --offset O` takes each K-th only. With `--calls` it is killed in front of a
+system call instead, and in the next run behind it, and so on: so also inside the interpreter and its libraries.
 
 Each run must end in time, and nothing may be left of it. Either it names the worker, its process and the signal, after
 items that are right and in order; or it is whole, if the worker had said that it was done. With `--restarts` it must be
@@ -20,6 +21,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -35,6 +37,7 @@ from chainpump.executors.processes import StartMethod
 from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
 from support.processes import become_reaper
+from support.ptrace import Tracer
 from support.verdict import Verdict, limited, nothing_left, quiet
 
 __all__ = ["STAGES", "Plan", "enumerate_points", "main", "run_point"]
@@ -155,15 +158,19 @@ def _judge(
 # ----------------------------------------------------------------------------------------------------- all points
 
 
-def enumerate_points(plan: Plan, every: int, offset: int, verdict: Verdict, stacks: TextIO | None = None) -> int:
-    """Kill at each of these steps; returns how many steps a worker takes at most."""
+def enumerate_points(
+    plan: Plan, every: int, offset: int, verdict: Verdict, stacks: TextIO | None = None, *, calls: bool = False
+) -> int:
+    """Kill at each of these steps; returns how many steps a worker takes at most. calls: count system calls."""
     become_reaper()
     with plan.open():  # what `multiprocessing` keeps for the life of the program is there from now on
         pass
     most = missed = 0
-    with TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        tracer = stack.enter_context(Tracer.running(folder)) if calls else None
         for n in count(1 + offset, every):
-            bomb = Bomb(Path(folder) / "bomb", n)
+            bomb = Bomb(folder / "bomb", n, tracer)
             run_point(plan, bomb, verdict, stacks)
             most = max(most, bomb.steps)
             missed = 0 if bomb.died_at else missed + 1
@@ -183,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--method", choices=get_args(StartMethod), default="fork", help="how they start (default: fork)"
     )
+    parser.add_argument("--calls", action="store_true", help="count system calls and their returns, instead of lines")
     parser.add_argument("--restarts", type=int, default=0, help="of each worker of the `map` (default: none)")
     options = parser.parse_args(arguments)
     wrong = False
@@ -191,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = Verdict()
         plan = Plan(stage_name, options.method, options.restarts)
         with quiet(verdict) as stacks:
-            most = enumerate_points(plan, options.every, options.offset, verdict, stacks)
+            most = enumerate_points(plan, options.every, options.offset, verdict, stacks, calls=options.calls)
         print(f"{plan}: {most} steps", *verdict.lines(time.monotonic() - started), sep="\n  ", flush=True)
         wrong |= bool(verdict.wrong)
     return int(wrong)

@@ -36,3 +36,14 @@ def test_worker_of_the_fork_server_killed_at_any_line_is_named() -> None:
     enumerate_points(Plan("stage", "forkserver"), 1500, 700, verdict)
     assert verdict.wrong == []
     assert verdict.outcomes["lost worker named"] > 1
+
+
+@FORK
+@pytest.mark.parametrize("plan", [Plan("sink"), Plan("map", restarts=1)], ids=str)
+def test_worker_killed_at_any_system_call_is_named_or_replaced(plan: Plan) -> None:
+    verdict = Verdict()
+    steps = enumerate_points(plan, 30, 0, verdict, calls=True)
+    assert verdict.wrong == []
+    if not steps:
+        pytest.skip("this system lets no process trace another one")
+    assert sum(verdict.outcomes.values()) > steps / 30

@@ -1,4 +1,4 @@
-"""Death of a worker at a moment that a test counts out: at its n-th line of the library, or around a system call."""
+"""Death of a worker at a moment that a test counts out: at its n-th line of the library, or system call."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 
 import chainpump
 from chainpump.executors import processes
+from support.ptrace import Tracer
 
 __all__ = ["Bomb"]
 
@@ -29,18 +30,18 @@ TEXT_BYTES = 1024
 class Bomb:
     """Kills the first process of a name, at its n-th step; those after it live.
 
-    It rests on a file, which outlives who dies, and travels by its path.
+    It rests on a file, which outlives who dies, and travels by its path. tracer: counts system calls, instead of lines.
     """
 
-    def __init__(self, path: Path, n: int) -> None:
+    def __init__(self, path: Path, n: int, tracer: Tracer | None = None) -> None:
         path.write_bytes(bytes(8 * CELLS + TEXT_BYTES))
-        self.__setstate__((path, n))
+        self.__setstate__((path, n, tracer))
 
-    def __getstate__(self) -> tuple[Path, int]:
-        return self._path, self.n
+    def __getstate__(self) -> tuple[Path, int, Tracer | None]:
+        return self._path, self.n, self._tracer
 
-    def __setstate__(self, state: tuple[Path, int]) -> None:
-        self._path, self.n = state
+    def __setstate__(self, state: tuple[Path, int, Tracer | None]) -> None:
+        self._path, self.n, self._tracer = state
         with self._path.open("r+b") as file:
             self._memory = memoryview(mmap.mmap(file.fileno(), 0))
         self._cells = self._memory[: 8 * CELLS].cast("Q")
@@ -89,7 +90,11 @@ class Bomb:
 
     def arm(self) -> None:
         """Count from here on, in this thread and in those that it starts."""
-        if not self._cells[DIED_AT]:
+        if self._cells[DIED_AT]:
+            return
+        if self._tracer is not None:
+            self._tracer.attach(self._path, self.n)
+        else:
             threading.settrace(self._enter)
             sys.settrace(self._enter)
 
