@@ -45,6 +45,7 @@ WARM = 0.2  # of all samples: what a process reaches in its first moments is no 
 WARM_ITEMS = (
     10_000  # of a long run, 20 arrays among them, before the first look: by then every worker has met all kinds
 )
+SLABS = ("/memfd:chainpump-slabs", "/dev/shm/#")  # the latter have no name by which to tell them from others
 COUNTS = ("descriptors", "slabs", "threads")
 LASTING = ("descriptors", "threads")  # in one run the slabs in use come and go; how many there may be is bounded
 LEAST_LOOKS = 8  # at a process, for a slope to mean anything
@@ -77,7 +78,7 @@ def look(pid: int, at: float) -> Sample:
     for path in (process / "fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             targets.append(str(path.readlink()))
-    slabs = sum(target.startswith("/memfd:chainpump-slabs") for target in targets)
+    slabs = sum(target.startswith(SLABS) for target in targets)
     return Sample(at, int(status["VmRSS"].split()[0]), len(targets) - slabs, slabs, int(status["Threads"]))
 
 
