@@ -52,6 +52,7 @@ class Flow:
         self._line: asyncio.Queue[Run | None] = asyncio.Queue()
         self._span: Span | None = None  # of what was sent last
         self._number = 0
+        self._helpers: Sequence[_Helper] = ()
         if self._outlet is not None:
             self._outlet.number_by(lambda: self._number)
 
@@ -60,7 +61,7 @@ class Flow:
         import asyncio
 
         self._parent = asyncio.current_task()
-        reader, sender = _Helper("chainpump reader"), _Helper("chainpump sender")
+        reader, sender = self._helpers = _Helper("chainpump reader"), _Helper("chainpump sender")
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._or_fail(self._read(group, reader)))
@@ -71,6 +72,11 @@ class Flow:
             # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
             reader.end()
             sender.end()
+
+    def join(self) -> None:
+        """Wait for the threads of a flow that has ended."""
+        for helper in self._helpers:
+            helper.join()
 
     async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
         """What ends this early cancels the tasks of the items: no cancellation is then the function's own."""
@@ -250,7 +256,8 @@ class _Helper:
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -274,6 +281,10 @@ class _Helper:
     def end(self) -> None:
         """End the thread, after the call that it is in."""
         self._calls.put(None)
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join()
 
 
 async def _made(operator: Operator[Any, Any], item: Any) -> Sequence[Any]:

@@ -70,6 +70,9 @@ class TasksHandle(ThreadHandle):
     def _work(self) -> Outcome:
         return self._worker.run(self._driver.drive)
 
+    def _wind_up(self) -> None:
+        self._driver.join()
+
     def interrupt(self) -> None:
         """Cancel its tasks."""
         super().interrupt()
@@ -91,6 +94,7 @@ class _Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._is_cancelled = False
+        self._flow: Flow | None = None
 
     def drive(self, last: StageRun) -> Any:
         """In place of the worker's own loop."""
@@ -98,7 +102,8 @@ class _Driver:
 
         with asyncio.Runner() as runner:
             if isinstance(last, OperatorRun):
-                self._run(runner, Flow(self._worker, last, self._at_once).run())
+                self._flow = Flow(self._worker, last, self._at_once)
+                self._run(runner, self._flow.run())
                 return None
             results = last.start()
             assert self._worker.outlet is not None
@@ -144,6 +149,11 @@ class _Driver:
             self._is_cancelled = True
             if self._loop is not None and self._main is not None:
                 self._loop.call_soon_threadsafe(self._main.cancel)
+
+    def join(self) -> None:
+        """Wait for its threads, which may be in a channel until the run is cancelled; it has said why."""
+        if self._flow is not None:
+            self._flow.join()
 
     def wake(self) -> None:
         """Have the event loop's thread come back from its wait."""

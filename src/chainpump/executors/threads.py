@@ -60,6 +60,7 @@ class ThreadHandle:
         self._worker = worker
         self._outcome: Outcome | None = None
         self._said, self._say = pipe()
+        self._over, self._end = pipe()
         self._lock = threading.Lock()
         self._interruptible = True
         self._killed = False
@@ -81,9 +82,14 @@ class ThreadHandle:
             outcome = Failed(blame.raised(self._worker.who, self.pid, error, None), error)
         self._outcome = outcome
         self._say.close()  # end of file: readable
+        self._wind_up()
+        self._end.close()
 
     def _work(self) -> Outcome:
         return self._worker.run()
+
+    def _wind_up(self) -> None:
+        """It has said how it ended: wait for what of it still runs."""
 
     def _shield(self) -> None:
         with self._lock:
@@ -103,14 +109,17 @@ class ThreadHandle:
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Readable once the worker has ended."""
-        return () if self._said.closed else (self._said.fileno(),)
+        """Readable once the worker has ended, and once its thread is over."""
+        return tuple(end.fileno() for end in (self._said, self._over) if not end.closed)
 
     def poll(self) -> Outcome | Lost | None:
-        """Its outcome; the thread is over a few instructions later."""
+        """Its outcome; at the second call the thread is over, but for a few instructions."""
+        if not self._said.closed:
+            self._said.close()
+            return self._outcome
         self._thread.join()
-        self._said.close()
-        return self._outcome
+        self._over.close()
+        return None
 
     def interrupt(self) -> None:
         """Wake it from a pause; its channels wake it too, and its next item raises Cancelled."""
@@ -136,8 +145,9 @@ class ThreadHandle:
         return self._thread is threading.current_thread()
 
     def close(self) -> None:
-        """Release the pipe; a thread that was left behind closes its own end."""
+        """Release the pipes; a thread that was left behind closes its own ends."""
         self._said.close()
+        self._over.close()
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
