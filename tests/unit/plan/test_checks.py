@@ -604,7 +604,7 @@ def test_a_partial_is_checked_against_what_is_left_of_it() -> None:
         (Rows("t"), Image),
         (enumerate([1]), tuple[int, Any]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_an_iterable_says_what_its_class_says(value: object, hint: object) -> None:
     assert check_iterable(value) == hint
