@@ -56,6 +56,13 @@ def test_errors_read_as_the_readme_shows_them(tmp_path, shown, change):
     assert without_numbers(shown) in without_numbers(done.stderr.replace(f"{tmp_path}/", ""))
 
 
+def test_picture_is_that_of_the_example(tmp_path):
+    script = EXAMPLE.replace(".run().value)", ".plan().svg(), end='')")
+    done = run(script, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (Path(__file__).parents[1] / "docs" / "primes.svg").read_text(encoding="utf-8")
+
+
 WITH_OPERATORS = """\
 import asyncio, os
 

@@ -65,6 +65,11 @@ class Joined(Source[Out_co], Generic[Out_co]):
         """Nowhere in the user's files."""
         return None
 
+    @property
+    def within(self) -> tuple[Stages, ...]:
+        """Its parts."""
+        return self.parts
+
     def call(self, *inputs: Any) -> Any:
         """The items, as a `Nested`."""
         return self.function(self.starts)

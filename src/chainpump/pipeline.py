@@ -90,6 +90,10 @@ class _Chain:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({names(self._stages)})"
 
+    def _repr_html_(self) -> str:
+        """A picture of the plan, in a notebook."""
+        return self.plan().svg()
+
     def _with(self, stage: PlannedStage, problems: Problems) -> tuple[PlannedStage, ...]:
         """These stages and one more. Raises what is wrong with it, all of it."""
         stages = (*self._stages, stage)

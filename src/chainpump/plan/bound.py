@@ -72,6 +72,11 @@ class Bound:
         """Where the function is defined, as `file:line`."""
         return where_of(self.function)
 
+    @property
+    def within(self) -> tuple[tuple[Any, ...], ...]:
+        """The chains of planned stages that run within it. Any: a planned stage is made of a bound function."""
+        return ()
+
     # A method and no `__call__`: a type checker would take every bound function for a `Callable[..., Any]`, and
     # `Pipeline.then` would lose the element types of those that it accepts and accept all others.
     def call(self, *inputs: Any) -> Any:

@@ -125,7 +125,7 @@ class PlannedStage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked pipeline: what will run where. `print(plan)` shows it as a table."""
+    """A checked pipeline: what will run where. `print(plan)` shows it as a table, a notebook as a picture."""
 
     stages: tuple[PlannedStage, ...]
 
@@ -143,6 +143,27 @@ class Plan:
             for stage, order in zip(self.stages, self.orders, strict=True)
         ]
         return table(("stage", "role", "on", "in flight", "order", "yields", "defined at"), rows)
+
+    def mermaid(self) -> str:
+        """The plan as a Mermaid flowchart: stages, executors, and the type, order and bounds of what they send."""
+        from .mermaid import mermaid  # no worker needs it
+
+        return mermaid(self)
+
+    def svg(self) -> str:
+        """The same as an SVG picture, for a file or a page; it is readable on light and on dark ground.
+
+        >>> from chainpump import Pipeline
+        >>> Pipeline(range(3)).plan().svg().startswith("<svg")
+        True
+        """
+        from .svg import svg  # no worker needs it
+
+        return svg(self)
+
+    def _repr_html_(self) -> str:
+        """The picture, in a notebook."""
+        return self.svg()
 
     @property
     def orders(self) -> list[str]:

@@ -1,0 +1,144 @@
+"""A plan as an SVG: a chain of cards from top to bottom, narrow enough for a phone.
+
+Letters are monospaced, so that widths are known without a font. In a page the picture takes the page's own colour of
+text; as a file of its own it brings a light and a dark one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from html import escape
+
+from .plan import Plan
+from .sketch import Card, Link, Part, sketch
+
+__all__ = ["COLUMNS", "LETTER", "columns", "svg"]
+
+# In pixels, where the picture is shown in its own size.
+MARGIN = 8  # around the picture
+PADDING = 12  # inside a card
+LINE = 18  # from one line of text to the next
+ARROW = 2 * LINE + 14  # between two cards: two lines of text beside it
+STEM = 20  # from the left of a card to the arrow below it
+LETTER = {"name": 8.4, "text": 7.2}  # the width of one: 0.6 of 14 and 12 pixels, as monospaced fonts have it
+LEAST = 190  # the width of a card
+COLUMNS = 44  # of letters; what is longer is cut, and shown whole as a tooltip
+
+STYLE = """\
+.chainpump { max-width: 100%; height: auto; font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+.chainpump text { fill: currentColor; white-space: pre; }
+.chainpump .name { font-size: 14px; font-weight: 600; }
+.chainpump .items { fill: color-mix(in srgb, currentColor 45%, #2f81f7); }
+.chainpump .notes { fill-opacity: 0.72; }
+.chainpump rect, .chainpump path { stroke: currentColor; stroke-opacity: 0.45; fill: none; }
+.chainpump .card { fill: currentColor; fill-opacity: 0.05; }
+.chainpump .frame { stroke-dasharray: 4 3; }
+svg.chainpump:root { color: #1f2328; background: #ffffff; }
+@media (prefers-color-scheme: dark) { svg.chainpump:root { color: #e6edf3; background: #0d1117; } }
+"""
+
+
+def svg(plan: Plan) -> str:
+    """The plan as the text of an SVG file."""
+    cards = sketch(plan)
+    width = _width(cards)
+    drawing = _Drawing()
+    bottom = drawing.chain(cards, MARGIN, MARGIN, width)
+    across, down = f"{width + 2 * MARGIN:g}", f"{bottom + MARGIN:g}"
+    size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chainpump" role="img" {size}>',
+        f"<title>{escape(' → '.join(card.name for card in cards))}</title>",
+        f"<desc>{escape(' '.join(_said(cards)))}</desc>",
+        f"<style>\n{STYLE}</style>",
+    )
+    return "\n".join((*head, *drawing.marks, "</svg>\n"))
+
+
+def _said(cards: Part) -> Iterator[str]:
+    """A sentence on each stage, for those who listen."""
+    for card in cards:
+        for number, part in enumerate(card.parts, 1):
+            yield f"Part {number} of {card.name}:"
+            yield from _said(part)
+        sent = f", sends {card.link.items}, {card.link.notes}" if card.link else ""
+        yield f"{card.name}: {', '.join(card.facts)}{sent}."
+
+
+def _width(cards: Part) -> float:
+    """How wide the widest card of a chain is."""
+    return max(LEAST, *map(_width_of, cards))
+
+
+def _width_of(card: Card) -> float:
+    lines = [_length(card.name, "name"), *map(_length, card.facts), *map(_width, card.parts)]
+    if card.link is not None:
+        lines += [STEM + _length(card.link.items), STEM + _length(card.link.notes)]
+    return 2 * PADDING + max(lines)
+
+
+def _length(text: str, kind: str = "text") -> float:
+    return columns(_cut(text)) * LETTER[kind]
+
+
+class _Drawing:
+    """The marks of a picture. Each method draws from the top on and returns where the bottom is."""
+
+    def __init__(self) -> None:
+        self.marks: list[str] = []
+
+    def chain(self, cards: Part, x: float, y: float, width: float) -> float:
+        """Cards with arrows between them; beside what leaves the last one is only a text."""
+        for card in cards:
+            y = self._card(card, x, y, width)
+            if card.link is not None:
+                y = self._arrow(card.link, x, y, with_head=card is not cards[-1])
+        return y
+
+    def _card(self, card: Card, x: float, y: float, width: float) -> float:
+        frame = len(self.marks)  # below what is in it
+        bottom = self._text(x + PADDING, y + PADDING - 2, "name", card.name)
+        for fact in card.facts:
+            bottom = self._text(x + PADDING, bottom, "fact", fact)
+        for part in card.parts:
+            bottom = self.chain(part, x + PADDING, bottom + PADDING, width - 2 * PADDING)
+        bottom += PADDING - 2
+        kind = "frame" if card.parts else "card"
+        self.marks.insert(frame, _rectangle(kind, x, y, width, bottom - y))
+        for edge in range(1, min(card.workers, 3)):  # a stack of cards, for several workers
+            inset = 4 * edge
+            self.marks.append(f'<path d="M{x + inset:g} {bottom + 3 * edge:g}h{width - 2 * inset:g}"/>')
+        return bottom
+
+    def _arrow(self, link: Link, x: float, y: float, *, with_head: bool) -> float:
+        if with_head:
+            stem, bottom = x + STEM, y + ARROW
+            self.marks.append(f'<path d="M{stem:g} {y + 8:g}V{bottom - 2:g}m-4 -5l4 5l4 -5"/>')
+        below = self._text(x + STEM + PADDING, y + 9, "items", link.items)
+        self._text(x + STEM + PADDING, below, "notes", link.notes)
+        return y + ARROW
+
+    def _text(self, x: float, y: float, kind: str, text: str) -> float:
+        shown = _cut(text)
+        whole = "" if shown == text else f"<title>{escape(text)}</title>"
+        self.marks.append(f'<text class="{kind}" x="{x:g}" y="{y + 13:g}">{escape(shown)}{whole}</text>')
+        return y + LINE
+
+
+def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6"/>'
+
+
+def columns(text: str) -> int:
+    """How many letters wide a text is: those of East Asia take two."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def _cut(text: str) -> str:
+    """As much of a text as there is room for."""
+    if columns(text) <= COLUMNS:
+        return text
+    while columns(text) >= COLUMNS:
+        text = text[:-1]
+    return f"{text}…"
