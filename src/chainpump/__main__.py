@@ -1,9 +1,16 @@
-"""`python -m chainpump`: the command line."""
+"""`python -m chainpump`, and the command `chainpump`: the command line."""
 
-# Worker processes import the main module again, under another name: for them nothing here may cost anything.
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line. Worker processes import the main module again: for them nothing here may cost anything."""
+    from .cli import main as run
+
+    return run()
+
+
 if __name__ == "__main__":
     import sys
-
-    from .cli import main
 
     sys.exit(main())

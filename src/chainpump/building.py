@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT",
     "MIN_WAIT",
     "bounded",
+    "check_amount",
     "check_executor",
     "check_known",
     "check_synchronous",
@@ -43,6 +44,7 @@ __all__ = [
     "planned_iterable",
     "planned_operator",
     "planned_source",
+    "resized",
 ]
 
 CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, Problems], Any]] = {
@@ -61,13 +63,37 @@ def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, pr
     yields = checks.check_source(bound, name, problems, on.awaits)
     if strict:
         check_known(problems, Subject(bound, name, "source", awaits=on.awaits), yields)
-    with problems:
-        if on.workers > 1:
-            raise StageOptionError(
-                f"source {name!r} cannot run on {on!r}: each worker would run all of it, so that every item came "
-                f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
-            )
     return planned(Role.SOURCE, name, bound, on, yields)
+
+
+def check_amount(stage: PlannedStage) -> None:
+    """Raise StageOptionError where several workers would make several times what one is to make."""
+    on, function = stage.on, stage.call.function
+    if on.workers > 1 and stage.role is Role.SOURCE:
+        raise StageOptionError(
+            f"{stage.label} cannot run on {on!r}: each worker would run all of it, so that every item came "
+            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
+        )
+    if on.workers > 1 and function is operators.take:
+        n = stage.call.args[0]
+        raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
+
+
+def resized(stage: PlannedStage, workers: Mapping[str, int]) -> PlannedStage:
+    """With as many workers as is said of its name; a joined one, with parts that are."""
+    if isinstance(stage.call, Joined):
+        return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
+    if stage.name not in workers:
+        return stage
+    if stage.on.joins:
+        raise StageOptionError(
+            f"{stage.label} runs on {stage.on!r}, which has no workers to count.\n"
+            "  Give it an executor that has: on=Processes(2), or on=Threads(8)."
+        )
+    on = replace(stage.on, workers=workers[stage.name])  # type: ignore[type-var]  # executors are frozen dataclasses
+    stage = replace(stage, on=on)
+    check_amount(stage)
+    return stage
 
 
 def placed(stage: PlannedStage, on: Executor) -> PlannedStage:

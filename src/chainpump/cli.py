@@ -1,26 +1,27 @@
-"""The command line: find a pipeline by its file or module and its name; check it, or run it and print what it gives."""
+"""The command line: find a pipeline by its file or module and its name; check, draw or run it."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
+from .completion import completions
 from .errors import PipelineError, PlanError
-from .pipeline import Pipeline, Runnable
+from .pipeline import Pipeline, Runnable, with_workers
+from .plan.plan import Plan, PlannedStage
 from .plan.problems import collecting
+from .settings import named_pipeline, suggestion
+from .targets import Target, UsageError
 
 __all__ = ["main"]
 
@@ -28,63 +29,42 @@ __all__ = ["main"]
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 EPILOG = """\
+NAME is a pipeline, or a function that returns one; --set gives it what it takes.
+
 exit status:
   0    the run ended well, or whoever read its output had enough (as in `... | head`)
-  1    the run failed, or `check` has found problems
+  1    the run failed, or `check` or `graph` has found problems
   2    nothing was run: wrong usage, no such file or name, or a pipeline that fails its checks
   130  cancelled by Ctrl-C
   143  cancelled by SIGTERM
 
 examples:
   python -m chainpump run examples/index_code.py:pipeline
-  python -m chainpump run myproject.jobs:nightly.ingest
+  python -m chainpump run myproject.jobs:nightly.ingest --workers decode=8 --workers store=2
+  python -m chainpump run myproject.jobs:make --set limit=100 --set folder=/data
   python -m chainpump check myproject.jobs:nightly.ingest
+  python -m chainpump graph examples/index_code.py:pipeline --svg pipeline.svg
+
+The command `chainpump` is the same as `python -m chainpump`. With the extra chainpump[completion], a shell completes
+what is written so far; README.md says how.
 """
-
-
-class UsageError(Exception):
-    """What was asked for cannot be run; the text says what is wrong and what to do."""
 
 
 class ReaderGone(Exception):
     """Whoever read the standard output has closed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What to run: a name, which may be dotted, in a module or in a file that is imported as one.
-
-    >>> Target.parse("examples/index_code.py:pipeline")
-    Target(location='examples/index_code.py', name='pipeline')
-    """
-
-    location: str
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> Target:
-        """Split at the last colon. Raises UsageError where a part is missing."""
-        location, _, name = text.rpartition(":")
-        if location and name and all(part.isidentifier() for part in name.split(".")):
-            return cls(location, name)
-        start = location or text.strip(":") or "FILE_OR_MODULE"
-        raise UsageError(
-            f"expected FILE_OR_MODULE:NAME but got: {text!r}\n"
-            f"  Say which pipeline of the file or module to run, for example {start}:pipeline"
-        )
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the location is a path; otherwise it is the dotted name of a module."""
-        return self.location.endswith(".py") or os.sep in self.location
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(argv)
     try:
         with _sigterm_cancels():
-            return int(options.command(Target.parse(options.target)))
+            return int(options.command(options))
     except ReaderGone:
         # The interpreter flushes the standard output once more as it exits: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,15 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="python -m chainpump",
         description="Run pipelines of plain generators, each on workers of its own.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
+    for name, (command, options) in COMMANDS.items():
         said = command.__doc__ or ""
         sub = commands.add_parser(
             name,
@@ -118,12 +98,20 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(command=command)
-        sub.add_argument(
+        target = sub.add_argument(
             "target",
             metavar="FILE_OR_MODULE:NAME",
             help="a Python file or an importable module, and the name of a pipeline in it",
         )
+        target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
+        sub.add_argument(
+            "--workers", action="append", default=[], metavar="STAGE=N", help="run a stage, by its name, on n workers"
+        )
+        sub.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="call NAME, a function, with this argument"
+        )
         sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
+        options(sub)
     return parser
 
 
@@ -143,13 +131,13 @@ def _sigterm_cancels() -> Generator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _run(target: Target) -> int:
+def _run(options: Namespace) -> int:
     """Run a pipeline.
 
     A Runnable is run, and its value and its report are printed;
     a Pipeline is iterated, and its items are printed, one a line.
     """
-    found = _find(target)
+    found = _pipeline(options)
     if isinstance(found, Runnable):
         report = found.run()
         if report.value is not None:
@@ -162,21 +150,85 @@ def _run(target: Target) -> int:
     return OK
 
 
-def _check(target: Target) -> int:
+def _check(options: Namespace) -> int:
     """Check a pipeline without starting anything.
 
     Prints what would run where, as a table, or all that is wrong with it,
     and with whatever else its file or module builds.
     """
+    return _look(options, str)
+
+
+def _graph(options: Namespace) -> int:
+    """Draw a pipeline without starting anything.
+
+    Prints a flowchart in the language of Mermaid, which many pages draw,
+    or writes a picture to a file; or tells all that is wrong, as `check` does.
+    """
+    return _look(options, Plan.mermaid if options.svg is None else lambda plan: _written(plan.svg(), options.svg))
+
+
+def _look(options: Namespace, show: Callable[[Plan], str]) -> int:
     with collecting() as problems:
-        found = _find(target)
+        found = _pipeline(options)
     for problem in problems:
         _emit(f"{type(problem.error).__name__}: {problem.error}\n  at {problem.where}\n")
-    _emit(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else found.plan())
+    _emit(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else show(found.plan()).rstrip("\n"))
     return FAILED if problems else OK
 
 
-COMMANDS: Mapping[str, Callable[[Target], int]] = {"run": _run, "check": _check}
+def _written(picture: str, path: Path) -> str:
+    """Write a picture; returns what to say of it."""
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--svg {path}: {error.strerror}") from error
+    return f"written: {path}"
+
+
+def _graph_options(parser: ArgumentParser) -> None:
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--mermaid", action="store_true", help="print a flowchart, as it does unless told otherwise")
+    forms.add_argument("--svg", type=Path, metavar="FILE", help="write a picture to this file")
+
+
+def _no_options(_: ArgumentParser) -> None:
+    """A command has the options that all of them have."""
+
+
+COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {
+    "run": (_run, _no_options),
+    "check": (_check, _no_options),
+    "graph": (_graph, _graph_options),
+}
+
+
+def _pipeline(options: Namespace) -> Pipeline[Any] | Runnable[Any]:
+    """What is asked for, with as many workers as is said. Raises UsageError."""
+    found = named_pipeline(Target.parse(options.target), options.set)
+    workers = dict(map(_amount, options.workers))
+    names = Counter(_names(found.plan().stages))
+    for name in workers:
+        if not names[name]:
+            known = f"\n  Its stages are: {', '.join(names)}"
+            raise UsageError(f"--workers {name}: no stage has this name.{suggestion(name, names)}{known}")
+        if names[name] > 1:
+            raise UsageError(f"--workers {name}: {names[name]} stages have this name.\n  Give them others with name=.")
+    return with_workers(found, workers) if workers else found
+
+
+def _amount(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    if not name or not number.isdecimal():
+        raise UsageError(f"--workers takes STAGE=N, for example {name or 'decode'}=4, but got: {text!r}")
+    return name, int(number)
+
+
+def _names(stages: Sequence[PlannedStage]) -> Iterator[str]:
+    for stage in stages:
+        yield stage.name
+        for part in stage.call.within:
+            yield from _names(part)
 
 
 def _emit(value: object) -> None:
@@ -186,77 +238,6 @@ def _emit(value: object) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         raise ReaderGone from None
-
-
-def _find(target: Target) -> Pipeline[Any] | Runnable[Any]:
-    """The pipeline that a target names. Raises UsageError when it is not there or not a pipeline."""
-    module = _import_file(Path(target.location)) if target.is_file else _import_module(target.location)
-    found: object = module
-    path: tuple[str, ...] = ()
-    for name in target.name.split("."):
-        if not hasattr(found, name):
-            alike = [".".join((*path, other)) for other in get_close_matches(name, dir(found), n=1)]
-            hint = f" Did you mean {alike[0]!r}?" if alike else _pipelines_of(module)
-            raise UsageError(f"{target.location} has no {target.name!r}.{hint}")
-        found = getattr(found, name)
-        path = (*path, name)
-    if isinstance(found, Pipeline | Runnable):
-        return found
-    advice = (
-        f"  If it makes one, call it in the module: pipeline = {target.name}(...)"
-        if callable(found)
-        else "  A pipeline is made by Pipeline(...), and a Runnable by its .into(...)."
-    )
-    raise UsageError(
-        f"{target.name!r} in {target.location} must be a Pipeline or a Runnable but is: "
-        f"{type(found).__name__}\n{advice}"
-    )
-
-
-def _pipelines_of(module: ModuleType) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, Pipeline | Runnable)]
-    if names:
-        return f"\n  Its pipelines are: {', '.join(names)}"
-    return "\n  It has no pipeline at its top level; assign one to a name there."
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import a file by its stem, from its directory: so worker processes can import it by name too."""
-    # 1. No such file.
-    if not path.is_file():
-        alike = get_close_matches(path.name, [other.name for other in path.parent.glob("*.py")], n=1)
-        hint = f"\n  Did you mean {path.parent / alike[0]}?" if alike else ""
-        raise UsageError(f"no such file: {path} (in {Path.cwd()}){hint}")
-    # 2. A file that no import statement could name.
-    if path.suffix != ".py" or not path.stem.isidentifier():
-        raise UsageError(
-            f"{path} cannot be imported: {path.name!r} is not a module name and '.py'.\n"
-            "  Workers import it by its name; rename the file."
-        )
-    sys.path.insert(0, str(path.parent.resolve()))
-    module = importlib.import_module(path.stem)
-    # 3. A module of that name was there before, for example of the standard library.
-    origin = getattr(module, "__file__", None)
-    if origin is None or not path.samefile(origin):
-        raise UsageError(
-            f"{path} cannot be imported: the module name {path.stem!r} is taken by "
-            f"{origin or 'a built-in module'}.\n  Rename the file."
-        )
-    return module
-
-
-def _import_module(name: str) -> ModuleType:
-    try:
-        known = find_spec(name) is not None
-    except (ModuleNotFoundError, ValueError) as error:
-        # The name is malformed or a parent of it is missing; otherwise an import of a parent fails.
-        if isinstance(error, ModuleNotFoundError) and not f"{name}.".startswith(f"{error.name}."):
-            raise
-        known = False
-    if known:
-        return importlib.import_module(name)
-    hint = f"\n  For a file write its path: {name}.py" if Path(f"{name}.py").is_file() else ""
-    raise UsageError(f"no module named {name!r} can be imported from {Path.cwd()}{hint}")
 
 
 def _explain(error: Exception, *, with_traceback: bool) -> None:

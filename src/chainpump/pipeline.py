@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,6 +13,7 @@ from .building import (
     DEFAULT,
     MIN_WAIT,
     bounded,
+    check_amount,
     check_executor,
     check_known,
     check_synchronous,
@@ -27,6 +28,7 @@ from .building import (
     planned_iterable,
     planned_operator,
     planned_source,
+    resized,
 )
 from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
@@ -46,7 +48,7 @@ from .plan.values import check_available
 from .policies import Policy, Raise
 from .report import Report
 
-__all__ = ["Pipeline", "Runnable"]
+__all__ = ["Pipeline", "Runnable", "with_workers"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -101,6 +103,8 @@ class _Chain:
             if stage.on.pickles:
                 checks.check_travels(stage.call, stage.name)
         with problems:
+            check_amount(stage)
+        with problems:
             check_successors(stages)
         problems.tell()
         return stages
@@ -111,6 +115,11 @@ class _Chain:
 
     def _inlined(self) -> tuple[PlannedStage, ...]:
         return tuple(map(inlined, self._stages))
+
+    def _resized(self, workers: Mapping[str, int]) -> tuple[PlannedStage, ...]:
+        stages = tuple(resized(stage, workers) for stage in self._stages)
+        check_successors(stages)
+        return stages
 
     def _start(
         self,
@@ -477,9 +486,6 @@ class Pipeline(_Chain, Generic[T_co]):
         [0, 1, 2]
         """
         n = checks.check_count(n, name or "take", "n", least=0)
-        check_executor(on, name or "take")
-        if on.workers > 1:
-            raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
         return self.then(Stage(take, (n,)), on=on, in_flight=in_flight, may_stop=True, name=name or f"take({n})")
 
     def _and(
@@ -592,6 +598,14 @@ class Runnable(_Chain, Generic[R_co]):
     def inline(self) -> Runnable[R_co]:
         """The same in the caller's thread, as plain generators: breakpoints and profilers work."""
         return self._made(Runnable, self._inlined())
+
+
+def with_workers(chain: ChainT, workers: Mapping[str, int]) -> ChainT:
+    """The same pipeline or runnable, with other numbers of workers for the stages of these names.
+
+    Raises StageOptionError where one cannot have so many.
+    """
+    return _made(type(chain), chain._resized(workers), chain._strict)  # noqa: SLF001  # of its own class
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:

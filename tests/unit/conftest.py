@@ -1,10 +1,28 @@
-"""A board for the tests of this folder."""
+"""A board, and a file with pipelines in it, for the tests of this folder."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from chainpump.transport.board import Board
+
+MODULE = """
+from chainpump import Pipeline, sink
+
+class nightly:
+    ingest = Pipeline([1, 2]).into(sink(sum))
+
+numbers = Pipeline([1, 2, 3])
+
+def make():
+    return numbers
+
+limit = 3
+"""
 
 
 class PrivateBoard(Board):
@@ -22,3 +40,15 @@ class PrivateBoard(Board):
 def board() -> Board:
     """A board for two workers, one junction between them, in two stages."""
     return PrivateBoard(2, 1, 2)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file with pipelines in it, in the current directory; what importing it changes is undone."""
+    path = tmp_path / "cli_target.py"
+    path.write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, path.stem, raising=False)
+    yield path
+    sys.modules.pop(path.stem, None)

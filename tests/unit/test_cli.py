@@ -1,40 +1,18 @@
 """The command line's pieces: what a target means, how it is found, and what is said when it is not."""
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from chainpump.cli import Target, UsageError, _find, main
+from chainpump.cli import main
 from chainpump.pipeline import Pipeline, Runnable
+from chainpump.targets import Target, UsageError, find
 
 MISSING = r"^expected FILE_OR_MODULE:NAME but got: .*\n.* for example \S+:pipeline"
-
-MODULE = """
-from chainpump import Pipeline, sink
-
-class nightly:
-    ingest = Pipeline([1, 2]).into(sink(sum))
-
-numbers = Pipeline([1, 2, 3])
-
-def make():
-    return numbers
-
-limit = 3
-"""
-
-
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    """A file with pipelines in it, in the current directory; what importing it changes is undone."""
-    path = tmp_path / "cli_target.py"
-    path.write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, path.stem, raising=False)
-    yield path
-    sys.modules.pop(path.stem, None)
 
 
 @pytest.mark.parametrize(
@@ -97,39 +75,119 @@ def test_check_prints_every_problem_with_the_line_that_built_it(module, capsys):
     assert count == "2 problems\n"
 
 
+def planned(name):
+    found = find(Target("cli_target", name))
+    assert isinstance(found, Pipeline | Runnable)
+    return found.plan()
+
+
+@pytest.mark.parametrize("options", [[], ["--mermaid"]])
+def test_graph_prints_a_flowchart_and_starts_nothing(module, capsys, options):
+    assert main(["graph", "cli_target.py:nightly.ingest", *options]) == 0
+    assert capsys.readouterr().out == planned("nightly.ingest").mermaid()
+
+
+def test_graph_writes_a_picture_to_a_file(module, capsys):
+    assert main(["graph", "cli_target.py:numbers", "--svg", "numbers.svg"]) == 0
+    assert capsys.readouterr().out == "written: numbers.svg\n"
+    assert Path("numbers.svg").read_text(encoding="utf-8") == planned("numbers").svg()
+
+
+def test_graph_that_cannot_write_its_picture_says_why(module, capsys):
+    assert main(["graph", "cli_target.py:numbers", "--svg", "missing/numbers.svg"]) == 2
+    assert capsys.readouterr().err == "error: --svg missing/numbers.svg: No such file or directory\n"
+
+
+def test_graph_tells_the_problems_that_check_tells(module, capsys):
+    module.write_text(FAULTY)
+    assert main(["graph", "cli_target.py:pipeline", "--svg", "never.svg"]) == 1
+    assert capsys.readouterr().out.endswith("\n\n2 problems\n")
+    assert not Path("never.svg").exists()
+
+
+JOINED = """
+from chainpump import Inline, Pipeline, Threads
+
+one = Pipeline(range(3)).map(abs, on=Threads(1), name="abs=")
+pipeline = Pipeline.concat(one, one.map(str, on=Threads(1))).map(repr, on=Threads(1)).filter(repr, on=Inline())
+"""
+
+
+def workers_of(text):
+    """Of each stage in a flowchart, how many workers it has."""
+    return dict(re.findall(r'\["([^<]*)<br/>.* · (\d+) workers?', text))
+
+
+def test_workers_are_set_by_the_name_of_a_stage(module, capsys):
+    module.write_text(JOINED.replace("one.map", "Pipeline([1]).map"))
+    command = ["graph", "cli_target.py:pipeline", "--workers", "abs==3", "--workers", "str=2"]
+    assert main(command) == 0
+    assert workers_of(capsys.readouterr().out) == {"abs#61;": "3", "str": "2", "repr": "1"}
+    assert main(command[:2]) == 0  # the pipeline is a value, and stays what it was
+    assert workers_of(capsys.readouterr().out) == {"abs#61;": "1", "str": "1", "repr": "1"}
+
+
+@pytest.mark.parametrize(
+    "given,message",
+    [
+        ("strr=2", "error: --workers strr: no stage has this name. Did you mean 'str'?\n  Its stages are: concat("),
+        ("zzz=2", "error: --workers zzz: no stage has this name.\n  Its stages are: concat("),
+        ("repr=2", "error: --workers repr: 2 stages have this name.\n  Give them others with name=.\n"),
+        ("str=two", "error: --workers takes STAGE=N, for example str=4, but got: 'str=two'\n"),
+        ("4", "error: --workers takes STAGE=N, for example decode=4, but got: '4'\n"),
+        ("str=0", "StageOptionError: Threads: workers must be a whole number of at least 1 but got: 0.\n"),
+        ("range=2", "StageOptionError: source 'range' runs on Inline(), which has no workers to count.\n"),
+    ],
+)
+def test_workers_that_cannot_be_set_are_told_with_what_is_there(module, capsys, given, message):
+    module.write_text(JOINED.replace("one.map", "Pipeline([1], name='one').map"))
+    assert main(["run", "cli_target.py:pipeline", "--workers", given]) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_source_and_a_take_keep_their_one_worker(module, capsys):
+    module.write_text(
+        "from chainpump import Pipeline, source\npipeline = Pipeline(source(range, 3), name='numbers').take(2)\n"
+    )
+    assert main(["check", "cli_target.py:pipeline", "--workers", "numbers=2"]) == 2
+    assert "each worker would run all of it" in capsys.readouterr().err
+    assert main(["check", "cli_target.py:pipeline", "--workers", "take(2)=2"]) == 2
+    assert "each worker would take 2 items. Give it one." in capsys.readouterr().err
+
+
 def test_check_of_a_module_that_runs_its_pipeline_says_so(module, capsys):
-    module.write_text(MODULE + "print(list(numbers))")
+    module.write_text(module.read_text() + "print(list(numbers))")
     assert main(["check", "cli_target.py:numbers"]) == 2
     assert "this pipeline is only being checked, and was about to be run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("location", ["cli_target.py", "./cli_target.py", "cli_target"])
 def test_pipeline_is_found_in_file_and_in_module(module, location):
-    assert isinstance(_find(Target(location, "numbers")), Pipeline)
+    assert isinstance(find(Target(location, "numbers")), Pipeline)
 
 
 def test_dotted_name_is_found(module):
-    assert isinstance(_find(Target(str(module), "nightly.ingest")), Runnable)
+    assert isinstance(find(Target(str(module), "nightly.ingest")), Runnable)
 
 
 def test_file_is_imported_by_its_stem_from_its_own_directory(module, monkeypatch):
     (module.parent / "jobs").mkdir()
     other = module.parent / "jobs" / "cli_target.py"
     other.write_text("from chainpump import Pipeline\nhere = Pipeline([1])")
-    _find(Target("jobs/cli_target.py", "here"))
+    find(Target("jobs/cli_target.py", "here"))
     assert sys.modules["cli_target"].__file__ == str(other)
 
 
 def test_missing_file_says_where_it_looked_and_what_looks_alike(module):
     message = r"no such file: cli_taget\.py \(in /.*\)\n  Did you mean cli_target\.py\?"
     with pytest.raises(UsageError, match=message):
-        _find(Target("cli_taget.py", "numbers"))
+        find(Target("cli_taget.py", "numbers"))
 
 
 def test_file_that_no_import_can_name_is_refused(tmp_path):
     (tmp_path / "my-jobs.py").touch()
     with pytest.raises(UsageError, match=r"'my-jobs\.py' is not a module name and '\.py'"):
-        _find(Target(str(tmp_path / "my-jobs.py"), "numbers"))
+        find(Target(str(tmp_path / "my-jobs.py"), "numbers"))
 
 
 def test_file_named_like_a_loaded_module_is_refused(module):
@@ -137,20 +195,20 @@ def test_file_named_like_a_loaded_module_is_refused(module):
     taken.write_text("numbers = 1")
     message = r"the module name 'signal' is taken by .*signal\.py\.\n  Rename the file"
     with pytest.raises(UsageError, match=message):
-        _find(Target(str(taken), "numbers"))
+        find(Target(str(taken), "numbers"))
 
 
 def test_missing_module_says_so_and_hints_at_the_file(module):
     with pytest.raises(UsageError, match=r"no module named 'cli_missing' can be imported from /"):
-        _find(Target("cli_missing", "numbers"))
+        find(Target("cli_missing", "numbers"))
     with pytest.raises(UsageError, match=r"no module named 'cli_missing\.part' can be imported"):
-        _find(Target("cli_missing.part", "numbers"))
+        find(Target("cli_missing.part", "numbers"))
 
 
 def test_missing_import_of_the_module_is_not_mistaken_for_the_module(module):
     module.write_text("import cli_missing_dependency")
     with pytest.raises(ModuleNotFoundError, match="cli_missing_dependency"):
-        _find(Target("cli_target", "numbers"))
+        find(Target("cli_target", "numbers"))
 
 
 @pytest.mark.parametrize(
@@ -164,20 +222,8 @@ def test_missing_import_of_the_module_is_not_mistaken_for_the_module(module):
 )
 def test_missing_name_says_what_is_there(module, name, hint):
     with pytest.raises(UsageError) as raised:
-        _find(Target("cli_target", name))
+        find(Target("cli_target", name))
     assert str(raised.value) == hint
-
-
-def test_function_in_place_of_a_pipeline_says_to_call_it(module):
-    message = r"'make' in cli_target must be a Pipeline or a Runnable but is: function\n.*pipeline = make\("
-    with pytest.raises(UsageError, match=message):
-        _find(Target("cli_target", "make"))
-
-
-def test_other_object_in_place_of_a_pipeline_is_refused(module):
-    message = r"'limit' in cli_target must be a Pipeline or a Runnable but is: int\n"
-    with pytest.raises(UsageError, match=message):
-        _find(Target("cli_target", "limit"))
 
 
 def test_usage_errors_exit_with_2_and_one_message(module, capsys):
@@ -200,6 +246,19 @@ def test_help_documents_exit_statuses_and_examples(capsys):
     text = capsys.readouterr().out
     assert "exit status:" in text
     assert "python -m chainpump run examples/index_code.py:pipeline" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_the_commands_and_the_pipelines_of_a_file(module, shell):
+    def asked(line):
+        environment = {**os.environ, "_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell, "COMP_TYPE": "9"}
+        environment |= {"_ARGCOMPLETE_STDOUT_FILENAME": "told", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+        subprocess.run([sys.executable, "-m", "chainpump"], env=environment, check=True, timeout=60)
+        return Path("told").read_text().split("\v")
+
+    assert [each.partition(":")[0].strip() for each in asked("chainpump ru")] == ["run"]  # zsh gets a note with it
+    assert "cli_target.py" in "".join(asked("chainpump run cli_ta"))
+    assert "numbers" in "".join(asked("chainpump run cli_target.py:num"))
 
 
 def test_example_in_the_help_exists():

@@ -1,0 +1,110 @@
+"""What a command line names: something in a file or a module, by its name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from .pipeline import Pipeline, Runnable
+
+__all__ = ["Target", "UsageError", "find"]
+
+
+class UsageError(Exception):
+    """What was asked for cannot be run; the text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to run: a name, which may be dotted, in a module or in a file that is imported as one.
+
+    >>> Target.parse("examples/index_code.py:pipeline")
+    Target(location='examples/index_code.py', name='pipeline')
+    """
+
+    location: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Split at the last colon. Raises UsageError where a part is missing."""
+        location, _, name = text.rpartition(":")
+        if location and name and all(part.isidentifier() for part in name.split(".")):
+            return cls(location, name)
+        start = location or text.strip(":") or "FILE_OR_MODULE"
+        raise UsageError(
+            f"expected FILE_OR_MODULE:NAME but got: {text!r}\n"
+            f"  Say which pipeline of the file or module to run, for example {start}:pipeline"
+        )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the location is a path; otherwise it is the dotted name of a module."""
+        return self.location.endswith(".py") or os.sep in self.location
+
+
+def find(target: Target) -> object:
+    """What a target names. Raises UsageError when it is not there."""
+    module = _import_file(Path(target.location)) if target.is_file else _import_module(target.location)
+    found: object = module
+    path: tuple[str, ...] = ()
+    for name in target.name.split("."):
+        if not hasattr(found, name):
+            alike = [".".join((*path, other)) for other in get_close_matches(name, dir(found), n=1)]
+            hint = f" Did you mean {alike[0]!r}?" if alike else _pipelines_of(module)
+            raise UsageError(f"{target.location} has no {target.name!r}.{hint}")
+        found = getattr(found, name)
+        path = (*path, name)
+    return found
+
+
+def _pipelines_of(module: ModuleType) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, Pipeline | Runnable)]
+    if names:
+        return f"\n  Its pipelines are: {', '.join(names)}"
+    return "\n  It has no pipeline at its top level; assign one to a name there."
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file by its stem, from its directory: so worker processes can import it by name too."""
+    # 1. No such file.
+    if not path.is_file():
+        alike = get_close_matches(path.name, [other.name for other in path.parent.glob("*.py")], n=1)
+        hint = f"\n  Did you mean {path.parent / alike[0]}?" if alike else ""
+        raise UsageError(f"no such file: {path} (in {Path.cwd()}){hint}")
+    # 2. A file that no import statement could name.
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise UsageError(
+            f"{path} cannot be imported: {path.name!r} is not a module name and '.py'.\n"
+            "  Workers import it by its name; rename the file."
+        )
+    sys.path.insert(0, str(path.parent.resolve()))
+    module = importlib.import_module(path.stem)
+    # 3. A module of that name was there before, for example of the standard library.
+    origin = getattr(module, "__file__", None)
+    if origin is None or not path.samefile(origin):
+        raise UsageError(
+            f"{path} cannot be imported: the module name {path.stem!r} is taken by "
+            f"{origin or 'a built-in module'}.\n  Rename the file."
+        )
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        known = find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError) as error:
+        # The name is malformed or a parent of it is missing; otherwise an import of a parent fails.
+        if isinstance(error, ModuleNotFoundError) and not f"{name}.".startswith(f"{error.name}."):
+            raise
+        known = False
+    if known:
+        return importlib.import_module(name)
+    hint = f"\n  For a file write its path: {name}.py" if Path(f"{name}.py").is_file() else ""
+    raise UsageError(f"no module named {name!r} can be imported from {Path.cwd()}{hint}")
