@@ -14,6 +14,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def codecs(session: nox.Session) -> None:
+    """Run the tests with tensors, images, tables and frames; needs some gigabytes."""
+    session.install("-e", ".[dev,codecs]")
+    session.run("python", "-m", "pytest", "tests/contract/test_codecs_of_libraries.py", *session.posargs)
+
+
+@nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
     """Check style, format and the layers."""
     session.install("-e", ".[dev]")

@@ -8,6 +8,7 @@
 [0, 1, 4, 9]
 """
 
+from .codec_registry import register_codec
 from .engine.run import Run
 from .errors import (
     Cancelled,
@@ -74,6 +75,7 @@ __all__ = [
     "TooManyFailuresError",
     "UnpicklableItemError",
     "WorkerLostError",
+    "register_codec",
     "sink",
     "source",
     "stage",

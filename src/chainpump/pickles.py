@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
+from .codec_registry import EncodeError
+
 __all__ = ["dumps", "fault", "loads"]
 
 MAX_DEPTH = 6  # levels that `fault` descends; deeper parts are reported as the whole they belong to
@@ -80,7 +82,8 @@ def fault(value: object, dump: Callable[[object], object], *, name: str = "") ->
 
 
 def _fault(value: object, dump: Callable[[object], object], path: str, error: Exception, depth: int) -> str:
-    for label, part in _parts(value) if depth else ():
+    has_codec = isinstance(error, EncodeError) and error.item is value
+    for label, part in () if has_codec or not depth else _parts(value):
         try:
             dump(part)
         except Exception as cause:

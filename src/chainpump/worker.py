@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from . import blame, pickles
+from . import blame, codec_registry, pickles
 from .blame import Who
 from .element_wise import Condemned, OperatorRun, Tools
 from .errors import Cancelled, DeadItem
@@ -37,7 +37,10 @@ LOOP = Bound(iter)  # stands for the caller's own `for` loop, which asks for ite
 
 
 class Code:
-    """The functions of a worker: pickled once, however many workers run them, and loaded by each worker itself."""
+    """The functions of a worker: pickled once, however many workers run them, and loaded by each worker itself.
+
+    Codecs travel with them, since whoever registers one may do so in a module that a worker does not import.
+    """
 
     def __init__(self, calls: Sequence[Bound]) -> None:
         self._calls: Sequence[Bound] | None = calls
@@ -45,12 +48,16 @@ class Code:
 
     def load(self) -> Sequence[Bound]:
         """The functions. Raises what importing them raises."""
-        calls: Sequence[Bound] = pickles.loads(self._pickle) if self._calls is None else self._calls
+        if self._calls is not None:
+            return self._calls
+        calls: Sequence[Bound]
+        codecs, calls = pickles.loads(self._pickle)
+        codec_registry.install(codecs)
         self._calls = calls
         return calls
 
     def __getstate__(self) -> bytes:
-        self._pickle = self._pickle or pickles.dumps(self._calls)
+        self._pickle = self._pickle or pickles.dumps((codec_registry.registered(), self._calls))
         return self._pickle
 
     def __setstate__(self, state: bytes) -> None:

@@ -24,6 +24,7 @@ from chainpump import (
     Stage,
     Tasks,
     Threads,
+    register_codec,
     sink,
     source,
     stage,
@@ -243,3 +244,16 @@ assert_type(files.each(print), Runnable[None])
 assert_type(files.each(fetch, on=Tasks(8)), Runnable[None])
 assert_type(Pipeline(source(names), on=Tasks()), Pipeline[Path])
 assert_type(files.map(fetch, on=Tasks(8), on_error=Retry(3, on=OSError, otherwise=DeadLetter())), Pipeline[bytes])
+
+# Codecs: what encode makes is what decode takes.
+
+
+def to_pixels(image: Image) -> tuple[list[bytearray], int]:
+    return [bytearray(3)], 3
+
+
+def to_image(pixels: Sequence[memoryview], width: int) -> Png:
+    return Png()
+
+
+register_codec(Image, to_pixels, to_image)

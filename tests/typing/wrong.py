@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from chainpump import Pipeline, Processes, Threads, sink, source, stage
+from chainpump import Pipeline, Processes, Threads, register_codec, sink, source, stage
 
 T = TypeVar("T")
 
@@ -123,3 +123,20 @@ images.into(sink(save, "images")).run(stall_timeout="60")  # E: a str for second
 images.batch("3")  # E: a str for a count
 images.take(3).map(one)  # E: takes a path
 images.batch(3).map(area)  # E: takes one image
+
+
+def to_pixels(image: Image) -> tuple[list[bytearray], int]:
+    return [bytearray(3)], 3
+
+
+def to_image(pixels: list[memoryview], label: str) -> Image:
+    return Image()
+
+
+def to_path(pixels: list[memoryview], width: int) -> Path:
+    return Path()
+
+
+register_codec(Image, to_pixels, to_image)  # E: metadata of two types
+register_codec(Path, to_pixels, to_path)  # E: encodes images
+register_codec(Image, to_pixels, to_path)  # E: decodes to a path

@@ -1,0 +1,82 @@
+"""Codecs for types of well-known libraries whose own pickles copy their buffers. Each library is imported by its items.
+
+NumPy, pandas and pyarrow need none: their pickles leave buffers outside by themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["LIBRARIES", "decode_image", "decode_tensor", "encode_image", "encode_tensor"]
+
+# Any, in all of this module: types of libraries that need not be installed.
+
+
+def encode_tensor(tensor: Any) -> Any:
+    """The memory of a plain tensor on the CPU; torch itself pickles all others, with what else belongs to them."""
+    torch = importlib.import_module("torch")
+    if (
+        type(tensor) is not torch.Tensor
+        or tensor.device.type != "cpu"
+        or tensor.layout is not torch.strided
+        or tensor.requires_grad
+        or tensor.is_quantized
+        or tensor.is_conj()
+        or tensor.is_neg()
+        or any(getattr(tensor, "names", ()))  # which not every version has
+        or vars(tensor)
+        or not tensor.numel()
+    ):
+        return NotImplemented
+    if not _is_dense(tensor.shape, tensor.stride()):
+        tensor = tensor.contiguous()  # a part of a larger one, which would travel with it
+    memory = tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
+    try:
+        return [memory.numpy()], (tensor.dtype, tuple(tensor.shape), tensor.stride())
+    except RuntimeError:  # torch was installed without NumPy
+        return NotImplemented
+
+
+def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the elements lie side by side, in any order of the axes, each once."""
+    after = 1
+    for stride, length in sorted(zip(strides, shape, strict=True)):
+        if length > 1 and stride != after:
+            return False
+        after *= length
+    return True
+
+
+def decode_tensor(buffers: Sequence[Any], metadata: Any) -> Any:
+    """A tensor whose memory is the buffer."""
+    torch = importlib.import_module("torch")
+    dtype, shape, strides = metadata
+    return torch.frombuffer(buffers[0], dtype=dtype).as_strided(shape, strides)
+
+
+def encode_image(image: Any) -> Any:
+    """The pixels, apart from the rest of what Pillow pickles."""
+    state = image.__getstate__()
+    place = next((place for place, part in enumerate(state) if isinstance(part, bytes)), None)
+    if place is None:
+        return NotImplemented
+    pixels, state[place] = state[place], None
+    return [pixels], (type(image), place, state)
+
+
+def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
+    """An image of the same class."""
+    kind, place, state = metadata
+    state[place] = buffers[0]
+    image = kind.__new__(kind)
+    image.__setstate__(state)
+    return image
+
+
+# By the full name of a class, its subclasses included: the module that defines it, and encode and decode.
+LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any], Any], Any]]] = {
+    "torch.Tensor": ("torch", encode_tensor, decode_tensor),
+    "PIL.Image.Image": ("PIL.Image", encode_image, decode_image),
+}
