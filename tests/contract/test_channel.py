@@ -17,7 +17,7 @@ import pytest
 
 from chainpump.errors import Cancelled
 from chainpump.transport.channel import Channel, Receiver, Sender
-from chainpump.transport.codec import ItemFault
+from chainpump.transport.codec import ItemFault, Large
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.memory import MemoryChannel
 from chainpump.transport.packets import PacketChannel
@@ -122,6 +122,23 @@ def test_frames_keep_their_items_their_producer_and_their_number(ends: Ends) -> 
         (1, Span(70, 73, origin=1), None, [1, 2, 3]),
         (0, Span(5, 6), None, [[4]]),
     ]
+
+
+@between_processes
+def test_bytes_too_large_for_a_packet_go_beside_their_pickle_from_the_second_on(ends: Ends) -> None:
+    _, [sender], [receiver] = ends()
+    data = bytearray(300_000)
+    entries = [sender.admit({"data": data})[0]]
+    sender.send(entries, True, Span(0, 1), None)
+    large, nbytes = sender.admit({"data": data})
+    assert isinstance(large, Large)
+    assert (len(large.data) < 300, nbytes == large.size) == (True, True)
+    sender.send([large], True, Span(1, 2), None)
+    data.append(1)  # nobody holds on to it, once it was sent
+    sender.send([bytes(data)], False, Span(2, 3), None)
+    sender.send([bytes(data)], False, Span(3, 4), None)
+    found = [items_of(frame)[0] for frame in (receiver.receive(wait=True) for _ in range(4)) if frame]
+    assert found == [{"data": bytearray(300_000)}] * 2 + [bytes(data)] * 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, UnpicklableItemError, codec_registry, register_codec, source
+from chainpump import Pipeline, Threads, UnpicklableItemError, codec_registry, register_codec, source
 from contract.placings import EVERYWHERE, MOST, Placing
 
 LARGE = 200_000  # bytes; above what leaves the pickle
@@ -85,6 +85,21 @@ def test_a_codec_applies_at_any_depth_and_keeps_what_is_one_object(placing: Plac
 def test_a_large_buffer_is_a_view_of_shared_memory_and_a_small_one_is_not() -> None:
     found = [grid.came for grid in Pipeline(source(grids, [LARGE, 10]))]
     assert found == ["decoded from memoryview", "decoded from bytearray"]
+
+
+def buffers_again_and_again(n: int) -> Iterator[dict[str, Any]]:
+    """One buffer, which grows as soon as it was yielded."""
+    data = bytearray(2 * LARGE)
+    for number in range(n):
+        yield {"data": data, "number": number}
+        data.append(number)
+
+
+@pytest.mark.parametrize("placing", [each for each in MOST if each.values[0].source != Threads()])
+def test_large_bytearrays_arrive_as_they_were_when_they_were_yielded(placing: Placing) -> None:
+    for item in Pipeline(source(buffers_again_and_again, 8), on=placing.source):
+        assert type(item["data"]) is bytearray
+        assert item["data"][2 * LARGE :] == bytes(range(item["number"]))
 
 
 def test_an_item_whose_codec_raises_is_named_with_what_it_raised(monkeypatch: pytest.MonkeyPatch) -> None:

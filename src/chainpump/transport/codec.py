@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import codec_registry, pickles
 from ..codec_registry import PROTOCOL
+from .apart import set_apart
 from .flow import FLUSH_BYTES, LARGE_BYTES
 
 __all__ = ["PROTOCOL", "SCALARS", "STRINGS", "ItemFault", "Large", "Pickling", "portion"]
@@ -52,6 +53,11 @@ class Large:
         """Bytes of pickle and buffers."""
         return len(self.data) + sum(buffer.nbytes for buffer in self.buffers)
 
+    def release(self) -> None:
+        """It was sent: its owner may resize what the buffers were of."""
+        for buffer in self.buffers:
+            buffer.release()
+
 
 class Pickling:
     """Makes pickles: a snapshot of one item, or one of several together; large buffers are kept aside.
@@ -63,7 +69,9 @@ class Pickling:
         self._aside: list[memoryview] = []
         self._in_band = partial(_in_band, self._aside)  # made once: it is passed with every item
         self._with_codecs: _TablePickler | None = None
-        self._plain_for = 0  # modules: as long as there are so many, no item can have a codec
+        self._looks_inside = False
+        self._modules = 0  # how many there were at the last look for one that has codecs
+        self._plain_for = -1  # as long as there are so many modules, plain pickle does all that there is to do
 
     def snapshot(self, item: object) -> bytes | Large:
         """Pickle one item as it is now. Raises ItemFault."""
@@ -91,11 +99,19 @@ class Pickling:
             raise
         return self._with_buffers(data) if self._aside else data
 
+    def look_inside(self) -> None:
+        """There was a pickle too large for a packet: from now on, large bytes of items are set apart."""
+        self._looks_inside, self._plain_for = True, -1
+
     def _dumps(self, value: object) -> bytes:
-        if self._with_codecs is None and len(MODULES) != self._plain_for:
-            self._plain_for = len(MODULES)
-            if codec_registry.are_needed():
-                self._plain_for, self._with_codecs = -1, _TablePickler(self._in_band)
+        if len(MODULES) != self._modules:
+            self._modules = len(MODULES)
+            if self._with_codecs is None and codec_registry.are_needed():
+                self._with_codecs = _TablePickler(self._in_band)
+        if self._looks_inside:
+            value = set_apart(value)
+        elif self._with_codecs is None:
+            self._plain_for = self._modules
         if self._with_codecs is None:
             return pickle.dumps(value, PROTOCOL, buffer_callback=self._in_band)
         return self._with_codecs.dumps(value)

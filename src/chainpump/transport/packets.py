@@ -81,11 +81,15 @@ class PacketSender:
         if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
             if self._out.send(HEADER.pack(form, flags, *head) + place + payload):
                 return len(payload)
-        large = Large(payload, []) if isinstance(payload, bytes) else payload
-        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(large)
+        if isinstance(payload, bytes):
+            (self._admitting if snapshots else self._sending).look_inside()
+            payload = Large(payload, [])
+        size = payload.size
+        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload)
         if not self._out.send(packet):  # numbers, or lengths of buffers, without end: then all of it goes through one
             self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, [])))
-        return large.size
+        payload.release()
+        return size
 
     def _place(self, item: Large) -> bytes:
         if self._arena is None:
