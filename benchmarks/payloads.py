@@ -1,8 +1,9 @@
-"""What the throughput experiment sends: six payloads, each a lazy stream of n items.
+"""What the throughput experiment sends: nine payloads, each a lazy stream of n items.
 
 Pickle memoises an object that repeats within one message, which flatters whoever sends many items at once;
 so the items of one message are distinct objects. Ints and dicts are made one by one; bytes and arrays come
-from a ring made before the first item, because making them would cost more than sending them.
+from a ring made before the first item, because making them would cost more than sending them. Only tensors are copied
+from it each time: torch.multiprocessing would move those of a ring into shared memory once and for all.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,17 +21,21 @@ RING_ARRAYS = 2  # items; an array never shares a message
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """make: yields n items; size: bytes of one, pickled, at most; chunk: items per chunk for a pool."""
+    """make: yields n items; size: bytes of one, pickled, at most; chunk: items per chunk for a pool.
+
+    needs: a module, of the package with its name, if no other is named.
+    """
 
     name: str
     make: Callable[[int], Iterator[Any]]  # Any: items are opaque to every system
     size: int
     chunk: int = 1000
     needs: str | None = None
+    package: str | None = None
 
     def missing(self) -> str | None:
         """How to install what this payload needs, None if it is there."""
-        return f"pip install {self.needs}" if self.needs and find_spec(self.needs) is None else None
+        return f"pip install {self.package or self.needs}" if self.needs and find_spec(self.needs) is None else None
 
 
 def ints(n: int) -> Iterator[int]:
@@ -64,6 +69,28 @@ def arrays_40m(n: int) -> Iterator[Any]:
     return _random_arrays(n, 10_000_000)
 
 
+def bytearrays_1m(n: int) -> Iterator[bytearray]:
+    """Random bytearrays, 1 MiB each."""
+    random = Random(0)
+    return islice(cycle([bytearray(random.randbytes(1 << 20)) for _ in range(RING_ARRAYS)]), n)
+
+
+def tensors_1m(n: int) -> Iterator[Any]:
+    """float32 tensors, (262144,), 1 MiB each, in a dict."""
+    torch: Any = import_module("torch")  # Any: an optional package
+    torch.set_num_threads(1)
+    ring = [torch.rand(262_144) for _ in range(RING_ARRAYS)]
+    return ({"image": tensor.clone(), "label": 3} for tensor in islice(cycle(ring), n))
+
+
+def images_1m(n: int) -> Iterator[Any]:
+    """Pillow images, RGBA, 512 x 512, 1 MiB each."""
+    images: Any = import_module("PIL.Image")  # Any: an optional package
+    random = Random(0)
+    ring = [images.frombytes("RGBA", (512, 512), random.randbytes(1 << 20)) for _ in range(RING_ARRAYS)]
+    return islice(cycle(ring), n)
+
+
 def _random_bytes(n: int, size: int, distinct: int) -> Iterator[bytes]:
     random = Random(0)
     return islice(cycle([random.randbytes(size) for _ in range(distinct)]), n)
@@ -83,6 +110,9 @@ PAYLOADS: dict[str, Payload] = {
         Payload("bytes100", bytes_100, 120),
         Payload("bytes64K", bytes_64k, 65_536, chunk=16),
         Payload("array1M", arrays_1m, 1_048_576, chunk=1, needs="numpy"),
+        Payload("bytearray1M", bytearrays_1m, 1_048_576, chunk=1),
+        Payload("tensor1M", tensors_1m, 1_048_576, chunk=1, needs="torch"),
+        Payload("image1M", images_1m, 1_048_576, chunk=1, needs="PIL", package="pillow"),
         Payload("array40M", arrays_40m, 40_000_000, chunk=1, needs="numpy"),
     )
 }

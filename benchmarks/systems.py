@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 IN_FLIGHT_ITEMS = 64  # items per junction for a peer; 8 to 1000 differ within the noise
 IN_FLIGHT_BYTES = 8 << 20  # bytes per junction, 2 items at least; 64 MB are half as fast with 1 MB arrays
+TENSORS_IN_FLIGHT = 8  # per queue of torch; each holds a descriptor, and 64 are no faster
 MESSAGE_ROOM = 4096  # bytes a message may take beside its payload
 
 
@@ -151,6 +152,37 @@ def run_pipeline_lib(payload: str, n: int) -> int:
     return int(counted.value)
 
 
+def run_torch(payload: str, n: int) -> int:
+    """Three processes with queues of torch.multiprocessing between them, which share the memory of tensors."""
+    context: Any = import_module("torch.multiprocessing").get_context("fork")  # Any: an optional package
+    queues = [context.Queue(TENSORS_IN_FLIGHT) for _ in range(2)]
+    counted, done = context.RawValue("q", -1), context.Event()
+    workers = [
+        context.Process(target=_put, args=(lambda: make(payload, n), queues[0], done)),
+        context.Process(target=_put, args=(lambda: identity(_taken(queues[0])), queues[1], done)),
+        context.Process(target=lambda: _count_into(_taken(queues[1]), counted)),
+    ]
+    for worker in workers:
+        worker.start()
+    workers[-1].join()
+    done.set()
+    for worker in workers:
+        worker.join()
+    return int(counted.value)
+
+
+def _put(items: Callable[[], Iterable[Any]], queue: Any, done: Any) -> None:
+    for item in items():
+        queue.put(item)
+    queue.put(None)
+    done.wait()  # whoever takes a tensor asks its sender for the descriptor of its memory
+
+
+def _taken(queue: Any) -> Iterator[Any]:
+    while (item := queue.get()) is not None:
+        yield item
+
+
 def _count_into(items: Iterable[Any], counted: Any) -> None:
     counted.value = count(items)
 
@@ -163,6 +195,7 @@ SYSTEMS: dict[str, System] = {
         System("pool-1", run_pool_1),
         System("pool-1000", run_pool_chunks),
         System("pypeln", run_pypeln, "pypeln==0.4.9"),
+        System("torch", run_torch, "torch"),
         System("pipeline_lib", run_pipeline_lib, "pipeline_lib==0.5.0"),
     )
 }
