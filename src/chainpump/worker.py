@@ -57,11 +57,22 @@ class Code:
         return calls
 
     def __getstate__(self) -> bytes:
-        self._pickle = self._pickle or pickles.dumps((codec_registry.registered(), self._calls))
+        self._pickle = self._pickle or pickles.dumps((_travelling_codecs(), self._calls))
         return self._pickle
 
     def __setstate__(self, state: bytes) -> None:
         self._calls, self._pickle = None, state
+
+
+def _travelling_codecs() -> Sequence[codec_registry.Codec]:
+    """All that are registered here. Raises TypeError if one cannot travel, which would be blamed on the functions."""
+    codecs = codec_registry.registered()
+    for codec in codecs:
+        try:
+            pickles.dumps(codec)
+        except Exception as error:
+            raise TypeError(f"the codec of {codec.key} cannot be sent to a worker: {error}") from error
+    return codecs
 
 
 class Worker:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Threads, UnpicklableItemError, codec_registry, register_codec, source
+from chainpump import Pipeline, RunError, Threads, UnpicklableItemError, codec_registry, register_codec, source
 from contract.placings import EVERYWHERE, MOST, Placing
 
 LARGE = 200_000  # bytes; above what leaves the pickle
@@ -111,3 +111,13 @@ def test_an_item_whose_codec_raises_is_named_with_what_it_raised(monkeypatch: py
         UnpicklableItemError, match=r"item 0.*\n  dict\['grids'\]\[0\]: its codec raised ValueError: no"
     ):
         list(Pipeline(source(nested, [10])))
+
+
+def test_a_codec_that_cannot_travel_is_named_as_a_worker_starts() -> None:
+    lock = threading.Lock()
+    register_codec(Grid, encode, lambda buffers, _: Grid(buffers[0], int(lock.locked())))
+    message = (
+        r"could not start worker 1 of 1: TypeError: the codec of <class '.*Grid'> cannot be sent to a worker: cannot"
+    )
+    with pytest.raises(RunError, match=message):
+        list(Pipeline(source(grids, [10])))
