@@ -100,7 +100,7 @@ class Pickling:
         return self._with_buffers(data) if self._aside else data
 
     def look_inside(self) -> None:
-        """There was a pickle too large for a packet: from now on, large bytes of items are set apart."""
+        """There was a pickle that is large itself: from now on, large bytes of items are set apart."""
         self._looks_inside, self._plain_for = True, -1
 
     def _dumps(self, value: object) -> bytes:

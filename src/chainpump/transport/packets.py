@@ -16,6 +16,7 @@ from ..faults import Fate, Point
 from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
 from .descriptors import Descriptor, pipe
+from .flow import LARGE_BYTES
 from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 from .hand import Hand
 from .records import RecordWire
@@ -82,7 +83,8 @@ class PacketSender:
             if self._out.send(HEADER.pack(form, flags, *head) + place + payload):
                 return len(payload)
         if isinstance(payload, bytes):
-            (self._admitting if snapshots else self._sending).look_inside()
+            if len(payload) >= LARGE_BYTES:
+                (self._admitting if snapshots else self._sending).look_inside()
             payload = Large(payload, [])
         size = payload.size
         packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload)
