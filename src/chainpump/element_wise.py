@@ -186,6 +186,7 @@ class OperatorRun(StageRun):
         """
         decision = decide(self.operator.policy, error, tries)
         if decision.verdict is Verdict.AGAIN:
+            self.row[Cell.RETRIED] += 1
             return decision.pause
         origin, index, item = hand
         if decision.verdict is Verdict.RAISE:

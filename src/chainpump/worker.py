@@ -22,6 +22,7 @@ from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
 from .stages import Assignment, ChannelInput, Input, Link, StageRun
+from .transport import waits
 from .transport.board import Board, Cell, State
 from .transport.channel import Receiver, Sender
 from .transport.credits import Credits, Window
@@ -307,6 +308,12 @@ class Worker:
         alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.by_items
         return self.inlet.ready if alone and self.inlet is not None else 0
 
+    def tell_cost(self, memory: int, cpu: int) -> None:
+        """Say on the board what its process has taken: bytes at most, and ns of a processor."""
+        for row in self._rows:
+            row[Cell.MEMORY] = max(row[Cell.MEMORY], memory)
+            row[Cell.CPU] += cpu
+
     def explain(self, error: BaseException) -> Outcome:
         """What an exception that came out of running it means."""
         interrupted, self._winding_up = self._winding_up, True
@@ -342,7 +349,7 @@ class Worker:
             with suppress(Exception):  # the run has failed already, for a reason that came before this one
                 self._close_stages()
         for row in self._rows:
-            row[Cell.ENDED] = time.monotonic_ns()
+            waits.end(row, time.monotonic_ns())
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
         for end in (self.outlet, *self._ends()):

@@ -104,6 +104,21 @@ def drain(receiver: Receiver) -> list[Any]:
     return [item for frame in frames(receiver) for item in items_of(frame)]
 
 
+class Told:
+    """What a send tells of its waits. entered: set while it waits for the first time."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.entries = self.exits = 0
+
+    def __enter__(self) -> None:
+        self.entries += 1
+        self.entered.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.exits += 1
+
+
 # ----------------------------------------------------------------------------------------------- what comes through
 
 
@@ -544,3 +559,28 @@ def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Ends, thread: Ca
     thread(send_all, sender, [np.full(50_000, number) for number in range(60)])  # 400 KB each, 24 MB in all
     kept = [future.result(LIMIT) for future in [thread(drain, receiver) for receiver in receivers]]
     assert sorted(int(array[-1]) for arrays in kept for array in arrays) == list(range(60))
+
+
+# --------------------------------------------------------------------------------------------- what is told of waits
+
+
+@pytest.mark.parametrize("item", [b"small", bytearray(1 << 20)], ids=["in packets", "in slabs"])
+def test_a_send_tells_that_it_waits_only_while_the_channel_is_full(
+    ends: Ends, thread: Callable[..., Future[Any]], item: Any
+) -> None:
+    _, [sender], [receiver] = ends()
+    told = Told()
+
+    def send_until_full() -> int:
+        for number in count():
+            entry = sender.admit(item)[0]
+            sender.send([entry], True, Span(number, number + 1), None, told)
+            if told.entries:
+                sender.close()
+                return number + 1
+        return 0
+
+    sending = thread(send_until_full)
+    assert told.entered.wait(LIMIT)
+    assert len(drain(receiver)) == sending.result(LIMIT) > 1
+    assert told.exits == told.entries

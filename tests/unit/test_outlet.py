@@ -22,6 +22,7 @@ from chainpump.transport.descriptors import Descriptor
 from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, LARGE_BYTES
 from chainpump.transport.frames import Span
 from chainpump.transport.outlet import Outlet
+from chainpump.transport.waits import UNTOLD
 
 
 class Clock:
@@ -59,7 +60,7 @@ class Recorder:
         entry = self._pickling.snapshot(item)
         return entry, len(entry) if isinstance(entry, bytes) else entry.size
 
-    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None, waits=UNTOLD) -> int:
         with self._arrived:
             self.frames.append((entries, snapshots, span))
             self.numbers.append(numbers)

@@ -11,7 +11,8 @@ from .. import blame
 from ..blame import Item, Who
 from ..errors import Failure
 from ..tables import table
-from ..transport.board import Cell, State, Waits
+from ..transport.board import Cell, State
+from ..transport.waits import is_waiting
 from .wiring import Wiring
 
 __all__ = ["Stalls"]
@@ -99,9 +100,9 @@ class Stalls:
             return "starting", True, None
         if first[Cell.AT_ONCE]:
             return f"in {first[Cell.AT_ONCE]} items at once", True, None
-        if first[Cell.WAITS] == Waits.ITEMS:
+        if is_waiting(first, Cell.STARVED):
             return ("waiting for items" if turn is None else f"waiting for item {turn}"), False, None
-        if last[Cell.WAITS] == Waits.CREDIT:
+        if is_waiting(last, Cell.BLOCKED):
             return "waiting for credit", False, None
         if place == 0:
             made = int(first[Cell.SENT])

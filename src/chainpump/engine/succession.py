@@ -16,7 +16,8 @@ from ..element_wise import Condemned
 from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..outcome import Failed
 from ..policies import Verdict, decide
-from ..transport.board import Cell, State, Waits
+from ..transport.board import Cell, State
+from ..transport.waits import begin_again
 from ..worker import Worker
 from .wiring import Wiring
 
@@ -83,7 +84,7 @@ class Succession:
                 line.condemned[position] = Condemned(error, tries)
         line.generation += 1
         row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.STARTING, 0, 0
-        row[Cell.WAITS] = Waits.NOTHING  # whatever its predecessor waited for when it died
+        begin_again(row)
         return self._wiring.worker(*place, line.generation, line.condemned)
 
     def _too_late(self, place: Place, pid: int) -> RunError:

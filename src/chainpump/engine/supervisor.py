@@ -162,6 +162,7 @@ class Supervisor:
 
     def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
         """A worker has ended, or has died. Its process gets the grace to end as well; another may take its place."""
+        self._wiring.end(watched.group, watched.number)
         if isinstance(outcome, Lost):
             successor = None
             if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,6 +16,7 @@ from ..faults import Faults, Point
 from ..operators import Operator
 from ..plan.plan import PlannedStage, Reach, Role
 from ..stages import Assignment
+from ..transport import waits
 from ..transport.board import Board, Cell
 from ..transport.channel import Channel
 from ..transport.credits import Credits, Window
@@ -237,6 +239,13 @@ class Wiring:
         """The groups of a section that may receive something twice, since a worker before them may be replaced."""
         first = next((place for place in range(section.origin, section.end) if self.groups[place].guarded), section.end)
         return range(first + 1, section.end + 1)
+
+    def end(self, group: int, number: int) -> None:
+        """A worker is over, whether it could still say so on the board or not."""
+        for rows in self.groups[group].rows:
+            row = self.board.row(rows[number])
+            if row[Cell.STARTED] and not row[Cell.ENDED]:
+                waits.end(row, time.monotonic_ns())
 
     def in_hand(self, group: int, number: int) -> range:
         """The numbers of the items that a worker had received and not finished."""

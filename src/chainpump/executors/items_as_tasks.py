@@ -146,9 +146,10 @@ class Flow:
 
     def _tell(self, change: int) -> None:
         """Say on the board how many items are in hand, and that something has moved."""
-        row = self._stage.row
+        row, now = self._stage.row, time.monotonic_ns()
+        row[Cell.OCCUPIED] += row[Cell.AT_ONCE] * (now - row[Cell.SINCE])
         row[Cell.AT_ONCE] += change
-        row[Cell.SINCE] = time.monotonic_ns()
+        row[Cell.SINCE] = now
 
     async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
         import asyncio

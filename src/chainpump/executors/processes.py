@@ -15,12 +15,14 @@ import select
 import signal
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import Cancelled, StageOptionError
@@ -288,6 +290,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
         if worker.hand is not None:
             _show_stack_in(worker.hand.stack)
         outcome = worker.run()
+        worker.tell_cost(_peak_memory(), time.process_time_ns())
     except Cancelled:  # between two steps above
         outcome = Interrupted()
         worker.close(outcome)
@@ -296,6 +299,15 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
         signal.raise_signal(signal.SIGTERM)
     tell(said, outcome.packed(worker.who))
     said.close()
+
+
+def _peak_memory() -> int:
+    """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # there is no /proc here
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _tell(said: Descriptor, message: Buried | Outcome) -> None:

@@ -1,7 +1,8 @@
 """The board: one shared mapping in which each worker tells how far it is, and the supervisor who is cancelled.
 
-A row of 64-bit cells per worker, written by that worker alone; a hint per junction, which any of its consumers may
-write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so nothing needs a lock.
+A row of 64-bit cells per worker, written by that worker alone while it lives; a hint per junction, which any of its
+consumers may write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so nothing needs a
+lock.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from enum import IntEnum
 from .descriptors import Descriptor
 from .system import shared_file
 
-__all__ = ["Board", "Cell", "State", "Waits"]
+__all__ = ["CELLS", "Board", "Cell", "State"]
 
-CELLS = 24  # cells per row: three cache lines, so that neighbouring workers do not slow each other down
+CELLS = 32  # cells per row: four cache lines, so that neighbouring workers do not slow each other down
 
 
 class Cell(IntEnum):
@@ -27,8 +28,8 @@ class Cell(IntEnum):
     RECEIVED = 3
     FINISHED = 4
     SENT = 5
-    STARVED = 6  # time spent waiting for items
-    BLOCKED = 7  # time spent waiting for credit
+    STARVED = 6  # time spent waiting for items; see `waits` for what it holds meanwhile
+    BLOCKED = 7  # time spent waiting for credit, a slab or room in the channel; the same
     MOVED = 8  # when an item last came or went
     FIRST = 9  # index of the first item of the frame in hand
     SKIPPED = 10  # items that a policy left out
@@ -39,8 +40,13 @@ class Cell(IntEnum):
     SENDING = 15  # 1 while results are being sent
     INDEX = 16  # number of that item, where it comes from
     NUMBERED = 17  # how many items it has numbered, of those that it makes itself
-    WAITS = 18  # what it waits for, a `Waits`
+    LIVED = 18  # for how long those lived who had its place before
     AT_ONCE = 19  # items that it has in hand as tasks
+    OCCUPIED = 20  # time that tasks have taken, summed over them, until `SINCE`
+    RETRIED = 21  # calls that a policy has had repeated
+    RESTARTS = 22  # how many had its place before
+    MEMORY = 23  # the most that its process has taken, in bytes; told at its end
+    CPU = 24  # time that it had a processor; the same
 
 
 class State(IntEnum):
@@ -50,14 +56,6 @@ class State(IntEnum):
     RUNNING = 1
     DONE = 2  # its input ended, it returned, and everything that it made has been sent
     STOPPED = 3  # the same, but it returned before its input had ended, as it may
-
-
-class Waits(IntEnum):
-    """What a worker waits for."""
-
-    NOTHING = 0
-    ITEMS = 1
-    CREDIT = 2
 
 
 class Board:

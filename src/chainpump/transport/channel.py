@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ..faults import Fate
@@ -10,6 +11,7 @@ from .credits import Credits
 from .descriptors import Descriptor
 from .frames import Frame, Span
 from .hand import Hand
+from .waits import UNTOLD
 
 __all__ = ["Channel", "Receiver", "Sender"]
 
@@ -43,10 +45,18 @@ class Sender(End, Protocol):
         """The entry that a frame carries for an item that may change later, and its bytes. Raises ItemFault."""
         ...
 
-    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+    def send(
+        self,
+        entries: list[Any],
+        snapshots: bool,
+        span: Span,
+        numbers: Sequence[int] | None,
+        waits: AbstractContextManager[None] = UNTOLD,
+    ) -> int:
         """Send a frame of entries, all from `admit` or none; returns about how many bytes it takes.
 
-        Blocks while the channel is full. Raises Cancelled once it is hung up, and ItemFault.
+        Blocks while the channel is full, and only then enters `waits`. Raises Cancelled once it is hung up, and
+        ItemFault.
         """
         ...
 

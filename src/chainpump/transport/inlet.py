@@ -10,7 +10,7 @@ from operator import length_hint
 from typing import Any, NoReturn
 
 from ..errors import Cancelled
-from .board import Board, Cell, Waits
+from .board import Board, Cell
 from .channel import Receiver
 from .codec import ItemFault
 from .flow import next_hint, next_service_ns
@@ -18,6 +18,7 @@ from .frames import Frame
 from .hand import Mark
 from .outlet import Outlet
 from .turnstile import Turnstile
+from .waits import Wait
 
 __all__ = ["Inlet", "short_repr"]
 
@@ -52,6 +53,7 @@ class Inlet:
         self._turnstile = turnstile
         self._board = board
         self._row = board.row(worker)
+        self._starved = Wait(self._row, Cell.STARVED)
         self._cancel_flag = board.flag(group)
         self._hint = board.hint(group - 1)
         self._producers = producers
@@ -110,10 +112,10 @@ class Inlet:
         self._pay()
         self._settle()
         held = self._before_wait()
-        before = time.monotonic()
-        while (frame := self._ready_within(before + seconds - time.monotonic())) is not None and not frame.entries:
-            pass
-        self._row[Cell.STARVED] += int((time.monotonic() - before) * 1e9)
+        until = time.monotonic() + seconds
+        with self._starved:
+            while (frame := self._ready_within(until - time.monotonic())) is not None and not frame.entries:
+                pass
         self._after_wait(held)
         self._early = frame
         return frame is not None or self._is_over
@@ -291,9 +293,8 @@ class Inlet:
     def _receive_waiting(self) -> Frame | None:
         """Nothing is there: send what this worker holds, and wait."""
         held = self._before_wait()
-        before = time.monotonic_ns()
-        frame = self._receiver.receive(wait=True)
-        self._row[Cell.STARVED] += time.monotonic_ns() - before
+        with self._starved:
+            frame = self._receiver.receive(wait=True)
         self._after_wait(held)
         return frame
 
@@ -301,11 +302,9 @@ class Inlet:
         held = self._outlet.before_wait() if self._outlet else False
         if self._turnstile is not None:
             self._row[Cell.PASSED] = self._turnstile.passed
-        self._row[Cell.WAITS] = Waits.ITEMS
         return held
 
     def _after_wait(self, held: bool) -> None:
-        self._row[Cell.WAITS] = Waits.NOTHING
         if self._outlet:
             self._outlet.after_wait(held)
 

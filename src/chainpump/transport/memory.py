@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,7 @@ from .credits import Credits
 from .descriptors import Descriptor
 from .frames import Frame, Span
 from .hand import Hand
+from .waits import UNTOLD
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 
@@ -41,10 +43,17 @@ class MemorySender:
         """The item itself, and its own size in bytes: threads share objects, as plain generators do."""
         return item, sys.getsizeof(item, 64)
 
-    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+    def send(
+        self,
+        entries: list[Any],
+        snapshots: bool,
+        span: Span,
+        numbers: Sequence[int] | None,
+        waits: AbstractContextManager[None] = UNTOLD,
+    ) -> int:
         """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
         nbytes = _weight(entries[0]) * len(entries) if entries else 0
-        self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes))
+        self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes), waits)
         return 0  # nothing is copied
 
     def open(self, fate: Fate | None = None) -> None:
@@ -120,11 +129,12 @@ class MemoryChannel:
         """The end of one consumer."""
         return MemoryReceiver(self)
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: Frame, waits: AbstractContextManager[None] = UNTOLD) -> None:
         """Add a frame, waiting for room. Raises Cancelled when hung up."""
         with self._changed:
             while len(self._frames) >= self._room and not self._hung_up:
-                self._changed.wait()
+                with waits:
+                    self._changed.wait()
             if self._hung_up:
                 raise Cancelled("the channel was closed")
             self._frames.append(frame)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
 from ..errors import Cancelled
-from .board import Cell, Waits
+from .board import Cell
 from .channel import Sender
 from .codec import SCALARS, STRINGS, ItemFault, Large, portion
 from .credits import Credits, Window
@@ -24,6 +25,7 @@ from .flow import FLUSH_BYTES, FLUSH_NS
 from .flusher import Flusher
 from .frames import Span
 from .order import Numbering, Piece, Placing
+from .waits import UNTOLD, Wait
 
 __all__ = ["Outlet"]
 
@@ -63,6 +65,7 @@ class Outlet:
         self._bounds = (*bounds, sender.credits) if sender.credits else tuple(bounds)
         self._window = window
         self._row = row
+        self._blocked = Wait(row, Cell.BLOCKED)
         self._hint = hint
         self._cancelled = cancelled
         self._lock = threading.Lock()
@@ -84,7 +87,7 @@ class Outlet:
 
     @property
     def blocked_ns(self) -> int:
-        """Nanoseconds that the worker's thread has spent sending, or waiting for credit."""
+        """Nanoseconds that the worker's thread has waited until it could send; asked while it does not."""
         return int(self._row[Cell.BLOCKED])
 
     def number_by(self, number: Callable[[], int]) -> None:
@@ -102,7 +105,8 @@ class Outlet:
 
     def flush_below(self, done: int, end: bool = False) -> None:
         """Send what is pending, and say that all items below this number have been dealt with."""
-        self._send_timed(done=done, end=end)
+        self._send_pending(self._blocked, done=done, end=end)
+        self._flusher.raise_error()
 
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, or what `items` raises."""
@@ -230,11 +234,8 @@ class Outlet:
         for credits in self._bounds:
             while not credits.take():
                 self.flush()
-                before = time.monotonic_ns()
-                self._row[Cell.WAITS] = Waits.CREDIT
-                credits.wait()
-                self._row[Cell.WAITS] = Waits.NOTHING
-                self._row[Cell.BLOCKED] += time.monotonic_ns() - before
+                with self._blocked:
+                    credits.wait()
                 self._check_cancelled()
         self._holds_slots = True
 
@@ -263,16 +264,8 @@ class Outlet:
     def flush(self, most: int | None = None) -> None:
         """Send what is pending, or so much of it. Raises Cancelled and ItemFault."""
         if self._pending or self._flusher.error:
-            self._send_timed(most=most)
-
-    def _send_timed(self, *, most: int | None = None, done: int | None = None, end: bool = False) -> None:
-        """As `_send_pending`, in the worker's own thread, whose time it takes."""
-        row, before = self._row, time.monotonic_ns()
-        row[Cell.WAITS] = Waits.CREDIT
-        self._send_pending(most=most, done=done, end=end)
-        row[Cell.WAITS] = Waits.NOTHING
-        row[Cell.BLOCKED] += time.monotonic_ns() - before
-        self._flusher.raise_error()
+            self._send_pending(self._blocked, most=most)
+            self._flusher.raise_error()
 
     def flush_old(self) -> int:
         """For the flusher: send what is pending if it is old enough; returns ns to wait for the next look, or 0."""
@@ -281,11 +274,21 @@ class Outlet:
         left = self._since + FLUSH_NS - time.monotonic_ns()
         if left > 0:
             return left
-        self._send_pending()
+        self._send_pending(UNTOLD)
         return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
-    def _send_pending(self, *, most: int | None = None, done: int | None = None, end: bool = False) -> None:
-        """Send the pending items, or the first of them. done, end: as for `Numbering.pieces`."""
+    def _send_pending(
+        self,
+        waits: AbstractContextManager[None],
+        *,
+        most: int | None = None,
+        done: int | None = None,
+        end: bool = False,
+    ) -> None:
+        """Send the pending items, or the first of them. waits: what a wait is told to. done, end: see `Numbering`."""
+        if self._lock.locked():  # the other thread sends, and may have to wait
+            with waits, self._lock:
+                pass
         with self._lock:
             count = len(self._pending) if most is None else most
             if self._whole and done is None:
@@ -298,20 +301,21 @@ class Outlet:
             del self._pending[:count]
             self._row[Cell.SENDING] = 1
             for piece in self._numbering.pieces(entries, self._sent, done, end):
-                self._send(piece, snapshots)
+                self._send(piece, snapshots, waits)
             self._last_sent = time.monotonic_ns()
             self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
             self._row[Cell.SENDING] = 0
             self._row[Cell.MOVED] = self._last_sent
 
-    def _send(self, piece: Piece, snapshots: bool) -> None:
+    def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
         count = len(piece.entries)
         ended = piece.span.ended
         while ended and self._window is not None and not self._window.take(ended):
-            self._window.wait()
+            with waits:
+                self._window.wait()
             self._check_cancelled()
         try:
-            nbytes = self._sender.send(piece.entries, snapshots, piece.span, piece.numbers)
+            nbytes = self._sender.send(piece.entries, snapshots, piece.span, piece.numbers, waits)
         except ItemFault as fault:
             fault.index = piece.item_index(fault.index)
             raise
@@ -325,7 +329,8 @@ class Outlet:
 
     def finish(self, made: int | None = None) -> None:
         """Send all that is left. made: of how many items, where they were numbered here. Raises Cancelled."""
-        self._flusher.stop()
+        with self._blocked:
+            self._flusher.stop()
         if made is not None:
             self.close_span(made)
             self._row[Cell.NUMBERED] = made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..faults import Fate, Point
@@ -23,6 +24,7 @@ from .records import RecordWire
 from .seqpacket import PacketWire
 from .slabs import REGION, Arena, Slabs
 from .system import is_portable, shared_file
+from .waits import UNTOLD
 from .wire import Wire, WireIn, WireOut
 
 __all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
@@ -65,7 +67,14 @@ class PacketSender:
         entry = self._admitting.snapshot(item)
         return entry, entry.size if isinstance(entry, Large) else len(entry)
 
-    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None) -> int:
+    def send(
+        self,
+        entries: list[Any],
+        snapshots: bool,
+        span: Span,
+        numbers: Sequence[int] | None,
+        waits: AbstractContextManager[None] = UNTOLD,
+    ) -> int:
         """Send a frame; blocks while the channel is full. Raises Cancelled when it has been closed, and ItemFault."""
         payload: bytes | Large
         if entries and isinstance(entries[0], Large):
@@ -80,24 +89,24 @@ class PacketSender:
             place = PLACED_LENGTH.pack(len(place)) + place
         head = (self._producer, len(entries), span.start)
         if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
-            if self._out.send(HEADER.pack(form, flags, *head) + place + payload):
+            if self._out.send(HEADER.pack(form, flags, *head) + place + payload, waits):
                 return len(payload)
         if isinstance(payload, bytes):
             if len(payload) >= LARGE_BYTES:
                 (self._admitting if snapshots else self._sending).look_inside()
             payload = Large(payload, [])
         size = payload.size
-        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload)
-        if not self._out.send(packet):  # numbers, or lengths of buffers, without end: then all of it goes through one
-            self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, [])))
+        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload, waits)
+        if not self._out.send(packet, waits):  # numbers, or lengths of buffers, without end: then all goes through one
+            self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, []), waits), waits)
         payload.release()
         return size
 
-    def _place(self, item: Large) -> bytes:
+    def _place(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
         if self._arena is None:
             ends = (self._slabs, self._returns, self._producer, self._consumers, self._out, self._generation)
             self._arena = Arena(*ends)
-        return self._arena.place(item)
+        return self._arena.place(item, waits)
 
     def open(self, fate: Fate | None = None) -> None:
         """Open its end of the wire."""

@@ -12,9 +12,11 @@ import os
 import select
 import struct
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from .descriptors import Descriptor, pipe
+from .waits import UNTOLD
 
 __all__ = ["RECORD_BYTES", "RecordIn", "RecordOut", "RecordWire"]
 
@@ -40,7 +42,7 @@ class RecordOut:
     def open(self) -> None:
         """Nothing to do."""
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
         """Send it, waiting for room; False if it is too large. Raises Cancelled once the wire is hung up."""
         if len(packet) > ROOM:
             return False
@@ -51,7 +53,8 @@ class RecordOut:
             poll = select.poll()
             poll.register(self._file.fileno(), select.POLLOUT)
             self.watch(poll)
-            poll.poll()
+            with waits:
+                poll.poll()
         raise Cancelled("the channel was closed")
 
     def _write(self, record: bytes) -> bool:

@@ -10,9 +10,11 @@ import errno
 import select
 import socket
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from .descriptors import Descriptor
+from .waits import UNTOLD
 
 __all__ = ["PacketIn", "PacketOut", "PacketWire"]
 
@@ -39,10 +41,15 @@ class PacketOut:
         """Make the socket: if Cancelled broke in there, it would close the descriptor behind its owner's back."""
         self._file.socket()
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
         """Send it, waiting for room; False if it is too large. Raises Cancelled once the wire is hung up."""
+        out = self._file.socket()
         try:
-            self._file.socket().send(packet)
+            try:
+                out.send(packet, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                with waits:
+                    out.send(packet)
         except OSError as error:
             if error.errno in TOO_LARGE:
                 return False

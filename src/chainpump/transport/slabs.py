@@ -18,6 +18,7 @@ import struct
 import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..errors import Cancelled
@@ -25,6 +26,7 @@ from .codec import Large
 from .descriptors import Descriptor
 from .flow import arena_cap, consumer_share, slab_size
 from .frames import PLACE
+from .waits import UNTOLD
 from .wire import WireOut
 
 __all__ = ["Arena", "Slabs"]
@@ -87,11 +89,11 @@ class Arena:
         self._poll.register(returns.fileno(), select.POLLIN)
         wire.watch(self._poll)
 
-    def place(self, item: Large) -> bytes:
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
         """Copy an item into a slab; returns what a consumer needs to find it there. Raises Cancelled."""
         lengths = [len(item.data), *(buffer.nbytes for buffer in item.buffers)]
         size = slab_size(sum(map(_aligned, lengths)))
-        offset = self._allocate(size)
+        offset = self._allocate(size, waits)
         with memoryview(self._maps.get(offset, size)) as slab:
             position = 0
             parts: list[bytes | memoryview] = [item.data, *item.buffers]
@@ -102,7 +104,7 @@ class Arena:
         buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
         return PLACE.pack(offset, size, lengths[0], share, len(item.buffers)) + buffers
 
-    def _allocate(self, size: int) -> int:
+    def _allocate(self, size: int, waits: AbstractContextManager[None]) -> int:
         self._largest = max(self._largest, size)
         self._collect()
         while not self._free[size]:
@@ -111,7 +113,8 @@ class Arena:
                 self._sizes[offset] = size
                 return offset
             if not self._evict():
-                self._wait()
+                with waits:
+                    self._wait()
         return self._free[size].pop()
 
     def _new(self, size: int) -> int:

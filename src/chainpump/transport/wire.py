@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from .descriptors import Descriptor
+from .waits import UNTOLD
 
 __all__ = ["Wire", "WireIn", "WireOut"]
 
@@ -32,8 +34,8 @@ class WireOut(Protocol):
         """Get ready, in the worker that uses it. Must not be interrupted."""
         ...
 
-    def send(self, packet: bytes) -> bool:
-        """Send it, waiting for room; False if it is too large. Raises Cancelled once the wire is hung up."""
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
+        """Send it, waiting for room within `waits`; False if it is too large. Raises Cancelled once it is hung up."""
         ...
 
     def watch(self, poll: select.poll) -> None:
