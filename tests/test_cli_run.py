@@ -1,6 +1,8 @@
 """`python -m chainpump run`, as a user runs it: output, exit status, signals."""
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -140,3 +142,25 @@ def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, statu
                 signal.pidfd_send_signal(worker, 0)
         finally:
             os.close(worker)
+
+
+def test_progress_is_a_line_where_standard_error_is_no_terminal(command):
+    done = run(command("summed", "--progress"))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "20")
+    assert re.match(r"5 items, [\d,]+/s, 0:0\d", done.stderr)
+
+
+def test_progress_is_a_table_where_standard_error_is_a_terminal(command):
+    """Standard output goes elsewhere, and stays clean."""
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            command("summed", "--progress"), stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60, check=True
+        )
+        drawn = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.stdout.startswith("20\nstage ")
+    assert "double" in drawn
+    assert "5 items" in drawn

@@ -38,7 +38,8 @@ from .pipeline import Pipeline, Runnable
 from .plan.bound import Sink, Source, Stage, sink, source, stage
 from .plan.plan import Plan
 from .policies import DeadLetter, Raise, Retry, Skip
-from .report import Report
+from .progress.report import Report, StageReport
+from .progress.snapshot import Progress, StageProgress
 
 __all__ = [
     "Cancelled",
@@ -55,6 +56,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "Processes",
+    "Progress",
     "Raise",
     "Report",
     "Retry",
@@ -67,6 +69,8 @@ __all__ = [
     "Stage",
     "StageError",
     "StageOptionError",
+    "StageProgress",
+    "StageReport",
     "StageStoppedError",
     "StageTypeError",
     "StallError",

@@ -139,12 +139,12 @@ def _run(options: Namespace) -> int:
     """
     found = _pipeline(options)
     if isinstance(found, Runnable):
-        report = found.run()
+        report = found.run(progress=options.progress)
         if report.value is not None:
             _emit(report.value)
         _emit(report)
         return OK
-    with found.open() as run:
+    with found.open(progress=options.progress) as run:
         for item in run:
             _emit(item)
     return OK
@@ -192,12 +192,16 @@ def _graph_options(parser: ArgumentParser) -> None:
     forms.add_argument("--svg", type=Path, metavar="FILE", help="write a picture to this file")
 
 
+def _run_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--progress", action="store_true", help="show how far it is, on standard error")
+
+
 def _no_options(_: ArgumentParser) -> None:
     """A command has the options that all of them have."""
 
 
 COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {
-    "run": (_run, _no_options),
+    "run": (_run, _run_options),
     "check": (_check, _no_options),
     "graph": (_graph, _graph_options),
 }

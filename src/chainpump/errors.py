@@ -116,11 +116,24 @@ class DeadItem:
 
 
 class RunError(PipelineError):
-    """A run that ended early; `failures` lists every failure seen, the first one being this error's own."""
+    """A run that ended early; `failures` lists every failure seen, the first one being this error's own.
+
+    report: the `Report` of the run, in the process that has run it; elsewhere None.
+    """
+
+    report: Any = None  # this module knows nothing of the package
 
     def __init__(self, failure: Failure, others: Sequence[Failure] = ()) -> None:
         super().__init__(failure, tuple(others))
         self.failures: tuple[Failure, ...] = (failure, *others)
+
+    # Without the report, whose dead letters may be anything: an error always travels.
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...], dict[str, Any]]:
+        return (
+            type(self),
+            self.args,
+            {key: value for key, value in vars(self).items() if key not in ("report", "progress")},
+        )
 
     @property
     def stage(self) -> str:
@@ -189,7 +202,12 @@ class ItemTimeoutError(RunError, TimeoutError):
 
 
 class StallError(RunError, TimeoutError):
-    """No item moved for `stall_timeout=` seconds; the message says what every worker was at."""
+    """No item moved for `stall_timeout=` seconds; the message says what every worker was at.
+
+    progress: the `Progress` of the run at that moment; kept where `report` is.
+    """
+
+    progress: Any = None  # as for `report`
 
 
 class TooManyFailuresError(RunError):

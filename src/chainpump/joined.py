@@ -20,6 +20,7 @@ from .engine.run import Run
 from .errors import Cancelled, DeadItem, RunError
 from .plan.bound import Out_co, Source
 from .plan.plan import PlannedStage
+from .progress.observing import Observer
 from .stages import Nested
 from .transport.frames import Span
 from .transport.memory import MemoryChannel
@@ -43,6 +44,7 @@ def start_run(
     dead_letters: list[DeadItem] | None = None,
     apart: bool = False,
     stall_timeout: float | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Run[Any]:
     """Start a run of these stages; the runs within it have the same times, and their dead letters are its own."""
     letters: list[DeadItem] = [] if dead_letters is None else dead_letters
@@ -50,7 +52,15 @@ def start_run(
     ready = [
         replace(each, call=each.call.starting(inner)) if isinstance(each.call, Joined) else each for each in stages
     ]
-    return Run(ready, iterated=iterated, grace=grace, dead_letters=letters, apart=apart, stall_timeout=stall_timeout)
+    return Run(
+        ready,
+        iterated=iterated,
+        grace=grace,
+        dead_letters=letters,
+        apart=apart,
+        stall_timeout=stall_timeout,
+        observers=observers,
+    )
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -46,7 +45,9 @@ from .plan.problems import Problems, is_collecting
 from .plan.subject import Subject
 from .plan.values import check_available
 from .policies import Policy, Raise
-from .report import Report
+from .progress.display import shown
+from .progress.observing import Observer
+from .progress.report import Report
 
 __all__ = ["Pipeline", "Runnable", "with_workers"]
 
@@ -129,11 +130,15 @@ class _Chain:
         on: Executor | None = None,
         stall_timeout: float | None = None,
         check_items: bool = False,
+        progress: bool = False,
+        observe: Observer | None = None,
     ) -> Run[Any]:
         checks.check_seconds(grace, "grace")
         if stall_timeout is not None:
             checks.check_seconds(stall_timeout, "stall_timeout", least=MIN_WAIT)
         checks.check_flag(check_items, "check_items")
+        checks.check_flag(progress, "progress")
+        observers = _observers(progress, observe)
         if on is not None:
             check_executor(on, "every stage")
         stages = self.plan(on=on).stages
@@ -150,7 +155,9 @@ class _Chain:
         for stage in stages:
             if stage.before_run is not None:
                 stage.before_run()
-        return start_run(stages, iterated=iterated, grace=float(grace), stall_timeout=stall_timeout)
+        return start_run(
+            stages, iterated=iterated, grace=float(grace), stall_timeout=stall_timeout, observers=observers
+        )
 
 
 class Pipeline(_Chain, Generic[T_co]):
@@ -503,6 +510,8 @@ class Pipeline(_Chain, Generic[T_co]):
         on: Executor | None = None,
         stall_timeout: float | None = None,
         check_items: bool = False,
+        progress: bool = False,
+        observe: Observer | None = None,
     ) -> Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
 
@@ -512,9 +521,18 @@ class Pipeline(_Chain, Generic[T_co]):
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
         on: the executor of the stages that named none; a source gets one worker of it.
-        stall_timeout, check_items: as for `Runnable.run`; of a stall, who iterates may be the one to be named.
+        stall_timeout, check_items, progress, observe: as for `Runnable.run`; of a stall, who iterates may be the one to
+        be named.
         """
-        return self._start(iterated=True, grace=grace, on=on, stall_timeout=stall_timeout, check_items=check_items)
+        return self._start(
+            iterated=True,
+            grace=grace,
+            on=on,
+            stall_timeout=stall_timeout,
+            check_items=check_items,
+            progress=progress,
+            observe=observe,
+        )
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
@@ -551,6 +569,8 @@ class Runnable(_Chain, Generic[R_co]):
         on: Executor | None = None,
         stall_timeout: float | None = None,
         check_items: bool = False,
+        progress: bool = False,
+        observe: Observer | None = None,
     ) -> Report[R_co]:
         """Run it to the end, and return the report.
 
@@ -562,13 +582,24 @@ class Runnable(_Chain, Generic[R_co]):
         check_items: while developing, whether to look if every item is of the type that its stage declares, down to the
         last element; the first that is not ends the run with an ItemTypeError. It takes microseconds per item, and the
         extra `chainpump[check]`.
-        Raises the sink's own exception as it is; RunError for every other failure.
+        progress: whether to show how far it is, on standard error: a table where that is a terminal, which needs the
+        extra `chainpump[progress]`; otherwise a line every 10 s.
+        observe: is called with a `Progress` once a second, and once more at the end, by a thread of its own. If it
+        raises, that is told as a warning, and the run goes on without it.
+        Raises the sink's own exception as it is; RunError for every other failure. Both have the `Report` of the run,
+        as their `report`.
         """
-        started = time.monotonic()
         with self._start(
-            iterated=False, grace=grace, on=on, stall_timeout=stall_timeout, check_items=check_items
+            iterated=False,
+            grace=grace,
+            on=on,
+            stall_timeout=stall_timeout,
+            check_items=check_items,
+            progress=progress,
+            observe=observe,
         ) as run:
-            return _report(run, run.result(), started)
+            value = run.result()
+        return run.report(value)
 
     async def run_async(
         self,
@@ -577,6 +608,8 @@ class Runnable(_Chain, Generic[R_co]):
         on: Executor | None = None,
         stall_timeout: float | None = None,
         check_items: bool = False,
+        progress: bool = False,
+        observe: Observer | None = None,
     ) -> Report[R_co]:
         """As `run`, for a program that lives in an event loop, which goes on meanwhile.
 
@@ -588,12 +621,19 @@ class Runnable(_Chain, Generic[R_co]):
         """
         from .loops import running  # imports asyncio, for those who have imported it
 
-        started = time.monotonic()
         start = partial(
-            self._start, iterated=False, grace=grace, on=on, stall_timeout=stall_timeout, check_items=check_items
+            self._start,
+            iterated=False,
+            grace=grace,
+            on=on,
+            stall_timeout=stall_timeout,
+            check_items=check_items,
+            progress=progress,
+            observe=observe,
         )
         async with running(start) as (run, within):
-            return _report(run, await within(run.result), started)
+            value = await within(run.result)
+        return run.report(value)
 
     def inline(self) -> Runnable[R_co]:
         """The same in the caller's thread, as plain generators: breakpoints and profilers work."""
@@ -623,8 +663,13 @@ def _synchronous(on: Executor, name: str, problems: Problems) -> Executor:
     return on
 
 
-def _report(run: Run[Any], value: R, started: float) -> Report[R]:
-    return Report(value, run.accounts, time.monotonic() - started, run.dead_letters)
+def _observers(progress: bool, observe: Observer | None) -> list[Observer]:
+    """Who is shown how far a run is. Raises StageOptionError."""
+    if observe is not None and not callable(observe):
+        raise StageOptionError(
+            f"observe must be a function of a Progress but got: {observe!r}.\n  For example observe=print."
+        )
+    return [*([shown()] if progress else []), *([observe] if observe is not None else [])]
 
 
 def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:

@@ -308,11 +308,12 @@ class Worker:
         alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.by_items
         return self.inlet.ready if alone and self.inlet is not None else 0
 
-    def tell_cost(self, memory: int, cpu: int) -> None:
-        """Say on the board what its process has taken: bytes at most, and ns of a processor."""
+    def tell_cost(self, memory: int, cpu: int, delayed: int) -> None:
+        """Say on the board what its process has taken: bytes at most, ns of a processor, and ns of waiting for one."""
         for row in self._rows:
             row[Cell.MEMORY] = max(row[Cell.MEMORY], memory)
             row[Cell.CPU] += cpu
+            row[Cell.DELAYED] += delayed
 
     def explain(self, error: BaseException) -> Outcome:
         """What an exception that came out of running it means."""

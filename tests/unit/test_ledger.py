@@ -27,8 +27,8 @@ def test_an_account_sums_over_the_workers_of_a_stage() -> None:
     first = {"RECEIVED": 7, "FINISHED": 3, "SENT": 2, "SKIPPED": 4}
     second = {"RECEIVED": 4, "FINISHED": 1, "SENT": 1, "SKIPPED": 1, "DEAD": 2}
     rows = [
-        row(STATE=State.DONE, **first, STARTED=10, ENDED=int(9e9) + 10, STARVED=int(4e9)),
-        row(STATE=State.DONE, **second, STARTED=10, ENDED=int(2e9) + 10, BLOCKED=int(1e9)),
+        row(STATE=State.DONE, **first),
+        row(STATE=State.DONE, **second),
     ]
     assert account("stage", "decode", rows) == Account(
         "decode",
@@ -40,18 +40,11 @@ def test_an_account_sums_over_the_workers_of_a_stage() -> None:
         skipped=5,
         dead=2,
         stopped=False,
-        busy=6.0,
-        starved=4.0,
-        blocked=1.0,
     )
 
 
 def test_a_stage_has_stopped_if_one_of_its_workers_has() -> None:
     assert account("stage", "head", [row(STATE=State.DONE), row(STATE=State.STOPPED)]).stopped
-
-
-def test_a_stage_that_still_runs_has_not_been_busy_for_less_than_nothing() -> None:
-    assert account("stage", "decode", [row(STATE=State.RUNNING, STARTED=int(5e9))]).busy == 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ __all__ = ["Account", "Passed", "account", "check", "check_passed"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The counts of one stage, over all its workers. Times are in seconds, summed over its workers.
+    """The counts of one stage, over all its workers.
 
     skipped, dead: items that a policy left out, and those that it put aside as dead letters.
     stopped: it returned before its input had ended, as it was allowed to.
     renewed: workers before it may have been replaced, and have sent something twice: `Passed` counts instead.
-    busy, starved, blocked: time spent in its own code, waiting for items, and waiting to send.
     """
 
     stage: str
@@ -31,9 +30,6 @@ class Account:
     dead: int = 0
     stopped: bool = False
     renewed: bool = False
-    busy: float = 0.0
-    starved: float = 0.0
-    blocked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,6 @@ def account(role: str, stage: str, rows: Sequence[memoryview], renewed: bool = F
     def total(cell: Cell) -> int:
         return sum(row[cell] for row in rows)
 
-    starved, blocked = total(Cell.STARVED), total(Cell.BLOCKED)
-    busy = total(Cell.ENDED) - total(Cell.STARTED) - starved - blocked
     return Account(
         stage,
         role,
@@ -65,9 +59,6 @@ def account(role: str, stage: str, rows: Sequence[memoryview], renewed: bool = F
         total(Cell.DEAD),
         any(row[Cell.STATE] == State.STOPPED for row in rows),
         renewed,
-        max(busy, 0) / 1e9,
-        starved / 1e9,
-        blocked / 1e9,
     )
 
 

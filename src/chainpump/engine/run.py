@@ -7,6 +7,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from operator import itemgetter
@@ -14,13 +15,16 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .. import blame
-from ..errors import DeadItem, Failure, LedgerError, RunError, StageError
+from ..errors import DeadItem, Failure, LedgerError, RunError, StageError, StallError
 from ..executors.signals import ctrl_c_waits
 from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
+from ..progress.observing import Observer, Observing
+from ..progress.reading import Reading
+from ..progress.report import Report, report
+from ..progress.snapshot import Progress, progress
 from ..worker import Worker
 from . import ledger
-from .ledger import Account
 from .letters import Letters
 from .lifecycle import Ended, Left
 from .supervisor import Supervisor, Watched
@@ -48,6 +52,7 @@ class Run(Generic[T]):
         dead_letters: list[DeadItem] | None = None,
         apart: bool = False,
         stall_timeout: float | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._process = os.getpid()
         self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
@@ -57,6 +62,8 @@ class Run(Generic[T]):
         except OSError as error:
             raise RunError(blame.no_run(error)) from error
         self._grace = grace
+        meter = self._supervisor.meter
+        self._observing = Observing(observers, meter.places, meter.read, meter.length) if observers else None
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Iterator[T] | None = None
@@ -85,6 +92,8 @@ class Run(Generic[T]):
             for channel in wiring.channels:
                 channel.started()
             self._supervise(watched)
+            if self._observing is not None:
+                self._observing.start()
         except BaseException:
             self._supervise(watched)
             self.close()
@@ -159,35 +168,72 @@ class Run(Generic[T]):
             self._supervisor.join()
         finally:  # Ctrl-C while waiting cancels the run
             self.close()
+        error = self._error()
+        if error is None:
+            return
+        if isinstance(error, StallError):
+            error.progress = self._progress(self._supervisor.stalled)
+        if getattr(error, "report", None) is None:  # the sink's own exception may have one
+            with suppress(AttributeError):  # or may take none
+                error.report = self.report()  # type: ignore[attr-defined]
+        try:
+            raise error
+        finally:
+            del error  # its traceback leads to this frame: no cycle keeps the run
+
+    def _error(self) -> BaseException | None:
+        """What went wrong, or what does not add up."""
         state = self._supervisor.state
         if self._letters.refusal is not None:
-            item, error = self._letters.refusal
-            raise StageError(blame.refused(item.stage, item.index, error)) from error
+            item, cause = self._letters.refusal
+            refused = StageError(blame.refused(item.stage, item.index, cause))
+            refused.__cause__ = cause
+            return refused
         if self._supervisor.defect is not None:
-            raise self._supervisor.defect
+            return self._supervisor.defect
         if state.failures:
-            first, *others = state.failures
-            if first is self._caller_outcome and isinstance(first.cause, KeyboardInterrupt):
-                raise first.cause  # Ctrl-C while a stage ran in the caller's thread: no failure of the stage
-            raise _error_of(first, [other.failure for other in others])
+            return self._error_of_failures(*state.failures)
         if state.broken is not None:
             group, number = state.broken
-            raise RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
+            return RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
         if state.left:
-            raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
-        unaccounted = ledger.check(self.accounts) or ledger.check_passed(self.accounts, self._supervisor.passed)
-        if unaccounted is not None:
-            raise LedgerError(unaccounted)
+            return RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
+        accounts = self._supervisor.accounts
+        unaccounted = ledger.check(accounts) or ledger.check_passed(accounts, self._supervisor.passed)
+        return LedgerError(unaccounted) if unaccounted is not None else None
 
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
         """What `DeadLetter` policies without `to=` have put aside so far."""
         return tuple(self._letters.kept)
 
-    @property
-    def accounts(self) -> Sequence[Account]:
-        """The account of every stage, once the run is over."""
-        return self._supervisor.accounts
+    def _error_of_failures(self, first: Failed, *others: Failed) -> BaseException:
+        if first is self._caller_outcome and isinstance(first.cause, KeyboardInterrupt):
+            return first.cause  # Ctrl-C while a stage ran in the caller's thread: no failure of the stage
+        return _error_of(first, [other.failure for other in others])
+
+    def progress(self) -> Progress:
+        """How far it is: a snapshot of every stage, and of the whole since it was opened. Any thread may ask.
+
+        >>> from chainpump import Pipeline
+        >>> with Pipeline(range(10)).open() as run:
+        ...     numbers = list(run)
+        ...     run.progress().items
+        10
+
+        After the end it tells how everything was then.
+        """
+        return self._progress(self._supervisor.meter.read())
+
+    def _progress(self, reading: Reading | None) -> Progress:
+        meter = self._supervisor.meter
+        return progress(meter.places, reading or meter.read(), length=meter.length)
+
+    def report(self, value: Any = None) -> Report[Any]:
+        """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
+        meter = self._supervisor.meter
+        peaks = self._observing.peaks if self._observing is not None else None
+        return report(meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter)
 
     def cancel(self) -> None:
         """Have the run end early, without waiting for that. Any thread may call it."""
@@ -205,7 +251,10 @@ class Run(Generic[T]):
         if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
             return
         self._supervisor.join()
-        self._letters.close(None if self._supervisor.state.went_well else self._grace)
+        within = None if self._supervisor.state.went_well else self._grace
+        self._letters.close(within)
+        if self._observing is not None:
+            self._observing.close(within)
         if self._caller is not None:
             self._caller.close(Interrupted())
             self._caller = None

@@ -16,12 +16,14 @@ from typing import Any
 from .. import blame
 from ..executors.base import Lost, WorkerHandle
 from ..outcome import Failed, Finished, Interrupted, Outcome
+from ..progress.reading import Reading
 from ..transport.board import Cell, State
 from ..transport.descriptors import pipe
 from ..worker import Worker
 from . import lifecycle
 from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled
+from .meter import Meter
 from .stalls import Stalls
 from .succession import Succession
 from .wiring import Wiring
@@ -65,6 +67,7 @@ class Supervisor:
 
     def __init__(self, wiring: Wiring, grace: float, stall_timeout: float | None = None) -> None:
         self._wiring = wiring
+        self.meter = Meter(wiring)
         self._stalls = Stalls(wiring, stall_timeout) if stall_timeout is not None else None
         self._succession = Succession(wiring)
         self._grace = grace
@@ -82,6 +85,7 @@ class Supervisor:
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
         self.passed: Sequence[Passed] = ()  # the same
+        self.stalled: Reading | None = None  # how all were when nothing moved for too long
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
     def start(self, watched: Sequence[Watched]) -> None:
@@ -249,6 +253,7 @@ class Supervisor:
                 watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
 
         if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls.due() <= now:
+            self.stalled = self.meter.read()
             self._apply(Stalled(Failed(self._stalls.failure(self._pid_of)), time.monotonic_ns()))
 
     def _pid_of(self, group: int, number: int) -> int:
@@ -265,6 +270,7 @@ class Supervisor:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
         self.accounts = self._wiring.accounts()
         self.passed = self._wiring.passed()
+        self.meter.close()
         for watched in self.watched:
             watched.handle.close()
         self._wiring.close()

@@ -290,7 +290,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
         if worker.hand is not None:
             _show_stack_in(worker.hand.stack)
         outcome = worker.run()
-        worker.tell_cost(_peak_memory(), time.process_time_ns())
+        worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above
         outcome = Interrupted()
         worker.close(outcome)
@@ -303,11 +303,20 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
 
 def _peak_memory() -> int:
     """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
+    return next((1024 * int(line.split()[1]) for line in _told("status") if line.startswith("VmHWM:")), 0)
+
+
+def _delayed() -> int:
+    """Nanoseconds in which its main thread was ready to run and others had the processors."""
+    return next((int(line.split()[1]) for line in _told("schedstat")), 0)
+
+
+def _told(name: str) -> list[str]:
+    """What the kernel tells of this process in a file; nothing where it has none."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:  # there is no /proc here
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+        return Path("/proc/self", name).read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _tell(said: Descriptor, message: Buried | Outcome) -> None:

@@ -47,6 +47,7 @@ class Cell(IntEnum):
     RESTARTS = 22  # how many had its place before
     MEMORY = 23  # the most that its process has taken, in bytes; told at its end
     CPU = 24  # time that it had a processor; the same
+    DELAYED = 25  # time that it was ready to run and had none; the same
 
 
 class State(IntEnum):

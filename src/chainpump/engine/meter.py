@@ -1,0 +1,100 @@
+"""The meter: reads the board of a run while it goes, and keeps the last reading when it is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from operator import length_hint
+
+from ..operators import Operator
+from ..plan.bound import Bound
+from ..plan.plan import Reach
+from ..progress.reading import Place, Reading, Rows, WorkerReading, read_worker
+from ..transport.board import Cell
+from .wiring import Group, Wiring
+
+__all__ = ["Meter"]
+
+
+class Meter:
+    """Any thread may read it. `close` keeps the last reading before it lets go of the board, so no lock is needed."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._opened = time.monotonic_ns()
+        self._began = 0
+        self._cpu = time.process_time_ns()
+        self.places: Sequence[Place] = [
+            place for number, group in enumerate(wiring.groups) for place in _of(number, group)
+        ]
+        self._rows: Sequence[Sequence[Rows]] | None = [  # by stage and worker
+            [
+                Rows(*(wiring.board.row(rows[number]) for rows in (own, group.rows[0], group.rows[-1])))
+                for number in range(group.executor.copies)
+            ]
+            for group in wiring.groups
+            for own in group.rows
+        ]
+        self._last = Reading(0, 0, [[WorkerReading()] * len(workers) for workers in self._rows])
+        first = wiring.groups[0].stages[0].call
+        self._source = first
+        # An iterator knows what is left of it; who is no iterator may count for long, and is asked when somebody asks.
+        self._length = _length_of(first) if first.args and isinstance(first.args[0], Iterator) else None
+        self.interpreter = 0  # ns of processors that this process has taken, once the run is over
+
+    @property
+    def length(self) -> int | None:
+        """How many items the source makes, if it says so."""
+        if self._length is None:
+            self._length = _length_of(self._source)
+        return self._length
+
+    def read(self) -> Reading:
+        """The workers as they are, or as they were at the end."""
+        rows = self._rows
+        return self._last if rows is None else self._read(rows, is_over=False)
+
+    def _read(self, rows: Sequence[Sequence[Rows]], is_over: bool) -> Reading:
+        now = time.monotonic_ns()
+        started = (row[Cell.STARTED] for workers in rows for row, _, _ in workers)
+        self._began = min(filter(None, (self._began, *started)), default=0)  # a successor starts anew
+        stages = [
+            [read_worker(each, now, place.slots) for each in workers]
+            for place, workers in zip(self.places, rows, strict=True)
+        ]
+        return Reading(now - self._opened, (self._began or now) - self._opened, stages, is_over)
+
+    def close(self) -> None:
+        """All workers have ended."""
+        rows = self._rows
+        if rows is not None:
+            self._last = self._read(rows, is_over=True)
+            self.interpreter = time.process_time_ns() - self._cpu
+            self._rows = None
+
+
+def _of(number: int, group: Group) -> Iterator[Place]:
+    executor = group.executor
+    for index, (role, name, _) in enumerate(group.names):
+        call = group.stages[index].call if index < len(group.stages) else None
+        is_operator = isinstance(call, Operator)
+        yield Place(
+            name,
+            role,
+            "caller" if call is None else f"{type(executor).__name__}({'' if executor.joins else executor.workers})",
+            executor.workers,
+            number,
+            slots=executor.workers if executor.awaits and is_operator else None,
+            grows=role != "source" and not executor.joins and (is_operator or executor.workers > 1),
+            on_processes=executor.reach is Reach.HOST,
+        )
+
+
+def _length_of(call: Bound) -> int | None:
+    """Of an iterable that says it; what comes of a function is not known before it is there."""
+    if call.function is not iter or len(call.args) != 1:
+        return None
+    try:
+        length = length_hint(call.args[0], -1)
+    except Exception:  # the user's own `__len__`: a figure is not worth a run
+        return None
+    return length if length >= 0 else None

@@ -1,0 +1,1 @@
+"""What a run looks like, and looked like: snapshots, reports, and who is shown them."""

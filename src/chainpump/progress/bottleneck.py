@@ -1,0 +1,98 @@
+"""Which stage holds up the others, and what could be done about it: one rule, and its arithmetic.
+
+A *unit* is a stage, or the neighbours that share their workers. Its load is the time in which its workers have been
+busy, of the whole time that there was: `busy / (workers x seconds)`. The bottleneck is the unit with the greatest load,
+if that is at least a half: below, it waits more than it works, and nobody holds up the others.
+
+With `k` times the rate, each load is `k` times what it is, and so is the time of processors that the run asks for,
+whether it gets that or others have them. So the rate can rise until the unit with the second greatest load is at work
+all the time, or all processors are:
+
+    room = min(1 / second load, processors / processors asked for)
+    workers wanted = ceil(load x workers x room)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from operator import attrgetter
+
+__all__ = ["Unit", "advice", "bottleneck"]
+
+AT_LEAST = 0.5  # of the time: who is busy for less waits for somebody else
+WORTH_IT = 1.15  # times the rate; less is within what figures of one run can tell
+AT_MOST = 2.0  # times the rate: what comes of more, a run with twice the workers will tell
+ROUNDING = 0.05  # workers: no figure is as exact as to ask for one more on its account
+TAKEN = 0.9  # of one processor by threads of one interpreter, which lets one of them run at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What shares its workers. load, blocked: shares of the whole time, of all its workers.
+
+    grows: whether it may have more workers. on_processes: whether these are processes.
+    """
+
+    names: tuple[str, ...]
+    workers: int
+    load: float
+    blocked: float = 0.0
+    is_source: bool = False
+    grows: bool = False
+    on_processes: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stage, or all that share its workers."""
+        return " + ".join(self.names)
+
+
+def bottleneck(units: Sequence[Unit]) -> Unit | None:
+    """The unit with the greatest load; None if that is not busy for half of the time, or if there is no other."""
+    busiest = max(units, key=attrgetter("load"))
+    return busiest if len(units) > 1 and busiest.load >= AT_LEAST else None
+
+
+def advice(units: Sequence[Unit], processors: int, asked: float | None, interpreter: float) -> str:
+    """One sentence or two on the bottleneck, with the figures that it rests on; "" if there is none.
+
+    asked: processors that the run could have kept busy, on average; None if a worker died without telling its part.
+    interpreter: how many of them its threads in the main process have had.
+    """
+    held_by = bottleneck(units)
+    if held_by is None:
+        return ""
+    others = [unit for unit in units if unit is not held_by]
+    second = max(others, key=attrgetter("load"))
+    waiting = max(others, key=attrgetter("blocked"))
+    on = f" on {held_by.workers} workers" if held_by.workers > 1 else ""
+    fact = f"'{held_by.name}' is busy {held_by.load:.0%}{on}, '{second.name}' {second.load:.0%}"
+    fact += f"; '{waiting.name}' is blocked {waiting.blocked:.0%}" if waiting.blocked >= AT_LEAST else ""
+    by_others = 1 / second.load if second.load else AT_MOST
+    by_machine = processors / asked if asked else AT_MOST
+    takes_turns = not held_by.on_processes and interpreter >= TAKEN
+    cases = (
+        # 1. Several stages in one thread: which of them it is, nobody has measured.
+        (len(held_by.names) > 1, ". They share one thread: with workers of their own they would run side by side."),
+        # 2. What cannot be shared out, or not without knowing what it does.
+        (held_by.is_source, ". A source has one worker: the run cannot be faster than it."),
+        (not held_by.grows, ". The run cannot be faster than this, on the workers that it has."),
+        # 3. A neighbour would hold it up soon.
+        (by_others < WORTH_IT, f". More workers for one of them alone would gain less than {WORTH_IT - 1:.0%}."),
+        # 4. Nobody knows how much room the machine has, or it has none.
+        (asked is None, "."),
+        (
+            by_machine < WORTH_IT,
+            f". The run asks for {asked or 0:.1f} of {processors} processors: no room for more.",
+        ),
+        (takes_turns, f". Threads of one interpreter take turns, and these take {interpreter:.0%} of a processor."),
+    )
+    said = next((text for applies, text in cases if applies), None)
+    if said is not None:
+        return fact + said
+    # 5. More workers.
+    room = min(by_others, by_machine, AT_MOST)
+    more = max(ceil(held_by.load * held_by.workers * room - ROUNDING), held_by.workers + 1) - held_by.workers
+    return f"{fact}: {more} more worker{'s' * (more > 1)} could raise the rate {room:.1f} times."

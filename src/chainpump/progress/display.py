@@ -1,0 +1,136 @@
+"""What `progress=True` shows, on standard error: a live table in a terminal or a notebook, elsewhere lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..errors import StageOptionError
+from .observing import Observer
+from .snapshot import Progress, StageProgress, cells
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["Cell", "Lines", "Live", "rich_table", "shown"]
+
+EVERY = 10.0  # seconds between two lines: a log is read afterwards
+BAR = 20  # characters
+COLOURS = ("green", "dim", "yellow")  # of busy, starved and blocked
+WIDE = 100  # characters that the whole table takes, about
+LESS = ("on", "alive", "sent")  # what a narrower one leaves out
+
+
+def shown() -> Observer:
+    """Whoever shows progress here. Raises StageOptionError where that takes what is not installed."""
+    if _in_notebook():
+        return Cell()
+    if not sys.stderr.isatty():
+        return Lines(sys.stderr)
+    try:
+        from rich.console import Console
+    except ImportError:
+        raise StageOptionError(
+            "progress=True draws in a terminal with rich, which is not installed.\n"
+            "  Run: pip install 'chainpump[progress]'"
+        ) from None
+    return Live(Console(stderr=True))
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+class Lines:
+    """A line every 10 s, and one at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._due = EVERY
+
+    def __call__(self, progress: Progress) -> None:
+        """Write a line, if it is time to."""
+        if progress.is_over or progress.elapsed >= self._due:
+            self._due = progress.elapsed + EVERY
+            print(progress.line(), file=self._stream, flush=True)
+
+
+class Cell:
+    """A table in a notebook, which changes in its place."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None  # IPython has no types
+
+    def __call__(self, progress: Progress) -> None:
+        """Show the table, or change it."""
+        from IPython.display import HTML, display  # type: ignore[import-not-found]  # whoever is here has it
+
+        page = HTML(_html(progress))
+        if self._handle is None:
+            self._handle = display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+
+def _html(progress: Progress) -> str:
+    heads, rows = cells(progress.stages)
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table><p>{escape(progress.line())}</p>"
+
+
+class Live:
+    """A table in a terminal, which changes in its place; what the program prints there meanwhile goes above it."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live as RichLive
+
+        self._console = console
+        # Standard output is left alone where it goes elsewhere: rich would print it here.
+        self._live = RichLive(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw the table, or change it; leave it there at the end."""
+        if not self._live.is_started:
+            self._live.start()
+        options = self._console.options
+        self._live.update(rich_table(progress, options.max_width, ascii_only=options.ascii_only), refresh=True)
+        if progress.is_over:
+            self._live.stop()
+
+
+def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> Table:
+    """Progress as a table of rich for so many characters: shares of time as bars, the bottleneck marked."""
+    from rich.table import Table
+
+    heads, rows = cells(progress.stages)
+    left_out = {"starved", "blocked", *(() if width >= WIDE else LESS)}
+    kept = [place for place, head in enumerate(heads) if head not in left_out]
+    table = Table(box=None, padding=(0, 2, 0, 0), caption=progress.line(), caption_justify="left")
+    for place in kept:
+        table.add_column(heads[place], justify="left" if heads[place] in {"stage", "on"} else "right", no_wrap=True)
+    table.add_column("busy/starved/blocked", no_wrap=True)
+    held_by = (progress.bottleneck or "").split(" + ")
+    mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
+    for each, row in zip(progress.stages, rows, strict=True):
+        is_slow = each.stage in held_by
+        name, *others = (row[place] for place in kept)
+        named = f"{name} {mark}" if is_slow else name
+        table.add_row(named, *others, _bar(each, marks), style="bold" if is_slow else None)
+    return table
+
+
+def _bar(stage: StageProgress, marks: Sequence[str]) -> Text:
+    from rich.text import Text
+
+    busy, blocked = round(stage.busy * BAR), round(stage.blocked * BAR)
+    starved = BAR - busy - blocked if stage.busy + stage.starved + stage.blocked else 0
+    lengths = (busy, starved, blocked)
+    return Text.assemble(
+        *((mark * length, colour) for mark, length, colour in zip(marks, lengths, COLOURS, strict=True))
+    )

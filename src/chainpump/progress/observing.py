@@ -1,0 +1,81 @@
+"""Who looks on while a run goes: a thread that takes a snapshot each second, for as long as somebody asked for it."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from .reading import Place, Reading
+from .snapshot import Progress, progress
+
+__all__ = ["Observer", "Observing"]
+
+Observer: TypeAlias = Callable[[Progress], object]
+
+INTERVAL = 1.0  # seconds between two snapshots
+WINDOW = 10  # snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change
+
+
+class Observing:
+    """Shows snapshots to observers, from `start` until `close`, and one more of the end.
+
+    An observer that raises is told once, as a warning, and shown no more; the run goes on.
+    read: a reading of the run, at any time. length: how many items its source makes.
+    """
+
+    def __init__(
+        self, observers: Sequence[Observer], places: Sequence[Place], read: Callable[[], Reading], length: int | None
+    ) -> None:
+        self._observers = list(observers)
+        self._places = places
+        self._read = read
+        self._length = length
+        self._readings: deque[Reading] = deque(maxlen=WINDOW)
+        self._ended = threading.Event()
+        self._left = False  # nobody waits any more
+        self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
+        self.peaks = [0] * len(places)  # items in flight, by stage, as far as they were seen
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def _look_on(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            self._show()
+        self._readings.clear()  # the last one is about the whole run
+        self._show()
+
+    def _show(self) -> None:
+        reading = self._read()
+        shown = progress(self._places, reading, self._readings[0] if self._readings else None, self._length)
+        self._readings.append(reading)
+        self.peaks = [max(peak, each.in_flight) for peak, each in zip(self.peaks, shown.stages, strict=True)]
+        for observer in tuple(self._observers):
+            if self._left:
+                return
+            try:
+                observer(shown)
+            except BaseException as error:  # whatever it is: the run is not the observer's to end
+                self._observers.remove(observer)
+                warnings.warn(
+                    f"observe={observer!r} raised {type(error).__name__}: {error}\n"
+                    "  The run goes on; this observer is shown no more of it.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+    def close(self, within: float | None) -> None:
+        """The run is over: show its end, and wait for that; or so many seconds at most, if nobody needs to know.
+
+        Afterwards nothing more is shown; the thread of an observer that never returns is left behind.
+        """
+        self._ended.set()
+        try:
+            if self._thread is not threading.current_thread() and self._thread.ident is not None:
+                self._thread.join(within)
+        finally:
+            self._left = True

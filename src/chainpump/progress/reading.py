@@ -1,0 +1,115 @@
+"""One look at the board: what every worker of a run has done so far, and how it has spent its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..transport.board import Cell
+from ..transport.waits import waited
+
+__all__ = ["Place", "Reading", "Rows", "WorkerReading", "read_worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of a stage before its run starts.
+
+    workers: items that it deals with at once. slots: the same where they are tasks of one worker, else None.
+    group: the same for neighbours that share their workers. grows: whether it may have more workers without any other
+    change to the pipeline. on_processes: whether each of its workers is a process of its own.
+    """
+
+    stage: str
+    role: str
+    executor: str
+    workers: int
+    group: int
+    slots: int | None = None
+    grows: bool = False
+    on_processes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReading:
+    """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
+
+    alive: it has started and not ended. memory, cpu, delayed: bytes and ns, of a process that has ended by itself;
+    else 0.
+    """
+
+    alive: bool = False
+    received: int = 0
+    finished: int = 0
+    sent: int = 0
+    skipped: int = 0
+    dead: int = 0
+    retried: int = 0
+    restarts: int = 0
+    lived: int = 0
+    starved: int = 0
+    blocked: int = 0
+    memory: int = 0
+    cpu: int = 0
+    delayed: int = 0
+
+    @property
+    def busy(self) -> int:
+        """Time in which it has not waited."""
+        return self.lived - self.starved - self.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All workers at one time, by stage.
+
+    at: ns since the run was opened. began: the same for the first worker.
+    """
+
+    at: int
+    began: int
+    stages: Sequence[Sequence[WorkerReading]]
+    is_over: bool = False
+
+
+class Rows(NamedTuple):
+    """The rows of a worker: its own, and those of the first and the last stage that share it, which wait for all."""
+
+    own: memoryview
+    first: memoryview
+    last: memoryview
+
+
+def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading:
+    """A worker as its rows tell of it.
+
+    slots: of so many tasks at once; then it is busy with as many of them as it has in hand, and waits with the others.
+    """
+    row, first, last = rows
+    started, ended = row[Cell.STARTED], row[Cell.ENDED]
+    lived = row[Cell.LIVED] + (max((ended or now) - started, 0) if started else 0)
+    if slots is None:
+        starved = min(waited(first, Cell.STARVED, now), lived)
+        blocked = min(waited(last, Cell.BLOCKED, now), lived - starved)
+    else:
+        since = max(now - row[Cell.SINCE], 0) if row[Cell.AT_ONCE] else 0
+        idle = max(lived - (row[Cell.OCCUPIED] + row[Cell.AT_ONCE] * since) // slots, 0)
+        blocked = min(waited(last, Cell.BLOCKED, now), idle)
+        starved = idle - blocked
+    return WorkerReading(
+        alive=bool(started and not ended),
+        received=row[Cell.RECEIVED],
+        finished=row[Cell.FINISHED],
+        sent=row[Cell.SENT],
+        skipped=row[Cell.SKIPPED],
+        dead=row[Cell.DEAD],
+        retried=row[Cell.RETRIED],
+        restarts=row[Cell.RESTARTS],
+        lived=lived,
+        starved=starved,
+        blocked=blocked,
+        memory=row[Cell.MEMORY],
+        cpu=row[Cell.CPU],
+        delayed=row[Cell.DELAYED],
+    )

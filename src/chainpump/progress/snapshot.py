@@ -1,0 +1,247 @@
+"""Progress: a frozen snapshot of a run, made of two readings of its board."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import attrgetter
+
+from ..tables import table
+from .bottleneck import Unit, bottleneck
+from .reading import Place, Reading, WorkerReading
+
+__all__ = ["Progress", "StageProgress", "clock", "progress", "units"]
+
+SECOND = 1e9  # ns
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One stage of a run, over all its workers.
+
+    workers: items that it deals with at once, as its executor says. alive: workers that have started and not ended.
+    received, sent: items so far. rate: items received a second; of a source, items sent.
+    in_flight: items received and not finished.
+    busy, starved, blocked: shares of the time of its workers, which add up to 1: in its own code, waiting for items,
+    and waiting until items could be sent. Neighbours on `Inline` share a worker, and its times. All 0 before it starts.
+    skipped, dead: items that a policy left out, or put aside as dead letters. retried: calls that were repeated.
+    restarts: workers that took the place of one that had died.
+    """
+
+    stage: str
+    role: str
+    executor: str
+    workers: int
+    alive: int
+    received: int
+    sent: int
+    rate: float
+    in_flight: int
+    busy: float
+    starved: float
+    blocked: float
+    skipped: int = 0
+    dead: int = 0
+    retried: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run at one moment; `str()` is a table.
+
+    elapsed: seconds since it was opened. seconds: to how many of these, the last ones, rates and shares refer.
+    items: how many have come out at its end, a second `rate`. length: how many its source makes, where that is known.
+    fraction: how much of the work is done, from 0 to 1, and left: seconds until the rest is; None where unknown. It is
+    the part of the source's items that has been made, times the part of what each stage sent that the next one has
+    dealt with.
+    bottleneck: the stage that holds up the others, if there is one: whose workers are busy for the largest share of the
+    time, at least half of it. Neighbours that share a worker are named together.
+    is_over: whether the run has ended.
+    """
+
+    elapsed: float
+    seconds: float
+    items: int
+    rate: float
+    length: int | None
+    fraction: float | None
+    left: float | None
+    bottleneck: str | None
+    stages: tuple[StageProgress, ...]
+    is_over: bool = False
+
+    @property
+    def percent(self) -> float | None:
+        """The same as `fraction`, from 0 to 100."""
+        return None if self.fraction is None else 100 * self.fraction
+
+    def __str__(self) -> str:
+        heads, rows = cells(self.stages)
+        return f"{table(heads, rows)}\n{self.line()}"
+
+    def line(self) -> str:
+        """All stages together, in one line."""
+        parts = [f"{self.items:,} items", f"{self.rate:,.0f}/s", clock(self.elapsed)]
+        if self.fraction is not None:
+            parts.append(f"{self.fraction:.0%}")
+        if self.left is not None and not self.is_over:
+            parts.append(f"{clock(self.left)} left")
+        if self.bottleneck is not None:
+            parts.append(f"bottleneck {self.bottleneck}")
+        return ", ".join(parts)
+
+
+def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and rows of a table; what no stage has is left out."""
+    counted = [name for name in ("skipped", "dead", "retried", "restarts") if any(map(attrgetter(name), stages))]
+    heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
+    rows = [
+        (
+            each.stage,
+            each.executor,
+            str(each.alive),
+            "" if each.role == "source" else f"{each.received:,}",
+            "" if each.role == "sink" else f"{each.sent:,}",
+            f"{each.rate:,.0f}",
+            "" if each.role == "source" else f"{each.in_flight:,}",
+            *(f"{share:.0%}" for share in (each.busy, each.starved, each.blocked)),
+            *(f"{getattr(each, name):,}" for name in counted),
+        )
+        for each in stages
+    ]
+    return heads, rows
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a clock shows them: 0:07, 12:30, 1:02:03.
+
+    >>> clock(3723.4)
+    '1:02:03'
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def progress(
+    places: Sequence[Place], now: Reading, before: Reading | None = None, length: int | None = None
+) -> Progress:
+    """A snapshot. before: an earlier reading, to which rates and shares refer; None for the start of the run."""
+    since = before.at if before is not None else 0
+    seconds = (now.at - since) / SECOND
+    earlier = before.stages if before is not None else [[WorkerReading()] * len(workers) for workers in now.stages]
+    stages = tuple(
+        _stage(place, late, early, seconds) for place, late, early in zip(places, now.stages, earlier, strict=True)
+    )
+    held_by = bottleneck(units(places, now, before))
+    done = _done(now, length)
+    gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
+    last = stages[-1]
+    return Progress(
+        elapsed=now.at / SECOND,
+        seconds=seconds,
+        items=last.received if last.role == "sink" else last.sent,
+        rate=last.rate,
+        length=length,
+        fraction=done,
+        left=(1 - done) * seconds / gained if done is not None and gained > 0 else None,
+        bottleneck=held_by.name if held_by is not None else None,
+        stages=stages,
+        is_over=now.is_over,
+    )
+
+
+def _stage(
+    place: Place, late: Sequence[WorkerReading], early: Sequence[WorkerReading], seconds: float
+) -> StageProgress:
+    total, then = _total(late), _total(early)
+    gained = total["sent"] - then["sent"] if place.role == "source" else total["received"] - then["received"]
+    lived = total["lived"] - then["lived"]
+    starved, blocked = (
+        min(max(total[name] - then[name], 0) / lived, 1.0) if lived > 0 else 0.0 for name in ("starved", "blocked")
+    )
+    blocked = min(blocked, 1 - starved)
+    return StageProgress(
+        stage=place.stage,
+        role=place.role,
+        executor=place.executor,
+        workers=place.workers,
+        alive=sum(each.alive for each in late),
+        received=total["received"],
+        sent=total["sent"],
+        rate=max(gained, 0) / seconds if seconds > 0 else 0.0,
+        in_flight=max(total["received"] - _dealt_with(total), 0),
+        busy=1 - starved - blocked if lived > 0 else 0.0,
+        starved=starved,
+        blocked=blocked,
+        skipped=total["skipped"],
+        dead=total["dead"],
+        retried=total["retried"],
+        restarts=total["restarts"],
+    )
+
+
+COUNTS = (
+    "received",
+    "finished",
+    "sent",
+    "skipped",
+    "dead",
+    "retried",
+    "restarts",
+    "lived",
+    "starved",
+    "blocked",
+    "cpu",
+)
+
+
+def _total(workers: Sequence[WorkerReading]) -> Counter[str]:
+    return Counter({name: sum(getattr(each, name) for each in workers) for name in COUNTS})
+
+
+def _dealt_with(total: Counter[str]) -> int:
+    return total["finished"] + total["skipped"] + total["dead"]
+
+
+def _done(reading: Reading, length: int | None) -> float | None:
+    """How much of the work is done; see `Progress`."""
+    if length is None:
+        return None
+    totals = [_total(workers) for workers in reading.stages]
+    done = totals[0]["sent"] / length if length else 1.0
+    for before, after in pairwise(totals):
+        if before["sent"]:
+            done *= _dealt_with(after) / before["sent"]
+    return min(done, 1.0)
+
+
+def units(places: Sequence[Place], now: Reading, before: Reading | None = None) -> list[Unit]:
+    """What shares its workers, with its load since an earlier reading, or since the first worker began."""
+    since = max(before.at, now.began) if before is not None else now.began
+    seconds = now.at - since
+    found = []
+    for _, members in groupby(range(len(places)), lambda index: places[index].group):
+        indices = list(members)
+        first = places[indices[0]]
+        total = _total(now.stages[indices[0]])
+        if before is not None:
+            total.subtract(_total(before.stages[indices[0]]))
+        whole = seconds * len(now.stages[indices[0]])
+        busy = total["lived"] - total["starved"] - total["blocked"]
+        load, blocked = (min(max(ns, 0) / whole, 1.0) if whole > 0 else 0.0 for ns in (busy, total["blocked"]))
+        found.append(
+            Unit(
+                tuple(places[index].stage for index in indices),
+                first.workers,
+                load,
+                blocked,
+                is_source=first.role == "source",
+                grows=first.grows,
+                on_processes=first.on_processes,
+            )
+        )
+    return found
