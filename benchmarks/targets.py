@@ -53,4 +53,6 @@ MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
 # order without it.
 WANTED_ORDER = 1.1
 
+WANTED_WATCHED = 0.99  # times the rate of a run that nobody watches, at least
+
 WANTED_BUILD = 2e-3  # seconds to check a pipeline of 10 stages
