@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import (
@@ -31,6 +31,7 @@ __all__ = [
     "raised",
     "refused",
     "returned_early",
+    "stacks",
     "stalled",
     "timed_out",
     "too_many",
@@ -40,6 +41,8 @@ __all__ = [
 
 PACKAGE = __file__.removesuffix("blame.py")
 FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
+WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
+DEEP = 12  # calls of each stack that are told, from the innermost one
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=."
 
 
@@ -209,6 +212,18 @@ def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], i
         who.definition(),
         item=item,
     )
+
+
+def stacks(found: Iterable[tuple[Who, int, str]]) -> str:
+    """Where those workers are that are in code of the user's. found: each with its process and its stack."""
+    told = ["Where the workers were (most recent call first):"]
+    for who, pid, stack in found:
+        calls = [line for line in _user_stack(stack).splitlines() if line.startswith("  File ")]
+        while calls and any(part in calls[-1] for part in WAITING):  # called by this package, to wait
+            del calls[-1]
+        if calls:
+            told += [who.placed(pid), *calls[:DEEP], *(["  ..."] if len(calls) > DEEP else [])]
+    return "\n".join(told)
 
 
 def poisonous(who: Who, pid: int, exit_code: int, item: Item, cost: int) -> Failure:

@@ -123,6 +123,7 @@ class Worker:
         self._condemned = condemned or {}
         self._watched = watched
         self.fate = fate
+        self.thread: int | None = None  # that it runs in, once it does
         self._woken = threading.Event()
         self._code = code
         self._board = board
@@ -145,6 +146,11 @@ class Worker:
     def who(self) -> Who:
         """Whom to name where no single stage is meant: the last."""
         return self.assignments[-1].who
+
+    @property
+    def tells_where(self) -> bool:
+        """Whether it may be asked for its stack."""
+        return self._watched or self.hand is not None
 
     @property
     def hand(self) -> Hand | None:
@@ -186,6 +192,7 @@ class Worker:
         return outcome
 
     def _open(self) -> StageRun:
+        self.thread = threading.get_ident()
         load = self._code.load if self.fate is None else self.fate.before(Point.START, self._code.load)
         calls = load()  # imports the user's modules: may take long, and may be interrupted
         self._is_shielded = True

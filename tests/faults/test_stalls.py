@@ -57,6 +57,22 @@ def test_the_item_that_holds_the_line_is_named_with_its_worker(place: str, gate:
     assert any(each.startswith("waiting for ") for each in at["decode"])
 
 
+@pytest.mark.parametrize("place", places("forkserver", "fork", "threads"))
+def test_a_note_says_where_those_are_that_do_not_wait(place: str, gate: Gate) -> None:
+    held = Pipeline(source(stages.count_for_ever), on=on(place)).map(partial(hold_if, gate=gate, at=50), on=on(place))
+    with pytest.raises(StallError) as caught:
+        held.into(sum, on=on(place)).run(stall_timeout=TIMEOUT)
+    pid = gate.wait_held()
+    gate.release()
+    (note,) = caught.value.__notes__
+    head, who, *calls = note.splitlines()
+    assert head == "Where the workers were (most recent call first):"
+    assert who == f"stage 'hold_if' (worker 1 of 1, pid {pid})"
+    assert calls[-3].endswith(" in wait_released")
+    assert calls[-2].endswith(" in hold")
+    assert calls[-1] == f'  File "{__file__}", line {hold_if.__code__.co_firstlineno + 1} in hold_if'
+
+
 @pytest.mark.parametrize("place", places("threads"))
 def test_a_source_that_makes_nothing_is_named(place: str, gate: Gate) -> None:
     held = source(stages.held_at, range(10), gate, 3)
@@ -92,9 +108,10 @@ def test_who_iterates_is_named_and_told_at_the_next_item() -> None:
         items = iter(run)
         assert next(items) == 0
         assert descendants(), "the source is at work"
-        run._supervisor.join()
-        with pytest.raises(StallError, match=r"; sink 'iteration' .* is in item 0"):
+        run._supervisor._concluded.wait(LIMIT)  # as code between two items would, outside the library
+        with pytest.raises(StallError, match=r"; sink 'iteration' .* is in item 0") as caught:
             list(items)
+    assert re.search(rf"^sink 'iteration' .*\n(.*\n)*.*{re.escape(__file__)}", caught.value.__notes__[0], re.MULTILINE)
 
 
 def test_a_worker_that_was_stopped_by_a_signal_is_named_and_killed(gate: Gate) -> None:

@@ -84,7 +84,7 @@ class Run(Generic[T]):
                     try:
                         worker = wiring.worker(place, number)
                         if group.is_caller:
-                            self._caller = worker
+                            self._caller = self._supervisor.caller = worker
                         else:
                             watched.append(Watched(place, number, wiring.start(place, worker)))
                     except Exception as error:
@@ -171,8 +171,11 @@ class Run(Generic[T]):
         error = self._error()
         if error is None:
             return
-        if isinstance(error, StallError):
-            error.progress = self._progress(self._supervisor.stalled)
+        stalled = self._supervisor.stalled
+        if isinstance(error, StallError) and stalled is not None:
+            reading, where = stalled
+            error.progress = self._progress(reading)
+            error.add_note(where)
         if getattr(error, "report", None) is None:  # the sink's own exception may have one
             with suppress(AttributeError):  # or may take none
                 error.report = self.report()  # type: ignore[attr-defined]
@@ -225,9 +228,9 @@ class Run(Generic[T]):
         """
         return self._progress(self._supervisor.meter.read())
 
-    def _progress(self, reading: Reading | None) -> Progress:
+    def _progress(self, reading: Reading) -> Progress:
         meter = self._supervisor.meter
-        return progress(meter.places, reading or meter.read(), length=meter.length)
+        return progress(meter.places, reading, length=meter.length)
 
     def report(self, value: Any = None) -> Report[Any]:
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""

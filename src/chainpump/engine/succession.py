@@ -54,8 +54,11 @@ class Succession:
         self._wiring = wiring
         self._lines: dict[Place, _Line] = {}
 
-    def after(self, place: Place, pid: int, exit_code: int) -> Worker | Failed | None:
-        """The successor of a worker that has died, to be started; or why the run has to end; None if it is lost."""
+    def after(self, place: Place, pid: int, exit_code: int, stack: str) -> Worker | Failed | None:
+        """The successor of a worker that has died, to be started; or why the run has to end; None if it is lost.
+
+        stack: where it was, if it was asked before it died.
+        """
         group = self._wiring.groups[place[0]]
         row, line = self._row(place), self._line(place)
         is_sink = group.who(0, place[1]).role == "sink"
@@ -77,7 +80,7 @@ class Succession:
             line.suspect = position
             is_late = overdue == (row[Cell.ITEM], row[Cell.SINCE])
             if is_late or line.cost >= POISONOUS:
-                error = self._too_late(place, pid) if is_late else self._poisonous(place, pid, exit_code)
+                error = self._too_late(place, pid, stack) if is_late else self._poisonous(place, pid, exit_code)
                 tries = line.cost if is_late else line.cost + 1 - POISONOUS
                 if decide(group.guarded.policy, error, tries).verdict is Verdict.RAISE:
                     return Failed(error.failures[0])
@@ -87,11 +90,10 @@ class Succession:
         begin_again(row)
         return self._wiring.worker(*place, line.generation, line.condemned)
 
-    def _too_late(self, place: Place, pid: int) -> RunError:
+    def _too_late(self, place: Place, pid: int, stack: str) -> RunError:
         group = self._wiring.groups[place[0]]
         assert group.guarded is not None
         timeout = group.guarded.timeout or 0.0
-        stack = self._wiring.hands[place].read_stack()
         item = Item(self._row(place)[Cell.INDEX])
         return ItemTimeoutError(blame.timed_out(group.who(0, place[1]), pid, item, timeout, stack))
 
@@ -117,7 +119,6 @@ class Succession:
         if time.monotonic_ns() - since < timeout * 1e9:
             return False
         line.overdue = (item, since)
-        self._wiring.hands[place].read_stack()  # what it may have written before is of no interest
         return True
 
     def is_still_overdue(self, place: Place) -> bool:

@@ -7,14 +7,16 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .. import blame
+from ..blame import Who
 from ..executors.base import Lost, WorkerHandle
+from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..progress.reading import Reading
 from ..transport.board import Cell, State
@@ -85,7 +87,9 @@ class Supervisor:
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
         self.passed: Sequence[Passed] = ()  # the same
-        self.stalled: Reading | None = None  # how all were when nothing moved for too long
+        self._asked = 0.0  # when all were asked where they are, in seconds of the monotonic clock; 0 if they were not
+        self.stalled: tuple[Reading, str] | None = None  # how and where all were when nothing moved for too long
+        self.caller: Worker | None = None  # the caller's own
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
     def start(self, watched: Sequence[Watched]) -> None:
@@ -156,7 +160,7 @@ class Supervisor:
             poll.register(fd, select.POLLIN)
         times = [watched.steps[0][0] for watched in running if watched.steps]
         if self.state.phase is Phase.RUNNING:
-            times += [self._stalls.due()] if self._stalls is not None else []
+            times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
             times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
         timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
@@ -171,7 +175,9 @@ class Supervisor:
             successor = None
             if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:
                 place = (watched.group, watched.number)
-                successor = self._succession.after(place, watched.handle.pid, outcome.exit_code)
+                successor = self._succession.after(
+                    place, watched.handle.pid, outcome.exit_code, watched.handle.read_stack()
+                )
             if isinstance(successor, Worker):
                 successor = self._replace(watched, successor)
                 if successor is None:
@@ -252,9 +258,31 @@ class Supervisor:
                 watched.handle.ask_stack()
                 watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
 
-        if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls.due() <= now:
-            self.stalled = self.meter.read()
-            self._apply(Stalled(Failed(self._stalls.failure(self._pid_of)), time.monotonic_ns()))
+        if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls_due(self._stalls) <= now:
+            self._look_at_stall(self._stalls, now)
+
+    def _stalls_due(self, stalls: Stalls) -> float:
+        return self._asked + TELL_WHERE if self._asked else stalls.due()
+
+    def _look_at_stall(self, stalls: Stalls, now: float) -> None:
+        """Nothing has moved for too long: ask all where they are; once they have told, that is how the run ends."""
+        if not self._asked:
+            self._asked = now
+            for watched in self.watched:
+                watched.handle.ask_stack()
+            return
+        self._asked = 0.0
+        if stalls.due() <= now:  # still: asking has woken nobody
+            self.stalled = (self.meter.read(), blame.stacks(self._stacks()))
+            self._apply(Stalled(Failed(stalls.failure(self._pid_of)), time.monotonic_ns()))
+
+    def _stacks(self) -> Iterator[tuple[Who, int, str]]:
+        """Every worker, its process, and where it is."""
+        for each in self.watched:
+            if each.is_running:
+                yield self._wiring.groups[each.group].who(-1, each.number), each.handle.pid, each.handle.read_stack()
+        if self.caller is not None:
+            yield self.caller.who, os.getpid(), stack_of(self.caller.thread)
 
     def _pid_of(self, group: int, number: int) -> int:
         """The process of a worker; this one for the caller's own."""
@@ -278,4 +306,5 @@ class Supervisor:
             self._ring.close()
             self._heard.close()
         self.watched = ()
+        self.caller = None
         self._concluded.set()

@@ -55,7 +55,11 @@ class WorkerHandle(Protocol):
         ...
 
     def ask_stack(self) -> None:
-        """Have it write where it is, into what it has in hand. Only for those with successors."""
+        """Have it write where it is, soon; only of one that was told that it may be asked."""
+        ...
+
+    def read_stack(self) -> str:
+        """Where it was when it was asked: a line for each call, the innermost first; empty if it could not say."""
         ...
 
     def is_current_thread(self) -> bool:

@@ -30,7 +30,7 @@ from ..faults import Point
 from ..outcome import Buried, Interrupted, Outcome
 from ..plan.plan import Reach, check_whole, check_workers
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
-from ..transport.system import is_portable
+from ..transport.system import is_portable, shared_file
 from ..worker import Worker
 from .base import Lost
 from .signals import on_sigterm, turn_deaf
@@ -47,6 +47,7 @@ PROCESSES: dict[StartMethod, type[BaseProcess]] = {
 _CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
 LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
 SHOW_STACK = signal.SIGUSR2
+STACK_BYTES = 65_536  # of a worker's stack as text; the innermost calls come first
 F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
@@ -115,22 +116,23 @@ class ProcessHandle:
         self._sent_signals: set[int] = set()
         self._who = who = worker.who
         self._takers = worker.takers
+        self._stack = shared_file("chainpump-stack", 0) if worker.tells_where else None
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
             target=_main,
-            args=(worker, said, lifeline, is_portable()),
+            args=(worker, said, lifeline, self._stack, is_portable()),
             name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
         )
         try:
-            with room_to_start(), kept_by_fork((*worker.descriptors, said, lifeline)):
+            with room_to_start(), kept_by_fork((*worker.descriptors, *self._stacks, said, lifeline)):
                 self._process.start()
             # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
             # once, and it is this handle's to read.
             _CHILDREN.discard(self._process)
         except BaseException:
-            self._control.close()
-            self._lifeline.close()
+            for end in (self._control, self._lifeline, *self._stacks):
+                end.close()
             raise
         finally:
             said.close()
@@ -145,6 +147,10 @@ class ProcessHandle:
             self._death, self._waiter = _waiting_for(self._process)
         else:
             self._death = Descriptor(os.pidfd_open(self.pid))
+
+    @property
+    def _stacks(self) -> Sequence[Descriptor]:
+        return (self._stack,) if self._stack is not None else ()
 
     @property
     def pid(self) -> int:
@@ -216,10 +222,17 @@ class ProcessHandle:
         self._process.kill()
 
     def ask_stack(self) -> None:
-        """Have it write where it is, into what it has in hand."""
-        if self._process.exitcode is None:  # its number may be another's afterwards
+        """Have it write where it is."""
+        if self._stack is not None and self._process.exitcode is None:  # its number may be another's afterwards
+            os.ftruncate(self._stack.fileno(), 0)  # what it may have written before is of no interest
             with suppress(ProcessLookupError):
                 os.kill(self.pid, SHOW_STACK)
+
+    def read_stack(self) -> str:
+        """What it has written of where it is, since it was asked."""
+        if self._stack is None:
+            return ""
+        return os.pread(self._stack.fileno(), STACK_BYTES, 0).decode(errors="replace").rstrip()
 
     def is_current_thread(self) -> bool:
         """Never: it is another process."""
@@ -227,7 +240,7 @@ class ProcessHandle:
 
     def close(self) -> None:
         """Reap it and release the descriptors; closing the lifeline ends whatever is left of it."""
-        for end in (self._control, self._death, self._lifeline):
+        for end in (self._control, self._death, self._lifeline, *self._stacks):
             end.close()
         if self._process.exitcode is not None:
             self._process.join()
@@ -278,7 +291,7 @@ def _read_name(name: str) -> str:
     return name
 
 
-def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool) -> None:
+def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor | None, portably: bool) -> None:
     """What a worker process runs."""
     tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
     worker.takers = [lambda item: tell(said, Buried.packed(item))]
@@ -287,8 +300,8 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, portably: bool
         turn_deaf()  # a fork reads no name
         _forget_fork_server()
         (_die_portably_with if portably else _die_with)(lifeline)
-        if worker.hand is not None:
-            _show_stack_in(worker.hand.stack)
+        if stack is not None:
+            _show_stack_in(stack)
         outcome = worker.run()
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above

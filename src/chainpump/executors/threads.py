@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ..transport.descriptors import pipe
 from ..worker import Worker
 from .base import Lost
 
-__all__ = ["ThreadHandle", "Threads"]
+__all__ = ["ThreadHandle", "Threads", "stack_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,11 @@ class ThreadHandle:
         raise NotImplementedError
 
     def ask_stack(self) -> None:
-        """Never, as for `strike`."""
-        raise NotImplementedError
+        """Nothing to do: this process sees its own threads."""
+
+    def read_stack(self) -> str:
+        """Where it is, as `faulthandler` would write it."""
+        return stack_of(self._worker.thread)
 
     def is_current_thread(self) -> bool:
         """Whether this code runs in it."""
@@ -148,6 +152,17 @@ class ThreadHandle:
         """Release the pipes; a thread that was left behind closes its own ends."""
         self._said.close()
         self._over.close()
+
+
+def stack_of(thread: int | None) -> str:
+    """Where a thread of this process is, the innermost call first; empty if it has ended, or has not begun."""
+    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # documented, for this purpose
+    lines = []
+    while frame is not None:
+        code = frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
+        frame = frame.f_back
+    return "\n".join(lines)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

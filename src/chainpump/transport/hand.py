@@ -7,7 +7,6 @@ has been dealt with and sent. So nothing is lost between the channel and the wor
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +17,6 @@ from .system import shared_file
 __all__ = ["Hand", "Mark"]
 
 MARK = struct.Struct("<5Q")
-STACK_BYTES = 65_536  # of a worker's stack as text; the innermost calls come first
 
 
 class Mark(NamedTuple):
@@ -32,7 +30,7 @@ class Mark(NamedTuple):
 
 
 class Hand:
-    """A mark and a packet in shared memory; pickling it for a worker hands the descriptors over.
+    """A mark and a packet in shared memory; pickling it for a worker hands the descriptor over.
 
     The packet begins with a byte that is 0 where there is none: no frame does.
     """
@@ -40,7 +38,6 @@ class Hand:
     def __init__(self, nbytes: int) -> None:
         self._nbytes = MARK.size + nbytes
         self._file = shared_file("chainpump-hand", self._nbytes, reserved=True)  # there is room when a frame arrives
-        self.stack = shared_file("chainpump-stack", 0)
         self._open()
 
     def _open(self) -> None:
@@ -50,7 +47,7 @@ class Hand:
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
-        return (self._file, self.stack)
+        return (self._file,)
 
     @property
     def is_empty(self) -> bool:
@@ -70,26 +67,19 @@ class Hand:
         """The frame has been dealt with."""
         self.packet[0] = 0
 
-    def read_stack(self) -> str:
-        """What the worker has written of where it is, since this was asked last."""
-        text = os.pread(self.stack.fileno(), STACK_BYTES, 0)
-        os.ftruncate(self.stack.fileno(), 0)
-        return text.decode(errors="replace").rstrip()
-
     def dup(self) -> Hand:
         """The same memory behind descriptors of the caller's own."""
         twin = Hand.__new__(Hand)
-        twin.__setstate__((self._nbytes, self._file.dup(), self.stack.dup()))
+        twin.__setstate__((self._nbytes, self._file.dup()))
         return twin
 
     def close(self) -> None:
-        """Close the descriptors; the memory goes with the last view of it."""
+        """Close the descriptor; the memory goes with the last view of it."""
         self._file.close()
-        self.stack.close()
 
-    def __getstate__(self) -> tuple[int, Descriptor, Descriptor]:
-        return self._nbytes, self._file, self.stack
+    def __getstate__(self) -> tuple[int, Descriptor]:
+        return self._nbytes, self._file
 
-    def __setstate__(self, state: tuple[int, Descriptor, Descriptor]) -> None:
-        self._nbytes, self._file, self.stack = state
+    def __setstate__(self, state: tuple[int, Descriptor]) -> None:
+        self._nbytes, self._file = state
         self._open()
