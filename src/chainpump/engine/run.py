@@ -235,8 +235,10 @@ class Run(Generic[T]):
     def report(self, value: Any = None) -> Report[Any]:
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
         meter = self._supervisor.meter
-        peaks = self._observing.peaks if self._observing is not None else None
-        return report(meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter)
+        peaks, samples = (
+            (None, ()) if self._observing is None else (self._observing.peaks, self._observing.history.samples)
+        )
+        return report(meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter, samples)
 
     def cancel(self) -> None:
         """Have the run end early, without waiting for that. Any thread may call it."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from .history import History
 from .reading import Place, Reading
 from .snapshot import Progress, progress
 
@@ -38,6 +39,7 @@ class Observing:
         self._left = False  # nobody waits any more
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
         self.peaks = [0] * len(places)  # items in flight, by stage, as far as they were seen
+        self.history = History()
 
     def start(self) -> None:
         """Begin."""
@@ -53,6 +55,7 @@ class Observing:
         reading = self._read()
         shown = progress(self._places, reading, self._readings[0] if self._readings else None, self._length)
         self._readings.append(reading)
+        self.history.add(shown)
         self.peaks = [max(peak, each.in_flight) for peak, each in zip(self.peaks, shown.stages, strict=True)]
         for observer in tuple(self._observers):
             if self._left:

@@ -7,11 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
+from os import PathLike
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..errors import DeadItem
 from ..tables import table
 from .bottleneck import advice, bottleneck
+from .history import Sample
+from .page import page
 from .reading import Place, Reading, WorkerReading
 from .snapshot import SECOND, units
 
@@ -72,6 +76,7 @@ class Report(Generic[T]):
     dead_letters: the items that a `DeadLetter` policy without `to=` has put aside.
     bottleneck: the stage that held up the others, if there was one; see `Progress`.
     advice: what could be done about it, with the figures for that; "" where they say nothing.
+    samples: how it went over time, where somebody looked on; at most 512 moments of it.
     """
 
     value: T
@@ -80,13 +85,20 @@ class Report(Generic[T]):
     dead_letters: Sequence[DeadItem] = ()
     bottleneck: str | None = None
     advice: str = ""
+    samples: Sequence[Sample] = ()
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the table; what no stage has is left out."""
+        columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
+        return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
 
     def __str__(self) -> str:
-        columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
-        heads = [head for head, _, _ in columns]
-        rows = [[text(stage) for _, text, _ in columns] for stage in self.stages]
         told = f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
-        return "\n".join(filter(None, (table(heads, rows), f"{self.duration:.2f} s{told}", self.advice)))
+        return "\n".join(filter(None, (table(*self.cells()), f"{self.duration:.2f} s{told}", self.advice)))
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
+        Path(path).write_text(page(self), encoding="utf-8")
 
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
@@ -147,6 +159,7 @@ def report(
     dead_letters: Sequence[DeadItem],
     peaks: Sequence[int] | None,
     interpreter: float,
+    samples: Sequence[Sample] = (),
 ) -> Report[T]:
     """Of a run that has ended. peaks: items in flight, by stage. interpreter: ns of processors of the main process."""
     found = units(places, final)
@@ -168,6 +181,7 @@ def report(
         dead_letters,
         held_by.name if held_by is not None else None,
         advice(found, _processors(), *shares),
+        samples,
     )
 
 

@@ -1,0 +1,158 @@
+"""A report as one page of HTML: the chain with its flow, the figures, and how they went over time; nothing to fetch.
+
+The drawings are made of plain SVG, by hand. Colours are custom properties, so that one page serves light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any  # a page shows nothing of a report's value
+
+from .history import Sample
+from .snapshot import clock
+
+if TYPE_CHECKING:
+    from .report import Report, StageReport
+
+__all__ = ["page"]
+
+WIDTH = 360  # units of every drawing: about what a phone shows
+BOX, GAP = 58, 30  # heights of a stage and of the flow behind it
+THIN, THICK = 2, 60  # widths of a flow without items, and of the greatest
+CHART = 150  # height of a chart
+LEFT, RIGHT, TOP, BOTTOM = 8, 8, 18, 18  # its margins
+
+STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --box: #f4f6f9;
+  --busy: #2a8a4a; --starved: #c3c9d2; --blocked: #d9902f; --flow: #9db8dc; --slow: #c0392b; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15181d; --ink: #e4e8ee; --faint: #98a2b0; --line: #343b46;
+  --box: #20252d; --busy: #4cb36e; --starved: #4a5361; --blocked: #dfa04a; --flow: #40608c; --slow: #ff7a6b; } }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.45 system-ui, sans-serif; }
+h1 { font-size: 1.25rem; margin: 0 0 .25rem; } h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
+p { margin: .25rem 0; } .faint { color: var(--faint); }
+.drawings { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem 2rem; }
+svg { width: 100%; height: auto; display: block; } text { fill: var(--ink); font-size: 12px; }
+text.faint { fill: var(--faint); font-size: 10px; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .8rem; padding: 0; margin: .3rem 0; }
+.legend li { list-style: none; } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; }
+"""
+
+
+def page(report: Report[Any]) -> str:
+    """All of it."""
+    held_by = f"; the bottleneck is <strong>{escape(report.bottleneck)}</strong>" if report.bottleneck else ""
+    chain = " → ".join(escape(stage.stage) for stage in report.stages)
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{chain}</title><style>{STYLE}</style></head><body>",
+            f"<h1>{chain}</h1><p>{clock(report.duration)}{held_by}</p><p>{escape(report.advice)}</p>",
+            '<div class="drawings"><section><h2>Flow</h2>',
+            _chain(report.stages, (report.bottleneck or "").split(" + ")),
+            _legend([("busy", "var(--busy)"), ("starved", "var(--starved)"), ("blocked", "var(--blocked)")]),
+            "</section>",
+            _over_time(report),
+            '</div><h2>Figures</h2><div class="wide">',
+            _figures(report),
+            "</div></body></html>\n",
+        )
+    )
+
+
+def _chain(stages: Sequence[StageReport], held_by: Sequence[str]) -> str:
+    """Each stage as a box, with a bar of how its time went; between two of them a flow as wide as it has items."""
+    most = max((stage.sent for stage in stages), default=0) or 1
+    parts = []
+    for place, stage in enumerate(stages):
+        y = place * (BOX + GAP)
+        if place + 1 < len(stages):
+            width = THIN + (THICK - THIN) * stage.sent / most
+            parts.append(
+                f'<rect x="{WIDTH / 2 - width / 2:.1f}" y="{y + BOX}" width="{width:.1f}" height="{GAP}" '
+                f'fill="var(--flow)"/><text x="{WIDTH / 2 + THICK / 2 + 8}" y="{y + BOX + GAP / 2 + 4}" class="faint">'
+                f"{stage.sent:,} items</text>"
+            )
+        edge = "var(--slow)" if stage.stage in held_by else "var(--line)"
+        parts.append(
+            f'<rect x="1" y="{y + 1}" width="{WIDTH - 2}" height="{BOX - 2}" rx="6" fill="var(--box)" stroke="{edge}" '
+            f'stroke-width="{2 if stage.stage in held_by else 1}"/>'
+            f'<text x="12" y="{y + 22}">{escape(stage.stage)}</text>'
+            f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{escape(stage.executor)}, '
+            f"{stage.rate:,.0f} items/s</text>{_bar(stage, y + 34)}"
+        )
+    height = len(stages) * (BOX + GAP) - GAP
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="the chain of stages">{"".join(parts)}</svg>'
+
+
+def _bar(stage: StageReport, y: int) -> str:
+    x, parts = 12.0, []
+    for name in ("busy", "starved", "blocked"):
+        width = (WIDTH - 24) * getattr(stage, name) / stage.lived if stage.lived else 0.0
+        parts.append(
+            f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="10" fill="var(--{name})">'
+            f"<title>{name} {width / (WIDTH - 24):.0%}</title></rect>"
+        )
+        x += width
+    return "".join(parts)
+
+
+def _over_time(report: Report[Any]) -> str:
+    names = [stage.stage for stage in report.stages]
+    if len(report.samples) < 2:
+        return (
+            '<section><h2>Over time</h2><p class="faint">Nobody looked on while it went, or not for long enough: '
+            "run it with observe= or progress=True.</p></section>"
+        )
+    nothing = (0,) * len(names)
+    samples = (Sample(0.0, nothing, nothing), *report.samples)
+    rates = [
+        (late.at, [(a - b) / (late.at - early.at) for a, b in zip(late.moved, early.moved, strict=True)])
+        for early, late in pairwise(samples)
+        if late.at > early.at
+    ]
+    waiting = [(sample.at, [float(count) for count in sample.in_flight]) for sample in samples]
+    return (
+        f"<section><h2>Items a second</h2>{_chart(rates, report.duration)}"
+        f"<h2>Items in flight</h2>{_chart(waiting, report.duration)}"
+        f"{_legend([(name, _colour(place)) for place, name in enumerate(names)])}</section>"
+    )
+
+
+def _chart(points: Sequence[tuple[float, Sequence[float]]], duration: float) -> str:
+    """A line for each stage. points: seconds, and a figure of each stage."""
+    most = max((figure for _, figures in points for figure in figures), default=0.0) or 1.0
+    across, up = (WIDTH - LEFT - RIGHT) / (duration or 1.0), (CHART - TOP - BOTTOM) / most
+    base = CHART - BOTTOM
+    lines = []
+    for place in range(len(points[0][1]) if points else 0):
+        path = " ".join(f"{LEFT + at * across:.1f},{base - figures[place] * up:.1f}" for at, figures in points)
+        lines.append(f'<polyline points="{path}" fill="none" stroke="{_colour(place)}" stroke-width="1.6"/>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {CHART}" role="img"><path d="M{LEFT} {TOP}H{WIDTH - RIGHT}M{LEFT} {base}'
+        f'H{WIDTH - RIGHT}" stroke="var(--line)"/><text x="{LEFT}" y="{TOP - 5}" class="faint">{most:,.0f}</text>'
+        f'<text x="{LEFT}" y="{CHART - 4}" class="faint">0:00</text><text x="{WIDTH - RIGHT}" y="{CHART - 4}" '
+        f'text-anchor="end" class="faint">{clock(duration)}</text>{"".join(lines)}</svg>'
+    )
+
+
+def _colour(place: int) -> str:
+    return f"hsl({(210 + place * 137) % 360} 60% 50%)"  # steps of the golden angle: neighbours differ most
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> str:
+    items = (f'<li><i style="background:{colour}"></i>{escape(name)}</li>' for name, colour in entries)
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _figures(report: Report[Any]) -> str:
+    heads, rows = report.cells()
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"

@@ -1,0 +1,134 @@
+"""A report as a page: all of it is there, nothing is fetched, and a browser draws it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from chainpump import Report, StageReport
+from chainpump.progress.history import Sample
+
+LOAD = StageReport(
+    "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
+)
+MIXED = replace(LOAD, stage="mix <&> match", role="stage", received=400, sent=200, busy=19.0, starved=1.0, blocked=0.0)
+SAVE = StageReport(
+    "save", "sink", "Threads(1)", 1, 200, 200, 0, 0, 0, 0, 0, busy=2.0, starved=8.0, blocked=0.0, rate=20.0
+)
+SAMPLES = (Sample(2.0, (300, 80, 40), (0, 5, 1)), Sample(10.0, (400, 400, 200), (0, 0, 0)))
+REPORT = Report(None, (LOAD, MIXED, SAVE), 10.0, (), "mix <&> match", "'mix' is busy.", SAMPLES)
+VOID = {"meta"}  # elements without an end
+
+
+class Elements(HTMLParser):
+    """What a page is made of: every element that begins also ends, in the right order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    REPORT.to_html(tmp_path / "run.html")
+    return tmp_path / "run.html"
+
+
+def test_a_page_shows_stages_figures_and_advice(written: Path) -> None:
+    text = Elements(written.read_text()).text
+    assert all(stage.stage in text for stage in REPORT.stages)
+    for said in ("the bottleneck is", "'mix' is busy.", "400 items", "200 items", "Threads(1)", "0:10"):
+        assert said in text
+
+
+def test_nothing_is_fetched(written: Path) -> None:
+    page = written.read_text()
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in Elements(page).found}
+
+
+def test_a_flow_is_as_wide_as_it_has_items(written: Path) -> None:
+    found = Elements(written.read_text()).found
+    flows = [float(each["width"] or 0) for tag, each in found if tag == "rect" and each.get("fill") == "var(--flow)"]
+    assert flows == [60.0, 31.0]
+
+
+def test_bars_are_as_long_as_shares(written: Path) -> None:
+    found = Elements(written.read_text()).found
+    blocked = [float(each["width"] or 0) for tag, each in found if each.get("fill") == "var(--blocked)"]
+    assert blocked == [0.75 * 336, 0, 0]
+
+
+def test_each_stage_has_a_line_over_time(written: Path) -> None:
+    lines = [each["points"] or "" for tag, each in Elements(written.read_text()).found if tag == "polyline"]
+    assert len(lines) == 2 * len(REPORT.stages)
+    assert [len(line.split()) for line in lines] == [2] * 3 + [3] * 3
+    assert lines[0].split()[0].endswith(",18.0"), "the source begins with the highest rate"
+
+
+def test_without_samples_the_page_says_how_to_get_them(tmp_path: Path) -> None:
+    replace(REPORT, samples=()).to_html(str(tmp_path / "run.html"))
+    elements = Elements((tmp_path / "run.html").read_text())
+    assert "observe=" in elements.text
+    assert "polyline" not in {tag for tag, _ in elements.found}
+
+
+def test_a_run_in_which_nothing_happened_has_a_page(tmp_path: Path) -> None:
+    idle = replace(LOAD, sent=0, busy=0.0, blocked=0.0, rate=0.0)
+    Report(None, (idle,), 0.0).to_html(tmp_path / "run.html")
+    Elements((tmp_path / "run.html").read_text())
+
+
+CHROMIUM = shutil.which("chromium")
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
+)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_a_browser_draws_it_on_a_phone(written: Path, tmp_path: Path) -> None:
+    sizes = []
+    for number, url in enumerate(("about:blank", written.as_uri())):
+        picture = tmp_path / f"{number}.png"
+        subprocess.run(
+            [
+                CHROMIUM or "",
+                *QUIET,
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--window-size=500,1200",
+                f"--screenshot={picture}",
+                url,
+            ],
+            check=True,
+            capture_output=True,
+            timeout=100,
+        )
+        sizes.append(picture.stat().st_size)
+    blank, drawn = sizes
+    assert drawn > 3 * blank
