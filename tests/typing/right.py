@@ -14,6 +14,7 @@ from chainpump import (
     Pipeline,
     Plan,
     Processes,
+    Progress,
     Report,
     Retry,
     Run,
@@ -22,6 +23,8 @@ from chainpump import (
     Skip,
     Source,
     Stage,
+    StageProgress,
+    StageReport,
     Tasks,
     Threads,
     register_codec,
@@ -257,3 +260,15 @@ def to_image(pixels: Sequence[memoryview], width: int) -> Png:
 
 
 register_codec(Image, to_pixels, to_image)
+
+
+def shown(progress: Progress) -> None:
+    assert_type(progress.stages, tuple[StageProgress, ...])
+    assert_type(progress.percent, float | None)
+
+
+watched = images.into(sink(save, "images")).run(progress=True, observe=shown)
+assert_type(watched, Report[int])
+assert_type(watched.stages, Sequence[StageReport])
+assert_type(watched.to_json(), str)
+assert_type(images.open(observe=print, progress=False).progress(), Progress)

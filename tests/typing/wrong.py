@@ -123,6 +123,8 @@ images.into(sink(save, "images")).run(stall_timeout="60")  # E: a str for second
 images.batch("3")  # E: a str for a count
 images.take(3).map(one)  # E: takes a path
 images.batch(3).map(area)  # E: takes one image
+images.into(sink(save, "images")).run(observe=one)  # E: takes a path
+images.open(progress="yes")  # E: a str for a bool
 
 
 def to_pixels(image: Image) -> tuple[list[bytearray], int]:
