@@ -45,7 +45,6 @@ from .plan.problems import Problems, is_collecting
 from .plan.subject import Subject
 from .plan.values import check_available
 from .policies import Policy, Raise
-from .progress.display import shown
 from .progress.observing import Observer
 from .progress.report import Report
 
@@ -669,7 +668,12 @@ def _observers(progress: bool, observe: Observer | None) -> list[Observer]:
         raise StageOptionError(
             f"observe must be a function of a Progress but got: {observe!r}.\n  For example observe=print."
         )
-    return [*([shown()] if progress else []), *([observe] if observe is not None else [])]
+    observers = [observe] if observe is not None else []
+    if progress:
+        from .progress.display import shown  # workers import this module, and show nothing
+
+        observers.append(shown())
+    return observers
 
 
 def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,6 @@ from ..errors import DeadItem
 from ..tables import table
 from .bottleneck import advice, bottleneck
 from .history import Sample
-from .page import page
 from .reading import Place, Reading, WorkerReading
 from .snapshot import SECOND, units
 
@@ -98,6 +96,8 @@ class Report(Generic[T]):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
+        from .page import page  # workers import this module, and write no pages
+
         Path(path).write_text(page(self), encoding="utf-8")
 
     def to_json(self) -> str:
@@ -106,6 +106,8 @@ class Report(Generic[T]):
         Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), and `stages`, a list of
         objects with the fields of `StageReport`. Times are in seconds, memory is in bytes.
         """
+        import json  # as for `to_html`
+
         stages = [asdict(stage) for stage in self.stages]
         told = {"duration": self.duration, "bottleneck": self.bottleneck, "advice": self.advice}
         return json.dumps({**told, "dead_letters": len(self.dead_letters), "stages": stages})
