@@ -5,8 +5,9 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,39 @@ def test_the_item_that_holds_the_line_is_named_with_its_worker(place: str, gate:
     assert at["sum"] == ["waiting for item 5000"]
     assert "in item 5000" in at["decode"]
     assert any(each.startswith("waiting for ") for each in at["decode"])
+
+
+class HeldAsItLoads:
+    """A function that holds the worker that loads it."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _loaded, (self._gate,)
+
+
+def _loaded(gate: Gate) -> Callable[[int], int]:
+    gate.hold(0)
+    return abs
+
+
+def test_a_worker_that_takes_too_long_to_start_is_named_with_what_it_loads(gate: Gate) -> None:
+    held = Pipeline(range(10)).map(HeldAsItLoads(gate), on=Processes(), name="decode")
+    with pytest.raises(StallError, match=r"; stage 'decode' \(worker 1 of 1, pid \d+\) is starting\.") as caught:
+        held.into(sum, on=Threads()).run(stall_timeout=TIMEOUT)
+    gate.wait_held()
+    assert " in _loaded\n" in f"{caught.value.__notes__[0]}\n"
+
+
+def test_a_worker_that_is_asked_too_early_where_it_is_does_not_die_of_it() -> None:
+    with Pipeline(range(3)).map(abs, on=Processes(start_method="spawn")).open(stall_timeout=LIMIT) as run:
+        for watched in run._supervisor.watched:
+            watched.handle.ask_stack()
+        assert list(run) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("place", places("forkserver", "fork", "threads"))

@@ -39,7 +39,12 @@ class Meter:
         self._source = first
         # An iterator knows what is left of it; who is no iterator may count for long, and is asked when somebody asks.
         self._length = _length_of(first) if first.args and isinstance(first.args[0], Iterator) else None
-        self.interpreter = 0  # ns of processors that this process has taken, once the run is over
+        self._interpreter: int | None = None  # as it was at the end
+
+    @property
+    def interpreter(self) -> int:
+        """Nanoseconds of processors that this process has taken, since the run was opened and until its end."""
+        return time.process_time_ns() - self._cpu if self._interpreter is None else self._interpreter
 
     @property
     def length(self) -> int | None:
@@ -68,7 +73,7 @@ class Meter:
         rows = self._rows
         if rows is not None:
             self._last = self._read(rows, is_over=True)
-            self.interpreter = time.process_time_ns() - self._cpu
+            self._interpreter = self.interpreter
             self._rows = None
 
 

@@ -176,8 +176,8 @@ class Run(Generic[T]):
             reading, where = stalled
             error.progress = self._progress(reading)
             error.add_note(where)
-        if getattr(error, "report", None) is None:  # the sink's own exception may have one
-            with suppress(AttributeError):  # or may take none
+        with suppress(Exception):  # the sink's own exception may take none
+            if getattr(error, "report", None) is None:  # or may have one
                 error.report = self.report()  # type: ignore[attr-defined]
         try:
             raise error
@@ -234,10 +234,8 @@ class Run(Generic[T]):
 
     def report(self, value: Any = None) -> Report[Any]:
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
-        meter = self._supervisor.meter
-        peaks, samples = (
-            (None, ()) if self._observing is None else (self._observing.peaks, self._observing.history.samples)
-        )
+        meter, seen = self._supervisor.meter, self._observing
+        peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         return report(meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter, samples)
 
     def cancel(self) -> None:

@@ -117,6 +117,7 @@ class ProcessHandle:
         self._who = who = worker.who
         self._takers = worker.takers
         self._stack = shared_file("chainpump-stack", 0) if worker.tells_where else None
+        self._asked_at = 0  # bytes that it had written there when it was asked; 0 if it was not, or not ready
         if start_method == "forkserver":
             _preload()
         self._process = PROCESSES[start_method](
@@ -223,16 +224,18 @@ class ProcessHandle:
 
     def ask_stack(self) -> None:
         """Have it write where it is."""
-        if self._stack is not None and self._process.exitcode is None:  # its number may be another's afterwards
-            os.ftruncate(self._stack.fileno(), 0)  # what it may have written before is of no interest
+        if self._stack is None or self._process.exitcode is not None:  # its number may be another's afterwards
+            return
+        self._asked_at = os.fstat(self._stack.fileno()).st_size
+        if self._asked_at:  # it can be asked: one that has only been started would die of the signal
             with suppress(ProcessLookupError):
                 os.kill(self.pid, SHOW_STACK)
 
     def read_stack(self) -> str:
         """What it has written of where it is, since it was asked."""
-        if self._stack is None:
+        if self._stack is None or not self._asked_at:
             return ""
-        return os.pread(self._stack.fileno(), STACK_BYTES, 0).decode(errors="replace").rstrip()
+        return os.pread(self._stack.fileno(), STACK_BYTES, self._asked_at).decode(errors="replace").rstrip()
 
     def is_current_thread(self) -> bool:
         """Never: it is another process."""
@@ -345,6 +348,7 @@ def _show_stack_in(file: Descriptor) -> None:
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
     faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
+    os.write(file.fileno(), b"\n")  # from now on it can be asked
 
 
 def _waiting_for(child: BaseProcess) -> tuple[Descriptor, threading.Thread]:
