@@ -42,6 +42,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.now = 0
         self.asked: list[Action] = []
         self.expected: list[Failed] = []  # the failures that must be listed
+        self.cut_off: int | None = None  # group of a worker that was cut off, for which there was no cause yet
+        self.nearest = 0  # how far from there the first failure is
         self.stopped: set[int] = set()  # groups of which a worker has stopped early
         self.superfluous = 0  # groups before this one may end as they like: what follows them has stopped early
         self.is_clean = True  # nothing but clean ends so far
@@ -81,9 +83,15 @@ class Lifecycle(RuleBasedStateMachine):
         group = data.draw(st.sampled_from(self.running))
         failed = Failed(Failure(StageError, "stage", f"group {group}", len(self.expected), None, "failed"))
         matters = group >= self.superfluous and not self.is_over
+        is_cause = self.cut_off is not None and not self.expected
         in_time = self.run.phase is Phase.RUNNING or self.now - self.run.cancelled_at <= WINDOW_NS
-        if matters and in_time:
-            self.expected.append(failed)
+        if matters and (in_time or is_cause):
+            away = 0 if self.cut_off is None else abs(group - self.cut_off)
+            if is_cause or away < self.nearest:
+                self.expected.insert(0, failed)
+                self.nearest = away
+            else:
+                self.expected.append(failed)
         if matters:
             self.is_clean = False
         self.end(group, failed)
@@ -94,6 +102,8 @@ class Lifecycle(RuleBasedStateMachine):
         group = data.draw(st.sampled_from(self.running))
         if group >= self.superfluous and not self.is_over:
             self.is_clean = False
+            if self.run.phase is Phase.RUNNING:
+                self.cut_off = group
         self.end(group, Interrupted())
 
     @rule()
