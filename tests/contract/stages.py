@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import Any
@@ -163,3 +164,7 @@ def raising_sink(values: Iterable[int], at: int) -> None:
 def journalled(values: Iterable[int], journal: Journal) -> None:
     for value in values:
         journal.write(f"done {value}")
+
+
+def name_of_process() -> Iterator[str]:
+    yield multiprocessing.current_process().name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,6 +65,15 @@ def test_stages_of_any_shape_give_what_they_give_inline(
 def test_items_may_be_anything(placing: Placing) -> None:
     pipeline = Pipeline(source(stages.things, 50), on=placing.source).then(stages.same, on=placing.stage)
     assert list(map(repr, pipeline)) == list(map(repr, stages.things(50)))
+
+
+@pytest.mark.parametrize("placing", MOST)
+def test_the_name_of_a_process_is_a_string_like_any_other(placing: Placing) -> None:
+    """On its way to a worker it is one that turns who reads it deaf to Ctrl-C."""
+    before = signal.getsignal(signal.SIGINT)
+    (name,) = Pipeline(source(stages.name_of_process), on=placing.source)
+    assert name in {"chainpump-name_of_process-1", "MainProcess"}
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # Between threads items pass by reference, as `Threads` says: there the list would be seen as it became.

@@ -300,7 +300,8 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
     worker.takers = [lambda item: tell(said, Buried.packed(item))]
     try:
         on_sigterm(worker.interrupt)
-        turn_deaf()  # a fork reads no name
+        this = process.current_process()
+        this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
         _forget_fork_server()
         (_die_portably_with if portably else _die_with)(lifeline)
         if stack is not None:
