@@ -110,7 +110,8 @@ class Buried:
     def packed(cls, letter: DeadItem) -> Buried:
         """Parts that are sure to survive the journey."""
         text = short_repr(letter.item)
-        return cls(replace(letter, item=None, error=None), _travelling(letter.item), text, _travelling(letter.error))
+        item, error = pickles.travelling(letter.item), pickles.travelling(letter.error)
+        return cls(replace(letter, item=None, error=None), item, text, error)
 
     def unpacked(self) -> DeadItem:
         """The dead letter, in the main process."""
@@ -120,12 +121,3 @@ class Buried:
         with suppress(Exception):
             error = None if self.error is None else pickle.loads(self.error)
         return replace(self.letter, item=item, error=error)
-
-
-def _travelling(value: object) -> bytes | None:
-    """A pickle that was seen to load again, or None."""
-    with suppress(Exception):  # whatever a user's __reduce__ or __init__ raises
-        data = pickle.dumps(value, 5)
-        if type(pickle.loads(data)) is type(value):
-            return data
-    return None

@@ -10,12 +10,13 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
 from .codec_registry import EncodeError
 
-__all__ = ["dumps", "fault", "loads"]
+__all__ = ["dumps", "fault", "loads", "travelling"]
 
 MAX_DEPTH = 6  # levels that `fault` descends; deeper parts are reported as the whole they belong to
 
@@ -47,6 +48,15 @@ def loads(data: bytes) -> Any:
     # `__main__` here, so that items made of them can be pickled by reference in both directions.
     vars(sys.modules["__main__"]).update(main_classes)
     return value
+
+
+def travelling(value: object) -> bytes | None:
+    """A plain pickle of a value that was seen to load again, or None."""
+    with suppress(Exception):  # whatever a user's __reduce__ or __init__ raises
+        data = pickle.dumps(value, 5)
+        if type(pickle.loads(data)) is type(value):
+            return data
+    return None
 
 
 def _main_is_importable() -> bool:

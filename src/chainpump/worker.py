@@ -18,6 +18,7 @@ from .blame import Who
 from .element_wise import Condemned, OperatorRun, Tools
 from .errors import Cancelled, DeadItem
 from .faults import Fate, Point
+from .logs import LogsEnd
 from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
@@ -91,6 +92,7 @@ class Worker:
     their positions in the frame in hand.
     watched: it says on the board which item it is in, and since when.
     fate: which of its calls are to fail on purpose; None for none.
+    logs: where it logs, in a process of its own; it keeps that to its death.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Worker:
         condemned: Mapping[int, Condemned] | None = None,
         watched: bool = False,
         fate: Fate | None = None,
+        logs: LogsEnd | None = None,
     ) -> None:
         self.assignments = assignments
         self.takers = takers
@@ -123,6 +126,7 @@ class Worker:
         self._condemned = condemned or {}
         self._watched = watched
         self.fate = fate
+        self.logs = logs
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = threading.Event()
         self._code = code
@@ -161,13 +165,16 @@ class Worker:
     def descriptors(self) -> Sequence[Descriptor]:
         """What it must keep when it is forked."""
         ends = [end.descriptors for end in self._ends() if end is not None]
-        return [*self._board.descriptors, *(descriptor for end in ends for descriptor in end)]
+        logs = [self.logs.pipe] if self.logs is not None else []
+        return [*self._board.descriptors, *logs, *(descriptor for end in ends for descriptor in end)]
 
     def hand_over(self) -> None:
         """It has been started in another process: close this process's copies of its ends."""
         for end in self._ends():
             if end is not None:
                 end.close()
+        if self.logs is not None:
+            self.logs.pipe.close()
 
     def _ends(self) -> Sequence[Receiver | Sender | Credits | Window | Turnstile | None]:
         return self._receiver, self._sender, self._room, self._turnstile

@@ -5,6 +5,7 @@ The gate comes as a pickle on standard input.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -174,6 +175,20 @@ def large_items(gate: Gate, place: str) -> None:
     passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
     with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
         assert next(iter(run)).nbytes == 2 << 20
+
+
+class StuckHandler(logging.Handler):
+    """Never done with its first record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Wait for ever."""
+        threading.Event().wait()
+
+
+def stuck_handler(gate: Gate, place: str) -> None:
+    """Its worker logs more than there is room for."""
+    logging.getLogger().addHandler(StuckHandler())
+    list(Pipeline(source(stages.log_for_ever, gate), on=on(place)))
 
 
 if __name__ == "__main__":

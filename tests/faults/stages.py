@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import resource
 import signal
@@ -876,6 +877,14 @@ def numbers_of(items: Iterable[Any]) -> Iterator[int]:
     """The number of each item."""
     for item in items:
         yield item["number"]
+
+
+def log_for_ever(gate: Gate) -> Iterator[int]:
+    """Logs and yields nothing."""
+    gate.announce()
+    while True:
+        logging.getLogger().error("still here")
+    yield 0
 
 
 class LoadsWhereItWasMade:

@@ -11,7 +11,7 @@ from faults import program
 from faults.places import FORKING, PROCESSES, places
 from faults.program import ended, started
 from support.gate import Gate
-from support.processes import gone, watching
+from support.processes import gone, wait_asleep, watching
 
 
 def workers_of(gate: Gate) -> AbstractContextManager[list[int]]:
@@ -89,6 +89,17 @@ def test_death_of_the_main_process_takes_workers_that_hear_nothing(stuck, gate: 
         os.kill(process.pid, signal.SIGKILL)
         assert gone(workers, within=1)
         ended(process)
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_death_of_the_main_process_takes_a_worker_that_waits_for_its_handler(place: str, gate: Gate) -> None:
+    with started(program.stuck_handler, place, gate) as process:
+        pid = gate.wait_held()
+        with watching([pid]) as workers:
+            wait_asleep(pid)
+            os.kill(process.pid, signal.SIGKILL)
+            assert gone(workers, within=1)
+            ended(process)
 
 
 def test_sigterm_that_the_program_handles_cancels_in_good_order(gate: Gate) -> None:

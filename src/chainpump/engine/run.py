@@ -27,6 +27,7 @@ from ..worker import Worker
 from . import ledger
 from .letters import Letters
 from .lifecycle import Ended, Left
+from .logs import Logs
 from .supervisor import Supervisor, Watched
 from .wiring import Wiring
 
@@ -56,8 +57,9 @@ class Run(Generic[T]):
     ) -> None:
         self._process = os.getpid()
         self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
+        self._logs = Logs()
         try:
-            self._wiring = Wiring(stages, iterated, self._letters, apart, watched=stall_timeout is not None)
+            self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=stall_timeout is not None)
             self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
         except OSError as error:
             raise RunError(blame.no_run(error)) from error
@@ -92,6 +94,7 @@ class Run(Generic[T]):
             for channel in wiring.channels:
                 channel.started()
             self._supervise(watched)
+            self._logs.start()
             if self._observing is not None:
                 self._observing.start()
         except BaseException:
@@ -254,8 +257,12 @@ class Run(Generic[T]):
         if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
             return
         self._supervisor.join()
-        within = None if self._supervisor.state.went_well else self._grace
-        self._letters.close(within)
+        went_well = self._supervisor.state.went_well
+        within = None if went_well else self._grace
+        try:
+            self._logs.close(went_well)
+        finally:  # Ctrl-C while waiting
+            self._letters.close(within)
         if self._observing is not None:
             self._observing.close(within)
         if self._caller is not None:

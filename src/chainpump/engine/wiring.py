@@ -27,6 +27,7 @@ from ..transport.turnstile import Turnstile
 from ..worker import Code, Worker
 from .ledger import Account, Passed, account
 from .letters import Letters
+from .logs import Logs
 
 __all__ = ["Group", "Wiring"]
 
@@ -118,12 +119,14 @@ class Wiring:
         stages: Sequence[PlannedStage],
         iterated: bool,
         letters: Letters,
+        logs: Logs,
         apart: bool = False,
         watched: bool = False,
     ) -> None:
         self._faults = Faults.asked()
         self._watched = watched
         self._letters = letters
+        self._logs = logs
         self.groups = tuple(_groups(stages, iterated, apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
@@ -192,6 +195,7 @@ class Wiring:
             condemned=condemned,
             watched=self._watched,
             fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
+            logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
         )
 
     def start(self, group: int, worker: Worker) -> WorkerHandle:
@@ -265,6 +269,7 @@ class Wiring:
         for hand in self.hands.values():
             hand.close()
         self.board.close()
+        self._logs.end()
 
 
 def _groups(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:

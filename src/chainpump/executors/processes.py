@@ -2,6 +2,7 @@
 
 main process                                    worker process
 control pipe   <--- dead letters, one outcome ----  says how it ended, then closed
+logs pipe      <--- records, warnings -----------   what it had sent before it died is not lost
 lifeline pipe  ----- nothing, ever ------------->   its end of file kills the worker, whatever it is doing
 sentinel       <---- exit code ------------------   death is seen by this, never by an end of file alone
 """
@@ -34,6 +35,7 @@ from ..transport.system import is_portable, shared_file
 from ..worker import Worker
 from .base import Lost
 from .signals import on_sigterm, turn_deaf
+from .speech import speak_through
 
 __all__ = ["ProcessHandle", "Processes", "StartMethod"]
 
@@ -306,6 +308,8 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
         (_die_portably_with if portably else _die_with)(lifeline)
         if stack is not None:
             _show_stack_in(stack)
+        if worker.logs is not None:
+            speak_through(worker.logs)
         outcome = worker.run()
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above
