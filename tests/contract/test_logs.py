@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from chainpump import Pipeline, Processes, StageError, WorkerLostError, source, stage
+from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
+from chainpump.worker import Worker
 from contract import speaking
 from faults.executors import on
 from faults.places import MOST_WORKERS, PROCESSES, places
@@ -127,6 +128,18 @@ def test_records_of_several_threads_of_a_worker_are_not_mixed(place: str, kept: 
         ours = [text for text in said if text.startswith(letter)]
         assert ours == [f"{letter}{number} " + letter * 10_000 for number in range(50)]
     assert len(said) == 200
+
+
+def test_what_was_logged_before_another_worker_could_not_be_started_arrives(kept: Kept, gate: Gate) -> None:
+    class Refusing(Processes):
+        def start(self, worker: Worker) -> NoReturn:
+            gate.wait_held()
+            raise OSError("no room")
+
+    numbers = Pipeline(source(speaking.counted_and_announced, 3, gate), on=Processes())
+    with pytest.raises(RunError, match="no room"):
+        list(numbers.then(speaking.said, on=Refusing()))
+    assert kept.said_by("counted_and_announced") == ["made 0", "made 1", "made 2"]
 
 
 def test_records_of_a_worker_and_of_its_successor_arrive(kept: Kept, gate: Gate) -> None:
