@@ -94,7 +94,8 @@ class Run(Generic[T]):
             for channel in wiring.channels:
                 channel.started()
             self._supervise(watched)
-            self._logs.start()
+            with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
+                self._logs.start()
             if self._observing is not None:
                 self._observing.start()
         except BaseException:
