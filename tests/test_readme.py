@@ -101,7 +101,7 @@ def test_there_are_two_commands_of_one_line():
     assert [command.count("\n") for command in commands] == [1, 1]
     example, tests = commands
     assert "python -m chainpump run examples/index_code.py:pipeline" in example
-    assert tests.rstrip().endswith("python -m pytest")
+    assert tests.rstrip().endswith("python -m pytest -n 2 --dist worksteal")
 
 
 def test_continuous_integration_runs_these_commands():

@@ -96,8 +96,8 @@ class Run(Generic[T]):
             self._supervise(watched)
             with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
                 self._logs.start()
-            if self._observing is not None:
-                self._observing.start()
+                if self._observing is not None:
+                    self._observing.start()
         except BaseException:
             self._supervise(watched)
             self.close()
