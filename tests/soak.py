@@ -299,8 +299,8 @@ WARM_ROUNDS = 3  # of all runs above, before anything is counted
 
 def package_objects() -> Counter[str]:
     """What the garbage collector knows of the package's classes, by class."""
-    modules = ((type(found).__module__, type(found).__qualname__) for found in gc.get_objects())
-    return Counter(name for module, name in modules if module.partition(".")[0] == "chainpump")
+    kinds = (type(found) for found in gc.get_objects())
+    return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).partition(".")[0] == "chainpump")
 
 
 def named_memory() -> set[str]:

@@ -138,7 +138,7 @@ def test_a_report_shows_the_stages_and_the_value() -> None:
         ("doubled", 4, 4),
         ("total", 4, 0),
     ]
-    assert str(report).splitlines()[0].split()[:5] == ["stage", "role", "workers", "received", "sent"]
+    assert str(report).splitlines()[0].split()[:4] == ["stage", "on", "received", "sent"]
 
 
 IN_FLIGHT = "stage 'doubled': in_flight must be {} but got: {!r}.\n  Leave it out to bound the channel by bytes."
