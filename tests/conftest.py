@@ -26,11 +26,33 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Noise:
-    """What workers of the fork server have written to standard error."""
+    """What workers of the fork server have written to standard error.
+
+    It goes to a file, since pytest's capture comes and goes.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._path.touch()
         self._heard = 0
+        self._server: int | None = None
+
+    def listen(self) -> None:
+        """Have a fork server that writes there; a test may have ended the last one."""
+        server = vars(forkserver._forkserver)
+        if self._server is not None and server["_forkserver_pid"] == self._server:
+            return
+        vars(forkserver.ForkServer)["_stop"](forkserver._forkserver)
+        sys.stderr.flush()
+        kept = os.dup(2)
+        with self._path.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 2)
+        try:
+            assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        self._server = server["_forkserver_pid"]
 
     def read(self) -> str:
         """What is new since the last call."""
@@ -41,19 +63,9 @@ class Noise:
 
 @pytest.fixture(scope="session")
 def worker_noise(tmp_path_factory: pytest.TempPathFactory) -> Noise:
-    """Start the fork server; its workers' standard error goes to a file, since pytest's capture comes and goes."""
-    path = tmp_path_factory.mktemp("workers") / "stderr"
+    """Of all workers of the fork server, during all tests."""
     become_reaper()
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with path.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 2)
-    try:
-        assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-    return Noise(path)
+    return Noise(tmp_path_factory.mktemp("workers") / "stderr")
 
 
 @pytest.fixture
@@ -84,6 +96,7 @@ def journal(tmp_path: Path) -> Journal:
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterator[None]:
     """After each test: no process, thread, descriptor or shared memory of it, and no noise from a worker."""
+    worker_noise.listen()
     before = descriptors()
     yield
     orphans = _processes_that_stay()
@@ -94,6 +107,12 @@ def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterato
     if not request.node.stash.get(FAILED, False):  # the frames of a failed test are kept, with all they hold
         assert not _left(lambda: descriptors() - before - _descriptors_of_helpers())
         assert not _left(mappings)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live to the end: who collects garbage, as many of them do, need not look at them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
