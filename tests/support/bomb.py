@@ -117,21 +117,16 @@ class Bomb:
 
     @contextmanager
     def inherited(self) -> Iterator[None]:
-        """Have processes that this thread forks inside the block carry it, before anything else runs there."""
-        here, before = os.getpid(), sys.gettrace()
-
-        def enter(frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
-            if os.getpid() == here:
-                return None
-            sys.settrace(None)
-            self.arm()
-            return self._enter(frame, event, argument) if sys.gettrace() is not None else None
-
-        sys.settrace(enter)
+        """Have processes that are forked inside the block carry it, as soon as descriptors are closed there."""
+        INHERITED.append(self)
         try:
             yield
         finally:
-            sys.settrace(before)
+            INHERITED.clear()
+
+
+INHERITED: list[Bomb] = []  # by the next process that is forked
+os.register_at_fork(after_in_child=lambda: [bomb.arm() for bomb in INHERITED])
 
 
 class _DoomedFork(ForkProcess):
