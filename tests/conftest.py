@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -40,9 +41,13 @@ class Noise:
     def listen(self) -> None:
         """Have a fork server that writes there; a test may have ended the last one."""
         server = vars(forkserver._forkserver)
-        if self._server is not None and server["_forkserver_pid"] == self._server:
+        if self._server is not None and server["_forkserver_pid"] == self._server and _is_running(self._server):
             return
-        vars(forkserver.ForkServer)["_stop"](forkserver._forkserver)
+        if server["_forkserver_pid"] is not None:
+            os.close(server["_forkserver_alive_fd"])  # which ends it
+            with suppress(ChildProcessError):  # it has ended, and a test has reaped it with all else that was left
+                os.waitpid(server["_forkserver_pid"], 0)
+            server.update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
         sys.stderr.flush()
         kept = os.dup(2)
         with self._path.open("ab", buffering=0) as file:
@@ -59,6 +64,14 @@ class Noise:
         new = self._path.read_bytes()[self._heard :]
         self._heard += len(new)
         return new.decode()
+
+
+def _is_running(child: int) -> bool:
+    """Whether a child of this process has not ended."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:  # it has been reaped
+        return False
 
 
 @pytest.fixture(scope="session")
