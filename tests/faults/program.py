@@ -147,6 +147,18 @@ def exit_with_left_behind_thread(gate: Gate, place: str) -> None:
         inside.wait()
 
 
+def trace_after_stuck_thread(gate: Gate, place: str) -> None:
+    """Traces a call, as a debugger does, while a thread that is to be interrupted still waits."""
+    inside = threading.Event()
+    with Pipeline(range(3)).then(stage(stages.say_and_hold, inside, gate), on=on(place)).open(grace=0.05):
+        inside.wait()
+    traced = []
+    sys.settrace(lambda frame, *_: traced.append(frame.f_code.co_name))
+    on(place)
+    sys.settrace(None)
+    print(traced)
+
+
 def stuck_ignoring_sigterm(gate: Gate, place: str) -> None:
     """Its worker hears no SIGTERM."""
     list(Pipeline(range(3)).then(stage(stages.stuck_ignoring_sigterm, gate), on=on(place)))

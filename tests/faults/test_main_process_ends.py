@@ -132,3 +132,10 @@ def test_program_that_raises_with_an_iterator_open_tells_only_that(gate: Gate) -
 def test_thread_that_was_left_behind_does_not_keep_the_program(gate: Gate) -> None:
     with started(program.exit_with_left_behind_thread, "threads", gate) as process:
         assert ended(process) == (0, "", "")
+
+
+def test_thread_that_was_left_behind_keeps_no_debugger_from_the_program(gate: Gate) -> None:
+    with started(program.trace_after_stuck_thread, "threads", gate) as process:
+        status, out, err = ended(process)
+    assert (status, err) == (0, "")
+    assert out.startswith("['on', ")

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .. import blame
@@ -166,6 +167,29 @@ def stack_of(thread: int | None) -> str:
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise it at a thread's next bytecode; with None, take back what has not arrived.
+
+    Until CPython 3.13, one flag tells all threads that an exception is on its way to one of them, and only one that
+    arrives takes it down: not one that was taken back, and not soon one for a thread that waits. Meanwhile all run
+    slower, and on 3.11 whatever is traced, by a debugger or for coverage, stands still. So one is sent that arrives: a
+    thread that has one coming puts the flag up again as it wakes.
+    """
+    _send(thread, error)
+    if sys.version_info < (3, 13):
+        arriving = threading.Thread(target=_receive, name="chainpump receives", daemon=True)
+        with suppress(RuntimeError):  # no thread can be started, at the end of the program or of its memory
+            arriving.start()
+            arriving.join()
+
+
+def _receive() -> None:
+    with suppress(Cancelled):
+        _send(threading.get_ident(), Cancelled)
+        while True:
+            pass  # a bytecode for it to arrive at
+
+
+def _send(thread: int, error: type[BaseException] | None) -> None:
     import ctypes  # only a run that has to kill a thread pays for it
 
     exception = None if error is None else ctypes.py_object(error)
