@@ -148,13 +148,12 @@ def hoard_numbers(items: Iterable[Any]) -> list[int]:
     return [int(array[0]) for array in hoard if (array == array[0]).all()]
 
 
-def logging_each(items: Iterable[T]) -> Iterator[T]:
-    """What comes; each is logged."""
-    import logging  # late, as all that most workers need not: see `arrays`
-
+def logging_each(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """What comes; each is logged, and afterwards it says so."""
     for item in items:
         logging.getLogger(__name__).info("item %s", item)
         yield item
+    gate.announce()
 
 
 async def awaited(item: T) -> T:

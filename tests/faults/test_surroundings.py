@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, RunError, source
+from chainpump import Pipeline, RunError, source, stage
 from faults import stages
 from faults.places import MOST, PROCESSES, WAYS, on, places
-from support.gate import LIMIT
+from support.gate import LIMIT, Gate
+from support.threads import meanwhile
 
 TALKATIVE = """
 from collections.abc import Iterable, Iterator
@@ -114,32 +115,35 @@ def test_functions_and_classes_of_a_console_without_a_file_work_in_workers(place
     assert (done.stdout, done.stderr) == (expected, "")
 
 
+@WAYS
 @pytest.mark.parametrize("place", PROCESSES)
-def test_lock_that_another_thread_holds_as_workers_start_does_not_keep_them(place: str) -> None:
-    """A fork copies it held; what logs in a worker must not wait for a thread that is not there."""
+def test_lock_that_another_thread_holds_as_workers_start_does_not_keep_them(place: str, way: Any, gate: Gate) -> None:
+    """A fork copies it held; what logs in a worker must not wait for a thread that is not there.
+
+    The main process, which handles what was logged, waits for that thread: it lets go once all has been logged.
+    """
     handler = logging.FileHandler(os.devnull)
     logger = logging.getLogger(stages.__name__)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    held, done = threading.Event(), threading.Event()
+    held = threading.Event()
 
     def hold() -> None:
         assert handler.lock is not None
         with handler.lock:
             held.set()
-            done.wait(LIMIT)
+            gate.wait_held()
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(hold)
-        held.wait()
-        try:
-            logged = Pipeline(source(stages.count, 50), on=on(place)).then(stages.logging_each, on=on(place))
-            assert list(logged) == list(range(50))
-            assert not done.is_set()
-        finally:
-            done.set()
-            logger.removeHandler(handler)
-            handler.close()
+    try:
+        with meanwhile(hold):
+            assert held.wait(LIMIT)
+            logged = Pipeline(source(stages.count, 50), on=on(place)).then(
+                stage(stages.logging_each, gate), on=on(place)
+            )
+            assert way(logged, place) == list(range(50))
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @WAYS
