@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, source, stage
+from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
 from faults import stages
 from faults.places import on, places
 from support.gate import LIMIT, Gate
-from support.processes import descendants, wait_asleep
+from support.processes import descendants, until, wait_asleep
 
 TIMEOUT = 2.0  # seconds; more than workers take to start on a busy machine, which counts as well
 LINE = re.compile(r"^  (\S+) +\d of \d, pid \d+ +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
@@ -176,21 +176,24 @@ def test_a_successor_is_not_taken_to_wait_for_what_its_predecessor_waited_for(ga
 @pytest.mark.parametrize("place", places("inline"))
 def test_a_slow_run_that_moves_is_no_stall(place: str) -> None:
     """Also where many items travel in one frame, and where nothing but the last stage takes its time."""
-    slow = Pipeline(range(24)).then(stages.same, on=on(place)).each(pause, on=on(place))
+    slow = Pipeline(range(24)).then(stages.same, on=on(place)).each(partial(pace, time.monotonic()), on=on(place))
     assert slow.run(stall_timeout=TIMEOUT).stages[-1].received == 24
 
 
-def pause(_: int) -> None:
-    time.sleep(0.1)
+def pace(began: float, item: int) -> None:
+    """Take a small part of the timeout over each item, and more than all of it over 24."""
+    due = began + (item + 1) * TIMEOUT / 20
+    until(lambda: time.monotonic() > due, "the time of an item to have passed")
 
 
-def gathered(items: Iterable[int]) -> int:
-    return sum(pause(item) is None for item in items)
+def gathered(items: Iterable[int], began: float) -> int:
+    return sum(pace(began, item) is None for item in items)
 
 
 @pytest.mark.parametrize("place", places("forkserver"))
 def test_a_slow_sink_of_all_items_is_no_stall_either(place: str) -> None:
-    slow = Pipeline(range(24)).then(stages.same, on=on(place)).into(gathered, on=on(place))
+    paced = sink(gathered, time.monotonic())
+    slow = Pipeline(range(24)).then(stages.same, on=on(place)).into(paced, on=on(place))
     assert slow.run(stall_timeout=TIMEOUT).value == 24
 
 
