@@ -6,6 +6,7 @@ look for processes at once, where the library has promised that they are gone.
 
 import gc
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from chainpump import Pipeline, Processes, Threads, sink, source, stage
 from chainpump.engine.supervisor import Supervisor, Watched
 from faults import stages
 from faults.places import EVERYWHERE, MOST, on
-from support.gate import Gate, Journal
+from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants
 
 CLEANED_UP = ["source cleaned up", "stage cleaned up"]
@@ -158,6 +159,39 @@ def test_ctrl_c_as_somebody_begins_to_watch_the_workers_leaves_none(
     pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=Processes(2))
     with pytest.raises(KeyboardInterrupt):
         pipeline.into(sum, on=Processes(1)).run()
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("name", ["chainpump same 1/2", "chainpump supervisor", "chainpump logs", "chainpump observer"])
+def test_ctrl_c_as_a_thread_of_the_run_is_started_leaves_nothing(
+    name: str, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment in which the run does not know of it yet. It ends only once the run waits for it."""
+    start, join = threading.Thread.start, threading.Thread.join
+    waited_for = threading.Event()
+
+    def press(thread: threading.Thread) -> None:
+        if thread.name != name:
+            return start(thread)
+        run = thread.run
+        monkeypatch.setattr(thread, "run", lambda: (run(), waited_for.wait(LIMIT)))
+        if before:
+            signal.raise_signal(signal.SIGINT)
+        start(thread)
+        return None if before else signal.raise_signal(signal.SIGINT)
+
+    def wait(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == name:
+            waited_for.set()
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "start", press)
+    monkeypatch.setattr(threading.Thread, "join", wait)
+    pipeline = Pipeline(source(stages.count_for_ever), on=Processes(1)).then(stages.same, on=Threads(2))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.into(sum, on=Processes(1)).run(observe=lambda _: None)
+    assert waited_for.is_set()
     assert descendants() == set()
 
 
