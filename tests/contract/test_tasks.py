@@ -359,6 +359,13 @@ async def exiting(value: int) -> int:
     return value
 
 
+async def grouping(value: int) -> int:
+    """As with a TaskGroup of its own."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(unlucky(value))
+    return value
+
+
 async def exhausted(value: int) -> int:
     return next(iter([value] * (value != 41)))
 
@@ -377,6 +384,8 @@ FAULTS: dict[str, Callable[..., Pipeline[Any] | Runnable[Any]]] = {
         stage(stages.raising_stage, 40), on=Threads()
     ),
     "map of a plain lambda": lambda pipeline, **how: pipeline.map(lambda value: value, **how),
+    "ExceptionGroup": lambda pipeline, **how: pipeline.map(grouping, **how),
+    "ExceptionGroup without order": lambda pipeline, **how: pipeline.map(grouping, ordered=False, **how),
     "StopIteration": lambda pipeline, **how: pipeline.map(exhausted, **how),
     "CancelledError": lambda pipeline, **how: pipeline.map(cancelling, **how),
     "CancelledError without order": lambda pipeline, **how: pipeline.map(cancelling, ordered=False, **how),

@@ -296,6 +296,5 @@ async def _made(operator: Operator[Any, Any], item: Any) -> Sequence[Any]:
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one to tell: a failure rather than a cancellation."""
-    alone = [each for each in failed.exceptions if not isinstance(each, BaseExceptionGroup)]
-    return next((each for each in alone if isinstance(each, Exception)), alone[0])
+    """The one to tell: a failure rather than a cancellation. A group among them is what a function has raised."""
+    return next((each for each in failed.exceptions if isinstance(each, Exception)), failed.exceptions[0])
