@@ -12,7 +12,21 @@ from chainpump import Pipeline
 from faults import stages
 from faults.executors import on
 
-__all__ = ["EVERYWHERE", "FORK", "FORKING", "MOST", "MOST_WORKERS", "PROCESSES", "WAYS", "WITH_WORKERS", "on", "places"]
+__all__ = [
+    "ANYWHERE",
+    "EVERYWHERE",
+    "EXECUTORS",
+    "FORK",
+    "FORKING",
+    "MOST",
+    "MOST_WORKERS",
+    "PROCESSES",
+    "WAYS",
+    "WITH_WORKERS",
+    "beside",
+    "on",
+    "places",
+]
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 FORK = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -23,13 +37,22 @@ def places(*names: str) -> Sequence[Any]:
     return [pytest.param(name, marks=FORK if name == "fork" and sys.version_info >= (3, 12) else ()) for name in names]
 
 
-# Each spawned worker takes 100 ms of a processor, so only the first test of each rule pays for them.
+# Each spawned worker takes 100 ms of a processor: who has neighbours has them `beside`.
 MOST = places("forkserver", "fork", "threads", "inline")
 MOST_WORKERS = places("forkserver", "fork", "threads")
 FORKING = places("forkserver", "fork")
 PROCESSES = places("forkserver", "spawn", "fork")
 WITH_WORKERS = places("forkserver", "spawn", "fork", "threads")
 EVERYWHERE = places("forkserver", "spawn", "fork", "threads", "inline")
+
+# With those that take async functions alone.
+EXECUTORS = places("forkserver", "spawn", "fork", "threads", "tasks")
+ANYWHERE = places("forkserver", "spawn", "fork", "threads", "tasks", "inline")
+
+
+def beside(place: str) -> str:
+    """Where the neighbours of a worker in this place are: where plain functions run, and start soon."""
+    return {"spawn": "forkserver", "tasks": "threads"}.get(place, place)
 
 
 def iterated(pipeline: Pipeline[Any], _: str) -> list[Any]:
@@ -38,8 +61,8 @@ def iterated(pipeline: Pipeline[Any], _: str) -> list[Any]:
 
 
 def collected(pipeline: Pipeline[Any], place: str) -> list[Any]:
-    """Its items, as a sink gets them."""
-    items: list[Any] = pipeline.into(stages.collect, on=on(place)).run().value
+    """Its items, as a sink beside gets them."""
+    items: list[Any] = pipeline.into(stages.collect, on=on(beside(place))).run().value
     return items
 
 

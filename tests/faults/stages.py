@@ -11,7 +11,7 @@ import resource
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -349,6 +349,20 @@ def failing_source(fail: Callable[[], Any], after: int) -> Iterator[int]:
     """Yield 0 to after - 1, then fail."""
     yield from range(after)
     fail()
+
+
+async def failing_source_async(fail: Callable[[], Any], after: int) -> AsyncIterator[int]:
+    """The same for tasks."""
+    for number in range(after):
+        yield await awaited(number)
+    fail()
+
+
+async def failing_item(fail: Callable[[], Any], at: int, item: int) -> int:
+    """For `map` and `each` on tasks: fail at one item."""
+    if await awaited(item) == at:
+        fail()
+    return item
 
 
 def failing_stage(items: Iterable[int], fail: Callable[[], Any], at: int) -> Iterator[int]:

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from chainpump import Pipeline, Processes, Run, StageError, sink, source
+from chainpump import Pipeline, Processes, Run, sink, source
 from faults import stages
-from faults.places import EVERYWHERE, FORKING, MOST, MOST_WORKERS, on
+from faults.places import ANYWHERE, EVERYWHERE, FORKING, MOST, MOST_WORKERS, on
+from faults.roles import Fail, failing_sink
 from support.gate import Gate, Journal
 from support.threads import meanwhile
 
@@ -38,30 +39,37 @@ def test_exception_of_a_sink_brings_the_workers_traceback_as_a_note(place: str) 
         pytest.param(stages.raise_locked, "Locked", "holds a lock", id="lock"),
         pytest.param(stages.raise_odd, "Odd", "7: odd init", id="odd-init"),
         pytest.param(stages.raise_local, "Local", "of a class that has no name outside", id="local-class"),
+        pytest.param(stages.raise_group_with_lock, "ExceptionGroup", "several", id="group-with-lock"),
     ],
 )
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_of_a_sink_that_cannot_travel_is_named_in_a_stage_error(
-    place: str, fail, kind: str, text: str
+    place: str, fail: Fail, kind: str, text: str
 ) -> None:
-    pipeline = Pipeline(range(9)).into(sink(stages.failing_sink, fail, 3), on=on(place))
-    first_line = rf"^sink 'failing_sink' \(worker 1 of 1, pid \d+\) raised {kind} on item 3:\n"
-    with pytest.raises(StageError, match=first_line) as caught:
-        pipeline.run()
-    assert text in str(caught.value)
-    assert "in failing_sink" in caught.value.__notes__[0]
+    """Where it need not travel it is raised as it is."""
+    with pytest.raises(BaseException, match=text) as caught:
+        failing_sink(fail, place).run()
+    assert type(caught.value).__name__ == ("StageError" if place in ("forkserver", "spawn", "fork") else kind)
+    told = "\n".join([str(caught.value), *caught.value.__notes__])
+    assert re.search(rf"^sink 'failing' \(worker 1 of 1, pid \d+\) raised {kind} on item 3:\n", told, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     "fail, kind",
-    [(stages.raise_unusual, stages.Unusual), (stages.sys_exit_0, SystemExit), (stages.sys_exit_3, SystemExit)],
-    ids=["BaseException", "sys.exit-0", "sys.exit-3"],
+    [
+        (stages.raise_unusual, stages.Unusual),
+        (stages.sys_exit_0, SystemExit),
+        (stages.sys_exit_1, SystemExit),
+        (stages.raise_keyboard_interrupt, KeyboardInterrupt),
+    ],
+    ids=["BaseException", "sys.exit-0", "sys.exit-1", "KeyboardInterrupt"],
 )
-@pytest.mark.parametrize("place", MOST)
-def test_what_is_no_exception_never_looks_like_success_from_a_sink(place: str, fail, kind: type[BaseException]) -> None:
-    pipeline = Pipeline(source(stages.count, 9), on=on(place)).into(sink(stages.failing_sink, fail, 3), on=on(place))
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_what_is_no_exception_never_looks_like_success_from_a_sink(
+    place: str, fail: Fail, kind: type[BaseException]
+) -> None:
     with pytest.raises(kind):
-        pipeline.run()
+        failing_sink(fail, place).run()
 
 
 @pytest.mark.parametrize("place", MOST_WORKERS)

@@ -3,21 +3,19 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from multiprocessing import forkserver
 from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, WorkerLostError, sink, source, stage
+from chainpump import Inline, Pipeline, Processes, WorkerLostError, source, stage
 from chainpump.engine.lifecycle import Phase
 from faults import stages
 from faults.places import FORKING, PROCESSES, WAYS, on
+from faults.roles import Fail, failing_sink, failing_source, failing_stage
 from support.gate import LIMIT, Gate
 from support.processes import gone, until, wait_asleep, watching
 from support.threads import meanwhile
-
-Fail = Callable[[], Any]
 
 DEATHS = [
     pytest.param(stages.exit_0, r"exited with code 0", 0, None, id="os._exit-0"),
@@ -28,26 +26,15 @@ DEATHS = [
 ]
 
 
-def die_in_source(fail: Fail, place: str) -> Pipeline[int]:
-    pipeline = Pipeline(source(stages.failing_source, fail, 3), on=on(place), name="dying")
-    return pipeline.then(stages.same, on=on(place))
-
-
-def die_in_stage(fail: Fail, place: str) -> Pipeline[int]:
-    pipeline = Pipeline(source(stages.count, 10), on=on(place))
-    dying = pipeline.then(stage(stages.failing_stage, fail, 3), on=on(place), name="dying")
-    return dying.then(stages.same, on=on(place))
-
-
-def lost(role: str, how: str, name: str = "dying", worker: str = "1 of 1") -> str:
+def lost(role: str, how: str, name: str = "failing", worker: str = "1 of 1") -> str:
     """The first line of the message, whole."""
     return rf"^{role} '{name}' lost worker {worker} \(pid \d+\): {how}(, \d+ items? in flight)?\."
 
 
 @WAYS
-@pytest.mark.parametrize("role, build", [("source", die_in_source), ("stage", die_in_stage)], ids=["source", "stage"])
+@pytest.mark.parametrize("role, build", [("source", failing_source), ("stage", failing_stage)], ids=["source", "stage"])
 @pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_process_that_dies_is_named_with_its_exit_code_or_signal(
     place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None, role: str, build: Any, way: Any
 ) -> None:
@@ -57,28 +44,21 @@ def test_process_that_dies_is_named_with_its_exit_code_or_signal(
 
 
 @pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_sink_that_dies_is_named_with_its_exit_code_or_signal(
     place: str, fail: Fail, how: str, exit_code: int, number: signal.Signals | None
 ) -> None:
-    pipeline = Pipeline(source(stages.count, 10), on=on(place))
     with pytest.raises(WorkerLostError, match=lost("sink", how)) as caught:
-        pipeline.into(sink(stages.failing_sink, fail, 3), on=on(place), name="dying").run()
+        failing_sink(fail, place).run()
     check_dying(caught.value, exit_code, number)
 
 
 def check_dying(error: WorkerLostError, exit_code: int, number: signal.Signals | None) -> None:
-    """The one that is named 'dying' is to blame, and nobody else."""
-    assert (error.stage, error.worker) == ("dying", 1)
+    """The one that is named 'failing' is to blame, and nobody else."""
+    assert (error.stage, error.worker) == ("failing", 1)
     assert (error.exit_code, error.signal) == (exit_code, number)
     assert isinstance(error.pid, int)
-    assert [failure.stage for failure in error.failures] == ["dying"]
-
-
-@pytest.mark.parametrize("fail, how", [(stages.exit_0, "exited with code 0"), (stages.sigkill, "killed by SIGKILL")])
-def test_spawned_process_that_dies_is_named_with_its_exit_code_or_signal(fail: Fail, how: str) -> None:
-    with pytest.raises(WorkerLostError, match=lost("stage", how)):
-        list(die_in_stage(fail, "spawn"))
+    assert [failure.stage for failure in error.failures] == ["failing"]
 
 
 @pytest.mark.parametrize("place", PROCESSES)
@@ -202,7 +182,7 @@ def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
 @pytest.mark.parametrize("place", FORKING)
 def test_run_that_has_failed_before_the_caller_asked_for_an_item_tells_why(place: str) -> None:
     dying = stage(stages.failing_stage, stages.sigkill, 0)
-    with Pipeline(range(10)).then(dying, on=on(place), name="dying").open() as run:
+    with Pipeline(range(10)).then(dying, on=on(place), name="failing").open() as run:
         run._supervisor._concluded.wait(LIMIT)
         with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL")):
             list(run)

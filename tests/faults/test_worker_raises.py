@@ -10,26 +10,16 @@ from typing import Any
 import pytest
 
 import chainpump
-from chainpump import Pipeline, Processes, StageError, sink, source, stage
+from chainpump import Pipeline, Processes, StageError, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, FORKING, MOST, MOST_WORKERS, WAYS, on
+from faults.places import ANYWHERE, EXECUTORS, FORKING, MOST_WORKERS, PROCESSES, WAYS, on, places
+from faults.roles import Fail, failing_sink, failing_source, failing_stage
 from support.gate import Gate
 
-Fail = Callable[[], Any]
-
-
-def by_source(fail: Fail, place: str) -> Pipeline[int]:
-    return Pipeline(source(stages.failing_source, fail, 3), on=on(place)).then(stages.same, on=on(place))
-
-
-def by_stage(fail: Fail, place: str) -> Pipeline[int]:
-    failing = Pipeline(source(stages.count, 10), on=on(place)).then(stage(stages.failing_stage, fail, 3), on=on(place))
-    return failing.then(stages.same, on=on(place))
-
-
+Build = Callable[[Fail, str], Pipeline[int]]
 ROLES = [
-    pytest.param(by_source, r"source 'failing_source'", "", id="source"),
-    pytest.param(by_stage, r"stage 'failing_stage'", " on item 3", id="stage"),
+    pytest.param(failing_source, "source 'failing'", "", id="source"),
+    pytest.param(failing_stage, "stage 'failing'", " on item 3", id="stage"),
 ]
 
 
@@ -40,9 +30,9 @@ def raised(who: str, kind: str, item: str = "", of: int = 1) -> str:
 
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
-@pytest.mark.parametrize("place", EVERYWHERE)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_worker_that_raises_ends_the_run_with_its_exception_as_the_cause(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, way: Any
+    place: str, build: Build, who: str, item: str, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised(who, "ValueError", item)) as caught:
         way(build(stages.raise_value_error, place), place)
@@ -56,18 +46,18 @@ def test_worker_that_raises_ends_the_run_with_its_exception_as_the_cause(
     assert "stages.py:" in str(error)
 
 
-@pytest.mark.parametrize("place", EVERYWHERE)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_error_says_which_process_it_was_in(place: str) -> None:
     with pytest.raises(StageError) as caught:
-        list(by_stage(stages.raise_value_error, place))
+        list(failing_stage(stages.raise_value_error, place))
     (failure,) = caught.value.failures
-    assert (failure.pid == os.getpid()) is (place in ("threads", "inline"))
+    assert (failure.pid == os.getpid()) is (place in ("threads", "tasks", "inline"))
 
 
 @pytest.mark.parametrize("place", FORKING)
 def test_traceback_of_a_process_travels_as_a_note_that_starts_at_the_users_line(place: str) -> None:
     with pytest.raises(StageError) as caught:
-        list(by_stage(stages.raise_value_error, place))
+        list(failing_stage(stages.raise_value_error, place))
     assert caught.value.__cause__ is not None
     (note,) = caught.value.__cause__.__notes__
     first, *lines = note.splitlines()
@@ -87,34 +77,38 @@ NOT_PICKLABLE = [
 
 @WAYS
 @pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_exception_that_cannot_travel_arrives_as_type_text_and_traceback(
-    place: str, fail: Fail, kind: str, text: str, way: Any
+    place: str, build: Build, who: str, item: str, fail: Fail, kind: str, text: str, way: Any
 ) -> None:
-    with pytest.raises(StageError, match=raised("stage 'failing_stage'", kind, " on item 3")) as caught:
-        way(by_stage(fail, place), place)
+    with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
+        way(build(fail, place), place)
     error = caught.value
     assert error.__cause__ is None
     assert text in str(error)
     (note,) = error.__notes__
-    assert "in failing_stage" in note
+    assert f"in {build.__name__}" in note
     assert text in note
 
 
+@WAYS
 @pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
-@pytest.mark.parametrize("build", [pytest.param(by_source, id="source"), pytest.param(by_stage, id="stage")])
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", places("threads", "tasks", "inline"))
 def test_exception_that_cannot_be_pickled_is_the_cause_where_it_need_not_travel(
-    build: Callable[[Fail, str], Pipeline[int]], fail: Fail, kind: str, text: str
+    place: str, build: Build, who: str, item: str, fail: Fail, kind: str, text: str, way: Any
 ) -> None:
-    with pytest.raises(StageError) as caught:
-        list(build(fail, "threads"))
+    with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
+        way(build(fail, place), place)
     assert type(caught.value.__cause__).__name__ == kind
+    assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("build, who, item", ROLES)
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str
+    place: str, build: Build, who: str, item: str
 ) -> None:
     with pytest.raises(StageError, match=raised(who, "Mute", item)):
         list(build(stages.raise_mute, place))
@@ -131,9 +125,9 @@ def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
 )
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
-@pytest.mark.parametrize("place", MOST_WORKERS)
+@pytest.mark.parametrize("place", EXECUTORS)
 def test_what_is_no_exception_ends_the_run_all_the_same(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: str, way: Any
+    place: str, build: Build, who: str, item: str, fail: Fail, kind: str, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
         way(build(fail, place), place)
@@ -151,9 +145,9 @@ LARGE = [
 @WAYS
 @pytest.mark.parametrize("fail, kind", LARGE)
 @pytest.mark.parametrize("build, who, item", ROLES)
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_of_any_size_and_depth_is_the_cause(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, fail: Fail, kind: Any, way: Any
+    place: str, build: Build, who: str, item: str, fail: Fail, kind: Any, way: Any
 ) -> None:
     with pytest.raises(StageError, match=raised(who, kind.__name__, item)) as caught:
         way(build(fail, place), place)
@@ -161,13 +155,12 @@ def test_exception_of_any_size_and_depth_is_the_cause(
 
 
 @pytest.mark.parametrize("fail, kind", LARGE)
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_of_any_size_and_depth_comes_out_of_a_sink_as_it_is(place: str, fail: Fail, kind: Any) -> None:
-    pipeline = Pipeline(source(stages.count, 10), on=on(place)).into(sink(stages.failing_sink, fail, 3), on=on(place))
     with pytest.raises(kind) as caught:
-        pipeline.run()
+        failing_sink(fail, place).run()
     check_whole(caught.value, kind)
-    blamed = r"^sink 'failing_sink' \(worker 1 of 1, pid \d+\) raised \w+ on item 3:\n"
+    blamed = r"^sink 'failing' \(worker 1 of 1, pid \d+\) raised \w+ on item 3:\n"
     assert re.match(blamed, caught.value.__notes__[-1])
 
 
@@ -182,25 +175,23 @@ def check_whole(error: BaseException | None, kind: type[BaseException]) -> None:
 
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
-@pytest.mark.parametrize("place", FORKING)
-def test_worker_that_runs_out_of_memory_tells_it(
-    place: str, build: Callable[[Fail, str], Pipeline[int]], who: str, item: str, way: Any
-) -> None:
+@pytest.mark.parametrize("place", PROCESSES)
+def test_worker_that_runs_out_of_memory_tells_it(place: str, build: Build, who: str, item: str, way: Any) -> None:
     with pytest.raises(StageError, match=raised(who, "MemoryError", item)) as caught:
         way(build(stages.run_out_of_memory, place), place)
     assert type(caught.value.__cause__) is MemoryError
 
 
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_sink_that_runs_out_of_memory_tells_it(place: str) -> None:
     with pytest.raises(MemoryError):
-        Pipeline(range(9)).into(sink(stages.failing_sink, stages.run_out_of_memory, 3), on=on(place)).run()
+        failing_sink(stages.run_out_of_memory, place).run()
 
 
 @pytest.mark.parametrize("fail", [stages.raise_unusual, stages.sys_exit_0], ids=lambda fail: fail.__name__)
 def test_what_is_no_exception_ends_an_inline_run_all_the_same(fail: Fail) -> None:
     with pytest.raises(StageError):
-        list(by_stage(fail, "inline"))
+        list(failing_stage(fail, "inline"))
 
 
 @pytest.mark.parametrize("place", MOST_WORKERS)

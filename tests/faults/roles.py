@@ -1,0 +1,43 @@
+"""Who meets a fault, in each place: a source, a stage or a sink. On tasks they are async, and take item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from chainpump import Pipeline, Runnable, sink, source, stage
+from faults import stages
+from faults.places import beside, on
+
+__all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage"]
+
+Fail = Callable[[], Any]
+AT = 3  # the item at which they fail
+
+
+def counted(place: str, n: int = 10) -> Pipeline[int]:
+    """0 to n - 1, from a neighbour of who is in that place."""
+    return Pipeline(source(stages.count, n), on=on(beside(place)))
+
+
+def failing_source(fail: Fail, place: str) -> Pipeline[int]:
+    """The source 'failing', and a stage behind it."""
+    make = stages.failing_source_async if place == "tasks" else stages.failing_source
+    return Pipeline(source(make, fail, AT), on=on(place), name="failing").then(stages.same, on=on(beside(place)))
+
+
+def failing_stage(fail: Fail, place: str) -> Pipeline[int]:
+    """The stage 'failing' between two others."""
+    if place == "tasks":
+        failing = counted(place).map(partial(stages.failing_item, fail, AT), on=on(place, 2), name="failing")
+    else:
+        failing = counted(place).then(stage(stages.failing_stage, fail, AT), on=on(place), name="failing")
+    return failing.then(stages.same, on=on(beside(place)))
+
+
+def failing_sink(fail: Fail, place: str) -> Runnable[Any]:
+    """The sink 'failing', behind a source."""
+    if place == "tasks":
+        return counted(place).each(partial(stages.failing_item, fail, AT), on=on(place, 2), name="failing")
+    return counted(place).into(sink(stages.failing_sink, fail, AT), on=on(place), name="failing")
