@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from chainpump import Pipeline, sink, source, stage
 from faults import stages
@@ -175,15 +174,9 @@ def swallow_first_sigterm(gate: Gate, place: str) -> None:
     wait(gate, place)
 
 
-def announcing_arrays(gate: Gate) -> Iterator[Any]:
-    """Large items without end, from a worker that has said who it is."""
-    gate.announce()
-    yield from stages.arrays(1 << 60, 2 << 20)
-
-
 def large_items(gate: Gate, place: str) -> None:
     """Three workers with all that the transport has: slabs, slots, and the memory of one that may be replaced."""
-    arrays = Pipeline(source(announcing_arrays, gate), on=on(place))
+    arrays = Pipeline(source(stages.announced_arrays, gate, 1 << 60, 2 << 20), on=on(place))
     passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
     with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
         assert next(iter(run)).nbytes == 2 << 20

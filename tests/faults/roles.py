@@ -16,18 +16,18 @@ Fail = Callable[[], Any]
 AT = 3  # the item at which they fail
 
 
-def counted(place: str, n: int = 10) -> Pipeline[int]:
+def counted(place: str, n: int = 10) -> Pipeline[Any]:
     """0 to n - 1, from a neighbour of who is in that place."""
     return Pipeline(source(stages.count, n), on=on(beside(place)))
 
 
-def failing_source(fail: Fail, place: str) -> Pipeline[int]:
+def failing_source(fail: Fail, place: str) -> Pipeline[Any]:
     """The source 'failing', and a stage behind it."""
     make = stages.failing_source_async if place == "tasks" else stages.failing_source
     return Pipeline(source(make, fail, AT), on=on(place), name="failing").then(stages.same, on=on(beside(place)))
 
 
-def failing_stage(fail: Fail, place: str) -> Pipeline[int]:
+def failing_stage(fail: Fail, place: str) -> Pipeline[Any]:
     """The stage 'failing' between two others."""
     if place == "tasks":
         failing = counted(place).map(partial(stages.failing_item, fail, AT), on=on(place, 2), name="failing")

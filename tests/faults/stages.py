@@ -72,6 +72,12 @@ def announced(gate: Gate, n: int) -> Iterator[int]:
     yield from range(n)
 
 
+def announced_arrays(gate: Gate, n: int, size: int = 1 << 20) -> Iterator[Any]:
+    """The same of arrays."""
+    gate.announce()
+    yield from arrays(n, size)
+
+
 def held_at(items: Iterable[T], gate: Gate, place: int) -> Iterator[T]:
     """What comes, holding at the item in one place."""
     yield from gate.hold_at(items, place)

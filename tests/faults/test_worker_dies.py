@@ -11,8 +11,8 @@ import pytest
 from chainpump import Inline, Pipeline, Processes, WorkerLostError, source, stage
 from chainpump.engine.lifecycle import Phase
 from faults import stages
-from faults.places import FORKING, PROCESSES, WAYS, on
-from faults.roles import Fail, failing_sink, failing_source, failing_stage
+from faults.places import FORKING, PROCESSES, WAYS, beside, on
+from faults.roles import Fail, counted, failing_sink, failing_source, failing_stage
 from support.gate import LIMIT, Gate
 from support.processes import gone, until, wait_asleep, watching
 from support.threads import meanwhile
@@ -61,23 +61,29 @@ def check_dying(error: WorkerLostError, exit_code: int, number: signal.Signals |
     assert [failure.stage for failure in error.failures] == ["failing"]
 
 
+def kill_at_rest(pid: int) -> int:
+    """Kill a worker once it waits."""
+    wait_asleep(pid)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+@WAYS
 @pytest.mark.parametrize("place", PROCESSES)
-def test_killed_worker_names_stage_pid_and_signal(place: str, gate: Gate) -> None:
+def test_killed_worker_names_stage_pid_and_signal(place: str, way: Any, gate: Gate) -> None:
     """Killed while it is busy with an item."""
-    held = Pipeline(range(10)).then(stage(stages.held, gate), on=on(place), name="score")
-    with held.open() as run:
-        pid = gate.wait_held()
-        os.kill(pid, signal.SIGKILL)
-        message = rf"^stage 'score' lost worker 1 of 1 \(pid {pid}\): killed by SIGKILL, \d+ items? in flight\.\n"
+    busy = counted(place).then(stage(stages.held, gate), on=on(place), name="score")
+    message = r"^stage 'score' lost worker 1 of 1 \(pid \d+\): killed by SIGKILL, \d+ items? in flight\.\n"
+    with meanwhile(lambda: kill_at_rest(gate.wait_held())) as killed:
         with pytest.raises(WorkerLostError, match=message) as caught:
-            list(run)
-    assert (caught.value.pid, caught.value.signal) == (pid, signal.SIGKILL)
+            way(busy, place)
+        assert (caught.value.pid, caught.value.signal) == (killed.result(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP], ids=lambda number: number.name
 )
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_worker_that_is_signalled_from_outside_is_named_with_the_signal(
     place: str, number: signal.Signals, gate: Gate
 ) -> None:
@@ -92,79 +98,73 @@ def test_worker_that_is_signalled_from_outside_is_named_with_the_signal(
     assert (caught.value.pid, caught.value.signal) == (pid, number)
 
 
-@pytest.mark.parametrize("place", FORKING)
-def test_worker_killed_while_it_waits_for_items_is_named(place: str, gate: Gate) -> None:
-    """The source is held behind item 0, so that the stage has nothing to do."""
-    numbers = Pipeline(source(stages.count, 10), on=on(place)).then(stage(stages.held_at, gate, 1), on=on(place))
-    with numbers.then(stages.same, on=on(place), name="idle").open() as run:
-        items = iter(run)
-        assert next(items) == 0
+@WAYS
+@pytest.mark.parametrize("place", PROCESSES)
+def test_worker_killed_while_it_waits_for_items_is_named(place: str, way: Any, gate: Gate, second_gate: Gate) -> None:
+    """The source is held, so that the stage has nothing to do."""
+    held = Pipeline(source(stages.held_source, gate), on=on(beside(place)))
+    idle = held.then(stage(stages.announcing, second_gate), on=on(place), name="idle")
+
+    def kill() -> int:
         gate.wait_held()
-        pid = run._supervisor.watched[2].handle.pid
-        wait_asleep(pid)
-        os.kill(pid, signal.SIGKILL)
+        return kill_at_rest(second_gate.wait_held())
+
+    with meanwhile(kill) as killed:
         with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "idle")) as caught:
-            next(items)
-    assert caught.value.pid == pid
+            way(idle, place)
+        assert caught.value.pid == killed.result()
 
 
-@pytest.mark.parametrize(
-    "full",
+FULL = pytest.mark.parametrize(
+    "make, how",
     [
-        pytest.param(source(stages.count_for_ever), id="socket"),
-        pytest.param(source(stages.arrays, 1000), id="slabs"),
+        pytest.param(stages.announced, {}, id="socket"),
+        pytest.param(stages.announced_arrays, {}, id="slabs"),
+        pytest.param(stages.announced, {"in_flight": 1}, id="slots"),
     ],
 )
-@pytest.mark.parametrize("place", FORKING)
-def test_worker_killed_while_it_waits_to_send_is_named(place: str, full: Any, gate: Gate) -> None:
-    """The consumer is held at its first item, so that the channel fills up: its socket, or its shared memory."""
-    pipeline = Pipeline(full, on=on(place), name="full").then(stage(stages.held, gate), on=on(place))
-    with pipeline.open() as run:
+"""What a source has filled up when its consumer holds an item."""
+
+
+@FULL
+@WAYS
+@pytest.mark.parametrize("place", PROCESSES)
+def test_worker_killed_while_it_waits_to_send_is_named(
+    place: str, make: Any, how: dict[str, Any], way: Any, gate: Gate, second_gate: Gate
+) -> None:
+    full = Pipeline(source(make, second_gate, 1 << 40), on=on(place), name="full")
+    pipeline = full.then(stage(stages.held, gate), on=on(beside(place)), **how)
+
+    def kill() -> int:
         gate.wait_held()
-        pid = next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0)
-        wait_asleep(pid)
-        os.kill(pid, signal.SIGKILL)
+        return kill_at_rest(second_gate.wait_held())
+
+    with meanwhile(kill) as killed:
         with pytest.raises(WorkerLostError, match=lost("source", "killed by SIGKILL", "full")) as caught:
-            list(run)
-    assert caught.value.pid == pid
+            way(pipeline, place)
+        assert caught.value.pid == killed.result()
 
 
-@pytest.mark.parametrize("place", FORKING)
-def test_worker_killed_while_its_sink_holds_it_up_is_named(place: str, gate: Gate, second_gate: Gate) -> None:
-    """The sink is held at its first item; the caller waits for the sink."""
+@FULL
+@WAYS
+@pytest.mark.parametrize("place", PROCESSES)
+def test_consumer_killed_while_its_producer_waits_to_send_ends_the_run(
+    place: str, make: Any, how: dict[str, Any], way: Any, gate: Gate, second_gate: Gate
+) -> None:
+    full = Pipeline(source(make, second_gate, 1 << 40), on=on(beside(place)))
+    pipeline = full.then(stage(stages.held, gate), on=on(place), **how)
 
-    def kill() -> None:
-        gate.wait_held()
-        pid = second_gate.wait_held()
-        wait_asleep(pid)
-        os.kill(pid, signal.SIGKILL)
+    def kill() -> int:
+        wait_asleep(second_gate.wait_held())
+        return kill_at_rest(gate.wait_held())
 
-    numbers = Pipeline(source(stages.announced, second_gate, 1 << 40), on=on(place), name="full")
-    with meanwhile(kill), pytest.raises(WorkerLostError, match=lost("source", "killed by SIGKILL", "full")):
-        numbers.then(stage(stages.held, gate), on=on(place)).into(stages.tally, on=on(place)).run()
-
-
-def test_consumer_killed_while_its_producer_waits_for_shared_memory_ends_the_run(gate: Gate) -> None:
-    pipeline = Pipeline(source(stages.arrays, 1000), on=Processes(1)).then(stage(stages.held, gate), on=Processes(1))
-    with pipeline.open() as run:
-        pid = gate.wait_held()
-        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held")):
-            list(run)
+    with meanwhile(kill) as killed:
+        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held")) as caught:
+            way(pipeline, place)
+        assert caught.value.pid == killed.result()
 
 
-def test_consumer_killed_while_it_holds_the_only_slot_does_not_block_its_producer(gate: Gate) -> None:
-    pipeline = Pipeline(source(stages.count, 1000), on=Processes(1))
-    with pipeline.then(stage(stages.held, gate), on=Processes(1), in_flight=1).open() as run:
-        pid = gate.wait_held()
-        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL", "held")):
-            list(run)
-
-
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
     pipeline = Pipeline(source(stages.count, 10), on=on(place)).then(stages.same, on=on(place))
     with pipeline.open() as run:

@@ -16,7 +16,7 @@ from faults.places import ANYWHERE, EXECUTORS, FORKING, MOST_WORKERS, PROCESSES,
 from faults.roles import Fail, failing_sink, failing_source, failing_stage
 from support.gate import Gate
 
-Build = Callable[[Fail, str], Pipeline[int]]
+Build = Callable[[Fail, str], Pipeline[Any]]
 ROLES = [
     pytest.param(failing_source, "source 'failing'", "", id="source"),
     pytest.param(failing_stage, "stage 'failing'", " on item 3", id="stage"),
