@@ -26,6 +26,7 @@ __all__ = [
     "beside",
     "on",
     "places",
+    "plain",
 ]
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
@@ -53,6 +54,11 @@ ANYWHERE = places("forkserver", "spawn", "fork", "threads", "tasks", "inline")
 def beside(place: str) -> str:
     """Where the neighbours of a worker in this place are: where plain functions run, and start soon."""
     return {"spawn": "forkserver", "tasks": "threads"}.get(place, place)
+
+
+def plain(place: str) -> str:
+    """The same place, or where what takes all items runs, which tasks cannot."""
+    return "threads" if place == "tasks" else place
 
 
 def iterated(pipeline: Pipeline[Any], _: str) -> list[Any]:

@@ -10,7 +10,7 @@ from chainpump import Pipeline, Runnable, sink, source, stage
 from faults import stages
 from faults.places import beside, on
 
-__all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage"]
+__all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage", "made", "passed", "through"]
 
 Fail = Callable[[], Any]
 AT = 3  # the item at which they fail
@@ -19,6 +19,25 @@ AT = 3  # the item at which they fail
 def counted(place: str, n: int = 10) -> Pipeline[Any]:
     """0 to n - 1, from a neighbour of who is in that place."""
     return Pipeline(source(stages.count, n), on=on(beside(place)))
+
+
+def made(place: str, make: Callable[..., Any], *arguments: Any, name: str | None = None) -> Pipeline[Any]:
+    """What a generator function makes, by a source in that place."""
+    if place == "tasks":
+        return Pipeline(source(stages.awaited_each, make, *arguments), on=on(place), name=name)
+    return Pipeline(source(make, *arguments), on=on(place), name=name)
+
+
+def through(pipeline: Pipeline[Any], place: str, workers: int = 1) -> Pipeline[Any]:
+    """The same items, passed on by a stage in that place, which is called 'same'."""
+    if place == "tasks":
+        return pipeline.map(stages.awaited, on=on(place, workers), name="same")
+    return pipeline.then(stages.same, on=on(place, workers))
+
+
+def passed(place: str, workers: int, make: Callable[..., Any], *arguments: Any) -> Pipeline[Any]:
+    """What a generator function makes, passed on by a stage: both are in that place."""
+    return through(made(place, make, *arguments), place, workers)
 
 
 def failing_source(fail: Fail, place: str) -> Pipeline[Any]:

@@ -357,6 +357,12 @@ def failing_source(fail: Callable[[], Any], after: int) -> Iterator[int]:
     fail()
 
 
+async def awaited_each(make: Callable[..., Iterable[T]], *arguments: Any) -> AsyncIterator[T]:
+    """What a plain source makes, as an async one."""
+    for item in make(*arguments):
+        yield await awaited(item)
+
+
 async def failing_source_async(fail: Callable[[], Any], after: int) -> AsyncIterator[int]:
     """The same for tasks."""
     for number in range(after):

@@ -15,7 +15,8 @@ import pytest
 from chainpump import Pipeline, Processes, Threads, sink, source, stage
 from chainpump.engine.supervisor import Supervisor, Watched
 from faults import stages
-from faults.places import EVERYWHERE, MOST, on
+from faults.places import ANYWHERE, on, plain
+from faults.roles import made, through
 from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants
 
@@ -23,12 +24,14 @@ CLEANED_UP = ["source cleaned up", "stage cleaned up"]
 
 
 def endless(place: str, journal: Journal) -> Pipeline[int]:
-    """Two workers that would never end by themselves."""
-    numbers = Pipeline(source(stages.counting, 1 << 60, journal), on=on(place))
-    return numbers.then(stage(stages.noting, journal, "stage"), on=on(place))
+    """Workers that would never end by themselves."""
+    numbers = made(place, stages.counting, 1 << 60, journal)
+    if place == "tasks":
+        numbers = through(numbers, place, 8)
+    return numbers.then(stage(stages.noting, journal, "stage"), on=on(plain(place)))
 
 
-@pytest.mark.parametrize("place", EVERYWHERE)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_leaving_the_loop_cancels_every_worker_and_runs_its_clean_up(place: str, journal: Journal) -> None:
     for item in endless(place, journal):
         if item == 3:
@@ -38,7 +41,7 @@ def test_leaving_the_loop_cancels_every_worker_and_runs_its_clean_up(place: str,
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_leaving_an_open_run_early_cancels_every_worker(place: str, journal: Journal) -> None:
     with endless(place, journal).open() as run:
         items = iter(run)
@@ -47,7 +50,7 @@ def test_leaving_an_open_run_early_cancels_every_worker(place: str, journal: Jou
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_in_the_block_of_an_open_run_cancels_every_worker(place: str, journal: Journal) -> None:
     with pytest.raises(KeyError, match="mine"), endless(place, journal).open() as run:
         raise KeyError("mine", next(iter(run)))
@@ -55,7 +58,7 @@ def test_exception_in_the_block_of_an_open_run_cancels_every_worker(place: str, 
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_half_read_iterator_that_is_dropped_cancels_every_worker(place: str, journal: Journal) -> None:
     items = iter(endless(place, journal))
     assert next(items) == 0
@@ -64,7 +67,7 @@ def test_half_read_iterator_that_is_dropped_cancels_every_worker(place: str, jou
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_half_read_iterator_in_a_cycle_cancels_every_worker_once_it_is_collected(place: str, journal: Journal) -> None:
     cycle: list[Any] = [iter(endless(place, journal))]
     cycle.append(cycle)
@@ -75,7 +78,7 @@ def test_half_read_iterator_in_a_cycle_cancels_every_worker_once_it_is_collected
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_run_that_was_opened_and_dropped_unread_cancels_every_worker(place: str, journal: Journal) -> None:
     run = endless(place, journal).open()
     del run
@@ -84,7 +87,7 @@ def test_run_that_was_opened_and_dropped_unread_cancels_every_worker(place: str,
     assert set(journal.lines) <= set(CLEANED_UP)  # a worker may have been cancelled before it began
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_items_asked_for_after_the_end_of_the_block_are_an_error_and_no_end(place: str, journal: Journal) -> None:
     with endless(place, journal).open() as run:
         items = iter(run)
@@ -93,21 +96,21 @@ def test_items_asked_for_after_the_end_of_the_block_are_an_error_and_no_end(plac
         list(items)
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_nothing_is_left_of_a_failed_run(place: str, journal: Journal) -> None:
-    failing = endless(place, journal).then(stage(stages.failing_stage, stages.raise_value_error, 3), on=on(place))
+    failing = endless(place, journal).then(
+        stage(stages.failing_stage, stages.raise_value_error, 3), on=on(plain(place))
+    )
     with pytest.raises(Exception, match="raised ValueError on item 3"):
         list(failing)
     assert descendants() == set()
     assert sorted(journal.lines) == CLEANED_UP
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_nothing_is_left_of_a_run_that_has_succeeded(place: str, journal: Journal) -> None:
-    numbers = Pipeline(source(stages.counting, 10, journal), on=on(place))
-    report = (
-        numbers.then(stage(stages.noting, journal, "stage"), on=on(place)).into(sink(stages.tally), on=on(place)).run()
-    )
+    noted = made(place, stages.counting, 10, journal).then(stage(stages.noting, journal, "stage"), on=on(plain(place)))
+    report = noted.into(sink(stages.tally), on=on(plain(place))).run()
     assert descendants() == set()
     assert report.value == 10
     assert sorted(journal.lines) == [*CLEANED_UP, "stage saw the end"]

@@ -6,8 +6,8 @@ import pytest
 
 from chainpump import Pipeline, Processes, Run, sink, source
 from faults import stages
-from faults.places import ANYWHERE, EVERYWHERE, FORKING, MOST, MOST_WORKERS, on
-from faults.roles import Fail, failing_sink
+from faults.places import ANYWHERE, EVERYWHERE, FORKING, MOST_WORKERS, on
+from faults.roles import Fail, failing_sink, passed
 from support.gate import Gate, Journal
 from support.threads import meanwhile
 
@@ -98,10 +98,10 @@ def test_sink_that_raises_after_its_last_item_is_raised_as_it_is() -> None:
         Pipeline(range(5)).into(stages.raising_at_the_end, on=Processes(1)).run()
 
 
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_in_the_callers_loop_is_the_callers(place: str, journal: Journal) -> None:
     """The loop is the sink: its exception passes untouched, and all workers are cancelled."""
-    pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=on(place)).then(stages.same, on=on(place))
+    pipeline = passed(place, 1, stages.counting, 1 << 60, journal)
     original = KeyError("mine")
     with pytest.raises(KeyError) as caught, pipeline.open() as run:
         raise_at(run, 3, original)

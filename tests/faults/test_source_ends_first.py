@@ -1,18 +1,21 @@
 """Rule 1: the source ends first; everything buffered is processed, and nothing is lost."""
 
+from typing import Any
+
 import pytest
 
 from chainpump import Pipeline, Processes, sink, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, MOST, MOST_WORKERS, on
+from faults.places import ANYWHERE, MOST, MOST_WORKERS, WAYS, on
+from faults.roles import passed
 from support.gate import Gate
 from support.processes import gone, watching
 
 
-@pytest.mark.parametrize("place", EVERYWHERE)
-def test_source_that_ends_first_loses_nothing_that_is_buffered(place: str) -> None:
-    pipeline = Pipeline(source(stages.count, 5000), on=on(place)).then(stages.same, on=on(place))
-    assert list(pipeline) == list(range(5000))
+@WAYS
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_source_that_ends_first_loses_nothing_that_is_buffered(place: str, way: Any) -> None:
+    assert way(passed(place, 1, stages.count, 5000), place) == list(range(5000))
 
 
 @pytest.mark.parametrize("place", MOST_WORKERS)

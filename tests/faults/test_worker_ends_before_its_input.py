@@ -1,12 +1,14 @@
 """Rule 3: a stage or sink that returns while its input has more ends the run as an error, unless it may stop."""
 
 import re
+from typing import Any
 
 import pytest
 
 from chainpump import Pipeline, Processes, StageStoppedError, sink, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, MOST, MOST_WORKERS, on
+from faults.places import ANYWHERE, MOST, MOST_WORKERS, WAYS, on, plain
+from faults.roles import made
 from support.gate import Gate, Journal
 
 
@@ -16,19 +18,20 @@ def returned(role: str, name: str, items: int) -> str:
 
 
 @pytest.mark.parametrize("n", [0, 7])
-@pytest.mark.parametrize("place", EVERYWHERE)
-def test_stage_that_returns_early_ends_the_run_and_is_named_with_its_count(place: str, n: int) -> None:
-    pipeline = Pipeline(source(stages.count_for_ever), on=on(place)).then(stage(stages.first_only, n), on=on(place))
+@WAYS
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_stage_that_returns_early_ends_the_run_and_is_named_with_its_count(place: str, n: int, way: Any) -> None:
+    pipeline = made(place, stages.count_for_ever).then(stage(stages.first_only, n), on=on(plain(place)))
     with pytest.raises(StageStoppedError, match=returned("stage", "first_only", n)) as caught:
-        list(pipeline)
+        way(pipeline, place)
     assert (caught.value.stage, caught.value.worker) == ("first_only", 1)
     assert "may_stop=True" in str(caught.value)
 
 
 @pytest.mark.parametrize("n", [0, 7])
-@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_sink_that_returns_early_ends_the_run_and_is_named_with_its_count(place: str, n: int) -> None:
-    pipeline = Pipeline(source(stages.count_for_ever), on=on(place)).into(sink(stages.sum_first, n), on=on(place))
+    pipeline = made(place, stages.count_for_ever).into(sink(stages.sum_first, n), on=on(plain(place)))
     with pytest.raises(StageStoppedError, match=returned("sink", "sum_first", n)) as caught:
         pipeline.run()
     assert caught.value.stage == "sum_first"
