@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import (
@@ -23,6 +24,7 @@ __all__ = [
     "Item",
     "Who",
     "broken_off",
+    "channel_failed",
     "lost",
     "mistyped",
     "no_run",
@@ -43,6 +45,16 @@ PACKAGE = __file__.removesuffix("blame.py")
 FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
 DEEP = 12  # calls of each stack that are told, from the innermost one
+NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
+NO_DESCRIPTOR = "no descriptor left: raise the limit (`ulimit -n`), or hold fewer arrays at once, which take one each."
+# What to do about it, by what the system said to a channel.
+REFUSALS: Mapping[int, str] = {
+    errno.EMFILE: f"Its process has {NO_DESCRIPTOR}",
+    errno.ENFILE: f"The system has {NO_DESCRIPTOR}",
+    errno.ENOMEM: "The system has no memory for large items, which cross in shared memory: hold fewer of them at once.",
+    errno.ENOSPC: "Shared memory is full: give /dev/shm more room, or hold fewer large items at once.",
+    errno.EBADF: NOT_ITS_OWN,
+}
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=."
 
 
@@ -360,7 +372,19 @@ def broken_off(who: Who) -> Failure:
         RunError,
         None,
         f"{who.placed(None)} lost its channel, although no worker died.",
-        "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...).",
+        NOT_ITS_OWN,
+    )
+
+
+def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
+    """The system refused a worker what it needs to send or receive: its function has not raised that."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
+    return who.failure(
+        RunError,
+        pid,
+        f"{who.placed(pid)} could not {what}: {type(error).__name__}: {_text(error)}",
+        REFUSALS.get(number or 0, f"The system refused it; {who.stage} has not raised this."),
+        traceback=user_traceback(error),
     )
 
 

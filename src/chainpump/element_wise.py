@@ -199,7 +199,11 @@ class OperatorRun(StageRun):
         if decision.limit is not None and sum(row[cell] for row in self._tools.rows) > decision.limit:
             raise TooMany(decision.limit, tuple(self._latest)) from error
         if buried:
-            self._tools.bury(DeadItem(self.assignment.who.stage, index, item, error, blame.user_traceback(error)))
+            letter = DeadItem(self.assignment.who.stage, index, item, error, blame.user_traceback(error))
+            try:
+                self._tools.bury(letter)
+            except OSError as refused:
+                raise NotBuried from refused
         return None
 
     def too_late(self, error: Exception, hand: tuple[int, int, Any]) -> ItemTimeoutError:
@@ -226,8 +230,15 @@ class OperatorRun(StageRun):
             return Failed(blame.too_many(self.assignment.who, os.getpid(), *error.args))
         if isinstance(error, ItemTimeoutError) and error is self._late:
             return Failed(error.failures[0])
+        if isinstance(error, NotBuried) and isinstance(refused := error.__cause__, OSError):
+            what = "put a dead letter aside"
+            return Failed(blame.channel_failed(self.assignment.who, os.getpid(), refused, what), refused)
         return super().explain(error)
 
 
 class TooMany(Exception):
     """More items have failed than a policy allows. args: the limit, and texts of the last failures."""
+
+
+class NotBuried(Exception):
+    """A dead letter could not be sent to the main process. Its cause is what the system said."""

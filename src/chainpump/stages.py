@@ -205,11 +205,14 @@ class ChannelInput(Inlet):
     """A channel as the input of a stage."""
 
     def reason(self, stage: StageRun) -> Failed | None:
-        """An item that could not be rebuilt."""
+        """What the system refused, or an item that could not be rebuilt."""
+        who, pid = stage.assignment.who, os.getpid()
+        if self.refused is not None:
+            return Failed(blame.channel_failed(who, pid, self.refused, "receive"), self.refused)
         if self.fault is None:
             return None
         item = stage.item(self.fault.producer, self.fault.index)
-        return Failed(blame.unreadable(stage.assignment.who, os.getpid(), item, self.fault.reason))
+        return Failed(blame.unreadable(who, pid, item, self.fault.reason))
 
 
 class Link:

@@ -7,6 +7,7 @@ A worker runs one stage, or several that were joined into one thread (`Inline`).
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -195,6 +196,7 @@ class Worker:
             outcome = self._ended(last, (drive or self._drive)(last))
         except BaseException as error:
             outcome = self.explain(error)
+        outcome = self._unsent() or outcome
         self.close(outcome)
         return outcome
 
@@ -337,6 +339,11 @@ class Worker:
         if not self._stages:
             return Failed(blame.not_started(self.who, error), error)
         return self._stages[-1].explain(error)
+
+    def _unsent(self) -> Failed | None:
+        """Why it could not send, whatever the function made of the Cancelled that it was told that by."""
+        refused = self.outlet.refused if self.outlet is not None else None
+        return Failed(blame.channel_failed(self.who, os.getpid(), refused, "send"), refused) if refused else None
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import faulthandler
 import gc
 import logging
@@ -247,6 +248,34 @@ def arrays_without_descriptors(n: int) -> Iterator[Any]:
     large = list(arrays(n))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     yield from large
+
+
+def kept_without_descriptors(items: Iterable[Any]) -> Iterator[int]:
+    """How many items it keeps, in a process that can open nothing more from the first one on."""
+    kept = []
+    for item in items:
+        kept.append(item)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        yield len(kept)
+
+
+def starved(item: int) -> int:
+    """For `map`: as a function that cannot open a file."""
+    if item == 1:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return item
+
+
+class Starving:
+    """As an item that opens a file when it is rebuilt."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return starved, (1,)
+
+
+def starving() -> Iterator[Starving]:
+    """One of those."""
+    yield Starving()
 
 
 def raise_value_error() -> NoReturn:

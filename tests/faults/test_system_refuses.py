@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from multiprocessing import popen_fork
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, StageError, source, stage
+from chainpump import Pipeline, Processes, RunError, StageError, UnpicklableItemError, source, stage
 from chainpump.transport.system import is_portable
 from faults import stages
-from faults.places import WAYS, on, places
+from faults.places import FORKING, MOST, WAYS, on, places
 from support.gate import LIMIT, Gate
 from support.processes import descendants
 
@@ -187,15 +187,67 @@ def test_fork_server_that_is_refused_a_process_is_told_and_followed_by_another(
 @WAYS
 @pytest.mark.parametrize("place", places("forkserver", "fork"))
 @pytest.mark.parametrize(
-    "arrays, number", [(stages.arrays_without_memory, errno.ENOMEM), (stages.arrays_without_descriptors, errno.EMFILE)]
+    "arrays, number, advice",
+    [
+        (stages.arrays_without_memory, errno.ENOMEM, "The system has no memory for large items, "),
+        (stages.arrays_without_descriptors, errno.EMFILE, "Its process has no descriptor left: "),
+    ],
 )
-def test_worker_that_has_no_room_for_its_slabs_is_named(place: str, arrays: Any, number: int, way: Any) -> None:
+def test_worker_that_has_no_room_for_its_slabs_is_named(
+    place: str, arrays: Any, number: int, advice: str, way: Any
+) -> None:
     """Nor is there a descriptor left to read the code with that tells of it."""
     pipeline = Pipeline(source(arrays, 3), on=on(place), name="load").then(stages.same, on=on(place))
-    with pytest.raises(StageError, match=r"^source 'load' \(worker 1 of 1, pid \d+\) raised OSError:\n") as caught:
+    first_line = rf"^source 'load' \(worker 1 of 1, pid \d+\) could not send: OSError: \[Errno {number}\] .*\n"
+    with pytest.raises(RunError, match=first_line + f"  {advice}") as caught:
         way(pipeline, place)
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == number
+
+
+NO_DESCRIPTOR = (
+    r" could not receive: OSError: \[Errno 24\] Too many open files\n"
+    r"  Its process has no descriptor left: raise the limit \(`ulimit -n`\), "
+    r"or hold fewer arrays at once, which take one each\.$"
+)
+
+
+@WAYS
+@pytest.mark.parametrize("place", places("forkserver", "fork"))
+def test_consumer_that_has_no_descriptor_left_for_an_array_is_told_of_the_limit(place: str, way: Any) -> None:
+    pipeline = Pipeline(source(stages.arrays, 20), on=on(place)).then(stages.kept_without_descriptors, on=on(place))
+    with pytest.raises(RunError, match=r"^stage 'kept_without_descriptors' \(worker 1 of 1, pid \d+\)" + NO_DESCRIPTOR):
+        way(pipeline, place)
+
+
+def all_kept(items: Iterable[Any]) -> list[Any]:
+    """All items, by a process that can open nothing more from the first one on."""
+    kept = []
+    with ExitStack() as stack:
+        for item in items:
+            if not kept:
+                stack.enter_context(descriptors_left(0))
+            kept.append(item)
+    return kept
+
+
+def test_loop_of_the_caller_that_has_no_descriptor_left_for_an_array_is_told_of_the_limit() -> None:
+    with pytest.raises(RunError, match=r"^sink 'iteration' \(worker 1 of 1, pid \d+\)" + NO_DESCRIPTOR):
+        all_kept(Pipeline(source(stages.arrays, 20)))
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_error_of_the_system_that_a_function_raises_is_its_own(place: str) -> None:
+    with pytest.raises(StageError, match=r"^stage 'starved' \(worker 1 of 1, pid \d+\) raised OSError on item 1:\n"):
+        list(Pipeline(range(3)).map(stages.starved, on=on(place)))
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_error_of_the_system_from_an_item_that_is_rebuilt_is_the_items(place: str) -> None:
+    with pytest.raises(
+        UnpicklableItemError, match=r"^stage 'same' \(.*\) received item 0, .*\n  OSError: \[Errno 24\] "
+    ):
+        list(Pipeline(source(stages.starving), on=on(place)).then(stages.same, on=on(place)))
 
 
 FULL_SHM = """

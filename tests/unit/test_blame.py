@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 import pytest
@@ -149,6 +150,28 @@ def raised_by(error: BaseException) -> BaseException:
             "stage 'decode' (worker 3 of 8) lost its channel, although no worker died.\n"
             "  A stage must not close descriptors that are not its own (os.closerange, daemonize, ...).",
             id="a channel broke",
+        ),
+        pytest.param(
+            blame.channel_failed(DECODE, 7, OSError(errno.EMFILE, "Too many open files"), "receive"),
+            RunError,
+            "stage 'decode' (worker 3 of 8, pid 7) could not receive: OSError: [Errno 24] Too many open files\n"
+            "  Its process has no descriptor left: raise the limit (`ulimit -n`), "
+            "or hold fewer arrays at once, which take one each.",
+            id="no descriptor for an array",
+        ),
+        pytest.param(
+            blame.channel_failed(DECODE, 7, MemoryError(), "receive"),
+            RunError,
+            "stage 'decode' (worker 3 of 8, pid 7) could not receive: MemoryError: MemoryError()\n"
+            "  The system has no memory for large items, which cross in shared memory: hold fewer of them at once.",
+            id="no memory for an item",
+        ),
+        pytest.param(
+            blame.channel_failed(LOAD, 7, OSError(errno.EIO, "I/O error"), "send"),
+            RunError,
+            "source 'load' (worker 1 of 1, pid 7) could not send: OSError: [Errno 5] I/O error\n"
+            "  The system refused it; load has not raised this.",
+            id="a call of the channel's failed",
         ),
     ],
 )

@@ -30,7 +30,7 @@ class Script:
     descriptors: Sequence[Descriptor] = ()
 
     def __init__(self) -> None:
-        self.frames: list[Frame | ItemFault] = []
+        self.frames: list[Frame | ItemFault | OSError] = []
         self.settled = 0
         self.has_waited = False
         self.credits: Credits | None = None
@@ -45,7 +45,7 @@ class Script:
             raise BlockingIOError
         self.has_waited = False
         frame = self.frames.pop(0)
-        if isinstance(frame, ItemFault):
+        if isinstance(frame, Exception):
             raise frame
         return frame
 
@@ -87,7 +87,7 @@ def inlet(script: Script, board: Board) -> Inlet:
     return Inlet(script, board, WORKER, 1, [PRODUCER], None)
 
 
-def frames(*sizes: int) -> list[Frame | ItemFault]:
+def frames(*sizes: int) -> list[Frame | ItemFault | OSError]:
     """Frames of so many items each; the items count from 0."""
     starts = [sum(sizes[:n]) for n in range(len(sizes))]
     return [frame(list(range(start, start + size)), start) for start, size in zip(starts, sizes, strict=True)]
@@ -334,6 +334,16 @@ def test_a_frame_that_cannot_be_rebuilt_cancels_and_is_named(inlet: Inlet, scrip
     with pytest.raises(Cancelled):
         list(inlet)
     assert inlet.fault is fault
+
+
+def test_what_the_system_refuses_cancels_and_is_remembered(inlet: Inlet, script: Script) -> None:
+    script.frames = [*frames(1), refused := OSError("no descriptor")]
+    items = iter(inlet)
+    assert next(items) == 0
+    with pytest.raises(Cancelled):
+        next(items)
+    assert inlet.cancelled
+    assert inlet.refused is refused
 
 
 def test_a_slot_goes_back_when_the_next_item_is_asked_for(credits: Credits, script: Script, board: Board) -> None:

@@ -50,6 +50,7 @@ class Recorder:
         self.credits: Credits | None = None
         self.is_closed = False
         self.is_hung_up = False
+        self.refusal: OSError | None = None
         self._arrived = threading.Condition()
         self._pickling = Pickling()
 
@@ -67,6 +68,8 @@ class Recorder:
             self._arrived.notify_all()
             if self.is_hung_up:
                 raise Cancelled("the channel was closed")
+            if self.refusal is not None:
+                raise self.refusal
         if not snapshots:
             self._pickling.frame(entries)
         return self.bytes_each * len(entries)
@@ -352,6 +355,14 @@ def test_nothing_to_send_is_no_frame(outlet: Outlet, sender: Recorder, board: Bo
     send(outlet, [])
     assert sender.frames == []
     assert board.row(0)[Cell.SENT] == 0
+
+
+def test_what_the_system_refuses_cancels_and_is_remembered(outlet: Outlet, sender: Recorder) -> None:
+    sender.refusal = OSError("no memory")
+    with pytest.raises(Cancelled):
+        outlet.pump([1])
+    assert outlet.cancelled
+    assert outlet.refused is sender.refusal
 
 
 def test_what_a_stage_raises_passes_through(outlet: Outlet, sender: Recorder) -> None:

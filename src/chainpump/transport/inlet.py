@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from ..errors import Cancelled
 from .board import Board, Cell
+from .breaks import Refusal, remembered
 from .channel import Receiver
 from .codec import ItemFault
 from .flow import next_hint, next_service_ns
@@ -73,7 +74,8 @@ class Inlet:
         self._is_over = False  # what comes next is the end
         self._unread: ItemFault | None = None  # an item that cannot be rebuilt, next in the frame in hand
         self.ended = False
-        self.cancelled = False  # True once Cancelled was raised here: no later end is to be believed
+        self.cancelled = False
+        self.refused: Refusal | None = None
         self.fault: ItemFault | None = None  # why it cancelled itself: an item that could not be rebuilt
 
     def __iter__(self) -> Iterator[Any]:
@@ -105,6 +107,7 @@ class Inlet:
             return True
         return False
 
+    @remembered
     def wait(self, seconds: float) -> bool:
         """Wait until an item or the end is there; False if that takes longer. Raises Cancelled."""
         if length_hint(self._cursor) or self.ended or self._early is not None:
@@ -211,6 +214,7 @@ class Inlet:
         self._owes_slot = True
         self._pay()
 
+    @remembered
     def _pay(self) -> None:
         """The next item is asked for: give back the slot of the one before, whichever iterator it came from."""
         if self._owes_slot:
@@ -224,6 +228,7 @@ class Inlet:
                 else:
                     self._turnstile.release()
 
+    @remembered
     def _next_frame(self) -> bool:
         """Take the next frame in hand; False at the end. Raises Cancelled."""
         if self.ended:
@@ -277,26 +282,22 @@ class Inlet:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
         try:
-            try:
-                return self._receiver.receive(wait=False)
-            except BlockingIOError:
-                if not wait:
-                    raise
-            return self._receive_waiting()
+            return self._received(wait=False)
+        except BlockingIOError:
+            if not wait:
+                raise
+        held = self._before_wait()  # nothing is there: send what this worker holds
+        with self._starved:
+            frame = self._received(wait=True)
+        self._after_wait(held)
+        return frame
+
+    def _received(self, wait: bool) -> Frame | None:
+        try:
+            return self._receiver.receive(wait)
         except ItemFault as fault:
             self.fault = fault
             self._cancel()
-        except Cancelled:
-            self.cancelled = True
-            raise
-
-    def _receive_waiting(self) -> Frame | None:
-        """Nothing is there: send what this worker holds, and wait."""
-        held = self._before_wait()
-        with self._starved:
-            frame = self._receiver.receive(wait=True)
-        self._after_wait(held)
-        return frame
 
     def _before_wait(self) -> bool:
         held = self._outlet.before_wait() if self._outlet else False
@@ -353,7 +354,6 @@ class Inlet:
         row[Cell.FINISHED] = row[Cell.RECEIVED] - row[Cell.SKIPPED] - row[Cell.DEAD]
 
     def _cancel(self) -> NoReturn:
-        self.cancelled = True
         raise Cancelled("the run was cancelled")
 
     def close(self) -> None:

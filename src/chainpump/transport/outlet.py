@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import Cancelled
 from .board import Cell
+from .breaks import Refusal, remembered
 from .channel import Sender
 from .codec import SCALARS, STRINGS, ItemFault, Large, portion
 from .credits import Credits, Window
@@ -79,6 +80,8 @@ class Outlet:
         self._since = 0  # ns; when the first pending item came
         self._holds_slots = False
         self._flusher = Flusher(self.flush_old)
+        self.cancelled = False
+        self.refused: Refusal | None = None
 
     @property
     def is_bounded(self) -> bool:
@@ -227,6 +230,7 @@ class Outlet:
             self._holds_slots = False  # they travel with the item
             yield item
 
+    @remembered
     def take_slots(self) -> None:
         """Take a slot for the next item, unless there is one already. Raises Cancelled."""
         if self._holds_slots:
@@ -239,6 +243,7 @@ class Outlet:
                 self._check_cancelled()
         self._holds_slots = True
 
+    @remembered
     def _give_slots(self) -> None:
         if self._holds_slots:
             self._holds_slots = False
@@ -277,6 +282,7 @@ class Outlet:
         self._send_pending(UNTOLD)
         return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
+    @remembered
     def _send_pending(
         self,
         waits: AbstractContextManager[None],

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from ..faults import Fate, Point
@@ -198,16 +199,13 @@ class PacketReceiver:
         if place:
             *rest, numbers = pickle.loads(place)
             span = Span(start, *rest)
-        try:
-            if flags & IN_SLAB:
-                _, slab, length, _, buffers = PLACE.unpack_from(payload)
-                nbytes = slab if buffers else length
-                value = self._slabs.load(producer, payload, pickle.loads, keep)
-            else:
-                nbytes, value = len(payload), pickle.loads(payload)
-        except Exception as error:
-            index = span.prefix[0] if span.prefix else start
-            raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
+        loads = partial(_rebuilt, span)
+        if flags & IN_SLAB:
+            _, slab, length, _, buffers = PLACE.unpack_from(payload)
+            nbytes = slab if buffers else length
+            value = self._slabs.load(producer, payload, loads, keep)
+        else:
+            nbytes, value = len(payload), loads(payload)
         entries = [value] if form == Form.BUFFERS else value
         return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
@@ -234,6 +232,15 @@ class PacketReceiver:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketReceiver.__init__(self, *state)
+
+
+def _rebuilt(span: Span, data: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
+    """What a pickle holds. Raises ItemFault, so that nothing of the user's is taken for a failure of the channel."""
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except Exception as error:
+        index = span.prefix[0] if span.prefix else span.start
+        raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
 
 
 def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:

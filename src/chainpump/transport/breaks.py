@@ -1,0 +1,49 @@
+"""What ends a channel early, at either of its ends, is told apart from what the user's functions raise.
+
+An end remembers that it was cancelled, and what the system refused it, and says Cancelled in both cases: so a stage
+that asks for an item cannot take an OSError of its channel for one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from ..errors import Cancelled
+
+__all__ = ["Breakable", "Refusal", "remembered"]
+
+Refusal: TypeAlias = OSError | MemoryError
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Breakable(Protocol):
+    """An end of a channel, as its worker uses it.
+
+    cancelled: whether Cancelled was raised here: no later end is to be believed. refused: what the system refused it.
+    """
+
+    cancelled: bool
+    refused: Refusal | None
+
+
+E = TypeVar("E", bound=Breakable)
+
+
+def remembered(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
+    """A method that runs no function of the user's: what comes out of it has ended the channel."""
+
+    @wraps(method)
+    def call(end: E, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(end, *args, **kwargs)
+        except Cancelled:
+            end.cancelled = True
+            raise
+        except (OSError, MemoryError) as error:
+            end.cancelled, end.refused = True, error
+            raise Cancelled("the channel has failed") from error
+
+    return call
