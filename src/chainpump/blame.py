@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import (
+    Cancelled,
     Failure,
     ItemTimeoutError,
     ItemTypeError,
@@ -46,6 +47,7 @@ FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it wi
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
 DEEP = 12  # calls of each stack that are told, from the innermost one
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
+NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
 NO_DESCRIPTOR = "no descriptor left: raise the limit (`ulimit -n`), or hold fewer arrays at once, which take one each."
 # What to do about it, by what the system said to a channel.
 REFUSALS: Mapping[int, str] = {
@@ -126,7 +128,8 @@ class Item:
 def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
     """User code raised."""
     on_item = f" on {item}" if item else ""
-    details = [*_text(error).splitlines(), f"item: {item.text}" if item else "", who.definition()]
+    advice = NOT_ITS_WORD if isinstance(error, Cancelled) else ""
+    details = [*_text(error).splitlines(), f"item: {item.text}" if item else "", advice, who.definition()]
     return who.failure(
         StageError,
         pid,

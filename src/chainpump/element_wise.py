@@ -59,9 +59,15 @@ class OperatorRun(StageRun):
     """An element-wise stage while it runs: calls its function for each item, and applies its policy."""
 
     def __init__(
-        self, assignment: Assignment, bound: Operator[Any, Any], source: Input, row: memoryview, tools: Tools
+        self,
+        assignment: Assignment,
+        bound: Operator[Any, Any],
+        source: Input,
+        row: memoryview,
+        is_over: Callable[[], bool],
+        tools: Tools,
     ) -> None:
-        super().__init__(assignment, bound, source, row)
+        super().__init__(assignment, bound, source, row, is_over)
         self.operator = bound
         self._source = source
         self._tools = tools

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,10 +103,21 @@ class Nested(ABC):
 
 
 class StageRun:
-    """One stage while it runs: its function, its input, and whom to blame for what it does."""
+    """One stage while it runs: its function, its input, and whom to blame for what it does.
 
-    def __init__(self, assignment: Assignment, bound: Bound, source: Input | None, row: memoryview) -> None:
+    is_over: whether anybody has ended the run early, as far as its worker knows.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        bound: Bound,
+        source: Input | None,
+        row: memoryview,
+        is_over: Callable[[], bool],
+    ) -> None:
         self.assignment = assignment
+        self._is_over = is_over
         self.row = row
         self._bound = bound
         self._input = source
@@ -167,7 +178,7 @@ class StageRun:
         reason = self._input.reason(self) if self._input is not None else None
         if reason is not None:
             return reason
-        if self.cancelled or isinstance(error, Cancelled):
+        if self.cancelled or (isinstance(error, Cancelled) and self._is_over()):
             return Interrupted()
         if isinstance(error, RunError) and isinstance(self._result, Nested):
             return Failed(error.failures[0], error)

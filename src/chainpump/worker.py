@@ -275,16 +275,22 @@ class Worker:
 
     def _stage(self, assignment: Assignment, call: Bound, source: Input | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
-            return StageRun(assignment, call, source, row)
+            return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
         tools = Tools([self._board.row(each) for each in assignment.siblings], self._pause, taker)
-        return OperatorRun(assignment, call, source, row, tools)
+        return OperatorRun(assignment, call, source, row, self._is_over, tools)
 
     def _pause(self, seconds: float) -> None:
         """Wait so long. Raises Cancelled: at once where the worker can be interrupted, else as it is woken."""
-        if self._woken.wait(seconds) or self._board.flag(self._group)[0]:
+        self._woken.wait(seconds)
+        if self._is_over():
             raise Cancelled("the run was cancelled")
+
+    def _is_over(self) -> bool:
+        """Whether anybody has ended the run early: if not, a Cancelled is the doing of the function that raised it."""
+        is_cut_off = self.outlet is not None and self.outlet.cancelled
+        return is_cut_off or self._woken.is_set() or bool(self._board.flag(self._group)[0])
 
     def _drive(self, last: StageRun) -> Any:
         inlet, outlet = self.inlet, self.outlet

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chainpump import (
+    Cancelled,
     DeadLetter,
     Executor,
     Inline,
@@ -353,6 +354,12 @@ async def cancelling(value: int) -> int:
     return value
 
 
+async def raising_cancelled(value: int) -> int:
+    if value == 41:
+        raise Cancelled
+    return value
+
+
 async def exiting(value: int) -> int:
     if value == 41:
         sys.exit(3)
@@ -389,6 +396,7 @@ FAULTS: dict[str, Callable[..., Pipeline[Any] | Runnable[Any]]] = {
     "StopIteration": lambda pipeline, **how: pipeline.map(exhausted, **how),
     "CancelledError": lambda pipeline, **how: pipeline.map(cancelling, **how),
     "CancelledError without order": lambda pipeline, **how: pipeline.map(cancelling, ordered=False, **how),
+    "Cancelled": lambda pipeline, **how: pipeline.map(raising_cancelled, **how),
     "SystemExit": lambda pipeline, **how: pipeline.map(exiting, **how),
     "each": lambda pipeline, **how: pipeline.each(unlucky, **how),
     "each, CancelledError": lambda pipeline, **how: pipeline.each(cancelling, **how),
@@ -762,10 +770,10 @@ class Source:
             self.ended += 1
 
 
-async def failing_source(n: int) -> AsyncIterator[int]:
+async def failing_source(n: int, kind: type[BaseException]) -> AsyncIterator[int]:
     async for value in made(n):
         yield value
-    raise Bad("the source has failed")
+    raise kind("the source has failed")
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
@@ -780,8 +788,9 @@ def test_an_async_generator_runs_with_async_functions_behind_it() -> None:
     assert list(pipeline) == [value for value in range(N + 1) if value and value % 2 == 0]
 
 
-def test_an_async_generator_that_raises_is_blamed_as_it_is_inline() -> None:
-    pipeline = Pipeline(source(failing_source, 20), on=Tasks())
+@pytest.mark.parametrize("kind", [Bad, Cancelled, asyncio.CancelledError])
+def test_an_async_generator_that_raises_is_blamed_as_it_is_inline(kind: type[BaseException]) -> None:
+    pipeline = Pipeline(source(failing_source, 20, kind), on=Tasks())
     assert blame(pipeline) == blame(pipeline.inline())
 
 

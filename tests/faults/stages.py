@@ -286,6 +286,17 @@ def raise_unusual() -> NoReturn:
     raise Unusual("not an Exception")
 
 
+def raise_cancelled() -> NoReturn:
+    raise Cancelled("by myself")
+
+
+def cancelled_at_three(item: int) -> int:
+    """For `map`: raises what only the library is to raise."""
+    if item == 3:
+        raise_cancelled()
+    return item
+
+
 def raise_locked() -> NoReturn:
     raise Locked("holds a lock")
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chainpump import Pipeline, Processes, Run, sink, source
+from chainpump import Cancelled, Pipeline, Processes, Run, sink, source
 from faults import stages
 from faults.places import ANYWHERE, EVERYWHERE, FORKING, MOST_WORKERS, on
 from faults.roles import Fail, failing_sink, passed
@@ -58,18 +58,22 @@ def test_exception_of_a_sink_that_cannot_travel_is_named_in_a_stage_error(
     "fail, kind",
     [
         (stages.raise_unusual, stages.Unusual),
+        (stages.raise_cancelled, Cancelled),
         (stages.sys_exit_0, SystemExit),
         (stages.sys_exit_1, SystemExit),
         (stages.raise_keyboard_interrupt, KeyboardInterrupt),
     ],
-    ids=["BaseException", "sys.exit-0", "sys.exit-1", "KeyboardInterrupt"],
+    ids=["BaseException", "Cancelled", "sys.exit-0", "sys.exit-1", "KeyboardInterrupt"],
 )
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_what_is_no_exception_never_looks_like_success_from_a_sink(
     place: str, fail: Fail, kind: type[BaseException]
 ) -> None:
-    with pytest.raises(kind):
+    with pytest.raises(kind) as caught:
         failing_sink(fail, place).run()
+    if (place, kind) != ("inline", KeyboardInterrupt):  # which is Ctrl-C, for all that anybody can tell
+        blame = rf" \(worker 1 of 1, pid \d+\) raised {kind.__name__} on item \d:\n"
+        assert re.search(blame, caught.value.__notes__[-1])
 
 
 @pytest.mark.parametrize("place", MOST_WORKERS)

@@ -12,7 +12,7 @@ import pytest
 import chainpump
 from chainpump import Pipeline, Processes, StageError, source, stage
 from faults import stages
-from faults.places import ANYWHERE, EXECUTORS, FORKING, MOST_WORKERS, PROCESSES, WAYS, on, places
+from faults.places import ANYWHERE, EXECUTORS, FORKING, MOST, MOST_WORKERS, PROCESSES, WAYS, on, places
 from faults.roles import Fail, failing_sink, failing_source, failing_stage
 from support.gate import Gate
 
@@ -132,6 +132,33 @@ def test_what_is_no_exception_ends_the_run_all_the_same(
     with pytest.raises(StageError, match=raised(who, kind, item)) as caught:
         way(build(fail, place), place)
     assert type(caught.value.__cause__).__name__ == kind
+
+
+OWN_CANCELLED = (
+    r"  by myself\n(  item: 3\n)?"
+    r"  Nobody had cancelled the run, which is this library's to say: raise an exception of your own\.\n"
+)
+
+
+@WAYS
+@pytest.mark.parametrize("build, who, item", ROLES)
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_function_that_raises_cancelled_although_nobody_has_cancelled_is_to_blame(
+    place: str, build: Build, who: str, item: str, way: Any
+) -> None:
+    with pytest.raises(StageError, match=raised(who, "Cancelled", item) + OWN_CANCELLED) as caught:
+        way(build(stages.raise_cancelled, place), place)
+    assert repr(caught.value.__cause__) == "Cancelled('by myself')"
+    assert len(caught.value.failures) == 1
+
+
+@WAYS
+@pytest.mark.parametrize("place", MOST)
+def test_element_wise_function_that_raises_cancelled_is_to_blame(place: str, way: Any) -> None:
+    pipeline = Pipeline(source(stages.count, 10), on=on(place)).map(stages.cancelled_at_three, on=on(place))
+    first_line = raised("stage 'cancelled_at_three'", "Cancelled", " on item 3")
+    with pytest.raises(StageError, match=first_line + OWN_CANCELLED):
+        way(pipeline, place)
 
 
 LARGE = [

@@ -9,7 +9,15 @@ import pytest
 
 from chainpump import blame
 from chainpump.blame import Item, Who
-from chainpump.errors import Failure, RunError, StageError, StageStoppedError, UnpicklableItemError, WorkerLostError
+from chainpump.errors import (
+    Cancelled,
+    Failure,
+    RunError,
+    StageError,
+    StageStoppedError,
+    UnpicklableItemError,
+    WorkerLostError,
+)
 
 DECODE = Who("stage", "decode", 3, 8, "app/stages.py:42")
 LOAD = Who("source", "load", 1, 1, None)
@@ -48,6 +56,16 @@ def raised_by(error: BaseException) -> BaseException:
             "source 'load' (worker 1 of 1, pid 7) raised ValueError on item 0 from worker 2 of 'list':\n"
             "  two\n  lines\n  item: 5",
             id="a text of several lines, an item with a maker",
+        ),
+        pytest.param(
+            blame.raised(DECODE, 7, Cancelled("enough"), Item(4, "", "'b'")),
+            StageError,
+            "stage 'decode' (worker 3 of 8, pid 7) raised Cancelled on item 4:\n"
+            "  enough\n"
+            "  item: 'b'\n"
+            "  Nobody had cancelled the run, which is this library's to say: raise an exception of your own.\n"
+            "  decode is defined at app/stages.py:42.",
+            id="what only this library is to raise",
         ),
         pytest.param(
             blame.returned_early(DECODE, 1, 1200),

@@ -136,6 +136,8 @@ class _Driver:
         try:
             return loop.run_until_complete(task)
         except asyncio.CancelledError:
+            if not self._is_cancelled:  # the function's own
+                raise
             raise Cancelled("the run was cancelled") from None
         except Fatal as fatal:
             raise fatal.error from None
