@@ -459,28 +459,29 @@ class Broken:
 
 @pytest.mark.parametrize("size", [0, 1_000_000], ids=["in a packet", "in a slab"])
 @between_processes
-def test_a_frame_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Ends, size: int) -> None:
+def test_an_item_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Ends, size: int) -> None:
     _, senders, [receiver] = ends(producers=2)
     senders[1].send([b"x" * size, Broken()], False, Span(40, 42, origin=1), None)
     with pytest.raises(ItemFault) as caught:
         receiver.receive(wait=True)
-    assert (caught.value.producer, caught.value.index) == (1, 40)
+    assert (caught.value.producer, caught.value.index) == (1, 41)
     assert caught.value.reason.startswith("ValueError: invalid literal for int()")
 
 
 @pytest.mark.parametrize(
-    "span,named",
+    "span,numbers,named",
     [
-        pytest.param(Span(40, 42, origin=0), (0, 40), id="numbered by a worker before"),
-        pytest.param(Span(40, 42, (7,), origin=3), (3, 7), id="parts of one item"),
+        pytest.param(Span(40, 42, origin=0), None, (0, 41), id="numbered by a worker before"),
+        pytest.param(Span(40, 60, origin=0), [40, 55], (0, 55), id="some came to nothing"),
+        pytest.param(Span(40, 42, (7,), origin=3), None, (3, 7), id="parts of one item"),
     ],
 )
 @between_processes
-def test_a_frame_that_cannot_be_rebuilt_is_named_by_where_its_items_come_from(
-    ends: Ends, span: Span, named: tuple[int, int]
+def test_an_item_that_cannot_be_rebuilt_is_named_by_where_it_comes_from(
+    ends: Ends, span: Span, numbers: list[int] | None, named: tuple[int, int]
 ) -> None:
     _, senders, [receiver] = ends(producers=2)
-    senders[1].send([1, Broken()], False, span, None)
+    senders[1].send([1, Broken()], False, span, numbers)
     with pytest.raises(ItemFault) as caught:
         receiver.receive(wait=True)
     assert (caught.value.producer, caught.value.index) == named

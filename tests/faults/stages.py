@@ -896,6 +896,16 @@ def unloadable_at(at: int) -> Iterator[Any]:
     yield Unloadable()
 
 
+def unloadable_made(number: int) -> Any:
+    """For `map`: of item 2,500 comes one that does not load."""
+    return Unloadable() if number == 2_500 else (number,)
+
+
+def most(number: int) -> bool:
+    """For `filter`."""
+    return number % 5 != 1
+
+
 class KillsWhoLoadsIt:
     """Ends the process in which it is rebuilt."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from chainpump import Inline, Pipeline, Processes, Threads, UnpicklableItemError, source
 from faults import stages
-from faults.places import ANYWHERE, EXECUTORS, PROCESSES, WAYS, on
+from faults.places import ANYWHERE, EXECUTORS, FORKING, PROCESSES, WAYS, on
 from faults.roles import made, passed, through
 
 
@@ -43,6 +43,21 @@ def test_item_that_cannot_be_rebuilt_names_the_worker_that_received_it(place: st
         way(pipeline, place)
     assert "ValueError: not for you" in str(caught.value)
     assert caught.value.failures[0].index == at
+
+
+@pytest.mark.parametrize("thinned", [False, True], ids=["map", "map behind a filter"])
+@pytest.mark.parametrize("place", FORKING)
+def test_of_items_that_travel_together_the_one_that_cannot_be_rebuilt_is_named(place: str, thinned: bool) -> None:
+    """Results of element-wise functions are pickled with their whole frame, which here has hundreds."""
+    numbers = Pipeline(source(stages.count, 5_000), on=on(place))
+    numbers = numbers.filter(stages.most, on=on(place)) if thinned else numbers
+    pipeline = numbers.map(stages.unloadable_made, on=on(place)).then(stages.same, on=on(place))
+    first_line = (
+        r"^stage 'same' \(worker 1 of 1, pid \d+\) received item 2500, which cannot be rebuilt from its pickle:\n"
+    )
+    with pytest.raises(UnpicklableItemError, match=first_line + "  ValueError: not for you") as caught:
+        list(pipeline)
+    assert caught.value.failures[0].index == 2_500
 
 
 def test_item_that_the_callers_loop_cannot_rebuild_is_named() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from ..faults import Fate, Point
 from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
+from .culprits import culprit
 from .descriptors import Descriptor, pipe
 from .flow import LARGE_BYTES
 from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
@@ -199,15 +200,15 @@ class PacketReceiver:
         if place:
             *rest, numbers = pickle.loads(place)
             span = Span(start, *rest)
-        loads = partial(_rebuilt, span)
+        frame = Frame(producer, span, [], numbers, pickle.loads if form == Form.SNAPSHOTS else None, len(payload))
         if flags & IN_SLAB:
             _, slab, length, _, buffers = PLACE.unpack_from(payload)
-            nbytes = slab if buffers else length
-            value = self._slabs.load(producer, payload, loads, keep)
+            frame.nbytes = slab if buffers else length
+            value = self._slabs.load(producer, payload, partial(_rebuilt, frame, count), keep)
         else:
-            nbytes, value = len(payload), loads(payload)
-        entries = [value] if form == Form.BUFFERS else value
-        return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
+            value = _rebuilt(frame, count, payload)
+        frame.entries = [value] if form == Form.BUFFERS else value
+        return frame
 
     def open(self, fate: Fate | None = None) -> None:
         """Open its end of the wire, and make its buffer."""
@@ -234,13 +235,13 @@ class PacketReceiver:
         PacketReceiver.__init__(self, *state)
 
 
-def _rebuilt(span: Span, data: bytes | memoryview, buffers: Iterable[Any] = ()) -> Any:
-    """What a pickle holds. Raises ItemFault, so that nothing of the user's is taken for a failure of the channel."""
+def _rebuilt(frame: Frame, count: int, data: memoryview, buffers: Sequence[Any] = ()) -> Any:
+    """What a pickle of this frame holds. Raises ItemFault: nothing of the user's is a failure of the channel."""
     try:
         return pickle.loads(data, buffers=buffers)
     except Exception as error:
-        index = span.prefix[0] if span.prefix else span.start
-        raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
+        index = frame.index(culprit(bytes(data), buffers) if count > 1 else 0)
+        raise ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index) from error
 
 
 def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:

@@ -1,0 +1,82 @@
+"""Of a frame that cannot be rebuilt, the item at which that fails is found, whatever is around it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from datetime import date
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainpump.transport.codec import PROTOCOL, Pickling
+from chainpump.transport.culprits import culprit
+
+SHARED = ["the same object", "in many items"]
+OBJECTS = st.builds(Fraction, st.integers()) | st.dates() | st.builds(PurePath, st.just("a")) | st.just(date)
+LEAVES = st.none() | st.integers() | st.text() | st.binary(max_size=1 << 10) | st.just(SHARED) | OBJECTS
+PARTS = st.recursive(
+    LEAVES | st.builds(set, st.lists(st.integers())) | st.builds(frozenset, st.lists(st.text())),
+    lambda parts: st.lists(parts) | st.lists(parts).map(tuple) | st.dictionaries(st.text(), parts),
+    max_leaves=8,
+)
+
+
+def refuse(*_: object) -> NoReturn:
+    raise ValueError("not for you")
+
+
+class Unloadable:
+    """Pickles, but does not load."""
+
+    def __init__(self, beside: Any) -> None:
+        self.beside = beside
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any]]:
+        return refuse, (self.beside,)
+
+
+class Unset(Unloadable):
+    """Loads, but cannot be given its state."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unset, (None,), self.beside
+
+    __setstate__ = refuse
+
+
+FAULTY = st.recursive(
+    st.builds(Unloadable, PARTS) | st.builds(Unset, st.lists(PARTS, min_size=1)),
+    lambda parts: st.tuples(PARTS, parts) | st.lists(parts, min_size=1) | st.dictionaries(st.text(), parts, min_size=1),
+    max_leaves=3,
+)
+
+
+@given(st.lists(PARTS), FAULTY, st.lists(PARTS | FAULTY))
+def test_the_first_item_that_cannot_be_rebuilt_is_found(before: list[Any], faulty: Any, behind: list[Any]) -> None:
+    data = pickle.dumps([*before, faulty, *behind], PROTOCOL)
+    assert culprit(data, ()) == len(before)
+
+
+@pytest.mark.parametrize("n", [1, 1_000, 1_001, 70_000])  # one by one, in thousands, in many of pickle's own frames
+@pytest.mark.parametrize("behind", [0, 1, 2_500])
+def test_the_item_is_found_among_many(n: int, behind: int) -> None:
+    data = pickle.dumps([*range(n), Unloadable(None), *range(behind)], PROTOCOL)
+    assert culprit(data, ()) == n
+
+
+def test_the_item_is_found_among_large_ones() -> None:
+    array = np.zeros(1 << 20, np.uint8)
+    made = Pickling().frame([array, bytes(1 << 20), Unloadable(array), array])
+    assert not isinstance(made, bytes)  # the arrays are beside it
+    assert culprit(made.data, made.buffers) == 2
+    made.release()
+
+
+def test_where_all_can_be_rebuilt_at_the_second_try_it_is_the_first() -> None:
+    assert culprit(pickle.dumps([1, 2, 3], PROTOCOL), ()) == 0
