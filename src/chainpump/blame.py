@@ -350,10 +350,10 @@ def no_run(error: OSError) -> Failure:
 def _start_advice(error: BaseException) -> str:
     if isinstance(error, (AttributeError, ImportError)):
         return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
+    if isinstance(error, (ConnectionError, EOFError)):
+        return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
     if isinstance(error, OSError):
         return "The system refused: lower workers=, or raise its limits (`ulimit -a` shows them)."
-    if isinstance(error, EOFError):
-        return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
     if isinstance(error, AssertionError) and "daemonic" in str(error):
         return "Python's rule: start the process that runs the pipeline with daemon=False, or use Threads()."
     return ""

@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import resource
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from multiprocessing import popen_fork
+from multiprocessing import forkserver, popen_fork, reduction
 from pathlib import Path
 from typing import Any
 
@@ -134,54 +136,113 @@ def test_worker_that_the_system_does_not_start_is_named(
 
 
 FORK_FAILS = """
-import os, sys
 from multiprocessing import forkserver
 from chainpump import *
 
 if __name__ == "__main__":
-    os.environ["REFUSED_FORK"] = sys.argv[1]
     forkserver.set_forkserver_preload(["no_forks"])
     numbers = Pipeline(source(range, 50), on=Processes()).map(abs, on=Processes(2))
-    try:
-        print(list(numbers))
-    except RunError as error:
-        print(error)
-    del os.environ["REFUSED_FORK"]
-    server = vars(forkserver._forkserver)["_forkserver_pid"]
-    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)  # it is on its way out, and refuses connections
-    print(list(numbers) == list(range(50)))
+    for _ in range(2):
+        try:
+            print(list(numbers) == list(range(50)))
+        except RunError as error:
+            print(error)
 """
 NO_FORKS = """
 import errno, itertools, os
+from pathlib import Path
 
+refused, *others = [*Path("refused").read_text().split(), 0]  # of each fork server, as it starts
+Path("refused").write_text(" ".join(map(str, others)))
 calls, fork = itertools.count(1), os.fork
 
-def refused():
-    if next(calls) == int(os.environ.get("REFUSED_FORK", 0)):
+def refusing():
+    if next(calls) == int(refused):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return fork()
 
-os.fork = refused
+os.fork = refusing
 """
+NOT_STARTED = (
+    r"source 'range' could not start worker 1 of 1: EOFError: unexpected EOF\n"
+    r"  Or the fork server has died, which starts workers: see its output above, and the limits of the system\.\n"
+)
+LOST = (
+    r"source 'range' lost worker 1 of 1 \(pid \d+\): exited with code 255\.\n"
+    r"  Or the fork server has died, which tells of exit codes; check the kernel log\.\n(- .*\n|  .*\n|Also .*\n)*"
+)
 
 
-@pytest.mark.parametrize("n, who", [(1, "source 'range'"), (3, "stage 'abs'")])
-def test_fork_server_that_is_refused_a_process_is_told_and_followed_by_another(
-    n: int, who: str, tmp_path: Path
-) -> None:
-    """It ends by that, which is Python's way; the next run has a new one."""
+@pytest.mark.parametrize(
+    "refused, told",
+    [
+        pytest.param("1", r"True\n", id="once"),
+        pytest.param("1 1", NOT_STARTED, id="twice"),
+        pytest.param("3", LOST, id="as it has others"),
+    ],
+)
+def test_fork_server_that_is_refused_a_process_is_followed_by_another(refused: str, told: str, tmp_path: Path) -> None:
+    """It ends by that, which is Python's way. The worker is started once more, and the next run has another server."""
     (tmp_path / "program.py").write_text(FORK_FAILS)
     (tmp_path / "no_forks.py").write_text(NO_FORKS)
-    command = [sys.executable, "program.py", str(n)]
+    (tmp_path / "refused").write_text(refused)
+    command = [sys.executable, "program.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
-    first, advice, again = done.stdout.splitlines()
-    assert re.fullmatch(rf"{who} could not start worker \d of \d: EOFError: unexpected EOF", first)
-    assert advice == (
-        "  Or the fork server has died, which starts workers: see its output above, and the limits of the system."
-    )
-    assert again == "True"
+    assert re.fullmatch(told + r"True\n", done.stdout)
     assert done.returncode == 0
     assert done.stderr.endswith("BlockingIOError: [Errno 11] Resource temporarily unavailable\n")
+
+
+FORK_SERVER_CALLS: dict[str, tuple[Any, str]] = {
+    "it goes": (forkserver._forkserver, "ensure_running"),
+    "it has gone": (forkserver._forkserver, "ensure_running"),
+    "it was asked": (reduction, "sendfds"),
+}
+
+
+def dying_at(call: str, kills: int) -> Callable[..., Any]:
+    """A call of the fork server's client, behind which the server is killed, in so many attempts to start a worker."""
+    owner, method = FORK_SERVER_CALLS[call]
+    original, calls = getattr(owner, method), count(1)
+
+    def killing(*args: Any) -> Any:
+        if next(calls) > kills:
+            return original(*args)
+        if method == "sendfds":
+            os.kill(vars(forkserver._forkserver)["_forkserver_pid"], signal.SIGSTOP)  # so that it answers nothing
+        made = original(*args)
+        server = vars(forkserver._forkserver)["_forkserver_pid"]
+        os.kill(server, signal.SIGKILL)
+        if call == "it has gone":
+            poll = select.poll()
+            poll.register(vars(forkserver._forkserver)["_forkserver_alive_fd"], 0)
+            poll.poll()
+        return made
+
+    return killing
+
+
+@pytest.mark.parametrize("call", FORK_SERVER_CALLS)
+def test_run_that_starts_while_the_fork_server_dies_has_another(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*FORK_SERVER_CALLS[call], dying_at(call, 1))
+    assert sorted(wide("forkserver")) == list(range(N))
+
+
+@pytest.mark.parametrize("call", FORK_SERVER_CALLS)
+def test_run_whose_second_fork_server_dies_too_says_so(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*FORK_SERVER_CALLS[call], dying_at(call, 2))
+    first_line = (
+        r"^source 'count' could not start worker 1 of 1: (ConnectionRefused|ConnectionReset|BrokenPipe|EOF)Error: .*\n"
+    )
+    with pytest.raises(RunError, match=first_line + "  Or the fork server has died, which starts workers: "):
+        list(wide("forkserver"))
+
+
+def test_run_has_another_fork_server_where_somebody_has_reaped_the_first() -> None:
+    server = vars(forkserver._forkserver)["_forkserver_pid"]
+    os.kill(server, signal.SIGKILL)
+    os.waitpid(server, 0)
+    assert sorted(wide("forkserver")) == list(range(N))
 
 
 @WAYS

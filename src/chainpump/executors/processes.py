@@ -3,7 +3,7 @@
 main process                                    worker process
 control pipe   <--- dead letters, one outcome ----  says how it ended, then closed
 logs pipe      <--- records, warnings -----------   what it had sent before it died is not lost
-lifeline pipe  ----- nothing, ever ------------->   its end of file kills the worker, whatever it is doing
+lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker, whatever it is doing
 sentinel       <---- exit code ------------------   death is seen by this, never by an end of file alone
 """
 
@@ -47,6 +47,9 @@ PROCESSES: dict[StartMethod, type[BaseProcess]] = {
     "fork": ForkProcess,
 }
 _CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
+NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
+GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has ended by then, or it will not
+GO = b"!"  # on the lifeline: the main process knows of the worker
 LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
 SHOW_STACK = signal.SIGUSR2
 STACK_BYTES = 65_536  # of a worker's stack as text; the innermost calls come first
@@ -112,34 +115,23 @@ class ProcessHandle:
 
     def __init__(self, worker: Worker, start_method: StartMethod) -> None:
         self._control, said = pipe()
-        lifeline, self._lifeline = pipe()
         os.set_blocking(self._control.fileno(), False)
         self._received = bytearray()
         self._sent_signals: set[int] = set()
-        self._who = who = worker.who
+        self._who = worker.who
         self._takers = worker.takers
         self._stack = shared_file("chainpump-stack", 0) if worker.tells_where else None
         self._asked_at = 0  # bytes that it had written there when it was asked; 0 if it was not, or not ready
-        if start_method == "forkserver":
-            _preload()
-        self._process = PROCESSES[start_method](
-            target=_main,
-            args=(worker, said, lifeline, self._stack, is_portable()),
-            name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
-        )
+        begin = _begin_by_server if start_method == "forkserver" else _begin
         try:
-            with room_to_start(), kept_by_fork((*worker.descriptors, *self._stacks, said, lifeline)):
-                self._process.start()
-            # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
-            # once, and it is this handle's to read.
-            _CHILDREN.discard(self._process)
+            with room_to_start():
+                self._process, self._lifeline = begin(PROCESSES[start_method], worker, said, self._stack)
         except BaseException:
-            for end in (self._control, self._lifeline, *self._stacks):
+            for end in (self._control, *self._stacks):
                 end.close()
             raise
         finally:
             said.close()
-            lifeline.close()
             worker.hand_over()
         # Readable when the process has died, even if a stray child of it lives on. The fork server tells of deaths
         # itself. The sentinels of the other methods are pipes, which a stray child inherits.
@@ -254,6 +246,70 @@ class ProcessHandle:
             self._process.close()
 
 
+def _begin(
+    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor | None
+) -> tuple[BaseProcess, Descriptor]:
+    """Start a process of this kind; returns it and its lifeline.
+
+    Whatever of it is there although this raises ends at once: it has not been told to go, and never will be.
+    """
+    who = worker.who
+    going, lifeline = pipe()
+    begun = kind(
+        target=_main,
+        args=(worker, said, going, stack, is_portable()),
+        name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
+    )
+    kept = (said, going) if stack is None else (said, going, stack)
+    try:
+        with kept_by_fork((*worker.descriptors, *kept)):
+            begun.start()
+        # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
+        # once, and it is the handle's to read.
+        _CHILDREN.discard(begun)
+        os.write(lifeline.fileno(), GO)
+    except BaseException:
+        lifeline.close()
+        raise
+    finally:
+        going.close()
+    return begun, lifeline
+
+
+def _begin_by_server(
+    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor | None
+) -> tuple[BaseProcess, Descriptor]:
+    """The same through the fork server; through another one if the first is just going down."""
+    _preload()
+    with suppress(ChildProcessError):  # somebody else has reaped it: that will be seen again
+        forkserver.ensure_running()
+    asked = _fork_server()["_forkserver_pid"]
+    try:
+        return _begin(kind, worker, said, stack)
+    except (ConnectionError, EOFError, ChildProcessError):
+        if not _has_gone(asked):
+            raise
+    return _begin(kind, worker, said, stack)
+
+
+def _has_gone(server: int) -> bool:
+    """Whether this fork server has ended, or is about to; reaps it, so that the next start has another one."""
+    known = _fork_server()
+    with known["_lock"]:
+        if known["_forkserver_pid"] != server:
+            return True
+        alive = known["_forkserver_alive_fd"]
+        poll = select.poll()
+        poll.register(alive, 0)  # no events asked: reports only that it has closed its end, which it does as it dies
+        if not poll.poll(GOES_WITHIN * 1000):
+            return False
+        with suppress(ChildProcessError):  # somebody else has reaped it
+            os.waitpid(server, 0)
+        os.close(alive)
+        known.update(NO_SERVER)
+        return True
+
+
 def _fork_server() -> dict[str, Any]:
     """What `multiprocessing` knows of its fork server; there is no public way to any of it."""
     return vars(forkserver._forkserver)  # noqa: SLF001  # see above
@@ -264,7 +320,7 @@ def _forget_fork_server() -> None:
     alive = _fork_server()["_forkserver_alive_fd"]
     if _fork_server()["_forkserver_pid"] is not None:
         os.close(alive)
-        _fork_server().update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
+        _fork_server().update(NO_SERVER)
 
 
 def _preload() -> None:
@@ -305,6 +361,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
         this = process.current_process()
         this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
         _forget_fork_server()
+        _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         if stack is not None:
             _show_stack_in(stack)
@@ -367,6 +424,12 @@ def _waiting_for(child: BaseProcess) -> tuple[Descriptor, threading.Thread]:
     thread = threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True)
     thread.start()
     return dead, thread
+
+
+def _await_go(lifeline: Descriptor) -> None:
+    """Wait until the main process knows that this one is there; if it does not, it may have started another instead."""
+    if os.read(lifeline.fileno(), len(GO)) != GO:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _die_portably_with(lifeline: Descriptor) -> None:
