@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chainpump.transport import waits
-from chainpump.transport.board import CELLS, Cell
+from chainpump.transport.board import CELLS, Cell, State
 
 SECOND = 1_000_000_000
 
@@ -70,9 +70,15 @@ def test_a_successor_goes_on_with_the_times_of_those_before(clock: Clock, row: m
         waits.end(row, clock.now)
         waits.begin_again(row)
         clock.now += SECOND  # until the next one has started
-    assert [row[cell] for cell in (Cell.LIVED, Cell.RESTARTS, Cell.STARTED, Cell.ENDED)] == [10 * SECOND, 2, 0, 0]
+    assert [row[cell] for cell in (Cell.LIVED, Cell.STARTED, Cell.ENDED)] == [10 * SECOND, 0, 0]
 
 
 def test_who_has_died_before_it_began_has_not_lived(row: memoryview) -> None:
     waits.begin_again(row)
-    assert [row[cell] for cell in (Cell.LIVED, Cell.RESTARTS)] == [0, 1]
+    assert row[Cell.LIVED] == 0
+
+
+def test_a_successor_is_in_no_item_and_has_yet_to_start(row: memoryview) -> None:
+    row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.DONE, 3, 1
+    waits.begin_again(row)
+    assert [row[cell] for cell in (Cell.STATE, Cell.ITEM, Cell.SENDING)] == [State.STARTING, 0, 0]

@@ -84,11 +84,10 @@ class Run(Generic[T]):
                 group = wiring.groups[place]
                 with ctrl_c_waits():
                     try:
-                        worker = wiring.worker(place, number)
                         if group.is_caller:
-                            self._caller = self._supervisor.caller = worker
+                            self._caller = self._supervisor.caller = wiring.worker(place, number)
                         else:
-                            watched.append(Watched(place, number, wiring.start(place, worker)))
+                            watched.append(Watched(place, number, wiring.start(place, number)))
                     except Exception as error:
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:

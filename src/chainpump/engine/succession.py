@@ -7,6 +7,7 @@ not tried again for ever: the stage's policy decides about it, and may end the r
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,8 +18,6 @@ from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..outcome import Failed
 from ..policies import Verdict, decide
 from ..transport.board import Cell, State
-from ..transport.waits import begin_again
-from ..worker import Worker
 from .wiring import Wiring
 
 __all__ = ["Succession"]
@@ -38,7 +37,6 @@ class _Line:
     of items in it, by position: each of them may come to all of these again.
     """
 
-    generation: int = 0
     restarts: int = 0
     overdue: tuple[int, int] | None = None
     frame: int = 0
@@ -54,8 +52,8 @@ class Succession:
         self._wiring = wiring
         self._lines: dict[Place, _Line] = {}
 
-    def after(self, place: Place, pid: int, exit_code: int, stack: str) -> Worker | Failed | None:
-        """The successor of a worker that has died, to be started; or why the run has to end; None if it is lost.
+    def after(self, place: Place, pid: int, exit_code: int, stack: str) -> Mapping[int, Condemned] | Failed | None:
+        """What the successor of a worker that has died is told; or why the run has to end; None if it has none.
 
         stack: where it was, if it was asked before it died.
         """
@@ -85,10 +83,8 @@ class Succession:
                 if decide(group.guarded.policy, error, tries).verdict is Verdict.RAISE:
                     return Failed(error.failures[0])
                 line.condemned[position] = Condemned(error, tries)
-        line.generation += 1
-        row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.STARTING, 0, 0
-        begin_again(row)
-        return self._wiring.worker(*place, line.generation, line.condemned)
+        row[Cell.RESTARTS] += 1
+        return line.condemned
 
     def _too_late(self, place: Place, pid: int, stack: str) -> RunError:
         group = self._wiring.groups[place[0]]

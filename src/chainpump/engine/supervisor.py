@@ -7,7 +7,7 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import blame
 from ..blame import Who
+from ..element_wise import Condemned
 from ..executors.base import Lost, WorkerHandle
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
@@ -172,30 +173,30 @@ class Supervisor:
         """A worker has ended, or has died. Its process gets the grace to end as well; another may take its place."""
         self._wiring.end(watched.group, watched.number)
         if isinstance(outcome, Lost):
-            successor = None
+            told = None
             if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:
                 place = (watched.group, watched.number)
-                successor = self._succession.after(
-                    place, watched.handle.pid, outcome.exit_code, watched.handle.read_stack()
-                )
-            if isinstance(successor, Worker):
-                successor = self._replace(watched, successor)
-                if successor is None:
+                told = self._succession.after(place, watched.handle.pid, outcome.exit_code, watched.handle.read_stack())
+            if isinstance(told, Mapping):
+                told = self._start(watched.group, watched.number, told)
+                if told is None:
                     return
-            outcome = successor or self._judge(watched, outcome)
+            outcome = told or self._judge(watched, outcome)
         watched.outcome = outcome
         self._use_force(watched)
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
 
-    def _replace(self, watched: Watched, successor: Worker) -> Failed | None:
-        """Start a worker in the place of one that has died."""
-        watched.handle.close()
-        watched.steps.clear()
-        group = self._wiring.groups[watched.group]
+    def _start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
+        """Start a worker while the run goes on, in a place where none runs; whoever had it before is over."""
+        places = [(each.group, each.number) for each in self.watched]
+        at = places.index((group, number)) if (group, number) in places else len(places)
+        for before in self.watched[at : at + 1]:
+            before.handle.close()
         try:
-            watched.handle = self._wiring.start(watched.group, successor)
+            handle = self._wiring.start(group, number, condemned)
         except Exception as error:
-            return Failed(blame.not_started(group.who(0, watched.number), error), error)
+            return Failed(blame.not_started(self._wiring.groups[group].who(0, number), error), error)
+        self.watched = (*self.watched[:at], Watched(group, number, handle), *self.watched[at + 1 :])
         return None
 
     def _judge(self, watched: Watched, lost: Lost) -> Outcome:

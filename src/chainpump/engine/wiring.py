@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -57,7 +58,7 @@ class Group:
     @property
     def workers(self) -> int:
         """How many copies run."""
-        return self.executor.copies
+        return len(self.rows[0])
 
     @property
     def in_flight(self) -> int | None:
@@ -71,6 +72,11 @@ class Group:
         if isinstance(call, Operator) and self.executor.reach is Reach.HOST:
             return call if call.timeout is not None or self.executor.restarts else None
         return None
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether workers may be started in it while others run."""
+        return self.guarded is not None
 
     @property
     def is_element_wise(self) -> bool:
@@ -134,17 +140,15 @@ class Wiring:
         self.channels: list[Channel] = []
         self.sections: list[Section] = []
         self.hands: dict[tuple[int, int], Hand] = {}
+        self._started: Counter[tuple[int, int]] = Counter()  # how many workers each place has had
         try:
             self.sections.extend(_sections(self.groups))
             exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
             for end, (left, right) in enumerate(junctions, start=1):
                 reach = max(left.executor.reach, right.executor.reach)
                 in_flight = None if end in exact else right.in_flight
-                renewable = bool(left.guarded or right.guarded)
+                renewable = left.is_renewed or right.is_renewed
                 self.channels.append(CHANNELS[reach](left.workers, right.workers, in_flight, renewable))
-            for place, group in enumerate(self.groups):
-                for number in range(group.workers if group.guarded else 0):
-                    self.hands[place, number] = Hand(PACKET_BYTES)
         except BaseException:
             self.close()
             raise
@@ -154,14 +158,19 @@ class Wiring:
         """Whether the last group runs in the caller's thread."""
         return self.groups[-1].is_caller
 
-    def worker(
-        self, group: int, number: int, generation: int = 0, condemned: Mapping[int, Condemned] | None = None
-    ) -> Worker:
-        """One worker of a group, with ends of its own; it is to be started or closed.
+    def worker(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Worker:
+        """A worker for a place in which none runs, with ends of its own; it is to be started or closed.
 
-        generation: how many have had its place before. condemned: items of which they died.
+        The place may have had others. condemned: items of which they died.
         """
         this = self.groups[group]
+        generation = self._started[group, number]
+        self._started[group, number] += 1
+        if generation:
+            for rows in this.rows:
+                waits.begin_again(self.board.row(rows[number]))
+        elif this.guarded is not None:
+            self.hands[group, number] = Hand(PACKET_BYTES)
         before = self.groups[group - 1] if group else None
         assignments = [
             Assignment(
@@ -198,8 +207,9 @@ class Wiring:
             logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
         )
 
-    def start(self, group: int, worker: Worker) -> WorkerHandle:
-        """Have the executor of a group start one of its workers. Raises what that raises."""
+    def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
+        """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
+        worker = self.worker(group, number, condemned)
         start = self.groups[group].executor.start
         return start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
 

@@ -44,7 +44,7 @@ class Cell(IntEnum):
     AT_ONCE = 19  # items that it has in hand as tasks
     OCCUPIED = 20  # time that tasks have taken, summed over them, until `SINCE`
     RETRIED = 21  # calls that a policy has had repeated
-    RESTARTS = 22  # how many had its place before
+    RESTARTS = 22  # how many that had its place before have died
     MEMORY = 23  # the most that its process has taken, in bytes; told at its end
     CPU = 24  # time that it had a processor; the same
     DELAYED = 25  # time that it was ready to run and had none; the same

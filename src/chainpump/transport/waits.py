@@ -11,7 +11,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
-from .board import Cell
+from .board import Cell, State
 
 __all__ = ["UNTOLD", "Wait", "begin_again", "end", "is_waiting", "waited"]
 
@@ -59,7 +59,7 @@ def end(row: memoryview, now: int) -> None:
 
 
 def begin_again(row: memoryview) -> None:
-    """Another worker takes the place of one that is over."""
+    """Another worker takes the place of one that is over: it goes on with its counts."""
     row[Cell.LIVED] += row[Cell.ENDED] - row[Cell.STARTED] if row[Cell.STARTED] else 0
-    row[Cell.STARTED] = row[Cell.ENDED] = 0
-    row[Cell.RESTARTS] += 1
+    row[Cell.STARTED] = row[Cell.ENDED] = row[Cell.ITEM] = row[Cell.SENDING] = 0
+    row[Cell.STATE] = State.STARTING
