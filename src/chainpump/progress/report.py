@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..errors import DeadItem
+from ..processors import processors
 from ..tables import table
 from .bottleneck import advice, bottleneck
 from .history import Sample
@@ -182,14 +182,9 @@ def report(
         final.at / SECOND,
         dead_letters,
         held_by.name if held_by is not None else None,
-        advice(found, _processors(), *shares),
+        advice(found, processors(), *shares),
         samples,
     )
-
-
-def _processors() -> int:
-    """How many this program may use, as far as the system says."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stage(place: Place, workers: Sequence[WorkerReading], duration: float, peak: int | None) -> StageReport:
