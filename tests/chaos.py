@@ -205,7 +205,7 @@ class Case:
     @property
     def workers(self) -> int:
         """How many workers make its last items."""
-        return self.links[-1][1].workers
+        return self.links[-1][1].copies
 
 
 def random_case(seed: int, index: int) -> Case:

@@ -16,6 +16,7 @@ import pytest
 from chainpump import Pipeline, source
 from support.gate import Gate, Journal
 from support.processes import become_reaper, descendants, descriptors, gone, kill_and_reap, mappings, watching
+from support.staff import Staff
 from support.threads import threads_that_stay
 
 FAILED = pytest.StashKey[bool]()
@@ -104,6 +105,12 @@ def _gate(folder: Path, name: str) -> Gate:
 def journal(tmp_path: Path) -> Journal:
     """Where workers leave evidence."""
     return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def staff(monkeypatch: pytest.MonkeyPatch) -> Staff:
+    """Who decides how many workers auto stages have."""
+    return Staff(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ from .pipeline import Pipeline, Runnable
 from .plan.bound import Sink, Source, Stage, sink, source, stage
 from .plan.plan import Plan
 from .policies import DeadLetter, Raise, Retry, Skip
+from .progress.allotment import Decision
 from .progress.report import Report, StageReport
 from .progress.snapshot import Progress, StageProgress
 
@@ -45,6 +46,7 @@ __all__ = [
     "Cancelled",
     "DeadItem",
     "DeadLetter",
+    "Decision",
     "Executor",
     "Failure",
     "Inline",

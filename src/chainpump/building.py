@@ -18,7 +18,7 @@ from .operators import Each, Filter, FlatMap, Map, Operator
 from .plan import checks
 from .plan.annotations import UNKNOWN
 from .plan.bound import Bound, Source
-from .plan.plan import PlannedStage, Reach, Role
+from .plan.plan import AUTO, PlannedStage, Reach, Role, Workers
 from .plan.problems import Problems
 from .plan.subject import ItemSubject, Subject
 from .plan.texts import show
@@ -69,17 +69,20 @@ def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, pr
 def check_amount(stage: PlannedStage) -> None:
     """Raise StageOptionError where several workers would make several times what one is to make."""
     on, function = stage.on, stage.call.function
-    if on.workers > 1 and stage.role is Role.SOURCE:
+    if on.workers == 1:
+        return
+    if stage.role is Role.SOURCE:
+        times = "as often as there are workers" if on.workers == AUTO else f"{on.workers} times"
         raise StageOptionError(
             f"{stage.label} cannot run on {on!r}: each worker would run all of it, so that every item came "
-            f"{on.workers} times.\n  Give the source one worker, and more to the stages behind it."
+            f"{times}.\n  Give the source one worker, and more to the stages behind it."
         )
-    if on.workers > 1 and function is operators.take:
+    if function is operators.take:
         n = stage.call.args[0]
         raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
 
 
-def resized(stage: PlannedStage, workers: Mapping[str, int]) -> PlannedStage:
+def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage:
     """With as many workers as is said of its name; a joined one, with parts that are."""
     if isinstance(stage.call, Joined):
         return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
@@ -107,7 +110,7 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
             f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
             "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
         )
-    if stage.role is Role.SOURCE and on.workers > 1:
+    if stage.role is Role.SOURCE and on.workers != 1:
         on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
     return replace(stage, on=on)
 

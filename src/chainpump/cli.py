@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from .completion import completions
 from .errors import PipelineError, PlanError
 from .pipeline import Pipeline, Runnable, with_workers
-from .plan.plan import Plan, PlannedStage
+from .plan.plan import AUTO, Plan, PlannedStage, Workers
 from .plan.problems import collecting
 from .settings import named_pipeline, suggestion
 from .targets import Target, UsageError
@@ -105,7 +105,11 @@ def _parser() -> ArgumentParser:
         )
         target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
         sub.add_argument(
-            "--workers", action="append", default=[], metavar="STAGE=N", help="run a stage, by its name, on n workers"
+            "--workers",
+            action="append",
+            default=[],
+            metavar="STAGE=N",
+            help="run a stage, by its name, on n workers, or on auto",
         )
         sub.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="call NAME, a function, with this argument"
@@ -221,10 +225,14 @@ def _pipeline(options: Namespace) -> Pipeline[Any] | Runnable[Any]:
     return with_workers(found, workers) if workers else found
 
 
-def _amount(text: str) -> tuple[str, int]:
+def _amount(text: str) -> tuple[str, Workers]:
     name, _, number = text.rpartition("=")
+    if name and number == AUTO:
+        return name, "auto"
     if not name or not number.isdecimal():
-        raise UsageError(f"--workers takes STAGE=N, for example {name or 'decode'}=4, but got: {text!r}")
+        raise UsageError(
+            f"--workers takes STAGE=N, for example {name or 'decode'}=4 or {name or 'decode'}=auto, but got: {text!r}"
+        )
     return name, int(number)
 
 

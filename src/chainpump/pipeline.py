@@ -40,7 +40,7 @@ from .plan import checks
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.hints import UNKNOWN, union_of
 from .plan.mainfile import check_main_file
-from .plan.plan import Plan, PlannedStage, Role
+from .plan.plan import Plan, PlannedStage, Role, Workers
 from .plan.problems import Problems, is_collecting
 from .plan.subject import Subject
 from .plan.values import check_available
@@ -116,7 +116,7 @@ class _Chain:
     def _inlined(self) -> tuple[PlannedStage, ...]:
         return tuple(map(inlined, self._stages))
 
-    def _resized(self, workers: Mapping[str, int]) -> tuple[PlannedStage, ...]:
+    def _resized(self, workers: Mapping[str, Workers]) -> tuple[PlannedStage, ...]:
         stages = tuple(resized(stage, workers) for stage in self._stages)
         check_successors(stages)
         return stages
@@ -639,7 +639,7 @@ class Runnable(_Chain, Generic[R_co]):
         return self._made(Runnable, self._inlined())
 
 
-def with_workers(chain: ChainT, workers: Mapping[str, int]) -> ChainT:
+def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
     """The same pipeline or runnable, with other numbers of workers for the stages of these names.
 
     Raises StageOptionError where one cannot have so many.

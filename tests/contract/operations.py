@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from contract.stages import Bad
 from support.gate import Gate, Journal
+
+T = TypeVar("T")
 
 MANY = 5_000  # results of one item: enough for several frames
 
@@ -57,6 +61,25 @@ def tagged(pair: tuple[int, int]) -> str:
 
 def plus(value: int, more: int) -> int:
     return value + more
+
+
+def itself(item: T) -> T:
+    return item
+
+
+def weight(array: Any) -> int:
+    """Of what is in it: each byte counts."""
+    return int(array.sum())
+
+
+def late(value: int) -> int:
+    """It waits for something outside."""
+    select.select([], [], [], 0.005)
+    return value
+
+
+def written(value: int, journal: Journal) -> None:
+    journal.write(value)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import select
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import Any
 
 import numpy as np
 
-from support.gate import Journal
+from support.gate import Gate, Journal
 
 
 class Bad(Exception):
@@ -25,6 +26,14 @@ def numbers(n: int) -> Iterator[int]:
 
 def endless() -> Iterator[int]:
     yield from count()
+
+
+def now_and_then(n: int) -> Iterator[int]:
+    """It waits a moment after every ten."""
+    for number in range(n):
+        if number % 10 == 9:
+            select.select([], [], [], 0.001)
+        yield number
 
 
 def things(n: int) -> Iterator[Any]:
@@ -105,6 +114,16 @@ def nothing(values: Iterable[int]) -> Iterator[int]:
 
 def first(values: Iterable[int], n: int) -> Iterator[int]:
     yield from islice(values, n)
+
+
+def held_with_a_last_one(values: Iterable[int], gate: Gate, journal: Journal) -> Iterator[int]:
+    """Yields one more behind its loop."""
+    try:
+        for value in values:
+            yield gate.hold(value)
+        yield -1
+    finally:
+        journal.write("over")
 
 
 def growing(values: Iterable[int]) -> Iterator[list[int]]:

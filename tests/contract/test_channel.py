@@ -30,7 +30,7 @@ class Ends(Protocol):
     """Makes a channel with all its ends, each with its worker."""
 
     def __call__(
-        self, producers: int = 1, consumers: int = 1, in_flight: int | None = None
+        self, producers: int = 1, consumers: int = 1, in_flight: int | None = None, renewable: bool = False
     ) -> tuple[Channel, Sequence[Sender], Sequence[Receiver]]: ...
 
 
@@ -46,7 +46,7 @@ def thread(pool: ThreadPoolExecutor) -> Callable[..., Future[Any]]:
     return pool.submit
 
 
-KINDS: dict[str, tuple[Callable[[int, int, int | None], Channel], str]] = {
+KINDS: dict[str, tuple[Callable[[int, int, int | None, bool], Channel], str]] = {
     "memory": (MemoryChannel, "linux"),
     "sockets": (PacketChannel, "linux"),
     "pipes": (PacketChannel, "portable"),
@@ -61,9 +61,9 @@ def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, pool: 
     stack = ExitStack()
 
     def ends(
-        producers: int = 1, consumers: int = 1, in_flight: int | None = None
+        producers: int = 1, consumers: int = 1, in_flight: int | None = None, renewable: bool = False
     ) -> tuple[Channel, Sequence[Sender], Sequence[Receiver]]:
-        channel = kind(producers, consumers, in_flight)
+        channel = kind(producers, consumers, in_flight, renewable)
         senders = [channel.sender(number) for number in range(producers)]
         receivers = [channel.receiver() for _ in range(consumers)]
         channel.started()
@@ -585,3 +585,38 @@ def test_a_send_tells_that_it_waits_only_while_the_channel_is_full(
     assert told.entered.wait(LIMIT)
     assert len(drain(receiver)) == sending.result(LIMIT) > 1
     assert told.exits == told.entries
+
+
+# -------------------------------------------------------------------------- where producers come while others have gone
+
+
+def test_a_channel_whose_producers_are_replaced_ends_as_it_is_sealed(
+    ends: Ends, thread: Callable[..., Future[Any]]
+) -> None:
+    channel, [first], [receiver] = ends(renewable=True)
+    received = thread(drain, receiver)
+    send(first, [0, 1])
+    first.close()
+    second = channel.sender(0, generation=1)
+    second.open()
+    send(second, [2, 3], first=2)
+    second.close()
+    assert not received.done()
+    channel.seal()
+    assert received.result(LIMIT) == [0, 1, 2, 3]
+
+
+def test_a_consumer_that_comes_late_shares_what_comes_from_then_on(
+    ends: Ends, thread: Callable[..., Future[Any]]
+) -> None:
+    channel, [sender], [first] = ends(renewable=True)
+    send(sender, [0])
+    assert items_of(first.receive(wait=True)) == [0]  # type: ignore[arg-type]  # no end yet
+    second = channel.receiver()
+    second.open()
+    received = thread(drain, second)
+    send(sender, [1, np.full(50_000, 2)], first=1)
+    sender.close()
+    channel.seal()
+    assert len(received.result(LIMIT)) == 2
+    second.close()

@@ -190,7 +190,7 @@ def test_each_is_called_once_for_each_item(places: Places, journal: Journal) -> 
     report = numbers(places).map(operations.increased, on=places.first).each(journal.write, on=places.second).run()
     written = list(map(str, range(1, N + 1)))
     assert (journal.lines if places.second.workers == 1 else sorted(journal.lines, key=int)) == written
-    assert report.value is None or report.value == [None] * places.second.workers
+    assert report.value is None or report.value == [None] * places.second.copies
 
 
 # ---------------------------------------------------------------------------------------------- all sorts of functions

@@ -87,6 +87,13 @@ def same(item: Any) -> Any:
     return item
 
 
+def raising_at(place: int, item: int) -> int:
+    """Raises at one item."""
+    if item == place:
+        stages.raise_value_error()
+    return item
+
+
 def many(item: int) -> list[int]:
     """5,000 results."""
     return list(range(5_000 * item, 5_000 * (item + 1)))

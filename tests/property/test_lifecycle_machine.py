@@ -17,6 +17,7 @@ from chainpump.engine.lifecycle import (
     Run,
     Seal,
     Stalled,
+    Started,
     step,
 )
 from chainpump.errors import Failure, StageError, StallError
@@ -66,6 +67,18 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(ns=st.sampled_from([0, 1, WINDOW_NS // 2, WINDOW_NS, 2 * WINDOW_NS]))
     def time_passes(self, ns: int) -> None:
         self.now += ns
+
+    @property
+    def growing(self) -> list[int]:
+        """The groups in which one more may be started."""
+        return [group for group in self.running if not self.has_caller or group < self.run.last]
+
+    @precondition(lambda self: self.run.phase is Phase.RUNNING and self.growing)
+    @rule(data=st.data())
+    def a_worker_is_started(self, data: st.DataObject) -> None:
+        group = data.draw(st.sampled_from(self.growing))
+        self.left_to_end[group] += 1
+        self.tell(Started(group))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), early=st.booleans())

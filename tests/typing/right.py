@@ -10,6 +10,7 @@ from typing import TypeVar, assert_type
 from chainpump import (
     DeadItem,
     DeadLetter,
+    Decision,
     Inline,
     Pipeline,
     Plan,
@@ -189,6 +190,8 @@ assert_type(pages.each(store).run(), Report[None])
 assert_type(pages.each(store).run(stall_timeout=60).dead_letters, Sequence[DeadItem])
 primes = Pipeline(source(numbers, 100_000)).then(stage(odd), on=Processes(2))
 assert_type(primes, Pipeline[int])
+assert_type(primes.then(odd, on=Processes("auto")).then(odd, on=Threads("auto")), Pipeline[int])
+assert_type(primes.into(sink(summarise, unit="primes")).run(on=Threads("auto")).decisions, Sequence[Decision])
 assert_type(primes.into(sink(summarise, unit="primes")), Runnable[str])
 assert_type(primes.into(sink(summarise, unit="primes")).run().value, str)
 assert_type(primes.plan(), Plan)

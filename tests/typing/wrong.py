@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from chainpump import Pipeline, Processes, Threads, register_codec, sink, source, stage
+from chainpump import Pipeline, Processes, Tasks, Threads, register_codec, sink, source, stage
 
 T = TypeVar("T")
 
@@ -102,6 +102,9 @@ Pipeline(stage(decode))  # E: begins with a stage
 Pipeline([1], on=Processes())  # E: an iterable has no executor
 files.then(decode, on=2)  # E: no executor
 files.then(decode, in_flight="4")  # E: a str for an int
+files.then(decode, on=Processes("all"))  # E: no such word
+files.then(decode, on=Threads("Auto"))  # E: the same
+Tasks("auto")  # E: a number only
 files.then(decode, Processes())  # E: by position
 images.run()  # E: has no sink
 images.into(sink(save, "images")).then(decode)  # E: goes on after its end

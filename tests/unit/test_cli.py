@@ -115,14 +115,14 @@ pipeline = Pipeline.concat(one, one.map(str, on=Threads(1))).map(repr, on=Thread
 
 def workers_of(text):
     """Of each stage in a flowchart, how many workers it has."""
-    return dict(re.findall(r'\["([^<]*)<br/>.* · (\d+) workers?', text))
+    return dict(re.findall(r'\["([^<]*)<br/>.* · (\d+|auto)\b', text))
 
 
 def test_workers_are_set_by_the_name_of_a_stage(module, capsys):
     module.write_text(JOINED.replace("one.map", "Pipeline([1]).map"))
-    command = ["graph", "cli_target.py:pipeline", "--workers", "abs==3", "--workers", "str=2"]
+    command = ["graph", "cli_target.py:pipeline", "--workers", "abs==3", "--workers", "str=auto"]
     assert main(command) == 0
-    assert workers_of(capsys.readouterr().out) == {"abs#61;": "3", "str": "2", "repr": "1"}
+    assert workers_of(capsys.readouterr().out) == {"abs#61;": "3", "str": "auto", "repr": "1"}
     assert main(command[:2]) == 0  # the pipeline is a value, and stays what it was
     assert workers_of(capsys.readouterr().out) == {"abs#61;": "1", "str": "1", "repr": "1"}
 
@@ -133,8 +133,11 @@ def test_workers_are_set_by_the_name_of_a_stage(module, capsys):
         ("strr=2", "error: --workers strr: no stage has this name. Did you mean 'str'?\n  Its stages are: concat("),
         ("zzz=2", "error: --workers zzz: no stage has this name.\n  Its stages are: concat("),
         ("repr=2", "error: --workers repr: 2 stages have this name.\n  Give them others with name=.\n"),
-        ("str=two", "error: --workers takes STAGE=N, for example str=4, but got: 'str=two'\n"),
-        ("4", "error: --workers takes STAGE=N, for example decode=4, but got: '4'\n"),
+        ("str=two", "error: --workers takes STAGE=N, for example str=4 or str=auto, but got: 'str=two'\n"),
+        ("str=Auto", "error: --workers takes STAGE=N, for example str=4 or str=auto, but got: 'str=Auto'\n"),
+        ("4", "error: --workers takes STAGE=N, for example decode=4 or decode=auto, but got: '4'\n"),
+        ("auto", "error: --workers takes STAGE=N, for example decode=4 or decode=auto, but got: 'auto'\n"),
+        ("range=auto", "StageOptionError: source 'range' runs on Inline(), which has no workers to count.\n"),
         ("str=0", "StageOptionError: Threads: workers must be a whole number of at least 1 but got: 0.\n"),
         ("range=2", "StageOptionError: source 'range' runs on Inline(), which has no workers to count.\n"),
     ],

@@ -404,3 +404,56 @@ def test_short_repr_survives_a_repr_that_raises() -> None:
 
     text = short_repr(Odd())
     assert "Odd" in text or "RuntimeError" in text
+
+
+# ------------------------------------------------------------------------------------------- a worker that retires
+
+
+def test_a_worker_that_is_to_retire_finishes_its_frame_and_then_sees_the_end(
+    inlet: Inlet, script: Script, board: Board
+) -> None:
+    board.row(PRODUCER)[Cell.STATE] = State.RUNNING  # others go on with what comes from there
+    script.frames = frames(2, 3)
+    items = iter(inlet)
+    assert next(items) == 0
+    board.row(WORKER)[Cell.RETIRES] = 1
+    assert list(items) == [1]
+    assert (inlet.ended, len(script.frames)) == (True, 1)
+
+
+def test_a_worker_that_is_to_stay_after_all_goes_on(inlet: Inlet, script: Script, board: Board) -> None:
+    script.frames = frames(2, 3)
+    items = iter(inlet)
+    next(items)
+    board.row(WORKER)[Cell.RETIRES] = 1
+    board.row(WORKER)[Cell.RETIRES] = 0
+    assert list(items) == [1, 2, 3, 4]
+
+
+def test_a_cancelled_run_is_no_end_for_a_worker_that_is_to_retire(inlet: Inlet, script: Script, board: Board) -> None:
+    script.frames = frames(2, 3)
+    items = iter(inlet)
+    next(items)
+    board.row(WORKER)[Cell.RETIRES] = board.flag(1)[0] = 1
+    with pytest.raises(Cancelled):
+        list(items)
+
+
+def test_a_stage_that_returned_before_it_was_asked_to_retire_has_stopped_early(
+    inlet: Inlet, script: Script, board: Board
+) -> None:
+    script.frames = frames(1, 1)
+    next(iter(inlet))
+    board.row(WORKER)[Cell.RETIRES] = 1
+    assert inlet.more()
+
+
+def test_a_worker_that_retires_while_it_waits_for_a_time_has_seen_its_end(
+    inlet: Inlet, script: Script, board: Board
+) -> None:
+    script.frames = frames(1, 1)
+    items = iter(inlet)
+    next(items)
+    board.row(WORKER)[Cell.RETIRES] = 1
+    assert inlet.wait(0.1)
+    assert list(items) == []

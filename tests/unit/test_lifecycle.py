@@ -16,6 +16,7 @@ from chainpump.engine.lifecycle import (
     Run,
     Seal,
     Stalled,
+    Started,
     step,
 )
 from chainpump.errors import Failure, StageError
@@ -49,6 +50,13 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             [ended(0), ended(1), ended(2)],
             [(Seal(0),), (Seal(1),), (Conclude(),)],
             id="each group that finishes seals the junction behind it",
+        ),
+        pytest.param(
+            (1, 1),
+            False,
+            [Started(0), ended(0), ended(0), ended(1)],
+            [(), (), (Seal(0),), (Conclude(),)],
+            id="one that was started meanwhile has to end as well",
         ),
         pytest.param(
             (2, 1),

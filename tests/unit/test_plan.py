@@ -12,9 +12,11 @@ from chainpump import Pipeline
 from chainpump.errors import StageOptionError
 from chainpump.executors.inline import Inline  # noqa: F401  # by its text
 from chainpump.executors.processes import Processes
+from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads
+from chainpump.plan import plan as plan_module
 from chainpump.plan.bound import Bound, Sink, Source, Stage, name_of, sink, source, stage, where_of
-from chainpump.plan.plan import Plan, PlannedStage, Reach, Role, check_workers
+from chainpump.plan.plan import Plan, PlannedStage, Reach, Role, Workers, check_workers
 
 
 def planned(role: Role = Role.STAGE, name: str = "decode", **fields: object) -> PlannedStage:
@@ -56,7 +58,7 @@ def test_a_stage_is_called_by_its_role_and_its_name(role: Role, label: str) -> N
     assert planned(role, "x").label == label
 
 
-@pytest.mark.parametrize("workers", [0, -1, True, 2.0, "2", None])
+@pytest.mark.parametrize("workers", [0, -1, True, 2.0, "2", None, "Auto", "auto ", b"auto"])
 @pytest.mark.parametrize("executor", [Processes, Threads])
 def test_an_executor_needs_a_whole_number_of_workers(executor: Callable[[object], object], workers: object) -> None:
     with pytest.raises(StageOptionError, match=f"workers must be a whole number of at least 1 but got: {workers!r}"):
@@ -65,11 +67,28 @@ def test_an_executor_needs_a_whole_number_of_workers(executor: Callable[[object]
 
 def test_the_message_about_workers_names_the_executor() -> None:
     with pytest.raises(StageOptionError) as caught:
-        check_workers(Threads(1), 0)
+        check_workers(Threads(1), 0, or_auto=True)
     assert str(caught.value) == (
         "Threads: workers must be a whole number of at least 1 but got: 0.\n"
-        "  Threads() runs one worker; os.cpu_count() tells how many run at once."
+        '  Threads() runs one worker; Threads("auto") runs as many as are of use.'
     )
+
+
+def test_tasks_have_a_number_of_their_own() -> None:
+    with pytest.raises(StageOptionError) as caught:
+        Tasks("auto")  # type: ignore[arg-type]  # whether it is refused is the question
+    assert str(caught.value) == (
+        "Tasks: workers must be a whole number of at least 1 but got: 'auto'.\n"
+        "  Tasks() runs one worker; Tasks(100) deals with a hundred at once."
+    )
+
+
+@pytest.mark.parametrize("processors,copies", [(1, 2), (8, 8), (500, 32)])
+def test_auto_workers_are_several_on_any_machine_and_no_crowd(
+    processors: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "processors", lambda: processors)
+    assert (Threads("auto").copies, Processes("auto").copies) == (copies, copies)
 
 
 def test_an_unknown_start_method_is_told_with_the_known_ones() -> None:
@@ -84,11 +103,13 @@ def test_an_unknown_start_method_is_told_with_the_known_ones() -> None:
         ("Processes(workers=8, start_method='forkserver')", (8, Reach.HOST, True, False)),
         ("Processes(workers=1, start_method='spawn')", (1, Reach.HOST, True, False)),
         ("Processes(workers=2, start_method='fork')", (2, Reach.HOST, False, False)),
+        ("Processes(workers='auto', start_method='forkserver')", ("auto", Reach.HOST, True, False)),
+        ("Threads(workers='auto')", ("auto", Reach.THREAD, False, False)),
         ("Threads(workers=16)", (16, Reach.THREAD, False, False)),
         ("Inline()", (1, Reach.THREAD, False, True)),
     ],
 )
-def test_executors_are_values(text: str, facts: tuple[int, Reach, bool, bool]) -> None:
+def test_executors_are_values(text: str, facts: tuple[Workers, Reach, bool, bool]) -> None:
     one, same = eval(text), eval(text)
     assert (one.workers, one.reach, one.pickles, one.joins) == facts
     assert repr(one) == text

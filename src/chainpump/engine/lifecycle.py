@@ -11,6 +11,7 @@ Groups are the links of the chain, each with its workers; junction `g` lies betw
                                                  the failure nearest to it
     Left                      running            cancel everything; there is nothing to blame
     Stalled                   running            record it, cancel everything
+    Started                   running            one more is to end; its group must not be over
     any                       nobody is running  conclude
 """
 
@@ -22,7 +23,20 @@ from typing import TypeAlias
 
 from ..outcome import Failed, Finished, Interrupted
 
-__all__ = ["Action", "Cancel", "Conclude", "Ended", "Event", "Left", "Phase", "Run", "Seal", "Stalled", "step"]
+__all__ = [
+    "Action",
+    "Cancel",
+    "Conclude",
+    "Ended",
+    "Event",
+    "Left",
+    "Phase",
+    "Run",
+    "Seal",
+    "Stalled",
+    "Started",
+    "step",
+]
 
 WINDOW_NS = 100_000_000  # failures this close to the first are listed with it: one cause often strikes twice
 
@@ -60,7 +74,14 @@ class Stalled:
     at: int
 
 
-Event: TypeAlias = Ended | Left | Stalled
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One more worker of a group is about to be started."""
+
+    group: int
+
+
+Event: TypeAlias = Ended | Left | Stalled | Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +146,11 @@ def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
     if isinstance(event, Stalled):
         failures = run.failures if run.phase is not Phase.RUNNING else (event.failed,)
         return _concluded(*_cancelled(replace(run, failures=failures), event.at))
-    running = tuple(count - (group == event.group) for group, count in enumerate(run.running))
+    change = 1 if isinstance(event, Started) else -1
+    running = tuple(count + change * (group == event.group) for group, count in enumerate(run.running))
     run = replace(run, running=running)
+    if isinstance(event, Started):
+        return run, ()
     return _concluded(*_RULES[type(event.outcome)](run, event))
 
 

@@ -29,7 +29,7 @@ class Meter:
         self._rows: Sequence[Sequence[Rows]] | None = [  # by stage and worker
             [
                 Rows(*(wiring.board.row(rows[number]) for rows in (own, group.rows[0], group.rows[-1])))
-                for number in range(group.executor.copies)
+                for number in range(group.workers)
             ]
             for group in wiring.groups
             for own in group.rows
@@ -86,10 +86,11 @@ def _of(number: int, group: Group) -> Iterator[Place]:
             name,
             role,
             "caller" if call is None else f"{type(executor).__name__}({'' if executor.joins else executor.workers})",
-            executor.workers,
+            group.at_once,
             number,
-            slots=executor.workers if executor.awaits and is_operator else None,
-            grows=role != "source" and not executor.joins and (is_operator or executor.workers > 1),
+            slots=group.at_once if executor.awaits and is_operator else None,
+            grows=role != "source" and not executor.joins and (is_operator or group.at_once > 1),
+            is_auto=group.is_auto,
             on_processes=executor.reach is Reach.HOST,
         )
 

@@ -76,7 +76,7 @@ class Run(Generic[T]):
     def _start(self) -> None:
         """Start the workers: processes before threads, since a fork must not copy threads of ours."""
         wiring = self._wiring
-        places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.workers)]
+        places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.at_first)]
         places.sort(key=lambda place: -wiring.groups[place[0]].executor.reach)
         watched: list[Watched] = []
         try:
@@ -158,7 +158,7 @@ class Run(Generic[T]):
         if self._wiring.groups[-1].is_element_wise:
             return None
         values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
-        return values[0] if len(values) == 1 else values
+        return values[0] if self._wiring.groups[-1].workers == 1 else values
 
     def _end_caller(self, caller: Worker, outcome: Outcome) -> None:
         caller.close(outcome)
@@ -239,7 +239,10 @@ class Run(Generic[T]):
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
         meter, seen = self._supervisor.meter, self._observing
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
-        return report(meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter, samples)
+        decisions = self._supervisor.decisions
+        return report(
+            meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter, samples, decisions
+        )
 
     def cancel(self) -> None:
         """Have the run end early, without waiting for that. Any thread may call it."""

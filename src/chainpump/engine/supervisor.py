@@ -19,14 +19,16 @@ from ..element_wise import Condemned
 from ..executors.base import Lost, WorkerHandle
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
+from ..progress.allotment import Decision
 from ..progress.reading import Reading
 from ..transport.board import Cell, State
 from ..transport.descriptors import pipe
 from ..worker import Worker
 from . import lifecycle
 from .ledger import Account, Passed
-from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled
+from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled, Started
 from .meter import Meter
+from .staffing import Staffing
 from .stalls import Stalls
 from .succession import Succession
 from .wiring import Wiring
@@ -73,6 +75,7 @@ class Supervisor:
         self.meter = Meter(wiring)
         self._stalls = Stalls(wiring, stall_timeout) if stall_timeout is not None else None
         self._succession = Succession(wiring)
+        self._staffing = Staffing(wiring, self.meter)
         self._grace = grace
         self._mail: deque[Event] = deque()
         self._heard, self._ring = pipe()
@@ -130,6 +133,11 @@ class Supervisor:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """How many workers were given and taken back so far, when and why."""
+        return self._staffing.decisions
+
     def is_current_thread(self) -> bool:
         """Whether this code runs in a thread of the run, which must not wait for the end of the run."""
         return self._thread is threading.current_thread() or any(w.handle.is_current_thread() for w in self.watched)
@@ -162,6 +170,7 @@ class Supervisor:
         times = [watched.steps[0][0] for watched in running if watched.steps]
         if self.state.phase is Phase.RUNNING:
             times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
+            times += [self._staffing.due] if self._staffing.due is not None else []
             times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
         timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
@@ -259,8 +268,24 @@ class Supervisor:
                 watched.handle.ask_stack()
                 watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
 
+        if self._staffing.due is not None and self.state.phase is Phase.RUNNING and self._staffing.due <= now:
+            self._look_at_staff()
         if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls_due(self._stalls) <= now:
             self._look_at_stall(self._stalls, now)
+
+    def _look_at_staff(self) -> None:
+        """Auto stages get more workers, or fewer."""
+        needed = [each for each in self.watched if each.is_running and each.group >= self.state.superfluous]
+        active = {(each.group, each.number): each.handle.pid for each in needed if each.outcome is None}
+        if self.caller is not None:
+            active[self.state.last, 0] = os.getpid()
+        occupied = {(each.group, each.number) for each in self.watched if each.is_running}
+        for group, number in self._staffing.look(active, occupied):
+            self._apply(Started(group))
+            failed = self._start(group, number)
+            if failed is not None:
+                self._apply(Ended(group, number, failed, time.monotonic_ns()))
+                return
 
     def _stalls_due(self, stalls: Stalls) -> float:
         return self._asked + TELL_WHERE if self._asked else stalls.due()

@@ -15,10 +15,10 @@ from ..executors.base import Executor, WorkerHandle
 from ..executors.inline import Inline
 from ..faults import Faults, Point
 from ..operators import Operator
-from ..plan.plan import PlannedStage, Reach, Role
+from ..plan.plan import AUTO, PlannedStage, Reach, Role
 from ..stages import Assignment
 from ..transport import waits
-from ..transport.board import Board, Cell
+from ..transport.board import Board, Cell, State
 from ..transport.channel import Channel
 from ..transport.credits import Credits, Window
 from ..transport.hand import Hand
@@ -57,8 +57,13 @@ class Group:
 
     @property
     def workers(self) -> int:
-        """How many copies run."""
+        """How many copies run, at most."""
         return len(self.rows[0])
+
+    @property
+    def at_once(self) -> int:
+        """How many items they deal with at once, at most."""
+        return self.workers if self.executor.workers == AUTO else self.executor.workers
 
     @property
     def in_flight(self) -> int | None:
@@ -74,9 +79,19 @@ class Group:
         return None
 
     @property
+    def is_auto(self) -> bool:
+        """Whether it has as many workers as measured figures call for."""
+        return self.executor.workers == AUTO
+
+    @property
+    def at_first(self) -> int:
+        """How many workers it begins with."""
+        return 1 if self.is_auto else self.workers
+
+    @property
     def is_renewed(self) -> bool:
         """Whether workers may be started in it while others run."""
-        return self.guarded is not None
+        return self.is_auto or self.guarded is not None
 
     @property
     def is_element_wise(self) -> bool:
@@ -137,6 +152,9 @@ class Wiring:
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
         self.board = Board(rows, len(junctions), len(self.groups))
+        for group in self.groups:
+            for row in (row for rows in group.rows for row in rows[group.at_first :]):
+                self.board.row(row)[Cell.STATE] = State.SPARE
         self.channels: list[Channel] = []
         self.sections: list[Section] = []
         self.hands: dict[tuple[int, int], Hand] = {}
@@ -166,10 +184,9 @@ class Wiring:
         this = self.groups[group]
         generation = self._started[group, number]
         self._started[group, number] += 1
-        if generation:
-            for rows in this.rows:
-                waits.begin_again(self.board.row(rows[number]))
-        elif this.guarded is not None:
+        for rows in this.rows:
+            waits.begin_again(self.board.row(rows[number]))
+        if this.guarded is not None and (group, number) not in self.hands:
             self.hands[group, number] = Hand(PACKET_BYTES)
         before = self.groups[group - 1] if group else None
         assignments = [
@@ -296,10 +313,11 @@ def _groups(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iter
         is_last = index == len(runs) - 1
         executor: Executor = run[0].on if run else Inline()  # type: ignore[assignment]
         loops = is_last and iterated
+        copies = executor.copies
         rows = []
         for _ in range(len(run) + loops):
-            rows.append(range(next_row, next_row + executor.copies))
-            next_row += executor.copies
+            rows.append(range(next_row, next_row + copies))
+            next_row += copies
         code = Code([stage.call for stage in run])
         yield Group(run, executor, rows, is_last and executor.joins, loops, code)
 
@@ -319,9 +337,9 @@ def _sections(groups: Sequence[Group]) -> Iterator[Section]:
         if end > origin + 1:
             operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
             ordered = all(each.ordered for each in operators) or any(each.executor.restarts for each in between)
-            least = ROOM_EACH * sum(each.executor.workers for each in between)
+            least = ROOM_EACH * sum(each.at_once for each in between)
             room: Credits | Window | None = None
-            if ordered and groups[origin].workers == group.executor.workers == 1 and not group.guarded:
+            if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
                 room = Window.of(least) if group.in_flight is None else Credits.of(group.in_flight)
             yield Section(origin, end, room, least)
         origin = end

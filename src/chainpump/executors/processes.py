@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 from ..errors import Cancelled, StageOptionError
 from ..faults import Point
 from ..outcome import Buried, Interrupted, Outcome
-from ..plan.plan import Reach, check_whole, check_workers
+from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
 from ..transport.system import is_portable, shared_file
 from ..worker import Worker
@@ -63,6 +63,7 @@ class Processes:
     >>> Processes(8)
     Processes(workers=8, start_method='forkserver')
 
+    workers: "auto" begins with one, and gives it others while that makes the run faster: see docs/auto.md.
     start_method: "forkserver" (the default: clean and fast), "spawn", or "fork" (shares the memory of the main
     process, and whatever locks its threads hold at that moment).
     restarts: how often each worker of an element-wise stage (`map` and the like) is replaced when its process dies. Its
@@ -70,7 +71,7 @@ class Processes:
     Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
     """
 
-    workers: int = 1
+    workers: Workers = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
     restarts: int = field(default=0, kw_only=True)
     reach: Reach = field(default=Reach.HOST, init=False, repr=False)
@@ -78,7 +79,7 @@ class Processes:
     awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_workers(self, self.workers)
+        check_workers(self, self.workers, or_auto=True)
         check_whole(self.restarts, "Processes: restarts", least=0)
         methods = get_args(StartMethod)
         if self.start_method not in methods:
@@ -88,12 +89,12 @@ class Processes:
 
     def __repr__(self) -> str:
         restarts = f", restarts={self.restarts}" if self.restarts else ""
-        return f"Processes(workers={self.workers}, start_method={self.start_method!r}{restarts})"
+        return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{restarts})"
 
     @property
     def copies(self) -> int:
-        """One for each worker."""
-        return self.workers
+        """One for each worker that there may be."""
+        return copies_of(self.workers)
 
     @property
     def pickles(self) -> bool:

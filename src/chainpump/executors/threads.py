@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from .. import blame
 from ..errors import Cancelled
 from ..outcome import Failed, Interrupted, Outcome
-from ..plan.plan import Reach, check_workers
+from ..plan.plan import Reach, Workers, check_workers, copies_of
 from ..transport.descriptors import pipe
 from ..worker import Worker
 from .base import Lost
@@ -31,10 +31,11 @@ class Threads:
     one has `in_flight=1`, which makes them take turns. (Between processes an item is what it was at the `yield`.)
     A thread cannot be killed: one that is blocked in a call which never returns is left behind, as a daemon thread,
     when its run is cancelled.
+    workers: "auto" begins with one, and gives it others while that makes the run faster: see docs/auto.md.
     Raises StageOptionError if workers < 1.
     """
 
-    workers: int = 1
+    workers: Workers = 1
     reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
     pickles: bool = field(default=False, init=False, repr=False)
     joins: bool = field(default=False, init=False, repr=False)
@@ -43,12 +44,12 @@ class Threads:
     awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_workers(self, self.workers)
+        check_workers(self, self.workers, or_auto=True)
 
     @property
     def copies(self) -> int:
-        """One for each worker."""
-        return self.workers
+        """One for each worker that there may be."""
+        return copies_of(self.workers)
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""

@@ -7,13 +7,29 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from itertools import accumulate
 from operator import and_
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from ..errors import StageOptionError
+from ..processors import processors
 from ..tables import table
 from .bound import Bound
 
-__all__ = ["Placement", "Plan", "PlannedStage", "Reach", "Role", "check_whole", "check_workers"]
+__all__ = [
+    "AUTO",
+    "Placement",
+    "Plan",
+    "PlannedStage",
+    "Reach",
+    "Role",
+    "Workers",
+    "check_whole",
+    "check_workers",
+    "copies_of",
+]
+
+AUTO: Final = "auto"
+MOST_AUTO = 32  # workers of one auto stage: each that may come takes two descriptors from the start
+Workers: TypeAlias = int | Literal["auto"]
 
 
 class Reach(IntEnum):
@@ -35,13 +51,13 @@ class Placement(Protocol):
     """What a plan needs to know of an executor; `executors.base.Executor` adds how to start a worker."""
 
     @property
-    def workers(self) -> int:
-        """How many items are dealt with at once."""
+    def workers(self) -> Workers:
+        """How many items are dealt with at once; "auto" for as many as measured figures call for."""
         ...
 
     @property
     def copies(self) -> int:
-        """How many workers are started for that; one event loop deals with many items."""
+        """How many workers there may be for that, at most; one event loop deals with many items."""
         ...
 
     @property
@@ -81,14 +97,22 @@ def check_whole(value: object, what: str, least: int) -> None:
         raise StageOptionError(f"{what} must be a whole number of at least {least} but got: {value!r}.")
 
 
-def check_workers(executor: object, workers: object) -> None:
-    """Raise StageOptionError unless an executor was asked for at least one worker."""
+def check_workers(executor: object, workers: object, or_auto: bool = False) -> None:
+    """Raise StageOptionError unless an executor was asked for at least one worker, or "auto" where that is known."""
+    if or_auto and isinstance(workers, str) and workers == AUTO:
+        return
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         name = type(executor).__name__
+        more = f'{name}("auto") runs as many as are of use' if or_auto else f"{name}(100) deals with a hundred at once"
         raise StageOptionError(
             f"{name}: workers must be a whole number of at least 1 but got: {workers!r}.\n"
-            f"  {name}() runs one worker; os.cpu_count() tells how many run at once."
+            f"  {name}() runs one worker; {more}."
         )
+
+
+def copies_of(workers: Workers) -> int:
+    """How many there may be: of auto ones at least two everywhere, so that a plan is the same on any machine."""
+    return max(2, min(processors(), MOST_AUTO)) if workers == AUTO else workers
 
 
 @dataclass(frozen=True, slots=True)

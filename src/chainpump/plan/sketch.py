@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .annotations import UNKNOWN
-from .plan import Placement, Plan, PlannedStage, Role
+from .plan import AUTO, Placement, Plan, PlannedStage, Role
 
 __all__ = ["Card", "Link", "Part", "printable", "sketch"]
 
+SOME = 3  # workers that are drawn of a stage that has as many as are of use
 IN_ORDER = {"kept": "in order", "undefined": "as they come"}
 
 
@@ -23,7 +24,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A stage, in short lines. workers: how many there are. parts: the chains that run within it, of a joined source.
+    """A stage, in short lines. workers: how many are drawn. parts: the chains that run within it, of a joined source.
 
     link: what leaves it; None at the end of a chain.
     """
@@ -64,7 +65,8 @@ def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Car
     if stage.role is Role.SINK:
         facts.append(f"returns {_items(stage)}")
     link = Link(_items(stage), " · ".join((IN_ORDER[order], *_bounds(stage, follower))))
-    return Card(printable(stage.name), facts, stage.on.copies, parts, None if stage.role is Role.SINK else link)
+    workers = SOME if stage.on.workers == AUTO else stage.on.copies
+    return Card(printable(stage.name), facts, workers, parts, None if stage.role is Role.SINK else link)
 
 
 def _items(stage: PlannedStage) -> str:
@@ -74,6 +76,8 @@ def _items(stage: PlannedStage) -> str:
 def _place(on: Placement) -> str:
     """An executor and how much of it there is: `Processes · 4 workers`."""
     name = type(on).__name__
+    if on.workers == AUTO:
+        return f"{name} · auto"
     at_once = f", {_count(on.workers, 'item')} at once" * (on.workers != on.copies)
     return name if on.joins else f"{name} · {_count(on.copies, 'worker')}{at_once}"
 

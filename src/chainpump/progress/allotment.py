@@ -70,10 +70,12 @@ class Crew:
 class Trial:
     """What was hoped for of more workers, to be compared with what came of it.
 
-    rate: items a second. asked: processors that the run asked for. room: how many times as much of them was hoped for.
+    before, after: workers. rate: items a second, and asked: processors that the run asked for, before. room: how many
+    times the rate was hoped for.
     """
 
     before: int
+    after: int
     rate: float
     asked: float
     room: float
@@ -84,8 +86,8 @@ class Trial:
         On a machine that others use as well the rate may fall while they do what they can: so it is enough that they
         ask for processors.
         """
-        hoped = 1 + (self.room - 1) * ENOUGH
-        if rate >= self.rate * hoped or asked >= self.asked * hoped:
+        is_faster = rate >= self.rate * (1 + (self.room - 1) * ENOUGH)
+        if is_faster or asked >= self.asked + (self.after - self.before) * ENOUGH:
             return None
         return (
             f"the rate went from {self.rate:.4g}/s to {rate:.4g}/s, where {self.room:.2f} times as much was hoped for"

@@ -32,7 +32,8 @@ TAKEN = 0.9  # of one processor by threads of one interpreter, which lets one of
 class Unit:
     """What shares its workers. load, blocked: shares of the whole time, of all its workers.
 
-    grows: whether it may have more workers. on_processes: whether these are processes.
+    grows: whether it may have more workers. on_processes: whether these are processes. is_auto: whether it has got as
+    many as are of use.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,7 @@ class Unit:
     is_source: bool = False
     grows: bool = False
     on_processes: bool = False
+    is_auto: bool = False
 
     @property
     def name(self) -> str:
@@ -78,6 +80,7 @@ def advice(units: Sequence[Unit], processors: int, asked: float | None, interpre
         (len(held_by.names) > 1, ". They share one thread: with workers of their own they would run side by side."),
         # 2. What cannot be shared out, or not without knowing what it does.
         (held_by.is_source, ". A source has one worker: the run cannot be faster than it."),
+        (held_by.is_auto, ". It has as many workers as were found to be of use."),
         (not held_by.grows, ". The run cannot be faster than this, on the workers that it has."),
         # 3. A neighbour would hold it up soon.
         (by_others < WORTH_IT, f". More workers for one of them alone would gain less than {WORTH_IT - 1:.0%}."),

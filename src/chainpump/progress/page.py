@@ -61,7 +61,9 @@ def page(report: Report[Any]) -> str:
             _over_time(report),
             '</div><h2>Figures</h2><div class="wide">',
             _figures(report),
-            "</div></body></html>\n",
+            "</div>",
+            _decisions(report),
+            "</body></html>\n",
         )
     )
 
@@ -152,7 +154,19 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _figures(report: Report[Any]) -> str:
-    heads, rows = report.cells()
+    return _table(*report.cells())
+
+
+def _decisions(report: Report[Any]) -> str:
+    """What was decided about auto stages, if anything was."""
+    if not report.decisions:
+        return ""
+    heads = ["stage", "reason", "seconds", "workers"]
+    rows = [[each.stage, each.reason, f"{each.at:.2f}", f"{each.before} → {each.after}"] for each in report.decisions]
+    return f'<h2>Workers given and taken back</h2><div class="wide">{_table(heads, rows)}</div>'
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"

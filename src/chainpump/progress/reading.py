@@ -18,7 +18,8 @@ class Place:
 
     workers: items that it deals with at once. slots: the same where they are tasks of one worker, else None.
     group: the same for neighbours that share their workers. grows: whether it may have more workers without any other
-    change to the pipeline. on_processes: whether each of its workers is a process of its own.
+    change to the pipeline. on_processes: whether each of its workers is a process of its own. is_auto: whether it has
+    as many workers as measured figures call for; `workers` is then the most that it may have.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class Place:
     slots: int | None = None
     grows: bool = False
     on_processes: bool = False
+    is_auto: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from ..errors import DeadItem
 from ..processors import processors
 from ..tables import table
+from .allotment import Decision
 from .bottleneck import advice, bottleneck
 from .history import Sample
 from .reading import Place, Reading, WorkerReading
@@ -27,7 +28,7 @@ MEGABYTE = 1e6  # bytes
 class StageReport:
     """What one stage has done, over all its workers. Times are seconds, summed over them.
 
-    workers: items that it deals with at once, as its executor says.
+    workers: items that it deals with at once, as its executor says; of "auto" the most that it had.
     received, finished, sent: items. Those received are finished, skipped or dead: left out by a policy, or put aside.
     retried: calls that were repeated. restarts: workers that took the place of one that had died.
     busy, starved, blocked: in its own code, waiting for items, waiting until items could be sent. Neighbours on
@@ -75,6 +76,7 @@ class Report(Generic[T]):
     bottleneck: the stage that held up the others, if there was one; see `Progress`.
     advice: what could be done about it, with the figures for that; "" where they say nothing.
     samples: how it went over time, where somebody looked on; at most 512 moments of it.
+    decisions: how many workers each "auto" stage was given, or lost, when and why.
     """
 
     value: T
@@ -84,6 +86,7 @@ class Report(Generic[T]):
     bottleneck: str | None = None
     advice: str = ""
     samples: Sequence[Sample] = ()
+    decisions: Sequence[Decision] = ()
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the table; what no stage has is left out."""
@@ -92,7 +95,8 @@ class Report(Generic[T]):
 
     def __str__(self) -> str:
         told = f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
-        return "\n".join(filter(None, (table(*self.cells()), f"{self.duration:.2f} s{told}", self.advice)))
+        lines = (table(*self.cells()), f"{self.duration:.2f} s{told}", self.advice, *map(str, self.decisions))
+        return "\n".join(filter(None, lines))
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
@@ -103,14 +107,15 @@ class Report(Generic[T]):
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
 
-        Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), and `stages`, a list of
-        objects with the fields of `StageReport`. Times are in seconds, memory is in bytes.
+        Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), and `stages` and
+        `decisions`, lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds, memory is
+        in bytes.
         """
         import json  # as for `to_html`
 
-        stages = [asdict(stage) for stage in self.stages]
         told = {"duration": self.duration, "bottleneck": self.bottleneck, "advice": self.advice}
-        return json.dumps({**told, "dead_letters": len(self.dead_letters), "stages": stages})
+        lists = {name: list(map(asdict, getattr(self, name))) for name in ("stages", "decisions")}
+        return json.dumps({**told, "dead_letters": len(self.dead_letters), **lists})
 
 
 def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
@@ -162,6 +167,7 @@ def report(
     peaks: Sequence[int] | None,
     interpreter: float,
     samples: Sequence[Sample] = (),
+    decisions: Sequence[Decision] = (),
 ) -> Report[T]:
     """Of a run that has ended. peaks: items in flight, by stage. interpreter: ns of processors of the main process."""
     found = units(places, final)
@@ -184,6 +190,7 @@ def report(
         held_by.name if held_by is not None else None,
         advice(found, processors(), *shares),
         samples,
+        tuple(decisions),
     )
 
 
@@ -196,7 +203,7 @@ def _stage(place: Place, workers: Sequence[WorkerReading], duration: float, peak
         stage=place.stage,
         role=place.role,
         executor=place.executor,
-        workers=place.workers,
+        workers=sum(each.lived > 0 for each in workers) if place.is_auto else place.workers,
         received=total("received"),
         finished=total("finished"),
         sent=total("sent"),

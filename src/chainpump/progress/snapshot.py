@@ -21,7 +21,8 @@ SECOND = 1e9  # ns
 class StageProgress:
     """One stage of a run, over all its workers.
 
-    workers: items that it deals with at once, as its executor says. alive: workers that have started and not ended.
+    workers: items that it deals with at once, as its executor says; of "auto" the most that it may.
+    alive: workers that have started and not ended.
     received, sent: items so far. rate: items received a second; of a source, items sent.
     in_flight: items received and not finished.
     busy, starved, blocked: shares of the time of its workers, which add up to 1: in its own code, waiting for items,
@@ -230,17 +231,19 @@ def units(places: Sequence[Place], now: Reading, before: Reading | None = None) 
         total = _total(now.stages[indices[0]])
         if before is not None:
             total.subtract(_total(before.stages[indices[0]]))
-        whole = seconds * len(now.stages[indices[0]])
+        # Of auto workers, for as long as there were any: nobody has asked for those that were not there.
+        whole = max(total["lived"], seconds) if first.is_auto else seconds * len(now.stages[indices[0]])
         busy = total["lived"] - total["starved"] - total["blocked"]
         load, blocked = (min(max(ns, 0) / whole, 1.0) if whole > 0 else 0.0 for ns in (busy, total["blocked"]))
         found.append(
             Unit(
                 tuple(places[index].stage for index in indices),
-                first.workers,
+                round(whole / seconds) if first.is_auto and seconds > 0 else first.workers,
                 load,
                 blocked,
                 is_source=first.role == "source",
                 grows=first.grows,
+                is_auto=first.is_auto,
                 on_processes=first.on_processes,
             )
         )

@@ -1,8 +1,8 @@
 """The board: one shared mapping in which each worker tells how far it is, and the supervisor who is cancelled.
 
-A row of 64-bit cells per worker, written by that worker alone while it lives; a hint per junction, which any of its
-consumers may write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so nothing needs a
-lock.
+A row of 64-bit cells per worker, written by that worker alone while it lives, but for `RETIRES`; a hint per junction,
+which any of its consumers may write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so
+nothing needs a lock.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Cell(IntEnum):
     MEMORY = 23  # the most that its process has taken, in bytes; told at its end
     CPU = 24  # time that it had a processor; the same
     DELAYED = 25  # time that it was ready to run and had none; the same
+    RETIRES = 26  # 1 once it is to see the end of its input when it asks for more; written by the supervisor
 
 
 class State(IntEnum):
@@ -57,6 +58,7 @@ class State(IntEnum):
     RUNNING = 1
     DONE = 2  # its input ended, it returned, and everything that it made has been sent
     STOPPED = 3  # the same, but it returned before its input had ended, as it may
+    SPARE = 4  # nobody has had this row so far
 
 
 class Board:

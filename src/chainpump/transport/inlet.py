@@ -25,7 +25,8 @@ __all__ = ["Inlet", "short_repr"]
 
 
 class Inlet:
-    """Iterates over what arrives. It ends only if every producer said that it is done; else it raises Cancelled.
+    """Iterates over what arrives. It ends only if every producer said that it is done, or if its worker is asked to
+    retire; else it raises Cancelled.
 
     Each `iter()` goes on where the one before stopped. Only the worker's own thread uses it.
     outlet: the sending side of the same worker. It is flushed before any wait, and the time it is blocked does not
@@ -72,6 +73,8 @@ class Inlet:
         self._paid = 0  # position in the frame in hand before which slots have gone back, for those with successors
         self._early: Frame | None = None  # the next one, where it was waited for
         self._is_over = False  # what comes next is the end
+        self._may_retire = True
+        self._has_retired = False  # the end was its own: others go on with what its producers send
         self._unread: ItemFault | None = None  # an item that cannot be rebuilt, next in the frame in hand
         self.ended = False
         self.cancelled = False
@@ -103,6 +106,7 @@ class Inlet:
 
     def more(self) -> bool:
         """Whether one more item comes: asked after a stage has returned. Raises Cancelled."""
+        self._may_retire = False  # a stage that has returned without being asked to is told from one that was
         for _ in self:
             return True
         return False
@@ -239,7 +243,7 @@ class Inlet:
         self._settle()
         frame = self._receive()
         if frame is None:
-            if self._cancel_flag[0] or not self._board.all_done(self._producers):
+            if self._cancel_flag[0] or not (self._has_retired or self._board.all_done(self._producers)):
                 self._cancel()
             self.ended = True
             return False
@@ -281,6 +285,9 @@ class Inlet:
     def _arrived(self, wait: bool = True) -> Frame | None:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
+        if self._may_retire and self._row[Cell.RETIRES]:
+            self._has_retired = True
+            return None
         try:
             return self._received(wait=False)
         except BlockingIOError:

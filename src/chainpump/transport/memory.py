@@ -111,13 +111,17 @@ class MemoryReceiver:
 
 
 class MemoryChannel:
-    """The junction itself. Its lock guards `_frames`, `_producers` and `_hung_up`; threads do not die holding it."""
+    """The junction itself. Its lock guards `_frames`, `_producers` and `_hung_up`; threads do not die holding it.
+
+    renewable: there may be more producers while it runs: it ends by being sealed, not as the last of them closes.
+    """
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._changed = threading.Condition(threading.Lock())
         self._frames: deque[Frame] = deque()
         self._room = FRAMES_EACH * consumers
-        self._producers = producers
+        self._producers = 1 if renewable else producers  # if they may be replaced, all of them are as one
+        self._renewable = renewable
         self._hung_up = False
         self.credits = None if in_flight is None else Credits.of(in_flight)
 
@@ -158,7 +162,11 @@ class MemoryChannel:
             return self._changed.wait_for(lambda: bool(self._frames or not self._producers or self._hung_up), seconds)
 
     def producer_closed(self) -> None:
-        """One producer fewer."""
+        """One producer fewer; another may come where they are replaced."""
+        if not self._renewable:
+            self._end()
+
+    def _end(self) -> None:
         with self._changed:
             self._producers -= 1
             self._changed.notify_all()
@@ -167,7 +175,9 @@ class MemoryChannel:
         """Nothing was duplicated."""
 
     def seal(self) -> None:
-        """Every producer has closed its end by itself."""
+        """Every producer has closed its end by itself, and where they are replaced, no others come."""
+        if self._renewable:
+            self._end()
 
     def hang_up(self) -> None:
         """Wake every sender and receiver for good."""

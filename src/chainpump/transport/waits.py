@@ -61,5 +61,5 @@ def end(row: memoryview, now: int) -> None:
 def begin_again(row: memoryview) -> None:
     """Another worker takes the place of one that is over: it goes on with its counts."""
     row[Cell.LIVED] += row[Cell.ENDED] - row[Cell.STARTED] if row[Cell.STARTED] else 0
-    row[Cell.STARTED] = row[Cell.ENDED] = row[Cell.ITEM] = row[Cell.SENDING] = 0
+    row[Cell.STARTED] = row[Cell.ENDED] = row[Cell.ITEM] = row[Cell.SENDING] = row[Cell.RETIRES] = 0
     row[Cell.STATE] = State.STARTING

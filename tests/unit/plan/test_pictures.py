@@ -68,6 +68,14 @@ def test_a_picture_says_what_may_stop_what_is_replaced_and_which_loop_takes_the_
     ]
 
 
+def test_a_picture_says_which_stages_have_as_many_workers_as_are_of_use() -> None:
+    plan = Pipeline(range(3)).map(bool, on=Threads("auto")).each(bool, on=Processes("auto")).plan()
+    lines = Picture(plan.svg()).lines()
+    assert {"stage · Threads · auto", "sink · Processes · auto"} < set(lines)
+    assert "· auto" in plan.mermaid()
+    assert "Threads(workers='auto')" in str(plan)
+
+
 def test_a_picture_shows_the_parts_of_joined_pipelines_within_their_source() -> None:
     picture = Picture(JOINED.plan().svg())
     assert picture.lines() == [

@@ -114,6 +114,15 @@ def test_no_bottleneck_no_advice() -> None:
             id="a source",
         ),
         pytest.param(
+            (LOAD, replace(DECODE, is_auto=True)),
+            8,
+            1.0,
+            0.0,
+            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%. "
+            "It has as many workers as were found to be of use.",
+            id="who gets workers by itself",
+        ),
+        pytest.param(
             (LOAD, replace(DECODE, workers=1, grows=False)),
             8,
             1.0,

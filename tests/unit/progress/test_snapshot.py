@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,6 +129,16 @@ def test_load_is_of_the_whole_time_of_all_workers_since_the_first_of_them_began(
     load, decode, save = units(PLACES, now)
     assert (load.load, decode.load, save.load) == (3 / 8, 1.0, 0)
     assert (load.is_source, decode.grows, decode.on_processes, decode.workers) == (True, True, True, 2)
+
+
+def test_load_of_auto_workers_is_of_the_time_of_those_that_were_there() -> None:
+    auto = replace(DECODE, workers=8, is_auto=True)
+    spare = [WorkerReading()] * 5
+    now = reading(10, [WorkerReading(**seconds(10, 5))], [WorkerReading(**seconds(10)), *spare], [WorkerReading()])
+    assert [(each.load, each.workers) for each in units((LOAD, auto, SAVE), now)][1] == (1.0, 1)
+    some = [WorkerReading(**seconds(10)), WorkerReading(**seconds(10)), WorkerReading(**seconds(8, 7)), *spare]
+    now = reading(10, [WorkerReading(**seconds(10, 5))], some, [WorkerReading()])
+    assert [(each.load, each.workers) for each in units((LOAD, auto, SAVE), now)][1] == (21 / 28, 3)
 
 
 def test_neighbours_that_share_their_workers_are_one_unit() -> None:

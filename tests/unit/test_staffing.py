@@ -1,0 +1,265 @@
+"""When a run looks whether its auto stages have workers enough, and what it remembers between two looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, Runnable, Threads
+from chainpump.engine import meter as meter_module
+from chainpump.engine import staffing
+from chainpump.engine.letters import Letters
+from chainpump.engine.logs import Logs
+from chainpump.engine.meter import Meter
+from chainpump.engine.staffing import HOLD, IDLE, PATIENCE, SHORT, TRIED, Staffing
+from chainpump.engine.wiring import Wiring
+from chainpump.outcome import Interrupted
+from chainpump.plan import plan
+from chainpump.transport.board import Cell, State
+
+SECOND = 1_000_000_000
+PROCESSORS = 4
+STAGE = 1  # the group of the auto stage; before it is the source, behind it a sink
+
+
+class Clock:
+    """In place of the `time` module: time passes only when a test says so, and nothing takes a processor."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def monotonic_ns(self) -> int:
+        return round(self.now * SECOND)
+
+    def process_time_ns(self) -> int:
+        return 0
+
+
+class Stand:
+    """A run of which nothing runs: the test writes on its board, and asks who is to be started."""
+
+    def __init__(self, chain: Runnable[Any], clock: Clock) -> None:
+        self.clock = clock
+        self.wiring = Wiring(chain.plan().stages, False, Letters([], lambda: None), Logs())
+        self.meter = Meter(self.wiring)
+        self.staffing = Staffing(self.wiring, self.meter)
+        self.others = [group for group in range(len(self.wiring.groups)) if group != STAGE]
+        self.workers: set[tuple[int, int]] = set()
+        for group in (STAGE, *self.others):
+            self.begin(group, 0)
+
+    def close(self) -> None:
+        self.meter.close()
+        self.wiring.close()
+        self.wiring.board.release()
+
+    def row(self, group: int, number: int) -> memoryview:
+        return self.wiring.board.row(self.wiring.groups[group].rows[0][number])
+
+    def begin(self, group: int, number: int, received: int = 1) -> None:
+        """A worker starts, and gets its first item."""
+        self.workers.add((group, number))
+        row = self.row(group, number)
+        row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, self.clock.monotonic_ns()
+        row[Cell.RECEIVED] += received
+
+    def end(self, group: int, number: int) -> None:
+        self.workers.remove((group, number))
+        row = self.row(group, number)
+        row[Cell.STATE], row[Cell.ENDED] = State.DONE, self.clock.monotonic_ns()
+
+    def passes(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> None:
+        """Time in which the workers of the stage are busy for these shares, and get so many items in all."""
+        self.clock.now += seconds
+        for number, share in enumerate(busy):
+            self.row(STAGE, number)[Cell.STARVED] += round(seconds * (1 - share) * SECOND)
+        self.row(STAGE, 0)[Cell.RECEIVED] += items
+        self.row(STAGE, 0)[Cell.SENT] += items
+        for group in self.others:  # they wait
+            self.row(group, 0)[Cell.BLOCKED] += round(seconds * SECOND)
+            self.row(group, 0)[Cell.SENT if group == 0 else Cell.RECEIVED] += items
+
+    def look(self) -> list[int]:
+        """The numbers of those that are to be started in the stage; they are."""
+        places = self.staffing.look(dict.fromkeys(self.workers, 1), self.workers)
+        assert {group for group, _ in places} <= {STAGE}
+        for _, number in places:
+            self.wiring.worker(STAGE, number).close(Interrupted())
+            self.begin(STAGE, number)
+        return [number for _, number in places]
+
+    def window(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> list[int]:
+        """As `look` at the end of a window, which begins now if none has begun."""
+        if self.staffing._began is None:
+            assert self.look() == []
+        self.passes(seconds, busy, items)
+        return self.look()
+
+    @property
+    def retiring(self) -> list[int]:
+        return [number for number in range(PROCESSORS) if self.row(STAGE, number)[Cell.RETIRES]]
+
+    @property
+    def changes(self) -> list[tuple[int, int]]:
+        return [(each.before, each.after) for each in self.staffing.decisions]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (staffing, meter_module):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(staffing, "processors", lambda: PROCESSORS)
+    monkeypatch.setattr(plan, "processors", lambda: PROCESSORS)
+    return clock
+
+
+@pytest.fixture
+def stand(clock: Clock) -> Iterator[Stand]:
+    made = Stand(Pipeline(range(9)).map(abs, on=Threads("auto")).into(sum, on=Threads()), clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def committing(clock: Clock) -> Iterator[Stand]:
+    """With auto workers in its sink, which may commit as they end."""
+    made = Stand(Pipeline(range(9)).into(sum, on=Threads("auto")), clock)
+    yield made
+    made.close()
+
+
+# ------------------------------------------------------------------------------------------------------- when it looks
+
+
+def test_a_run_without_auto_stages_is_never_looked_at(clock: Clock) -> None:
+    stand = Stand(Pipeline(range(9)).map(abs, on=Threads(3)).into(sum, on=Threads()), clock)
+    assert stand.staffing.due is None
+    stand.close()
+
+
+def test_windows_are_short_at_first_and_ever_longer_while_all_is_well(stand: Stand) -> None:
+    lengths = []
+    for _ in range(8):
+        begin = stand.clock.now
+        stand.passes((stand.staffing.due or 0) - begin, busy=[0.5])
+        assert stand.look() == []
+        lengths.append(round(stand.clock.now - begin, 3))
+    assert lengths == [0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+def test_nothing_is_decided_before_every_worker_has_begun_with_its_input(stand: Stand) -> None:
+    stand.row(STAGE, 0)[Cell.RECEIVED] = 0  # it loads what it needs
+    for _ in range(50):
+        stand.clock.now += SHORT
+        assert stand.look() == []
+    stand.row(STAGE, 0)[Cell.RECEIVED] = 1
+    assert stand.window(SHORT) == [1]
+
+
+def test_nothing_is_decided_while_a_worker_that_was_given_gets_ready(stand: Stand) -> None:
+    assert stand.window(SHORT) == [1]
+    stand.row(STAGE, 1)[Cell.STARTED] = 0
+    for _ in range(10):
+        assert stand.window(TRIED) == []
+    stand.row(STAGE, 1)[Cell.STARTED] = stand.clock.monotonic_ns()
+    assert stand.window(TRIED, [1, 1], items=1000) == [2, 3]
+
+
+# ---------------------------------------------------------------------------------------------------- who gets workers
+
+
+def test_who_is_busy_all_the_time_gets_as_many_workers_as_there_is_room_for(stand: Stand) -> None:
+    assert stand.window(SHORT, items=20) == [1]
+    assert stand.window(TRIED, [1, 1], items=200) == [2, 3]
+    assert stand.window(TRIED, [1, 1, 1, 1], items=400) == []
+    assert stand.changes == [(1, 2), (2, 4)]
+
+
+def test_a_decision_tells_the_time_since_the_run_was_opened(stand: Stand) -> None:
+    stand.passes(3)
+    stand.window(SHORT)
+    (decision,) = stand.staffing.decisions
+    assert (round(decision.at, 3), decision.stage) == (3 + SHORT, "abs")
+
+
+def test_what_brings_nothing_is_taken_back_and_not_given_again_for_a_while(stand: Stand) -> None:
+    for losses in range(3):
+        assert stand.window(SHORT, items=20) == [1]
+        assert stand.window(TRIED, [1, 1], items=100) == []  # the same rate
+        assert (stand.retiring, stand.changes[-1]) == ([1], (2, 1))
+        stand.end(STAGE, 1)
+        assert stand.window(HOLD * 2**losses - 1) == []
+        stand.passes(1, items=200)
+
+
+def test_what_was_given_is_left_until_enough_items_have_come_to_tell(stand: Stand) -> None:
+    assert stand.window(SHORT, items=20) == [1]
+    stand.look()
+    for _ in range(7):
+        stand.passes(TRIED, [1, 1], items=1)
+        assert stand.look() == []
+        assert stand.retiring == []
+    stand.passes(TRIED, [1, 1], items=1)
+    stand.look()
+    assert stand.retiring == [1]
+
+
+def test_items_that_take_long_are_not_waited_for_without_end(stand: Stand) -> None:
+    assert stand.window(SHORT, items=0) == [1]
+    assert stand.window(PATIENCE - 1, [1, 1], items=1) == []
+    stand.passes(1, [1, 1], items=0)
+    assert stand.look() == [2, 3]
+
+
+def test_who_has_come_to_the_end_of_its_input_gets_no_more_workers(stand: Stand) -> None:
+    assert stand.window(SHORT, items=20) == [1]
+    stand.end(STAGE, 1)
+    assert stand.window(TRIED) == []
+
+
+# --------------------------------------------------------------------------------------------------- who loses workers
+
+
+def test_idle_workers_are_taken_back_but_not_at_once(stand: Stand) -> None:
+    assert stand.window(SHORT, items=20) == [1]
+    assert stand.window(TRIED, [0.2, 0.2], items=200) == []
+    assert stand.retiring == []
+    assert stand.window(IDLE, [0.2, 0.2]) == []
+    assert (stand.retiring, stand.changes) == ([1], [(1, 2), (2, 1)])
+
+
+def test_who_still_waits_for_an_item_after_it_was_to_retire_stays_after_all(stand: Stand) -> None:
+    stand.window(SHORT, items=20)
+    stand.window(IDLE, [0.1, 0.1])
+    assert stand.retiring == [1]
+    stand.passes(HOLD, [0.1, 0.0])
+    assert stand.window(SHORT, [1.0, 0.0]) == []  # nobody is started
+    assert (stand.retiring, stand.changes[-1]) == ([], (1, 2))
+
+
+def test_the_place_of_one_that_has_retired_is_used_again(stand: Stand) -> None:
+    stand.window(SHORT, items=20)
+    stand.window(IDLE, [0.1, 0.1])
+    stand.end(STAGE, 1)
+    stand.passes(HOLD)
+    assert stand.window(SHORT) == [1]
+    assert stand.retiring == []
+
+
+def test_workers_of_a_sink_function_stay_since_they_may_commit_at_their_end(committing: Stand) -> None:
+    assert committing.window(SHORT, items=20) == [1]
+    assert committing.window(IDLE, [0.1, 0.1]) == []
+    assert committing.retiring == []
+
+
+def test_a_sink_function_to_which_more_workers_brought_nothing_gets_no_others(committing: Stand) -> None:
+    assert committing.window(SHORT, items=20) == [1]
+    assert committing.window(TRIED, [1, 1], items=100) == []
+    assert committing.window(SHORT, [1, 1]) == []
+    assert (committing.retiring, committing.changes) == ([], [(1, 2)])
