@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import awaiting, balance, checks, latency, mapping, order, progress, scaling, throughput
+from benchmarks import auto, awaiting, balance, checks, latency, mapping, order, progress, scaling, throughput
 from benchmarks.experiment import Experiment, Result, Settings
 from benchmarks.machine import as_text, facts
 from benchmarks.payloads import PAYLOADS
@@ -21,6 +21,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "map": mapping.run,
     "scaling": scaling.run,
     "balance": balance.run,
+    "auto": auto.run,
     "latency": latency.run,
     "order": order.run,
     "tasks": awaiting.run,
