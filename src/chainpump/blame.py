@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, takewhile
 
 from .errors import (
     Cancelled,
@@ -45,6 +46,7 @@ __all__ = [
 PACKAGE = __file__.removesuffix("blame.py")
 FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
+BEGIN = " in _main"  # the first call of ours in a worker process; in a fork, those that have started it are beyond
 DEEP = 12  # calls of each stack that are told, from the innermost one
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
@@ -229,15 +231,13 @@ def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], i
     )
 
 
-def stacks(found: Iterable[tuple[Who, int, str]]) -> str:
-    """Where those workers are that are in code of the user's. found: each with its process and its stack."""
+def stacks(found: Iterable[tuple[str, str]]) -> str:
+    """Where those are that are in code of the user's. found: who, and the stack."""
     told = ["Where the workers were (most recent call first):"]
-    for who, pid, stack in found:
-        calls = [line for line in _user_stack(stack).splitlines() if line.startswith("  File ")]
-        while calls and any(part in calls[-1] for part in WAITING):  # called by this package, to wait
-            del calls[-1]
+    for who, stack in found:
+        calls = _user_calls(stack)
         if calls:
-            told += [who.placed(pid), *calls[:DEEP], *(["  ..."] if len(calls) > DEEP else [])]
+            told += [who, *calls[:DEEP], *(["  ..."] if len(calls) > DEEP else [])]
     return "\n".join(told)
 
 
@@ -396,6 +396,19 @@ def _user_stack(stack: str) -> str:
     lines = stack.splitlines()
     own = next((place for place, line in enumerate(lines) if PACKAGE in line), len(lines))
     return "\n".join(lines[:own])
+
+
+def _user_calls(stack: str) -> Sequence[str]:
+    """The innermost calls of the user's, and what they have called; without those by which this package waits."""
+    lines = [line for line in stack.splitlines() if line.startswith("  File ")]
+    within = takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGIN)), lines)
+    for is_own, run in groupby(within, lambda line: PACKAGE in line):
+        calls = [] if is_own else list(run)
+        while calls and any(part in calls[-1] for part in WAITING):
+            del calls[-1]
+        if calls:
+            return calls
+    return ()
 
 
 def user_traceback(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The command line: find a pipeline by its file or module and its name; check, draw or run it."""
+"""The command line: find a pipeline by its file or module and its name; check, draw or run it, or see where one is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .pipeline import Pipeline, Runnable, with_workers
 from .plan.plan import AUTO, Plan, PlannedStage, Workers
 from .plan.problems import collecting
 from .settings import named_pipeline, suggestion
+from .stacks import stacks
 from .targets import Target, UsageError
 
 __all__ = ["main"]
@@ -34,7 +35,7 @@ NAME is a pipeline, or a function that returns one; --set gives it what it takes
 exit status:
   0    the run ended well, or whoever read its output had enough (as in `... | head`)
   1    the run failed, or `check` or `graph` has found problems
-  2    nothing was run: wrong usage, no such file or name, or a pipeline that fails its checks
+  2    nothing was run: wrong usage, no such file, name or process, or a pipeline that fails its checks
   130  cancelled by Ctrl-C
   143  cancelled by SIGTERM
 
@@ -44,6 +45,7 @@ examples:
   python -m chainpump run myproject.jobs:make --set limit=100 --set folder=/data
   python -m chainpump check myproject.jobs:nightly.ingest
   python -m chainpump graph examples/index_code.py:pipeline --svg pipeline.svg
+  python -m chainpump stacks 41207
 
 The command `chainpump` is the same as `python -m chainpump`. With the extra chainpump[completion], a shell completes
 what is written so far; README.md says how.
@@ -98,24 +100,8 @@ def _parser() -> ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(command=command)
-        target = sub.add_argument(
-            "target",
-            metavar="FILE_OR_MODULE:NAME",
-            help="a Python file or an importable module, and the name of a pipeline in it",
-        )
-        target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
-        sub.add_argument(
-            "--workers",
-            action="append",
-            default=[],
-            metavar="STAGE=N",
-            help="run a stage, by its name, on n workers, or on auto",
-        )
-        sub.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="call NAME, a function, with this argument"
-        )
-        sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
         options(sub)
+        sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
     return parser
 
 
@@ -190,24 +176,57 @@ def _written(picture: str, path: Path) -> str:
     return f"written: {path}"
 
 
+def _stacks(options: Namespace) -> int:
+    """Tell where the pipelines of a process are.
+
+    Prints for every worker what it waits for, or the item that it is in and for how long,
+    and the calls of your code that it is in. The process need not be able to answer, and
+    goes on as it was; works on Linux, for processes of the same user.
+    """
+    _emit(stacks(options.pid))
+    return OK
+
+
+def _target_options(parser: ArgumentParser) -> None:
+    target = parser.add_argument(
+        "target",
+        metavar="FILE_OR_MODULE:NAME",
+        help="a Python file or an importable module, and the name of a pipeline in it",
+    )
+    target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
+    parser.add_argument(
+        "--workers",
+        action="append",
+        default=[],
+        metavar="STAGE=N",
+        help="run a stage, by its name, on n workers, or auto",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="call NAME, a function, with this argument"
+    )
+
+
+def _stacks_options(parser: ArgumentParser) -> None:
+    parser.add_argument("pid", metavar="PID", type=int, help="the process that has started the pipelines")
+
+
 def _graph_options(parser: ArgumentParser) -> None:
+    _target_options(parser)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--mermaid", action="store_true", help="print a flowchart, as it does unless told otherwise")
     forms.add_argument("--svg", type=Path, metavar="FILE", help="write a picture to this file")
 
 
 def _run_options(parser: ArgumentParser) -> None:
+    _target_options(parser)
     parser.add_argument("--progress", action="store_true", help="show how far it is, on standard error")
-
-
-def _no_options(_: ArgumentParser) -> None:
-    """A command has the options that all of them have."""
 
 
 COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {
     "run": (_run, _run_options),
-    "check": (_check, _no_options),
+    "check": (_check, _target_options),
     "graph": (_graph, _graph_options),
+    "stacks": (_stacks, _stacks_options),
 }
 
 

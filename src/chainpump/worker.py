@@ -153,11 +153,6 @@ class Worker:
         return self.assignments[-1].who
 
     @property
-    def tells_where(self) -> bool:
-        """Whether it may be asked for its stack."""
-        return self._watched or self.hand is not None
-
-    @property
     def hand(self) -> Hand | None:
         """What its successor would find, if it has one when it dies."""
         return self._receiver.hand if self._receiver is not None else None

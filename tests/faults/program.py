@@ -5,6 +5,7 @@ The gate comes as a pickle on standard input.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import pickle
@@ -180,6 +181,13 @@ def large_items(gate: Gate, place: str) -> None:
     passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
     with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
         assert next(iter(run)).nbytes == 2 << 20
+
+
+def held_up_in_native_code(gate: Gate, place: str) -> None:
+    """Its worker waits at the gate; no thread of the main process runs any more."""
+    with Pipeline(source(range, 3), on=on(place)).map(gate.hold, on=on(place), name="hold").open():
+        gate.announce()
+        ctypes.PyDLL(None).pause()
 
 
 class StuckHandler(logging.Handler):

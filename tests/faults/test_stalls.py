@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -129,12 +129,29 @@ def test_a_generator_stage_is_named_with_the_item_that_it_was_given_last(place: 
     gate.release()
 
 
-def test_items_in_hand_as_tasks_are_counted() -> None:
+def test_items_in_hand_as_tasks_are_counted_and_each_is_told_with_where_it_waits() -> None:
     pipeline = Pipeline(range(100)).map(partial(sleep_if, at=70), on=Tasks(8), name="fetch")
     with pytest.raises(StallError) as caught:
         pipeline.into(sum, on=Threads()).run(stall_timeout=TIMEOUT)
-    assert standings(caught.value)["fetch"] == ["in 1 items at once"]
+    assert standings(caught.value)["fetch"] == ["in 1 item at once"]
     assert standings(caught.value)["sum"] == ["waiting for item 70"]
+    _, who, *calls = caught.value.__notes__[0].splitlines()
+    assert re.fullmatch(r"stage 'fetch' \(worker 1 of 1, pid \d+\), in item 70 for [\d.]+ s", who)
+    assert calls[-1] == f'  File "{__file__}", line {sleep_if.__code__.co_firstlineno + 2} in sleep_if'
+    assert calls[0].endswith(" in sleep")
+
+
+async def parts(item: int) -> AsyncIterator[int]:
+    yield item
+    await asyncio.get_running_loop().create_future()
+
+
+def test_a_task_in_an_async_generator_is_told_with_the_line_of_that() -> None:
+    pipeline = Pipeline(range(3)).flat_map(parts, on=Tasks(2))
+    with pytest.raises(StallError) as caught:
+        pipeline.into(sum, on=Threads()).run(stall_timeout=TIMEOUT)
+    called = f'  File "{__file__}", line {parts.__code__.co_firstlineno + 2} in parts'
+    assert [line for line in caught.value.__notes__[0].splitlines() if line.startswith("  ")] == [called, called]
 
 
 def test_who_iterates_is_named_and_told_at_the_next_item() -> None:

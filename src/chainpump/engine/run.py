@@ -86,6 +86,7 @@ class Run(Generic[T]):
                     try:
                         if group.is_caller:
                             self._caller = self._supervisor.caller = wiring.worker(place, number)
+                            wiring.place(place, number, os.getpid())
                         else:
                             watched.append(Watched(place, number, wiring.start(place, number)))
                     except Exception as error:

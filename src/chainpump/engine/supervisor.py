@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from .. import blame
-from ..blame import Who
 from ..element_wise import Condemned
 from ..executors.base import Lost, WorkerHandle
 from ..executors.threads import stack_of
@@ -25,11 +24,13 @@ from ..transport.board import Cell, State
 from ..transport.descriptors import pipe
 from ..worker import Worker
 from . import lifecycle
+from .inquiries import ASKED, Inquiries
 from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled, Started
 from .meter import Meter
 from .staffing import Staffing
 from .stalls import Stalls
+from .standings import Whereabouts
 from .succession import Succession
 from .wiring import Wiring
 
@@ -73,13 +74,17 @@ class Supervisor:
     def __init__(self, wiring: Wiring, grace: float, stall_timeout: float | None = None) -> None:
         self._wiring = wiring
         self.meter = Meter(wiring)
-        self._stalls = Stalls(wiring, stall_timeout) if stall_timeout is not None else None
         self._succession = Succession(wiring)
         self._staffing = Staffing(wiring, self.meter)
         self._grace = grace
         self._mail: deque[Event] = deque()
         self._heard, self._ring = pipe()
         os.set_blocking(self._ring.fileno(), False)
+        is_heard = stall_timeout is not None or not all(group.is_caller for group in wiring.groups)  # by a thread
+        roster = wiring.roster(bell=os.fstat(self._heard.fileno()).st_ino if is_heard else 0)
+        self._inquiries = Inquiries(roster)
+        self._stalls = Stalls(roster, wiring.board.row, stall_timeout) if stall_timeout is not None else None
+        self._opener = threading.get_ident()
         # Guards `_ring`: closed between the look and the write, its number could be another file's. Reentrant, since a
         # finalizer that closes a run may break in anywhere.
         self._ringing = threading.RLock()
@@ -174,8 +179,8 @@ class Supervisor:
             times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
         timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
-        if self._heard.fileno() in ready:
-            os.read(self._heard.fileno(), 4096)
+        if self._heard.fileno() in ready and ASKED in os.read(self._heard.fileno(), 4096):
+            self._inquiries.answer([*self._where(os.getpid()), Whereabouts(None, "", stack_of(self._opener))])
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 
     def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
@@ -299,21 +304,18 @@ class Supervisor:
             return
         self._asked = 0.0
         if stalls.due() <= now:  # still: asking has woken nobody
-            self.stalled = (self.meter.read(), blame.stacks(self._stacks()))
-            self._apply(Stalled(Failed(stalls.failure(self._pid_of)), time.monotonic_ns()))
+            self.stalled = (self.meter.read(), stalls.where(self._where()))
+            self._apply(Stalled(Failed(stalls.failure()), time.monotonic_ns()))
 
-    def _stacks(self) -> Iterator[tuple[Who, int, str]]:
-        """Every worker, its process, and where it is."""
+    def _where(self, pid: int | None = None) -> Iterator[Whereabouts]:
+        """Where every worker is, and each of its tasks, as far as it has told. pid: only those of this process."""
         for each in self.watched:
-            if each.is_running:
-                yield self._wiring.groups[each.group].who(-1, each.number), each.handle.pid, each.handle.read_stack()
+            if each.is_running and pid in (None, each.handle.pid):
+                place = (each.group, each.number)
+                yield Whereabouts(place, "", each.handle.read_stack())
+                yield from (Whereabouts(place, *task) for task in each.handle.read_tasks())
         if self.caller is not None:
-            yield self.caller.who, os.getpid(), stack_of(self.caller.thread)
-
-    def _pid_of(self, group: int, number: int) -> int:
-        """The process of a worker; this one for the caller's own."""
-        place = (group, number)
-        return next((each.handle.pid for each in self.watched if (each.group, each.number) == place), os.getpid())
+            yield Whereabouts((len(self._wiring.groups) - 1, 0), "", stack_of(self.caller.thread))
 
     def _strike(self, watched: Watched) -> None:
         """Kill a worker that takes too long, unless it has come out of the item meanwhile."""
@@ -331,6 +333,7 @@ class Supervisor:
         with self._ringing:  # the bell first: nobody is to ring where nobody listens
             self._ring.close()
             self._heard.close()
+        self._inquiries.close()
         self.watched = ()
         self.caller = None
         self._concluded.set()

@@ -29,6 +29,7 @@ from ..worker import Code, Worker
 from .ledger import Account, Passed, account
 from .letters import Letters
 from .logs import Logs
+from .standings import Crew, Roster
 
 __all__ = ["Group", "Wiring"]
 
@@ -228,7 +229,23 @@ class Wiring:
         """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
         worker = self.worker(group, number, condemned)
         start = self.groups[group].executor.start
-        return start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
+        handle = start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
+        self.place(group, worker.who.number - 1, handle.pid)
+        return handle
+
+    def place(self, group: int, number: int, pid: int) -> None:
+        """Say on the board in which process a worker runs."""
+        for rows in self.groups[group].rows:
+            self.board.row(rows[number])[Cell.PID] = pid
+
+    def roster(self, bell: int) -> Roster:
+        """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""
+        restoring = {section.end for section in self.sections if section.room is not None}
+        crews = [
+            Crew(group.names, [rows.start for rows in group.rows], group.workers, restores=place in restoring)
+            for place, group in enumerate(self.groups)
+        ]
+        return Roster(crews, self.board.number, bell)
 
     def _origin_of(self, group: int) -> Group:
         """Who has numbered the input of a group."""

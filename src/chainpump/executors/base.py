@@ -55,11 +55,15 @@ class WorkerHandle(Protocol):
         ...
 
     def ask_stack(self) -> None:
-        """Have it write where it is, soon; only of one that was told that it may be asked."""
+        """Have it write where it is, soon."""
         ...
 
     def read_stack(self) -> str:
         """Where it was when it was asked: a line for each call, the innermost first; empty if it could not say."""
+        ...
+
+    def read_tasks(self) -> Sequence[tuple[str, str]]:
+        """The items that it has in hand as tasks, and where each of them is; none where it has no event loop."""
         ...
 
     def is_current_thread(self) -> bool:

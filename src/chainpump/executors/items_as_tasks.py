@@ -8,11 +8,14 @@ The loop never blocks: what waits for a channel does so in one of the two thread
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
+from inspect import isasyncgen
 from queue import SimpleQueue
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..element_wise import OperatorRun
@@ -20,6 +23,7 @@ from ..operators import Operator
 from ..transport.board import Cell
 from ..transport.frames import Frame, Span
 from ..worker import Worker
+from .threads import line_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +33,14 @@ if TYPE_CHECKING:
     Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Sequence[Any]]]], int | None]
 
 __all__ = ["Fatal", "Flow"]
+
+MOST_TOLD = 20  # tasks whose places are told: where so many wait, the others do so in the same places
+STEP = "async_generator_asend"  # the type of what waits for an async generator; which, only the collector knows
+AWAITING = {  # where each kind is, and what it awaits
+    CoroutineType: ("cr_frame", "cr_await"),
+    GeneratorType: ("gi_frame", "gi_yieldfrom"),
+    AsyncGeneratorType: ("ag_frame", "ag_await"),
+}
 
 
 class Flow:
@@ -53,6 +65,8 @@ class Flow:
         self._span: Span | None = None  # of what was sent last
         self._number = 0
         self._helpers: Sequence[_Helper] = ()
+        # Which item each task is in, and since when, in ns. The loop's thread writes, any may copy it at once.
+        self._in_hand: dict[asyncio.Task[Any], tuple[int, int]] = {}
         if self._outlet is not None:
             self._outlet.number_by(lambda: self._number)
 
@@ -137,19 +151,27 @@ class Flow:
         item = frame.entries[position]
         task = group.create_task(self._results(item, (frame.span.origin, frame.index(position), item)))
         task.add_done_callback(self._ended)
-        self._tell(+1)
+        self._in_hand[task] = (frame.index(position), self._tell(+1))
         return task
 
-    def _ended(self, _: object) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self._in_hand[task]
         self._slots.release()
         self._tell(-1)
 
-    def _tell(self, change: int) -> None:
-        """Say on the board how many items are in hand, and that something has moved."""
+    def _tell(self, change: int) -> int:
+        """Say on the board how many items are in hand, and that something has moved; returns when that is."""
         row, now = self._stage.row, time.monotonic_ns()
         row[Cell.OCCUPIED] += row[Cell.AT_ONCE] * (now - row[Cell.SINCE])
         row[Cell.AT_ONCE] += change
         row[Cell.SINCE] = now
+        return now
+
+    def tasks(self) -> Iterator[tuple[str, str]]:
+        """The items in hand, those first that have been for longest, and where each waits. Any thread may ask."""
+        now, found = time.monotonic_ns(), list(self._in_hand.copy().items())
+        for task, (index, since) in found[:MOST_TOLD]:
+            yield f"in item {index} for {(now - since) / 1e9:.3g} s", _stack_of(task.get_coro())
 
     async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
         import asyncio
@@ -238,6 +260,20 @@ class Flow:
     def _numbered(self, made: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
         for self._number, results in made:
             yield from results
+
+
+def _stack_of(awaited: Any) -> str:
+    """Where a coroutine waits: the calls that it is in, the innermost first."""
+    lines: list[str] = []
+    while awaited is not None:
+        if type(awaited).__name__ == STEP:
+            awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
+        frame, inner = AWAITING.get(type(awaited), ("", ""))
+        if (at := getattr(awaited, frame, None)) is None:  # a future, or it has just ended
+            break
+        lines.append(line_of(at))
+        awaited = getattr(awaited, inner)
+    return "\n".join(reversed(lines))
 
 
 class Fatal(Exception):

@@ -37,7 +37,7 @@ from .base import Lost
 from .signals import on_sigterm, turn_deaf
 from .speech import speak_through
 
-__all__ = ["ProcessHandle", "Processes", "StartMethod"]
+__all__ = ["SHOW_STACK", "STACK", "STACK_BYTES", "ProcessHandle", "Processes", "StartMethod"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 
@@ -52,7 +52,8 @@ GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has e
 GO = b"!"  # on the lifeline: the main process knows of the worker
 LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
 SHOW_STACK = signal.SIGUSR2
-STACK_BYTES = 65_536  # of a worker's stack as text; the innermost calls come first
+STACK = "chainpump-stack"  # a worker's stack as text, behind its process id
+STACK_BYTES = 65_536  # of a stack, at most; the innermost calls come first
 F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
@@ -121,14 +122,14 @@ class ProcessHandle:
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
-        self._stack = shared_file("chainpump-stack", 0) if worker.tells_where else None
+        self._stack = shared_file(STACK, 0)
         self._asked_at = 0  # bytes that it had written there when it was asked; 0 if it was not, or not ready
         begin = _begin_by_server if start_method == "forkserver" else _begin
         try:
             with room_to_start():
                 self._process, self._lifeline = begin(PROCESSES[start_method], worker, said, self._stack)
         except BaseException:
-            for end in (self._control, *self._stacks):
+            for end in (self._control, self._stack):
                 end.close()
             raise
         finally:
@@ -143,10 +144,6 @@ class ProcessHandle:
             self._death, self._waiter = _waiting_for(self._process)
         else:
             self._death = Descriptor(os.pidfd_open(self.pid))
-
-    @property
-    def _stacks(self) -> Sequence[Descriptor]:
-        return (self._stack,) if self._stack is not None else ()
 
     @property
     def pid(self) -> int:
@@ -219,7 +216,7 @@ class ProcessHandle:
 
     def ask_stack(self) -> None:
         """Have it write where it is."""
-        if self._stack is None or self._process.exitcode is not None:  # its number may be another's afterwards
+        if self._process.exitcode is not None:  # its number may be another's afterwards
             return
         self._asked_at = os.fstat(self._stack.fileno()).st_size
         if self._asked_at:  # it can be asked: one that has only been started would die of the signal
@@ -228,9 +225,13 @@ class ProcessHandle:
 
     def read_stack(self) -> str:
         """What it has written of where it is, since it was asked."""
-        if self._stack is None or not self._asked_at:
+        if not self._asked_at:
             return ""
         return os.pread(self._stack.fileno(), STACK_BYTES, self._asked_at).decode(errors="replace").rstrip()
+
+    def read_tasks(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
 
     def is_current_thread(self) -> bool:
         """Never: it is another process."""
@@ -238,7 +239,7 @@ class ProcessHandle:
 
     def close(self) -> None:
         """Reap it and release the descriptors; closing the lifeline ends whatever is left of it."""
-        for end in (self._control, self._death, self._lifeline, *self._stacks):
+        for end in (self._control, self._death, self._lifeline, self._stack):
             end.close()
         if self._process.exitcode is not None:
             self._process.join()
@@ -248,7 +249,7 @@ class ProcessHandle:
 
 
 def _begin(
-    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor | None
+    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor
 ) -> tuple[BaseProcess, Descriptor]:
     """Start a process of this kind; returns it and its lifeline.
 
@@ -261,9 +262,8 @@ def _begin(
         args=(worker, said, going, stack, is_portable()),
         name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
     )
-    kept = (said, going) if stack is None else (said, going, stack)
     try:
-        with kept_by_fork((*worker.descriptors, *kept)):
+        with kept_by_fork((*worker.descriptors, said, going, stack)):
             begun.start()
         # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
         # once, and it is the handle's to read.
@@ -278,7 +278,7 @@ def _begin(
 
 
 def _begin_by_server(
-    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor | None
+    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor
 ) -> tuple[BaseProcess, Descriptor]:
     """The same through the fork server; through another one if the first is just going down."""
     _preload()
@@ -353,7 +353,7 @@ def _read_name(name: str) -> str:
     return name
 
 
-def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor | None, portably: bool) -> None:
+def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
     """What a worker process runs."""
     tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
     worker.takers = [lambda item: tell(said, Buried.packed(item))]
@@ -364,8 +364,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
         _forget_fork_server()
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
-        if stack is not None:
-            _show_stack_in(stack)
+        _show_stack_in(stack)
         if worker.logs is not None:
             speak_through(worker.logs)
         outcome = worker.run()
@@ -411,7 +410,7 @@ def _show_stack_in(file: Descriptor) -> None:
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
     faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
-    os.write(file.fileno(), b"\n")  # from now on it can be asked
+    os.write(file.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
 
 
 def _waiting_for(child: BaseProcess) -> tuple[Descriptor, threading.Thread]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import update_wrapper
@@ -72,6 +72,10 @@ class TasksHandle(ThreadHandle):
 
     def _wind_up(self) -> None:
         self._driver.join()
+
+    def read_tasks(self) -> Sequence[tuple[str, str]]:
+        """The items in hand, and where each of them waits."""
+        return self._driver.tasks()
 
     def interrupt(self) -> None:
         """Cancel its tasks."""
@@ -151,6 +155,10 @@ class _Driver:
             self._is_cancelled = True
             if self._loop is not None and self._main is not None:
                 self._loop.call_soon_threadsafe(self._main.cancel)
+
+    def tasks(self) -> Sequence[tuple[str, str]]:
+        """The items in hand, and where each of them waits; none of a source."""
+        return tuple(self._flow.tasks()) if self._flow is not None else ()
 
     def join(self) -> None:
         """Wait for its threads, which may be in a channel until the run is cancelled; it has said why."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import FrameType
 
 from .. import blame
 from ..errors import Cancelled
@@ -17,7 +18,7 @@ from ..transport.descriptors import pipe
 from ..worker import Worker
 from .base import Lost
 
-__all__ = ["ThreadHandle", "Threads", "stack_of"]
+__all__ = ["ThreadHandle", "Threads", "line_of", "stack_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,10 @@ class ThreadHandle:
         """Where it is, as `faulthandler` would write it."""
         return stack_of(self._worker.thread)
 
+    def read_tasks(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
     def is_current_thread(self) -> bool:
         """Whether this code runs in it."""
         return self._thread is threading.current_thread()
@@ -161,10 +166,14 @@ def stack_of(thread: int | None) -> str:
     frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # documented, for this purpose
     lines = []
     while frame is not None:
-        code = frame.f_code
-        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
+        lines.append(line_of(frame))
         frame = frame.f_back
     return "\n".join(lines)
+
+
+def line_of(frame: FrameType) -> str:
+    """A call, as `faulthandler` would write it."""
+    return f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}'
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -1,21 +1,23 @@
 """The board: one shared mapping in which each worker tells how far it is, and the supervisor who is cancelled.
 
-A row of 64-bit cells per worker, written by that worker alone while it lives, but for `RETIRES`; a hint per junction,
-which any of its consumers may write; a cancel flag per stage, written by the supervisor. Each cell is written whole, so
-nothing needs a lock.
+A row of 64-bit cells per worker, written by that worker alone while it lives, but for `RETIRES`, and for its process
+id, which comes from whoever starts it; a hint per junction, which any of its consumers may write; a cancel flag per
+stage, written by the supervisor. Each cell is written whole, so nothing needs a lock.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Sequence
 from enum import IntEnum
 
 from .descriptors import Descriptor
 from .system import shared_file
 
-__all__ = ["CELLS", "Board", "Cell", "State"]
+__all__ = ["BOARD", "CELLS", "Board", "Cell", "State"]
 
+BOARD = "chainpump-board"  # the name of its memory, for those who look on
 CELLS = 32  # cells per row: four cache lines, so that neighbouring workers do not slow each other down
 
 
@@ -49,6 +51,7 @@ class Cell(IntEnum):
     CPU = 24  # time that it had a processor; the same
     DELAYED = 25  # time that it was ready to run and had none; the same
     RETIRES = 26  # 1 once it is to see the end of its input when it asks for more; written by the supervisor
+    PID = 27  # the process that it runs in
 
 
 class State(IntEnum):
@@ -66,7 +69,7 @@ class Board:
 
     def __init__(self, workers: int, junctions: int, stages: int) -> None:
         self._sizes = (workers, junctions, stages)
-        self._file = shared_file("chainpump-board", 8 * self._length, reserved=True)
+        self._file = shared_file(BOARD, 8 * self._length, reserved=True)
         self._open()
 
     def _open(self) -> None:
@@ -82,6 +85,11 @@ class Board:
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
         return (self._file,)
+
+    @property
+    def number(self) -> int:
+        """By which the system knows the memory, in every process that has it."""
+        return os.fstat(self._file.fileno()).st_ino
 
     def row(self, worker: int) -> memoryview:
         """The cells of one worker, indexed by `Cell`."""

@@ -1,0 +1,244 @@
+"""What the runs of a process are at can be seen from outside, at any time, and nobody is disturbed by the look."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainpump import Inline, Pipeline, Processes, Tasks, source, stage
+from chainpump import stacks as looking
+from chainpump.stacks import stacks
+from chainpump.targets import UsageError
+from chainpump.transport.system import is_portable
+from faults import program, stages
+from faults.places import on, places
+from faults.program import started
+from support.gate import LIMIT, Gate
+from support.processes import until, wait_asleep
+
+LINE = re.compile(r"^  (\S+) +\d of \d, pid (\d+) +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")
+
+
+def told(of: int | None = None) -> tuple[dict[str, tuple[int, str]], str]:
+    """The process of each stage's worker, and what it is at; and all of the text."""
+    text = stacks(of or os.getpid())
+    return {name: (int(pid), at) for name, pid, at in LINE.findall(text)}, text
+
+
+def settled(are: Callable[[dict[str, tuple[int, str]], str], bool]) -> tuple[dict[str, tuple[int, str]], str]:
+    """The same of this process, as soon as they are so: a worker goes on to wait after it has come to a gate."""
+    seen: list[tuple[dict[str, tuple[int, str]], str]] = []
+
+    def is_so() -> bool:
+        seen.append(told())
+        return are(*seen[-1])
+
+    until(is_so, "the workers to settle")
+    return seen[-1]
+
+
+def hold_if(item: int, gate: Gate, at: int) -> int:
+    return gate.hold(item) if item == at else item
+
+
+def where(function: Any, line: int) -> str:
+    """A call of a function of this file, in the line that is so many below its first."""
+    return f'  File "{__file__}", line {function.__code__.co_firstlineno + line} in {function.__name__}'
+
+
+@pytest.mark.parametrize("place", places("forkserver", "spawn", "fork", "threads"))
+def test_every_worker_is_told_with_what_it_waits_for_and_where_it_is(place: str, gate: Gate) -> None:
+    held = Pipeline(source(stages.count_for_ever), on=on(place)).map(partial(hold_if, gate=gate, at=50), on=on(place))
+    with held.then(stages.same, on=on(place)).open() as run:
+        pid = gate.wait_held()
+        found, text = settled(
+            lambda found, text: (
+                found["count_for_ever"][1] == "waiting for credit"
+                and found["same"][1].startswith("waiting for ")
+                and " in wait_released\n" in text
+            )
+        )
+        assert found["iteration"] == (os.getpid(), "starting")
+        at = found["hold_if"]
+        assert at[0] == pid
+        assert (first := re.fullmatch(r"in (?:one of the items|item) (\d+)(?: to \d+)?", at[1]))
+        assert int(first[1]) <= 50
+        calls = text[text.index(f"stage 'hold_if' (worker 1 of 1, pid {pid})") :].splitlines()
+        assert calls[1:4] == [calls[1], calls[2], where(hold_if, 1)]
+        assert calls[2].endswith(" in hold")
+        assert f"\nthe thread that has opened the run (pid {os.getpid()})\n" in text
+        gate.release()
+        assert next(iter(run)) == 0
+
+
+def measured(seconds: float) -> float:
+    began = time.monotonic()
+    time.sleep(seconds)
+    return time.monotonic() - began
+
+
+def busy(_: int, seconds: float) -> int:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    return 1
+
+
+@pytest.mark.parametrize("place", places("forkserver", "fork", "threads"))
+def test_waits_and_work_go_on_after_a_look(place: str, gate: Gate) -> None:
+    """A worker that sends, one that sleeps, one that works, one that waits for the test, and two that receive."""
+    sleeping = Pipeline([1.0]).map(measured, on=on(place)).then(stages.same, on=on(place))
+    working = Pipeline([1]).map(partial(busy, seconds=1.0), on=on(place))
+    held = Pipeline(source(range, 1_000_000), on=on(place)).map(partial(hold_if, gate=gate, at=0), on=on(place))
+    with sleeping.open() as one, working.open() as two, held.then(stages.same, on=on(place)).open() as three:
+        gate.wait_held()
+        for _ in range(10):
+            assert stacks(os.getpid()).count("Where the workers were") == 3
+        gate.release()
+        assert next(iter(one)) >= 1.0
+        assert list(two) == [1]
+        assert stages.tally(three) == 1_000_000
+
+
+async def never(item: int) -> int:
+    await asyncio.sleep(LIMIT)
+    return item
+
+
+def test_a_worker_of_several_tasks_tells_each() -> None:
+    with Pipeline(range(3)).map(never, on=Tasks(2), name="fetch").open():
+        _, text = settled(lambda _, text: text.count(where(never, 1)) == 2)
+    for item in range(2):
+        assert re.search(
+            rf"^stage 'fetch' \(worker 1 of 1, pid {os.getpid()}\), in item {item} for ", text, re.MULTILINE
+        )
+
+
+def test_a_run_whose_main_process_is_stuck_in_native_code_is_told_all_the_same(gate: Gate) -> None:
+    with started(program.held_up_in_native_code, "forkserver", gate) as process:
+        pids = {gate.wait_held(), gate.wait_held()}
+        for pid in pids:
+            wait_asleep(pid)
+        found, text = told(process.pid)
+        assert {process.pid, found["hold"][0]} == pids
+        assert found["hold"][1] == "in item 0"
+        assert " in wait_released\n" in text
+        assert text.endswith(
+            f"No answer within 2 s, as if stopped or held up in native code: the main process (pid {process.pid})"
+        )
+
+
+def test_a_run_in_one_thread_has_nobody_to_answer(gate: Gate) -> None:
+    inline = Pipeline(range(3)).map(abs, on=Inline()).open()
+    with inline as run:
+        assert next(iter(run)) == 0
+        found, text = told()
+    assert found == {"iteration": (os.getpid(), "at work after 1 item")}
+    assert "No answer" not in text
+
+
+def test_a_worker_that_is_stopped_is_said_not_to_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "PATIENCE", 0.3)
+    with Pipeline(range(3)).map(gate.hold, on=Processes(), name="decode").open() as run:
+        pid = gate.wait_held()
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: told()[0]["decode"] == (pid, "stopped by a signal"), "the worker to be stopped")
+        assert f"held up in native code: stage 'decode' (worker 1 of 1, pid {pid})" in told()[1]
+        os.kill(pid, signal.SIGCONT)
+        gate.release(3)
+        assert list(run) == [0, 1, 2]
+
+
+def nested(items: Iterable[int], gate: Gate) -> Iterator[int]:
+    """A stage that runs a pipeline of its own."""
+    yield from Pipeline(items).map(gate.hold, on=Processes(), name="inner")
+
+
+def test_a_worker_that_runs_a_pipeline_of_its_own_is_told_beside_its_workers(gate: Gate) -> None:
+    with Pipeline(range(1)).then(stage(nested, gate), on=Processes()).open() as run:
+        inner = gate.wait_held()
+        wait_asleep(inner)
+        outer, _ = told()[0]["nested"]
+        found, text = told(outer)
+        assert found["inner"][0] == inner
+        assert f"stage 'nested' (worker 1 of 1, pid {outer})\n" in stacks(os.getpid())
+        assert " in wait_released\n" in text
+        gate.release()
+        assert list(run) == [0]
+
+
+def test_old_answers_do_not_pile_up(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "MOST", 2_000)
+    with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
+        pid = gate.wait_held()
+        wait_asleep(pid)
+        sizes = [_sizes(pid, stacks(os.getpid())) for _ in range(20)]
+        assert all(" in wait_released" in text for _, text in sizes)
+        gate.release()
+        assert list(run) == [0]
+    assert max(size for size, _ in sizes) < 3 * 2_000
+
+
+def _sizes(pid: int, text: str) -> tuple[int, str]:
+    return max(path.stat().st_size for path in looking._files(pid, "/memfd:chainpump-stack (deleted)")), text
+
+
+def refusal(pid: int) -> str:
+    with pytest.raises(UsageError) as caught:
+        stacks(pid)
+    return str(caught.value)
+
+
+def test_where_there_is_nothing_to_tell_it_says_why(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(os.getpid()).startswith(f"no pipeline runs in process {os.getpid()};")
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    assert refusal(gone.pid) == f"there is no process {gone.pid}."
+    with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
+        pid = gate.wait_held()
+        assert refusal(pid) == f"process {pid} is a worker: ask for the process that has started its pipeline."
+        with monkeypatch.context() as patch:
+            patch.setattr(looking, "CELLS", 64)
+            assert refusal(os.getpid()) == f"process {os.getpid()} has another version of chainpump: ask with that one."
+        gate.release()
+        assert list(run) == [0]
+
+
+def test_a_process_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> Iterator[Path]:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert refusal(1) == "process 1 is not yours: only its user, and root, may look into it."
+
+
+def test_a_system_without_proc_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(looking, "PROC", tmp_path)
+    assert refusal(os.getpid()) == "stacks works where there is /proc, which is on Linux."
+
+
+def test_the_command_prints_it(gate: Gate) -> None:
+    command = [sys.executable, "-m", "chainpump", "stacks", str(os.getpid())]
+    with Pipeline(range(1)).map(gate.hold, on=Processes(), name="decode").open() as run:
+        pid = gate.wait_held()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        gate.release()
+        assert list(run) == [0]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"  decode     1 of 1, pid {pid}  in item 0 for " in done.stdout
+    again = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.startswith(f"error: no pipeline runs in process {os.getpid()};")

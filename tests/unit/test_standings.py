@@ -1,0 +1,87 @@
+"""What a worker is at, as its row of the board tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from chainpump import blame
+from chainpump.engine.standings import Crew, Roster, standings
+from chainpump.transport.board import CELLS, Cell, State
+from chainpump.transport.waits import MASK
+
+LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
+ROSTER = Roster(
+    [Crew([LOAD], [0], 1, restores=False), Crew([DECODE], [1], 2, restores=True)], board=5, bell=6, pid=9, opened=100
+)
+
+
+def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
+    """What all are at, by their rows, where one row has these cells and the others have ended."""
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    for number, each in enumerate(board):
+        each[Cell.STATE] = State.RUNNING if number == row else State.DONE
+    for cell, value in cells.items():
+        board[row][cell] = value
+    found = standings(ROSTER, board.__getitem__)
+    return {ROSTER.crews[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
+
+
+def test_a_roster_travels_as_text() -> None:
+    assert Roster.unpacked(ROSTER.packed()) == ROSTER
+
+
+@pytest.mark.parametrize("text", ["", "?", "{'crews': 1}", "{}", "3", "{'crews': [], 'speed': 1}"])
+def test_what_is_no_roster_of_this_version_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError, SyntaxError)):
+        Roster.unpacked(text)
+
+
+@pytest.mark.parametrize(
+    "cells, told",
+    [
+        ({Cell.STATE: State.STARTING}, "starting"),
+        ({Cell.STARVED: -1 & MASK, Cell.PASSED: 4}, "waiting for items"),
+        ({Cell.BLOCKED: -1 & MASK}, "waiting for credit"),
+        ({Cell.AT_ONCE: 2}, "in 2 items at once"),
+        ({Cell.ITEM: 3, Cell.INDEX: 12, Cell.RECEIVED: 64}, "in item 12"),
+        ({Cell.FIRST: 10, Cell.RECEIVED: 8, Cell.FINISHED: 7}, "in item 10"),
+        ({Cell.FIRST: 10, Cell.RECEIVED: 9, Cell.FINISHED: 4, Cell.SKIPPED: 1}, "in one of the items 10 to 13"),
+        ({Cell.RECEIVED: 1, Cell.DEAD: 1}, "at work after 1 item"),
+    ],
+)
+def test_what_a_worker_says_is_put_into_words(cells: Mapping[Cell, int], told: str) -> None:
+    expected = "waiting for item 0" if told == "waiting for items" else told  # of who puts them in order
+    assert at(2, cells) == {2: expected}
+
+
+def test_a_source_is_told_by_what_it_has_made() -> None:
+    assert at(0, {Cell.SENT: 7}) == {0: "making item 7"}
+
+
+def test_who_has_ended_is_not_told() -> None:
+    assert at(1, {Cell.ENDED: 3}) == {}
+
+
+OURS = f'  File "{blame.PACKAGE}worker.py", line 1 in run'
+ENTRY = f'  File "{blame.PACKAGE}executors/processes.py", line 1 in _main'
+WAIT = '  File "/usr/lib/python3/threading.py", line 1 in wait'
+USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
+
+
+@pytest.mark.parametrize(
+    "stack, told",
+    [
+        ([USER, OTHER, OURS, ENTRY], [USER, OTHER]),
+        ([WAIT, USER, OURS], [WAIT, USER]),
+        ([WAIT, OURS, ENTRY], []),
+        ([WAIT, OURS, USER, OURS, ENTRY], [USER]),
+        ([OURS, ENTRY, "  File popen_fork.py", OURS, USER], []),
+        ([], []),
+    ],
+    ids=["in a stage", "waits in a stage", "waits for items", "in a pipeline of its own", "fork", "no answer"],
+)
+def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
+    _, *lines = blame.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
+    assert lines == (["who", *told] if told else [])
