@@ -1,5 +1,6 @@
 """`python -m chainpump run`, as a user runs it: output, exit status, signals."""
 
+import json
 import os
 import pty
 import re
@@ -164,3 +165,58 @@ def test_progress_is_a_table_where_standard_error_is_a_terminal(command):
     assert done.stdout.startswith("20\nstage ")
     assert "double" in drawn
     assert "5 items" in drawn
+
+
+@pytest.mark.parametrize(
+    "name, status, received", [("summed", 0, 5), ("doubled", 0, 5), ("failing", 1, None), ("refused", 1, None)]
+)
+def test_report_is_written_however_the_run_ends(command, tmp_path, name, status, received):
+    assert run(command(name, "--report", tmp_path / "run.json")).returncode == status
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert told["stages"][0]["stage"] == "count"
+    assert received in (None, told["stages"][-1]["received"])
+
+
+def test_report_is_written_as_a_page_and_replaces_what_was_there(command, tmp_path):
+    page = tmp_path / "run.html"
+    page.write_text("old")
+    assert run(command("summed", "--report", page)).returncode == 0
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_report_is_written_of_a_run_that_was_interrupted(command, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    report = tmp_path / "run.json"
+    environment = {**os.environ, "FIFO": str(fifo)}
+    with subprocess.Popen(command("held", "--report", report), stderr=subprocess.PIPE, env=environment) as process:
+        fifo.read_text()  # returns once the worker is inside an item
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert json.loads(report.read_text())["stages"][1]["stage"] == "hold"
+
+
+@pytest.mark.parametrize(
+    "path, why",
+    [
+        ("run.txt", "write it to a file that ends in .html or .json."),
+        ("missing/run.html", "No such file or directory"),
+        ("folder.html", "Is a directory"),
+    ],
+)
+def test_report_that_cannot_be_written_is_refused_before_anything_starts(command, tmp_path, path, why):
+    (tmp_path / "folder.html").mkdir()
+    done = run(command("endless", "--report", tmp_path / path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --report {tmp_path / path}: {why}\n"
+    assert [each.name for each in tmp_path.iterdir() if each.suffix] == ["folder.html"]
+
+
+@pytest.mark.parametrize("name, said", [("summed", ""), ("failing", "StageError: stage 'fail' ")])
+def test_report_that_cannot_be_written_in_the_end_is_told_beside_how_it_ended(command, tmp_path, name, said):
+    full = tmp_path / "run.json"
+    full.symlink_to("/dev/full")
+    done = run(command(name, "--report", full))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: --report {full}: No space left on device\n{said}")
+    assert done.stdout.startswith("20\n") or said

@@ -10,16 +10,18 @@ import sys
 import traceback
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .completion import completions
 from .errors import PipelineError, PlanError
-from .pipeline import Pipeline, Runnable, with_workers
+from .pipeline import Pipeline, Runnable, opened, with_workers
 from .plan.plan import AUTO, Plan, PlannedStage, Workers
 from .plan.problems import collecting
+from .progress.report import Report
+from .progress.snapshot import Progress
 from .settings import named_pipeline, suggestion
 from .stacks import stacks
 from .targets import Target, UsageError
@@ -34,13 +36,14 @@ NAME is a pipeline, or a function that returns one; --set gives it what it takes
 
 exit status:
   0    the run ended well, or whoever read its output had enough (as in `... | head`)
-  1    the run failed, or `check` or `graph` has found problems
+  1    the run failed, its report could not be written at the end, or `check` or `graph` has found problems
   2    nothing was run: wrong usage, no such file, name or process, or a pipeline that fails its checks
   130  cancelled by Ctrl-C
   143  cancelled by SIGTERM
 
 examples:
-  python -m chainpump run examples/index_code.py:pipeline
+  python -m chainpump run examples/index_code.py:pipeline --progress
+  python -m chainpump run myproject.jobs:nightly.ingest --report run.html
   python -m chainpump run myproject.jobs:nightly.ingest --workers decode=8 --workers store=2
   python -m chainpump run myproject.jobs:make --set limit=100 --set folder=/data
   python -m chainpump check myproject.jobs:nightly.ingest
@@ -126,18 +129,64 @@ def _run(options: Namespace) -> int:
 
     A Runnable is run, and its value and its report are printed;
     a Pipeline is iterated, and its items are printed, one a line.
+    With --report, the report is written however the run ends.
     """
+    if options.report is not None:
+        _check_report(options.report)
     found = _pipeline(options)
+    observe = None if options.report is None else _look_on
+    with opened(found, progress=options.progress, observe=observe) as run:
+        try:
+            value = run.result() if isinstance(found, Runnable) else _emit_each(run)
+        finally:
+            run.close()
+            status = _write_report(run.report(), options.report)
+    if value is not None:
+        _emit(value)
     if isinstance(found, Runnable):
-        report = found.run(progress=options.progress)
-        if report.value is not None:
-            _emit(report.value)
-        _emit(report)
-        return OK
-    with found.open(progress=options.progress) as run:
-        for item in run:
-            _emit(item)
+        _emit(run.report(value))
+    return status
+
+
+def _emit_each(items: Iterable[object]) -> object:
+    for item in items:
+        _emit(item)
+    return None
+
+
+def _look_on(_: Progress) -> None:
+    """Nothing: that somebody looks on is what a report needs to tell how it all went over time."""
+
+
+def _check_report(path: Path) -> None:
+    """Before anything starts: can a report be written there? Raises UsageError."""
+    if path.suffix not in REPORTS:
+        raise UsageError(f"--report {path}: write it to a file that ends in {' or '.join(REPORTS)}.")
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"--report {path}: {error.strerror}") from error
+    if is_new:
+        path.unlink()
+
+
+def _write_report(report: Report[Any], path: Path | None) -> int:
+    """However the run has ended; returns the exit status that comes of this."""
+    if path is not None:
+        try:
+            REPORTS[path.suffix](report, path)
+        except OSError as error:
+            print(f"error: --report {path}: {error.strerror}", file=sys.stderr)
+            return FAILED
     return OK
+
+
+def _write_json(report: Report[Any], path: Path) -> None:
+    path.write_text(f"{report.to_json()}\n", encoding="utf-8")
+
+
+REPORTS: Mapping[str, Callable[[Report[Any], Path], None]] = {".html": Report.to_html, ".json": _write_json}
 
 
 def _check(options: Namespace) -> int:
@@ -220,6 +269,9 @@ def _graph_options(parser: ArgumentParser) -> None:
 def _run_options(parser: ArgumentParser) -> None:
     _target_options(parser)
     parser.add_argument("--progress", action="store_true", help="show how far it is, on standard error")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a report to this file, .html or .json, however it ends"
+    )
 
 
 COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {

@@ -48,7 +48,7 @@ from .policies import Policy, Raise
 from .progress.observing import Observer
 from .progress.report import Report
 
-__all__ = ["Pipeline", "Runnable", "with_workers"]
+__all__ = ["Pipeline", "Runnable", "opened", "with_workers"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -645,6 +645,12 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
     Raises StageOptionError where one cannot have so many.
     """
     return _made(type(chain), chain._resized(workers), chain._strict)  # noqa: SLF001  # of its own class
+
+
+def opened(chain: Pipeline[Any] | Runnable[Any], *, progress: bool, observe: Observer | None) -> Run[Any]:
+    """A run of it, whichever it is, with whatever else is by default."""
+    iterated = isinstance(chain, Pipeline)
+    return chain._start(iterated=iterated, grace=GRACE, progress=progress, observe=observe)  # noqa: SLF001  # the same
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:
