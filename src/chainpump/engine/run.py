@@ -65,7 +65,9 @@ class Run(Generic[T]):
             raise RunError(blame.no_run(error)) from error
         self._grace = grace
         meter = self._supervisor.meter
-        self._observing = Observing(observers, meter.places, meter.read, meter.length) if observers else None
+        self._observing = (
+            Observing(observers, meter.places, meter.read, meter.counts, meter.length) if observers else None
+        )
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Iterator[T] | None = None
@@ -240,9 +242,17 @@ class Run(Generic[T]):
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
         meter, seen = self._supervisor.meter, self._observing
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
-        decisions = self._supervisor.decisions
+        latency = seen.latencies.latency if seen is not None else None
         return report(
-            meter.places, meter.read(), value, self.dead_letters, peaks, meter.interpreter, samples, decisions
+            meter.places,
+            meter.read(),
+            value,
+            self.dead_letters,
+            peaks,
+            meter.interpreter,
+            samples,
+            latency,
+            self._supervisor.decisions,
         )
 
     def cancel(self) -> None:

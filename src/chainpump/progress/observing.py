@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from .history import History
+from .latency import Counts, Latencies
 from .reading import Place, Reading
 from .snapshot import Progress, progress
 
@@ -17,6 +19,7 @@ __all__ = ["Observer", "Observing"]
 Observer: TypeAlias = Callable[[Progress], object]
 
 INTERVAL = 1.0  # seconds between two snapshots
+LOOKS = 40  # at the counts of items, for each snapshot: to tell how long items take, to so many parts of it
 WINDOW = 10  # snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change
 
 
@@ -24,15 +27,21 @@ class Observing:
     """Shows snapshots to observers, from `start` until `close`, and one more of the end.
 
     An observer that raises is told once, as a warning, and shown no more; the run goes on.
-    read: a reading of the run, at any time. length: how many items its source makes.
+    read: a reading of the run, at any time. counts: only its items, by stage. length: how many items its source makes.
     """
 
     def __init__(
-        self, observers: Sequence[Observer], places: Sequence[Place], read: Callable[[], Reading], length: int | None
+        self,
+        observers: Sequence[Observer],
+        places: Sequence[Place],
+        read: Callable[[], Reading],
+        counts: Callable[[], Sequence[Counts]],
+        length: int | None,
     ) -> None:
         self._observers = list(observers)
         self._places = places
         self._read = read
+        self._counts = counts
         self._length = length
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
         self._ended = threading.Event()
@@ -40,14 +49,20 @@ class Observing:
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
         self.peaks = [0] * len(places)  # items in flight, by stage, as far as they were seen
         self.history = History()
+        self.latencies = Latencies()
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def _look_on(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            self._show()
+        looks = 0
+        while not self._ended.wait(INTERVAL / LOOKS):
+            self.latencies.look(self._counts(), time.monotonic())
+            looks += 1
+            if looks % LOOKS == 0:
+                self._show()
+        self.latencies.look(self._counts(), time.monotonic())
         self._readings.clear()  # the last one is about the whole run
         self._show()
 

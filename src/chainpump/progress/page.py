@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
+from math import log2
 from typing import TYPE_CHECKING, Any  # a page shows nothing of a report's value
 
 from .history import Sample
+from .latency import PERCENTS, STEPS, Latency, readable
 from .snapshot import clock
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ BOX, GAP = 58, 30  # heights of a stage and of the flow behind it
 THIN, THICK = 2, 60  # widths of a flow without items, and of the greatest
 CHART = 150  # height of a chart
 LEFT, RIGHT, TOP, BOTTOM = 8, 8, 18, 18  # its margins
+LABEL = 11  # height of a line of small text
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --box: #f4f6f9;
@@ -32,7 +35,7 @@ STYLE = """
 body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.25rem; margin: 0 0 .25rem; } h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
-p { margin: .25rem 0; } .faint { color: var(--faint); }
+p { margin: .25rem 0; } .faint, .small { color: var(--faint); } .small { font-size: .8rem; }
 .drawings { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem 2rem; }
 svg { width: 100%; height: auto; display: block; } text { fill: var(--ink); font-size: 12px; }
 text.faint { fill: var(--faint); font-size: 10px; }
@@ -59,6 +62,7 @@ def page(report: Report[Any]) -> str:
             _legend([("busy", "var(--busy)"), ("starved", "var(--starved)"), ("blocked", "var(--blocked)")]),
             "</section>",
             _over_time(report),
+            _latency(report.latency),
             '</div><h2>Figures</h2><div class="wide">',
             _figures(report),
             "</div>",
@@ -141,6 +145,39 @@ def _chart(points: Sequence[tuple[float, Sequence[float]]], duration: float) -> 
         f'H{WIDTH - RIGHT}" stroke="var(--line)"/><text x="{LEFT}" y="{TOP - 5}" class="faint">{most:,.0f}</text>'
         f'<text x="{LEFT}" y="{CHART - 4}" class="faint">0:00</text><text x="{WIDTH - RIGHT}" y="{CHART - 4}" '
         f'text-anchor="end" class="faint">{clock(duration)}</text>{"".join(lines)}</svg>'
+    )
+
+
+def _latency(latency: Latency | None) -> str:
+    """How many of the items took how long, on a scale of doublings, with a line behind so many of them."""
+    if latency is None:
+        return ""
+
+    def place(seconds: float) -> int:
+        return round(STEPS * log2(seconds / first))
+
+    first, last = latency.classes[0][0], latency.classes[-1][0]
+    wide = (WIDTH - LEFT - RIGHT) / (place(last) + 1)
+    base, most = CHART - BOTTOM, max(count for _, count in latency.classes)
+    parts = []
+    for seconds, count in latency.classes:
+        height = max((base - 2 * TOP) * count / most, 1.0)
+        parts.append(
+            f'<rect x="{LEFT + place(seconds) * wide:.1f}" y="{base - height:.1f}" width="{0.9 * wide:.1f}" '
+            f'height="{height:.1f}" fill="var(--flow)"><title>{count:,} within {readable(seconds)}</title></rect>'
+        )
+    for row, percent in enumerate(PERCENTS):
+        x, y = LEFT + (place(latency.quantile(percent / 100)) + 0.95) * wide, (row + 1) * LABEL
+        parts.append(
+            f'<path d="M{x:.1f} {y}V{base}" stroke="var(--faint)" stroke-dasharray="3 3"/>'
+            f'<text x="{x - 3:.1f}" y="{y}" text-anchor="end" class="faint">{percent}%</text>'
+        )
+    return (
+        f'<section><h2>Time from source to sink</h2><svg viewBox="0 0 {WIDTH} {CHART}" '
+        f'role="img" aria-label="how long items took"><path d="M{LEFT} {base}H{WIDTH - RIGHT}" stroke="var(--line)"/>'
+        f'{"".join(parts)}<text x="{LEFT}" y="{CHART - 4}" class="faint">{readable(first)}</text><text '
+        f'x="{WIDTH - RIGHT}" y="{CHART - 4}" text-anchor="end" class="faint">{readable(last)}</text></svg>'
+        f'<p class="small">{latency}</p></section>'
     )
 
 

@@ -15,6 +15,7 @@ from ..tables import table
 from .allotment import Decision
 from .bottleneck import advice, bottleneck
 from .history import Sample
+from .latency import PERCENTS, Latency
 from .reading import Place, Reading, WorkerReading
 from .snapshot import SECOND, units
 
@@ -76,6 +77,7 @@ class Report(Generic[T]):
     bottleneck: the stage that held up the others, if there was one; see `Progress`.
     advice: what could be done about it, with the figures for that; "" where they say nothing.
     samples: how it went over time, where somebody looked on; at most 512 moments of it.
+    latency: for how long items were on their way from the source to the sink, where somebody looked on.
     decisions: how many workers each "auto" stage was given, or lost, when and why.
     """
 
@@ -86,6 +88,7 @@ class Report(Generic[T]):
     bottleneck: str | None = None
     advice: str = ""
     samples: Sequence[Sample] = ()
+    latency: Latency | None = None
     decisions: Sequence[Decision] = ()
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
@@ -107,15 +110,23 @@ class Report(Generic[T]):
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
 
-        Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), and `stages` and
-        `decisions`, lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds, memory is
-        in bytes.
+        Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), `latency` (an object with
+        `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are lists of objects with the fields of
+        `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
         """
         import json  # as for `to_html`
 
-        told = {"duration": self.duration, "bottleneck": self.bottleneck, "advice": self.advice}
-        lists = {name: list(map(asdict, getattr(self, name))) for name in ("stages", "decisions")}
-        return json.dumps({**told, "dead_letters": len(self.dead_letters), **lists})
+        within = {f"p{percent}": self.latency.quantile(percent / 100) for percent in PERCENTS} if self.latency else None
+        told = {
+            "duration": self.duration,
+            "bottleneck": self.bottleneck,
+            "advice": self.advice,
+            "dead_letters": len(self.dead_letters),
+            "latency": within,
+            "stages": [asdict(stage) for stage in self.stages],
+            "decisions": [asdict(decision) for decision in self.decisions],
+        }
+        return json.dumps(told)
 
 
 def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
@@ -167,6 +178,7 @@ def report(
     peaks: Sequence[int] | None,
     interpreter: float,
     samples: Sequence[Sample] = (),
+    latency: Latency | None = None,
     decisions: Sequence[Decision] = (),
 ) -> Report[T]:
     """Of a run that has ended. peaks: items in flight, by stage. interpreter: ns of processors of the main process."""
@@ -190,6 +202,7 @@ def report(
         held_by.name if held_by is not None else None,
         advice(found, processors(), *shares),
         samples,
+        latency,
         tuple(decisions),
     )
 

@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from chainpump.progress import observing
+from chainpump.progress.latency import Counts
 from chainpump.progress.observing import Observer, Observing
 from chainpump.progress.reading import Place, Reading, WorkerReading
 from chainpump.progress.snapshot import Progress
@@ -32,6 +33,10 @@ class Run:
         items = 10 * self._last
         stages = [[WorkerReading(sent=items)], [WorkerReading(received=items, finished=items - self._last)]]
         return Reading(self._last * SECOND, 0, stages, self.is_over)
+
+    def counts(self) -> list[Counts]:
+        items = 10 * self._last
+        return [Counts(0, 0, items), Counts(items, items - self._last, 0)]
 
 
 class Watcher:
@@ -63,7 +68,8 @@ def start(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., O
 
     def begin(*observers: Observer, every: float = 0.001) -> Observing:
         monkeypatch.setattr(observing, "INTERVAL", every)
-        made = Observing(observers, PLACES, run.read, length=None)
+        monkeypatch.setattr(observing, "LOOKS", 1)
+        made = Observing(observers, PLACES, run.read, run.counts, length=None)
         started.append(made)
         made.start()
         return made

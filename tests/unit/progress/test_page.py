@@ -13,6 +13,7 @@ import pytest
 
 from chainpump import Report, StageReport
 from chainpump.progress.history import Sample
+from chainpump.progress.latency import Latency
 
 LOAD = StageReport(
     "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
@@ -22,7 +23,8 @@ SAVE = StageReport(
     "save", "sink", "Threads(1)", 1, 200, 200, 0, 0, 0, 0, 0, busy=2.0, starved=8.0, blocked=0.0, rate=20.0
 )
 SAMPLES = (Sample(2.0, (300, 80, 40), (0, 5, 1)), Sample(10.0, (400, 400, 200), (0, 0, 0)))
-REPORT = Report(None, (LOAD, MIXED, SAVE), 10.0, (), "mix <&> match", "'mix' is busy.", SAMPLES)
+LATENCY = Latency([(0.5, 10), (1.0, 40), (2.0, 20), (8.0, 1)])
+REPORT = Report(None, (LOAD, MIXED, SAVE), 10.0, (), "mix <&> match", "'mix' is busy.", SAMPLES, LATENCY)
 VOID = {"meta"}  # elements without an end
 
 
@@ -75,7 +77,20 @@ def test_nothing_is_fetched(written: Path) -> None:
 def test_a_flow_is_as_wide_as_it_has_items(written: Path) -> None:
     found = Elements(written.read_text()).found
     flows = [float(each["width"] or 0) for tag, each in found if tag == "rect" and each.get("fill") == "var(--flow)"]
-    assert flows == [60.0, 31.0]
+    assert flows[:2] == [60.0, 31.0]
+
+
+def test_a_histogram_has_a_bar_for_each_class_and_a_line_for_each_percentile(written: Path) -> None:
+    elements = Elements(written.read_text())
+    bars = [each for tag, each in elements.found if tag == "rect" and each.get("fill") == "var(--flow)"][2:]
+    heights = [float(each["height"] or 0) for each in bars]
+    assert heights == [24.0, 96.0, 48.0, 2.4]
+    places = [float(each["x"] or 0) for each in bars]
+    assert places[3] - places[2] == pytest.approx(2 * (places[2] - places[1]), abs=0.2), (
+        "two doublings are as wide as twice one"
+    )
+    assert "50% within 1 s, 90% within 2 s, 99% within 8 s" in elements.text
+    assert sum("stroke-dasharray" in each for _, each in elements.found) == 3
 
 
 def test_bars_are_as_long_as_shares(written: Path) -> None:
@@ -92,9 +107,10 @@ def test_each_stage_has_a_line_over_time(written: Path) -> None:
 
 
 def test_without_samples_the_page_says_how_to_get_them(tmp_path: Path) -> None:
-    replace(REPORT, samples=()).to_html(str(tmp_path / "run.html"))
+    replace(REPORT, samples=(), latency=None).to_html(str(tmp_path / "run.html"))
     elements = Elements((tmp_path / "run.html").read_text())
     assert "observe=" in elements.text
+    assert "Time from" not in elements.text
     assert "polyline" not in {tag for tag, _ in elements.found}
 
 

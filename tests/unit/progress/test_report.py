@@ -92,7 +92,7 @@ def test_a_process_that_died_without_a_word_leaves_open_what_the_machine_has_roo
 
 def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
     told = json.loads(made.to_json())
-    assert list(told) == ["duration", "bottleneck", "advice", "dead_letters", "stages", "decisions"]
+    assert list(told) == ["duration", "bottleneck", "advice", "dead_letters", "latency", "stages", "decisions"]
     assert (told["duration"], told["bottleneck"], told["dead_letters"]) == (10, "decode", 1)
     assert list(told["stages"][1].items()) == [
         ("stage", "decode"),
