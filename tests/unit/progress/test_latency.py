@@ -40,7 +40,7 @@ def test_marks_are_bounded_where_nothing_arrives() -> None:
     latencies = Latencies()
     for look in range(2 * MOST):
         latencies.look([Counts(0, 0, look), Counts(0, 0, 0)], look)
-    latencies.look([Counts(0, 0, look), Counts(look, 0, 0)], look + 1)
+    latencies.look([Counts(0, 0, 2 * MOST), Counts(2 * MOST, 0, 0)], 2 * MOST)
     assert latencies.latency is not None
     assert sum(count for _, count in latencies.latency.classes) == MOST
 

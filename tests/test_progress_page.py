@@ -1,0 +1,53 @@
+"""The program of docs/progress.md hangs, and is told as that page says: from outside, and by its own error."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chainpump.stacks import stacks
+from chainpump.targets import UsageError
+from chainpump.transport.system import is_portable
+from support.gate import LIMIT
+
+PAGE = (Path(__file__).parents[1] / "docs" / "progress.md").read_text(encoding="utf-8")
+PROGRAM = re.search(r"^```python\n(import re\n.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+TOLD = re.findall(r"^```text\n([^`]*stalled\.py[^`]*)^```$", PAGE, flags=re.MULTILINE)
+
+
+def plain(text: str) -> str:
+    """Without what differs from one run to the next: numbers of processes and workers, times, folders and widths."""
+    for pattern, same in (
+        (r"(pid|process) \d+", r"\1 N"),
+        (r"\d of 2", "N of 2"),
+        (r"for \d[\d.:]*( s$)?", "for T"),
+        (r'[^" ]*/stalled\.py', "stalled.py"),
+        (r" {2,}", "  "),
+    ):
+        text = re.sub(pattern, same, text, flags=re.MULTILINE)
+    return text.strip()
+
+
+@pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")
+def test_program_of_the_page_is_told_as_the_page_says(tmp_path: Path) -> None:
+    assert PROGRAM is not None
+    asked, ended = TOLD
+    script = tmp_path / "stalled.py"
+    script.write_text(PROGRAM[1])
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + LIMIT
+        while plain(told := stacks_of(process.pid)) != plain(asked) and time.monotonic() < until:
+            assert process.poll() is None, f"it has ended, and was last told as:\n{told}"
+        _, error = process.communicate(timeout=LIMIT)
+    assert plain(error[error.index("chainpump.errors.StallError") :]) == plain(ended)
+
+
+def stacks_of(pid: int) -> str:
+    """What is told of a process; why nothing is, before its run has begun."""
+    try:
+        return stacks(pid)
+    except UsageError as error:
+        return str(error)
