@@ -7,7 +7,7 @@ is such a place in the stream; it is followed from stage to stage, by looks at t
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
@@ -17,7 +17,8 @@ from .reading import WorkerReading
 
 __all__ = ["PERCENTS", "STEPS", "Counts", "Latencies", "Latency", "counted", "readable"]
 
-MOST = 512  # marks on their way at one time; where items take for hours, these tell as much as more of them
+AT_ONCE = 16  # marks for what the source has sent since the last look: it may be far ahead of the others
+MOST = 4096  # marks on their way at one time; where items take for hours, these tell as much as more of them
 PERCENTS = (50, 90, 99)  # of the items: within which time so many of them arrive
 STEPS = 4  # classes for each doubling: a class is 19 % wide
 
@@ -65,50 +66,53 @@ class Latency:
 def readable(seconds: float) -> str:
     """With its unit.
 
-    >>> readable(0.0254), readable(12.4)
-    ('25 ms', '12 s')
+    >>> readable(0.254), readable(12.4)
+    ('250 ms', '12 s')
     """
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms"
+    figure, unit = (seconds, "s") if seconds >= 1 else (1000 * seconds, "ms")
+    return f"{float(f'{figure:.2g}'):g} {unit}"
 
 
 class _Mark(NamedTuple):
-    """Behind so many items, of those that come to a stage. since: seconds; when the source had sent it."""
+    """Behind so many items, of those that come to the stage that it waits for.
 
-    stage: int
+    since: seconds; when the source had sent it. stands_for: how many items of the source.
+    """
+
     items: int
     since: float
-
-    def moved(self, stages: Sequence[Counts]) -> _Mark:
-        """Where it is by now; beyond the last stage once that has received it."""
-        stage, items = self.stage, self.items
-        while stage < len(stages) - 1 and stages[stage].dealt_with >= items:
-            items = stages[stage].sent + 1  # what comes of it is sent next, at the latest
-            stage += 1
-        arrived = stage == len(stages) - 1 and stages[stage].received >= items
-        return _Mark(stage + arrived, items, self.since)
+    stands_for: int
 
 
 class Latencies:
     """Follows marks through a run. Nothing tells more exactly when an item was where than the looks are apart."""
 
-    def __init__(self) -> None:
-        self._marks: list[_Mark] = []
+    def __init__(self, stages: int) -> None:
+        self._coming: Sequence[deque[_Mark]] = [deque() for _ in range(stages)]  # to each stage, the first one first
         self._found: Counter[int] = Counter()
-        self._sent = 0  # by the source at the last look
+        self._sent = [0] * stages  # by each at the last look; by the source, what has been marked
 
     def look(self, stages: Sequence[Counts], at: float) -> None:
         """See how far everything is. at: seconds."""
-        on_their_way: list[_Mark] = []
-        for mark in self._marks:
-            moved = mark.moved(stages)
-            if moved.stage == len(stages):
-                self._found[ceil(STEPS * log2(at - moved.since))] += 1
-            else:
-                on_their_way.append(moved)
-        self._marks = on_their_way
-        if stages[0].sent > self._sent and len(on_their_way) < MOST:
-            self._sent = stages[0].sent
-            on_their_way.append(_Mark(1, self._sent, at))
+        for place in range(1, len(stages) - 1):
+            coming, later = self._coming[place], self._coming[place + 1]
+            while coming and coming[0].items <= stages[place].dealt_with:
+                # At the last look it had not been dealt with: what comes of it was not among what had been sent.
+                later.append(coming.popleft()._replace(items=self._sent[place] + 1))
+        last = self._coming[-1]
+        while last and last[0].items <= stages[-1].received:
+            mark = last.popleft()
+            self._found[ceil(STEPS * log2(at - mark.since))] += mark.stands_for
+        self._mark(stages[0].sent, at)
+        self._sent[1:] = [stage.sent for stage in stages[1:]]
+
+    def _mark(self, sent: int, at: float) -> None:
+        """Mark what the source has sent since the last look, if not too many marks are on their way."""
+        room = min(AT_ONCE, MOST - sum(map(len, self._coming)), sent - self._sent[0])
+        for left in range(room, 0, -1):
+            stands_for = (sent - self._sent[0]) // left
+            self._sent[0] += stands_for
+            self._coming[1].append(_Mark(self._sent[0], at, stands_for))
 
     @property
     def latency(self) -> Latency | None:

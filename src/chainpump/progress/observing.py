@@ -49,7 +49,7 @@ class Observing:
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
         self.peaks = [0] * len(places)  # items in flight, by stage, as far as they were seen
         self.history = History()
-        self.latencies = Latencies()
+        self.latencies = Latencies(len(places))
 
     def start(self) -> None:
         """Begin."""
