@@ -143,6 +143,9 @@ class _Driver:
             if not self._is_cancelled:  # the function's own
                 raise
             raise Cancelled("the run was cancelled") from None
+        except Cancelled:  # by `kill`: tasks that have ignored theirs may end now, and nobody asks how
+            loop.set_exception_handler(lambda *_: None)
+            raise
         except Fatal as fatal:
             raise fatal.error from None
         finally:
