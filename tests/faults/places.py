@@ -61,14 +61,14 @@ def plain(place: str) -> str:
     return "threads" if place == "tasks" else place
 
 
-def iterated(pipeline: Pipeline[Any], _: str) -> list[Any]:
+def iterated(pipeline: Pipeline[Any], _: str, **how: Any) -> list[Any]:
     """Its items, as the caller's loop gets them."""
-    return list(pipeline)
+    return list(pipeline.open(**how) if how else pipeline)
 
 
-def collected(pipeline: Pipeline[Any], place: str) -> list[Any]:
+def collected(pipeline: Pipeline[Any], place: str, **how: Any) -> list[Any]:
     """Its items, as a sink beside gets them."""
-    items: list[Any] = pipeline.into(stages.collect, on=on(beside(place))).run().value
+    items: list[Any] = pipeline.into(stages.collect, on=on(beside(place))).run(**how).value
     return items
 
 

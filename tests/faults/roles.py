@@ -9,8 +9,9 @@ from typing import Any
 from chainpump import Pipeline, Runnable, sink, source, stage
 from faults import stages
 from faults.places import beside, on
+from support.gate import Gate
 
-__all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage", "made", "passed", "through"]
+__all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage", "made", "passed", "stuck", "through"]
 
 Fail = Callable[[], Any]
 AT = 3  # the item at which they fail
@@ -60,3 +61,10 @@ def failing_sink(fail: Fail, place: str) -> Runnable[Any]:
     if place == "tasks":
         return counted(place).each(partial(stages.failing_item, fail, AT), on=on(place, 2), name="failing")
     return counted(place).into(sink(stages.failing_sink, fail, AT), on=on(place), name="failing")
+
+
+def stuck(function: Callable[..., Any], gate: Gate, place: str) -> Pipeline[Any]:
+    """A stage that comes to the gate and goes no further."""
+    if place == "tasks":
+        return counted(place, 3).map(partial(function, gate), on=on(place))
+    return counted(place, 3).then(stage(function, gate), on=on(place))

@@ -13,6 +13,7 @@ import signal
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -435,14 +436,25 @@ def failing_sink(items: Iterable[int], fail: Callable[[], Any], at: int) -> int:
     return seen
 
 
-def fail_at_gate(items: Iterable[int], fail: Callable[[], Any], gate: Gate, deaf: bool = False) -> Iterator[int]:
-    """Hold at the first item, then fail. deaf: without hearing of a cancellation meanwhile."""
+def fail_at_gate(
+    items: Iterable[int], fail: Callable[[], Any], gate: Gate, at: int = 0, deaf: bool = False
+) -> Iterator[int]:
+    """Hold at one item, then fail. deaf: without hearing of a cancellation meanwhile."""
     for item in items:
-        if deaf:
-            ignore_sigterm()
+        if item == at:
+            if deaf:
+                ignore_sigterm()
+            gate.hold(item)
+            fail()
+        yield item
+
+
+async def fail_at_gate_item(fail: Callable[[], Any], gate: Gate, at: int, item: int) -> int:
+    """For `map` and `each` on tasks: hold at one item, then fail; nothing comes in between."""
+    if item == at:
         gate.hold(item)
         fail()
-        yield item
+    return item
 
 
 def fail_at_gate_deaf(items: Iterable[int], fail: Callable[[], Any], gate: Gate) -> int:
@@ -462,16 +474,6 @@ def fail_at_one(items: Iterable[int], fail: Callable[[], Any], gate: Gate, at: i
 def ignoring(items: Iterable[T], argument: object) -> Iterator[T]:
     """What comes, as it is."""
     yield from items
-
-
-def pass_then_fail(items: Iterable[int], fail: Callable[[], Any], gate: Gate) -> Iterator[int]:
-    """Let item 0 pass, hold at item 1 without hearing of a cancellation, then fail."""
-    for item in items:
-        if item == 1:
-            ignore_sigterm()
-            gate.hold(item)
-            fail()
-        yield item
 
 
 def one_sink_fails(items: Iterable[int], fail: Callable[[], Any], gate: Gate, journal: Journal) -> None:
@@ -807,6 +809,23 @@ class NeverStarts(Processes):
 
     def start(self, worker: Any) -> Any:
         raise OSError("no room")
+
+
+async def blocking_item(gate: Gate, item: T) -> T:
+    """For `map` on tasks: holds the event loop, and all that it has in hand."""
+    return gate.hold(item)
+
+
+async def deaf_item(gate: Gate, item: T) -> T:
+    """For `map` on tasks: starts waiting again, however often it is cancelled."""
+    import asyncio
+
+    gate.announce()
+    released = asyncio.ensure_future(asyncio.to_thread(gate.wait_released))
+    while not released.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(released)
+    return item
 
 
 STUCK = (stuck_ignoring_sigterm, stuck_swallowing, stuck_in_c, stuck_holding_gil)

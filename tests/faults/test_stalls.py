@@ -13,9 +13,11 @@ import pytest
 
 from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
 from faults import stages
-from faults.places import on, places
+from faults.places import PROCESSES, WAYS, on, places
+from faults.roles import counted
 from support.gate import LIMIT, Gate
 from support.processes import descendants, until, wait_asleep
+from support.threads import meanwhile
 
 TIMEOUT = 2.0  # seconds; more than workers take to start on a busy machine, which counts as well
 LINE = re.compile(r"^  (\S+) +\d of \d, pid \d+ +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
@@ -165,14 +167,15 @@ def test_who_iterates_is_named_and_told_at_the_next_item() -> None:
     assert re.search(rf"^sink 'iteration' .*\n(.*\n)*.*{re.escape(__file__)}", caught.value.__notes__[0], re.MULTILINE)
 
 
-def test_a_worker_that_was_stopped_by_a_signal_is_named_and_killed(gate: Gate) -> None:
-    pipeline = Pipeline(source(stages.announced, gate, 1 << 40), on=Processes()).then(stages.same)
-    with pipeline.open(stall_timeout=TIMEOUT) as run:
-        os.kill(gate.wait_held(), signal.SIGSTOP)
-        with pytest.raises(
-            StallError, match=r"; source 'announced' \(worker 1 of 1, pid \d+\) is stopped by a signal\."
-        ):
-            stages.tally(run)
+@WAYS
+@pytest.mark.parametrize("place", PROCESSES)
+def test_a_worker_that_was_stopped_by_a_signal_is_named_and_killed(place: str, way: Any, gate: Gate) -> None:
+    pipeline = counted(place).then(stage(stages.held, gate), on=on(place), name="stopped")
+    with (
+        meanwhile(lambda: os.kill(gate.wait_held(), signal.SIGSTOP)),
+        pytest.raises(StallError, match=r"; stage 'stopped' \(worker 1 of 1, pid \d+\) is stopped by a signal\."),
+    ):
+        way(pipeline, place, stall_timeout=TIMEOUT)
     assert descendants() == set()
 
 

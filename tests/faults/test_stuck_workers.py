@@ -1,5 +1,6 @@
 """Rule 8, the unwilling: a process that does not hear its cancellation is killed after the grace, a thread left."""
 
+import sys
 import threading
 import time
 from typing import Any
@@ -8,86 +9,98 @@ import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
 from faults import stages
-from faults.places import FORKING, on
+from faults.places import FORK, PROCESSES, WAYS, beside, on
+from faults.roles import stuck
 from support.gate import LIMIT, Gate
 from support.processes import descendants
-from support.threads import meanwhile
+from support.threads import meanwhile, threads_that_stay
 
 GRACE = 0.2  # seconds
 
-STUCK = pytest.mark.parametrize("stuck", stages.STUCK, ids=lambda stuck: stuck.__name__)
+PROCESSES_STUCK = [(place, how) for place in ("forkserver", "spawn", "fork") for how in stages.STUCK]
+THREADS_STUCK = [
+    ("threads", stages.held),
+    ("threads", stages.stuck_swallowing),
+    ("tasks", stages.blocking_item),
+    ("tasks", stages.deaf_item),
+]
 
 
-@STUCK
-@pytest.mark.parametrize("place", FORKING)
-def test_worker_that_ignores_its_cancellation_is_killed_after_the_grace(place: str, stuck: Any, gate: Gate) -> None:
-    with Pipeline(range(10)).then(stage(stuck, gate), on=on(place)).open(grace=GRACE):
+def stuck_at(*cases: tuple[str, Any]) -> pytest.MarkDecorator:
+    """Where, and how."""
+    cases_of_fork = {"fork": FORK} if sys.version_info >= (3, 12) else {}
+    return pytest.mark.parametrize(
+        "place, how",
+        [
+            pytest.param(place, how, marks=cases_of_fork.get(place, ()), id=f"{place}-{how.__name__}")
+            for place, how in cases
+        ],
+    )
+
+
+@stuck_at(*PROCESSES_STUCK)
+def test_worker_that_ignores_its_cancellation_is_killed_after_the_grace(place: str, how: Any, gate: Gate) -> None:
+    with stuck(how, gate, place).open(grace=GRACE):
         gate.wait_held()
         left_at = time.monotonic()
     assert GRACE <= time.monotonic() - left_at < GRACE + 1
     assert descendants() == set()
 
 
-@STUCK
-def test_stuck_worker_delays_the_error_of_another_by_the_grace_alone(stuck: Any, gate: Gate, second_gate: Gate) -> None:
+@WAYS
+@stuck_at(*PROCESSES_STUCK, *THREADS_STUCK)
+def test_stuck_worker_delays_the_error_of_another_by_the_grace_alone(
+    place: str, how: Any, way: Any, gate: Gate, second_gate: Gate
+) -> None:
     """The error is the other's: the stuck worker has failed in nothing."""
-    pipeline = Pipeline(source(stages.count, 3)).then(stage(stuck, gate), on=Processes(1))
     failing = stage(stages.fail_without_input, stages.raise_value_error, second_gate)
-    with pipeline.then(failing, on=Processes(1), name="culprit").open(grace=GRACE) as run:
-        gate.wait_held()
-        second_gate.wait_held()
-        failed_at = time.monotonic()
-        second_gate.release()
+    pipeline = stuck(how, gate, place).then(failing, on=on(beside(place)), name="culprit")
+    with meanwhile(lambda: let_fail(gate, second_gate)) as failed_at:
         with pytest.raises(
             StageError, match=r"^stage 'culprit' \(worker 1 of 1, pid \d+\) raised ValueError:\n"
         ) as caught:
-            list(run)
-    assert time.monotonic() - failed_at < GRACE + 1
+            way(pipeline, place, grace=GRACE)
+        assert time.monotonic() - failed_at.result() < GRACE + 1
     assert [failure.stage for failure in caught.value.failures] == ["culprit"]
     assert descendants() == set()
+    let_threads_end(gate)
 
 
-@STUCK
-def test_stuck_worker_delays_the_error_of_a_sink_by_the_grace_alone(stuck: Any, gate: Gate, second_gate: Gate) -> None:
+def let_threads_end(gate: Gate) -> None:
+    """Those that were left behind; who swallows his cancellation comes to the gate twice."""
+    gate.release(2)
+    assert not threads_that_stay()
+
+
+def let_fail(gate: Gate, second_gate: Gate) -> float:
+    """Let the culprit go once the other is stuck; returns when."""
+    gate.wait_held()
+    second_gate.wait_held()
+    second_gate.release()
+    return time.monotonic()
+
+
+@stuck_at(*PROCESSES_STUCK, *THREADS_STUCK)
+def test_stuck_worker_delays_the_error_of_a_sink_by_the_grace_alone(
+    place: str, how: Any, gate: Gate, second_gate: Gate
+) -> None:
     failing = sink(stages.failing_without_input, stages.raise_value_error, second_gate)
-    failed_at = []
-
-    def let_it_fail() -> None:
-        gate.wait_held()
-        second_gate.wait_held()
-        failed_at.append(time.monotonic())
-        second_gate.release()
-
-    pipeline = Pipeline(source(stages.count, 3)).then(stage(stuck, gate), on=Processes(1)).into(failing, on=Processes())
-    with meanwhile(let_it_fail), pytest.raises(ValueError, match="bad value"):
-        pipeline.run(grace=GRACE)
-    assert time.monotonic() - failed_at[0] < GRACE + 1
+    pipeline = stuck(how, gate, place).into(failing, on=on(beside(place)))
+    with meanwhile(lambda: let_fail(gate, second_gate)) as failed_at:
+        with pytest.raises(ValueError, match="bad value"):
+            pipeline.run(grace=GRACE)
+        assert time.monotonic() - failed_at.result() < GRACE + 1
     assert descendants() == set()
+    let_threads_end(gate)
 
 
-@pytest.mark.parametrize("executor", [Threads(1), Threads(2)], ids=repr)
-def test_thread_that_waits_for_ever_is_left_behind_and_the_run_still_ends(executor: Threads, gate: Gate) -> None:
-    pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=executor)
-    with pipeline.open(grace=GRACE):
+@stuck_at(*THREADS_STUCK)
+def test_thread_that_waits_for_ever_is_left_behind_and_the_run_still_ends(place: str, how: Any, gate: Gate) -> None:
+    with stuck(how, gate, place).open(grace=GRACE):
         gate.wait_held()
         left_at = time.monotonic()
     assert time.monotonic() - left_at < 2 * GRACE + 1
-    gate.release(2)  # they end at last: the fixture waits for them
-
-
-def test_thread_that_waits_for_ever_does_not_hide_the_error_of_another(gate: Gate, second_gate: Gate) -> None:
-    pipeline = (
-        Pipeline(range(10))
-        .then(stage(stages.held, gate), on=Threads(1))
-        .then(stage(stages.fail_without_input, stages.raise_value_error, second_gate), on=Threads(1), name="culprit")
-    )
-    with pipeline.open(grace=GRACE) as run:
-        gate.wait_held()
-        second_gate.wait_held()
-        second_gate.release()
-        with pytest.raises(StageError, match=r"^stage 'culprit' \(worker 1 of 1, pid \d+\) raised ValueError:\n"):
-            list(run)
-    gate.release()
+    let_threads_end(gate)
 
 
 def test_iterable_that_waits_for_ever_does_not_keep_the_caller(gate: Gate) -> None:
@@ -116,7 +129,7 @@ def test_busy_thread_is_interrupted_between_two_instructions(gate: Gate) -> None
     assert time.monotonic() - left_at < GRACE + 1
 
 
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(place: str, gate: Gate) -> None:
     """A process waits for its threads that are no daemons: this one for ever."""
     pipeline = Pipeline(range(10)).then(stage(stages.leave_thread, gate), on=on(place))
@@ -129,7 +142,7 @@ def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(
     assert descendants() == set()
 
 
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_stray_thread_of_a_sink_does_not_keep_its_value_for_more_than_the_grace(place: str, gate: Gate) -> None:
     started_at = time.monotonic()
     report = Pipeline(range(10)).into(sink(stages.leave_thread_and_tally, gate), on=on(place)).run(grace=GRACE)
