@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from multiprocessing import forkserver, popen_fork, reduction
+from multiprocessing import forkserver, popen_fork, popen_spawn_posix, reduction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ import pytest
 from chainpump import Pipeline, Processes, RunError, StageError, UnpicklableItemError, source, stage
 from chainpump.transport.system import is_portable
 from faults import stages
-from faults.places import FORKING, MOST, WAYS, on, places
+from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
+from faults.roles import passed
 from support.gate import LIMIT, Gate
 from support.processes import descendants
 
@@ -70,7 +71,7 @@ def starts_with_few_descriptors(way: Any, place: str, step: int) -> int:
 
 
 @WAYS
-@pytest.mark.parametrize("place, step", [*zip(("forkserver", "fork"), (5, 5), strict=True), ("threads", 1)])
+@pytest.mark.parametrize("place, step", [("forkserver", 5), ("spawn", 5), ("fork", 5), ("threads", 1)])
 def test_run_that_has_too_few_descriptors_says_so_wherever_they_run_out(place: str, step: int, way: Any) -> None:
     assert starts_with_few_descriptors(way, place, step) > 5
 
@@ -114,6 +115,7 @@ def test_run_for_which_there_is_no_shared_memory_says_so(n: int, way: Any, monke
 
 STARTS = {
     "fork": (popen_fork.Popen, "_launch", BlockingIOError, r"\[Errno 11\] Resource temporarily unavailable"),
+    "spawn": (popen_spawn_posix.Popen, "_launch", BlockingIOError, r"\[Errno 11\] Resource temporarily unavailable"),
     "threads": (threading.Thread, "start", RuntimeError, "can't start new thread"),
 }
 
@@ -133,6 +135,25 @@ def test_worker_that_the_system_does_not_start_is_named(
         way(wide(place), place)
     assert caught.value.__cause__ is error
     assert descendants() == set()
+
+
+@WAYS
+@pytest.mark.parametrize("name", ["chainpump reader", "chainpump sender"])
+def test_tasks_that_get_no_thread_for_their_channels_tell_it(
+    name: str, way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(
+        StageError, match=r"^stage 'same' \(worker 1 of 1, pid \d+\) raised RuntimeError:\n  can't start"
+    ):
+        way(passed("tasks", 2, stages.count, N), "tasks")
 
 
 FORK_FAILS = """
@@ -246,7 +267,7 @@ def test_run_has_another_fork_server_where_somebody_has_reaped_the_first() -> No
 
 
 @WAYS
-@pytest.mark.parametrize("place", places("forkserver", "fork"))
+@pytest.mark.parametrize("place", PROCESSES)
 @pytest.mark.parametrize(
     "arrays, number, advice",
     [
@@ -327,7 +348,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='fork')"])
+@pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='spawn')", "Processes(start_method='fork')"])
 def test_large_items_travel_although_dev_shm_is_full(on: str, tmp_path: Path) -> None:
     """As it often is in containers, where it has 64 MB; only the portable slabs are kept there."""
     (tmp_path / "program.py").write_text(ARRAYS.format(on=on))

@@ -64,7 +64,7 @@ class Flow:
         self._line: asyncio.Queue[Run | None] = asyncio.Queue()
         self._span: Span | None = None  # of what was sent last
         self._number = 0
-        self._helpers: Sequence[_Helper] = ()
+        self._helpers: list[_Helper] = []
         # Which item each task is in, and since when, in ns. The loop's thread writes, any may copy it at once.
         self._in_hand: dict[asyncio.Task[Any], tuple[int, int]] = {}
         if self._outlet is not None:
@@ -75,8 +75,8 @@ class Flow:
         import asyncio
 
         self._parent = asyncio.current_task()
-        reader, sender = self._helpers = _Helper("chainpump reader"), _Helper("chainpump sender")
         try:
+            reader, sender = (self._helper(name) for name in ("chainpump reader", "chainpump sender"))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._or_fail(self._read(group, reader)))
                 group.create_task(self._or_fail(self._send(sender)))
@@ -84,8 +84,14 @@ class Flow:
             raise _first(failed) from None
         finally:
             # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
-            reader.end()
-            sender.end()
+            for helper in self._helpers:
+                helper.end()
+
+    def _helper(self, name: str) -> _Helper:
+        """Known as soon as it is there: the next one may be refused."""
+        helper = _Helper(name)
+        self._helpers.append(helper)
+        return helper
 
     def join(self) -> None:
         """Wait for the threads of a flow that has ended."""
