@@ -24,6 +24,7 @@ __all__ = [
     "WAYS",
     "WITH_WORKERS",
     "beside",
+    "collected",
     "on",
     "places",
     "plain",

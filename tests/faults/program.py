@@ -123,7 +123,11 @@ def interrupted_by_fork(gate: Gate, place: str) -> None:
 
 def exit_with_open_iterator(gate: Gate, place: str) -> None:
     """Leaves a half-read iterator in a global."""
-    items = iter(Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place, 2)))
+    if place == "tasks":
+        numbers = Pipeline(source(stages.awaited_each, stages.count_for_ever), on=on(place))
+        items = iter(numbers.map(stages.awaited, on=on(place, 2)))
+    else:
+        items = iter(Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place, 2)))
     KEPT.append(items)
     assert next(items) is not None
 

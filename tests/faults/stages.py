@@ -174,8 +174,8 @@ async def awaited(item: T) -> T:
 
 def tell_of_runs(place: str, connection: Connection) -> None:
     """Sends what comes of a pipeline that is iterated, and of one with a sink: items, or the error."""
-    numbers = Pipeline(source(count, 10), on=on(place))
-    for run in (lambda: list(numbers), lambda: numbers.into(collect, on=on(place)).run().value):
+    numbers = _inner(place, 10)
+    for run in (lambda: list(numbers), lambda: numbers.into(collect, on=on("inline")).run().value):
         try:
             connection.send(run())
         except RunError as error:
@@ -183,10 +183,26 @@ def tell_of_runs(place: str, connection: Connection) -> None:
 
 
 def sums_of_a_pipeline(items: Iterable[int], place: str) -> Iterator[int]:
-    """For each item n the sum of 0 to n - 1, found by a pipeline."""
+    """For each item n the sum of 0 to n - 1, found by a pipeline, in both ways."""
     for item in items:
-        pipeline = Pipeline(source(count, item), on=on(place)).then(same, on=on(place))
-        yield pipeline.into(sum, on=on(place)).run().value
+        pipeline = _inner(place, item)
+        total: int = pipeline.into(sum, on=on("inline")).run().value
+        assert total == sum(pipeline)
+        yield total
+
+
+async def sum_of_a_pipeline(place: str, item: int) -> int:
+    """The same for `map` on tasks."""
+    pipeline = _inner(place, item)
+    total: int = (await pipeline.into(sum, on=on("threads")).run_async()).value
+    assert total == sum([each async for each in pipeline])
+    return total
+
+
+def _inner(place: str, n: int) -> Pipeline[Any]:
+    if place == "tasks":
+        return Pipeline(source(awaited_each, count, n), on=on(place)).map(awaited, on=on(place))
+    return Pipeline(source(count, n), on=on(place)).then(same, on=on(place))
 
 
 def failing_pipeline(items: Iterable[int]) -> Iterator[int]:

@@ -5,13 +5,15 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, StageError, Threads, WorkerLostError, source, stage
+from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, FORKING, MOST, PROCESSES, on
+from faults.places import EVERYWHERE, EXECUTORS, FORKING, MOST, WAYS, WITH_WORKERS, collected, on
+from faults.roles import counted
 from support.gate import Gate, Journal
 from support.processes import gone, watching
 
@@ -48,13 +50,6 @@ def test_one_run_ends_while_another_goes_on(place: str) -> None:
     del endless
 
 
-@pytest.mark.parametrize("place", PROCESSES)
-def test_run_from_another_thread_than_the_main_one(place: str) -> None:
-    pipeline = Pipeline(source(stages.count, 100), on=on(place)).then(stages.same, on=on(place))
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(list, pipeline).result() == list(range(100))
-
-
 @pytest.mark.parametrize("place", FORKING)
 def test_many_runs_from_many_threads_at_once_are_each_whole(place: str) -> None:
     pipeline = Pipeline(source(stages.count, 200), on=on(place)).then(stages.same, on=on(place))
@@ -73,17 +68,32 @@ def test_run_that_another_thread_closes_is_an_error_and_no_end(gate: Gate) -> No
             items.result()
 
 
-@pytest.mark.parametrize("outer", [Processes(1), Processes(2), Threads(2)], ids=repr)
-@pytest.mark.parametrize("inner", FORKING)
-def test_pipeline_in_a_stage_of_a_pipeline(inner: str, outer: Processes | Threads) -> None:
-    pipeline = Pipeline(source(stages.count, 4)).then(stage(stages.sums_of_a_pipeline, inner), on=outer)
-    assert sorted(pipeline) == [0, 0, 1, 3]
+def nesting(outer: str, inner: str) -> Pipeline[Any]:
+    """A stage that runs pipelines."""
+    numbers = Pipeline([3])
+    if outer == "tasks":
+        return numbers.map(partial(stages.sum_of_a_pipeline, inner), on=on(outer))
+    return numbers.then(stage(stages.sums_of_a_pipeline, inner), on=on(outer))
 
 
-def test_failure_of_an_inner_pipeline_is_the_failure_of_its_stage() -> None:
-    pipeline = Pipeline(source(stages.count, 4)).then(stages.failing_pipeline, on=Processes(1))
+@pytest.mark.parametrize("inner", EXECUTORS)
+@pytest.mark.parametrize("outer", EXECUTORS)
+def test_pipeline_in_a_stage_of_a_pipeline(outer: str, inner: str) -> None:
+    assert list(nesting(outer, inner)) == [3]
+
+
+@pytest.mark.parametrize("place", EXECUTORS)
+def test_pipeline_in_a_stage_of_a_pipeline_with_a_sink(place: str) -> None:
+    """What is within a stage does not matter for what comes out of it: so here it is of one kind with it."""
+    assert collected(nesting(place, place), place) == [3]
+
+
+@WAYS
+@pytest.mark.parametrize("place", WITH_WORKERS)
+def test_failure_of_an_inner_pipeline_is_the_failure_of_its_stage(place: str, way: Any) -> None:
+    pipeline = counted(place, 4).then(stages.failing_pipeline, on=on(place))
     with pytest.raises(StageError, match=r"^stage 'failing_pipeline' .* raised StageError on item 0:\n") as caught:
-        list(pipeline)
+        way(pipeline, place)
     assert isinstance(caught.value.__cause__, StageError)
     assert caught.value.__cause__.stage == "failing_stage"
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from faults import program
-from faults.places import FORKING, PROCESSES, places
+from faults.places import ANYWHERE, PROCESSES, WITH_WORKERS
 from faults.program import ended, started
 from support.gate import Gate
 from support.processes import gone, wait_asleep, watching
@@ -28,13 +28,14 @@ def test_ctrl_c_is_one_keyboard_interrupt_and_the_program_goes_on(place: str, to
         assert ended(process) == (0, "interrupted 1 ['MainThread']\n", "")
 
 
+@pytest.mark.parametrize("to_all", [True, False], ids=["to-the-group", "to-main-only"])
 @pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_ctrl_c_that_nobody_catches_ends_the_program_with_its_own_traceback_alone(
-    place: str, scenario, gate: Gate
+    place: str, scenario, to_all: bool, gate: Gate
 ) -> None:
     with started(scenario, place, gate) as process, workers_of(gate) as workers:
-        os.killpg(process.pid, signal.SIGINT)
+        (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
         assert gone(workers)
         status, _, err = ended(process)
     assert status == -signal.SIGINT
@@ -67,11 +68,8 @@ def test_ctrl_c_ends_workers_that_are_threads(place: str, gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize(
-    "place, scenario",
-    [(place, program.wait) for place in ("forkserver", "spawn", "fork")]
-    + [(place, program.wait_in_sink) for place in ("forkserver", "fork")],
-)
+@pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_death_of_the_main_process_takes_every_worker_with_it_within_a_second(
     place: str, scenario, number: signal.Signals, gate: Gate
 ) -> None:
@@ -109,13 +107,13 @@ def test_sigterm_that_the_program_handles_cancels_in_good_order(gate: Gate) -> N
         assert ended(process) == (0, "", "")
 
 
-@pytest.mark.parametrize("place", places("forkserver", "spawn", "fork", "threads", "inline"))
+@pytest.mark.parametrize("place", ANYWHERE)
 def test_program_that_ends_with_an_iterator_open_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
     with started(program.exit_with_open_iterator, place, gate) as process:
         assert ended(process) == (0, "", "")
 
 
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", WITH_WORKERS)
 def test_program_that_ends_with_busy_workers_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
     with started(program.exit_with_open_run, place, gate) as process:
         gate.wait_held()
