@@ -44,7 +44,7 @@ def test_stray_child_of_a_stage_does_not_delay_a_clean_end(
 
 
 @FORKS
-@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.parametrize("place", PROCESSES)
 def test_stray_child_of_a_source_does_not_hide_the_end_from_anybody(
     place: str, fork: Callable[[], int], journal: Journal
 ) -> None:

@@ -295,7 +295,7 @@ NO_DESCRIPTOR = (
 
 
 @WAYS
-@pytest.mark.parametrize("place", places("forkserver", "fork"))
+@pytest.mark.parametrize("place", PROCESSES)
 def test_consumer_that_has_no_descriptor_left_for_an_array_is_told_of_the_limit(place: str, way: Any) -> None:
     pipeline = Pipeline(source(stages.arrays, 20), on=on(place)).then(stages.kept_without_descriptors, on=on(place))
     with pytest.raises(RunError, match=r"^stage 'kept_without_descriptors' \(worker 1 of 1, pid \d+\)" + NO_DESCRIPTOR):
