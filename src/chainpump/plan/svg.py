@@ -137,8 +137,9 @@ def columns(text: str) -> int:
 
 def _cut(text: str) -> str:
     """As much of a text as there is room for."""
-    if columns(text) <= COLUMNS:
+    ahead = text[: COLUMNS + 1]  # what is beyond has no room, whatever it is
+    if columns(ahead) <= COLUMNS and ahead == text:
         return text
-    while columns(text) >= COLUMNS:
-        text = text[:-1]
-    return f"{text}…"
+    while columns(ahead) >= COLUMNS:
+        ahead = ahead[:-1]
+    return f"{ahead}…"
