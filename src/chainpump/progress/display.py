@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import StageOptionError
 from .observing import Observer
+from .page import html_table
 from .snapshot import Progress, StageProgress, cells
 
 if TYPE_CHECKING:
@@ -70,18 +71,11 @@ class Cell:
         """Show the table, or change it."""
         from IPython.display import HTML, display  # type: ignore[import-not-found]  # whoever is here has it
 
-        page = HTML(_html(progress))
+        page = HTML(f"{html_table(*cells(progress.stages))}<p>{escape(progress.line())}</p>")
         if self._handle is None:
             self._handle = display(page, display_id=True)
         else:
             self._handle.update(page)
-
-
-def _html(progress: Progress) -> str:
-    heads, rows = cells(progress.stages)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table><p>{escape(progress.line())}</p>"
 
 
 class Live:

@@ -10,7 +10,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Tracer, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
-from .snapshot import Progress, StageProgress
+from .snapshot import SECOND, Progress, StageProgress
 
 __all__ = ["OpenTelemetry"]
 
@@ -32,7 +32,6 @@ MEASURED = (
     ("chainpump.workers.blocked", "1", "Share of their time that workers waited to send.", "blocked"),
 )
 FIGURES = ("received", "sent", "busy", "starved", "blocked")  # of a stage, on its span
-SECOND = 1e9  # ns
 
 
 class OpenTelemetry:

@@ -18,7 +18,7 @@ from .snapshot import clock
 if TYPE_CHECKING:
     from .report import Report, StageReport
 
-__all__ = ["page"]
+__all__ = ["html_table", "page"]
 
 WIDTH = 360  # units of every drawing: about what a phone shows
 BOX, GAP = 58, 30  # heights of a stage and of the flow behind it
@@ -64,7 +64,7 @@ def page(report: Report[Any]) -> str:
             _over_time(report),
             _latency(report.latency),
             '</div><h2>Figures</h2><div class="wide">',
-            _figures(report),
+            html_table(*report.cells()),
             "</div>",
             _decisions(report),
             "</body></html>\n",
@@ -190,20 +190,17 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _figures(report: Report[Any]) -> str:
-    return _table(*report.cells())
-
-
 def _decisions(report: Report[Any]) -> str:
     """What was decided about auto stages, if anything was."""
     if not report.decisions:
         return ""
     heads = ["stage", "reason", "seconds", "workers"]
     rows = [[each.stage, each.reason, f"{each.at:.2f}", f"{each.before} → {each.after}"] for each in report.decisions]
-    return f'<h2>Workers given and taken back</h2><div class="wide">{_table(heads, rows)}</div>'
+    return f'<h2>Workers given and taken back</h2><div class="wide">{html_table(heads, rows)}</div>'
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
