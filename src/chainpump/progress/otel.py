@@ -10,7 +10,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Tracer, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
-from .snapshot import SECOND, Progress, StageProgress
+from .snapshot import SECOND, Progress, labels
 
 __all__ = ["OpenTelemetry"]
 
@@ -56,12 +56,15 @@ class OpenTelemetry:
     def _observing(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             stages = self._progress.stages if self._progress is not None else ()
-            return [Observation(getattr(each, field), self._attributes(each)) for each in stages]
+            return [
+                Observation(getattr(each, field), self._attributes(name, each.role))
+                for name, each in zip(labels(stages), stages, strict=True)
+            ]
 
         return observe
 
-    def _attributes(self, stage: StageProgress) -> dict[str, str]:
-        return {"chainpump.pipeline": self._pipeline, "chainpump.stage": stage.stage, "chainpump.role": stage.role}
+    def _attributes(self, stage: str, role: str) -> dict[str, str]:
+        return {"chainpump.pipeline": self._pipeline, "chainpump.stage": stage, "chainpump.role": role}
 
     def __call__(self, progress: Progress) -> None:
         """Take a snapshot; the last one makes the spans."""
@@ -81,10 +84,13 @@ class OpenTelemetry:
             f"run {self._pipeline}", set_span_in_context(self._around), attributes=attributes, start_time=start
         )
         within = set_span_in_context(run)
-        for each in progress.stages:
-            figures: dict[str, AttributeValue] = {f"chainpump.{name}": getattr(each, name) for name in FIGURES}
+        for name, each in zip(labels(progress.stages), progress.stages, strict=True):
+            figures: dict[str, AttributeValue] = {f"chainpump.{figure}": getattr(each, figure) for figure in FIGURES}
             stage = self._tracer.start_span(
-                f"{each.role} {each.stage}", within, attributes={**self._attributes(each), **figures}, start_time=start
+                f"{each.role} {name}",
+                within,
+                attributes={**self._attributes(name, each.role), **figures},
+                start_time=start,
             )
             stage.end(end)
         run.end(end)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-from .snapshot import Progress
+from .snapshot import Progress, StageProgress, labels
 
 __all__ = ["Prometheus"]
 
@@ -44,7 +44,9 @@ class Prometheus(Collector):
         """Take a snapshot; the last one of a run is added to what comes after it."""
         self._progress = progress
         if progress.is_over:
-            ended = {(name, each.stage): getattr(each, field) for name, _, field in COUNTED for each in progress.stages}
+            ended = {
+                (name, stage): getattr(each, field) for name, _, field in COUNTED for stage, each in _labelled(progress)
+            }
             self._before = {key: self._before.get(key, 0) + count for key, count in ended.items()}
 
     def describe(self) -> Iterator[Metric]:
@@ -59,25 +61,30 @@ class Prometheus(Collector):
             return
         for name, said, field in COUNTED:
             counter = CounterMetricFamily(name, said, labels=("pipeline", "stage"))
-            for each in progress.stages:
+            for stage, each in _labelled(progress):
                 present = 0 if progress.is_over else getattr(each, field)
-                counter.add_metric((self._pipeline, each.stage), self._before.get((name, each.stage), 0) + present)
+                counter.add_metric((self._pipeline, stage), self._before.get((name, stage), 0) + present)
             yield counter
         for name, said, field in MEASURED:
             gauge = GaugeMetricFamily(name, said, labels=("pipeline", "stage"))
-            for each in progress.stages:
-                gauge.add_metric((self._pipeline, each.stage), getattr(each, field))
+            for stage, each in _labelled(progress):
+                gauge.add_metric((self._pipeline, stage), getattr(each, field))
             yield gauge
         shares = GaugeMetricFamily(
             "chainpump_worker_time_ratio",
             "Share of their time that the workers of a stage were in a state.",
             labels=("pipeline", "stage", "state"),
         )
-        for each in progress.stages:
+        for stage, each in _labelled(progress):
             for state in STATES:
-                shares.add_metric((self._pipeline, each.stage, state), getattr(each, state))
+                shares.add_metric((self._pipeline, stage, state), getattr(each, state))
         yield shares
         if progress.fraction is not None:
             done = GaugeMetricFamily("chainpump_done_ratio", "Share of the work that is done.", labels=("pipeline",))
             done.add_metric((self._pipeline,), progress.fraction)
             yield done
+
+
+def _labelled(progress: Progress) -> Iterator[tuple[str, StageProgress]]:
+    """Each stage with its label, which no other has: a metric tells of each label once."""
+    return zip(labels(progress.stages), progress.stages, strict=True)

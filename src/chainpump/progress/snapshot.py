@@ -12,7 +12,7 @@ from ..tables import table
 from .bottleneck import Unit, bottleneck
 from .reading import Place, Reading, WorkerReading
 
-__all__ = ["Progress", "StageProgress", "clock", "progress", "units"]
+__all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
 
 SECOND = 1e9  # ns
 
@@ -114,6 +114,16 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
         for each in stages
     ]
     return heads, rows
+
+
+def labels(stages: Sequence[StageProgress]) -> list[str]:
+    """The names of stages, told apart where several have the same one: `abs`, `abs (2)`."""
+    seen: Counter[str] = Counter()
+    found = []
+    for each in stages:
+        seen[each.stage] += 1
+        found.append(f"{each.stage} ({seen[each.stage]})" if seen[each.stage] > 1 else each.stage)
+    return found
 
 
 def clock(seconds: float) -> str:

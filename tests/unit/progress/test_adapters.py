@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,29 @@ def test_counters_of_prometheus_go_on_from_run_to_run(registry: CollectorRegistr
     for snapshot in (PROGRESS, replace(PROGRESS, is_over=True), PROGRESS):
         observer(snapshot)
     assert told(registry, "chainpump_items_sent_total", stage="load") == 140
+
+
+TWICE = replace(PROGRESS, stages=(LOAD, replace(SAVE, received=70), SAVE))
+
+
+def test_stages_of_the_same_name_are_told_apart(registry: CollectorRegistry) -> None:
+    observer = Prometheus("index", registry)
+    for snapshot in (replace(TWICE, is_over=True), TWICE):
+        observer(snapshot)
+    assert told(registry, "chainpump_items_received_total", stage="save") == 140
+    assert told(registry, "chainpump_items_received_total", stage="save (2)") == 120
+    reader = InMemoryMetricReader()
+    OpenTelemetry("index", MeterProvider([reader]).get_meter("test"))(TWICE)
+    assert dict(received(reader)) == {"load": 0, "save": 70, "save (2)": 60}
+
+
+def received(reader: InMemoryMetricReader) -> Iterator[tuple[Any, Any]]:
+    """Of each stage, how many items OpenTelemetry is told."""
+    data = reader.get_metrics_data()
+    assert data is not None
+    (metrics,) = (scope.metrics for resource in data.resource_metrics for scope in resource.scope_metrics)
+    for point in next(each for each in metrics if each.name == "chainpump.items.received").data.data_points:
+        yield (point.attributes or {})["chainpump.stage"], point.value  # type: ignore[union-attr]  # one that counts
 
 
 def test_before_a_run_prometheus_is_told_nothing(registry: CollectorRegistry) -> None:
