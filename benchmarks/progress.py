@@ -1,101 +1,112 @@
 """What it costs to be seen: the rate of a run that nobody watches, beside that of the same with observers.
 
-A difference of one percent is less than what the load of a machine changes from one run to the next. So runs take
-turns, each is compared with the one beside it, and the median of these ratios is told with its quartiles.
+One percent is less than the load of a machine changes from one run to the next. So the ways take turns, many times,
+within one process; each run is compared with the unwatched one of its turn; and the median of these ratios is told with
+its quartiles. A second unwatched run in each turn tells what the same figures are worth where there is no difference.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from statistics import quantiles
+from math import sqrt
+from statistics import median, quantiles
+from time import perf_counter, process_time, thread_time
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
-from benchmarks.rates import FEW, Rate, measure, seconds_to_send
 from benchmarks.systems import count, identity, make
 from benchmarks.targets import WANTED_WATCHED
-from benchmarks.timing import Timing
 
 PAYLOADS = ("int", "dict")  # those with the most items a second, where each costs most
-WATCHED = ("by nobody", "by a function", "by progress=True")
-TURNS = 4  # for each repeat that is asked for: quartiles need some pairs
-COLUMNS = ("payload", "watched", "items/s", "CPU/item", "rate/unwatched", "CPU/unwatched", "wanted", "met", "remark")
+ALONE, AGAIN, *_ = WATCHED = ("by nobody", "by nobody, again", "by a function", "by progress=True")
+TURNS = 8  # for each repeat that is asked for: quartiles need some
+COLUMNS = ("payload", "watched", "items/s", "CPU/item", "rate/unwatched", "CPU/unwatched", "observer", "wanted", "met")
 
 
-def send(payload: str, watched: str, n: int) -> float:
-    """Seconds for n items, start-up included. Raises if the sink has not counted n.
+# Run in the process of a case, whose standard error is no terminal.
 
-    Run in the process of a case, whose standard error is no terminal.
+
+def send(payload: str, watched: str, n: int) -> tuple[float, float, float]:
+    """Seconds for n items, start-up included; of all processors; and of those, what who looks on has taken.
+
+    The last is 0 where that does not tell. Raises if the sink has not counted n.
     """
     from chainpump import Pipeline, Progress, sink, source, stage
 
-    shown: list[Progress] = []
+    shown: list[tuple[Progress, float]] = []
     pipeline = Pipeline(source(make, payload, n)).then(stage(identity)).into(sink(count))
-    observe = shown.append if watched == "by a function" else None
-    seconds = seconds_to_send(n, lambda: pipeline.run(observe=observe, progress=watched == "by progress=True").value)
-    if observe is not None and not shown[-1].is_over:
+    own = watched == "by a function"
+    observe = (lambda progress: shown.append((progress, thread_time()))) if own else None
+    began, cpu = perf_counter(), process_time()
+    report = pipeline.run(observe=observe, progress=watched == "by progress=True")
+    seconds, cpu = perf_counter() - began, process_time() - cpu
+    if report.value != n:
+        raise RuntimeError(f"items were lost: sent {n}, counted {report.value}")
+    if own and not shown[-1][0].is_over:
         raise RuntimeError("the observer has not seen the end")
-    return seconds
+    return seconds, cpu + sum(each.cpu for each in report.stages), shown[-1][1] if own else 0.0
+
+
+def enough(payload: str, seconds: float) -> int:
+    """How many items take about so long, start-up left out."""
+    n = 1_000
+    send(payload, ALONE, 2)  # starts the fork server
+    start_up = send(payload, ALONE, 2)[0]
+    while (elapsed := send(payload, ALONE, n)[0] - start_up) < seconds / 2:
+        n *= 4
+    return round(n * seconds / elapsed)
+
+
+def turn(payload: str, n: int, first: int) -> dict[str, tuple[float, float, float]]:
+    """What `send` says of each way. first: the place of the one to begin with."""
+    send(payload, ALONE, 2)
+    return {watched: send(payload, watched, n) for watched in (*WATCHED[first:], *WATCHED[:first])}
+
+
+# Run in the main process.
 
 
 def run(settings: Settings) -> Result:
     """Measure the payloads one after another, the ways of watching interleaved."""
-    rows: list[Rate] = []
     cells: list[tuple[str, ...]] = []
+    records = []
     for payload in PAYLOADS:
-        together = [Rate("progress:send", {"payload": payload, "watched": watched}) for watched in WATCHED]
-        measure(together, replace(settings, repeats=TURNS * settings.repeats))
-        rows += together
-        cells += _cells(together)
+        n = settings.case("progress:enough", payload=payload, seconds=settings.seconds).value
+        turns = [
+            settings.case("progress:turn", payload=payload, n=n, first=number % len(WATCHED)).value
+            for number in range(TURNS * settings.repeats)
+        ]
+        cells += [_cells(payload, watched, n, turns) for watched in WATCHED]
+        records.append({"payload": payload, "n": n, "turns": turns})
     notes = [
-        f"items/s: n / (T(n) - T({FEW})), best of {TURNS * settings.repeats}. CPU: user + system, all processes.",
-        "ratios: median of as many pairs, one run after the other; in brackets half of the pairs.",
+        f"medians of {TURNS * settings.repeats} turns, start-up included; in brackets half of the turns.",
         "an observer is shown a snapshot each second, and one at the end; it takes 40 looks a second at the counts.",
+        "observer: what its thread takes of one processor, which the load of the machine hardly changes.",
     ]
-    return Result(
-        table.Table("progress", COLUMNS, cells, notes),
-        [row.record() for row in rows],
-        failed=any(row.failed for row in rows),
+    return Result(table.Table("progress", COLUMNS, cells, notes), records)
+
+
+def _cells(
+    payload: str, watched: str, n: int, turns: Sequence[dict[str, tuple[float, float, float]]]
+) -> tuple[str, ...]:
+    seconds, cpu = (median(each[watched][figure] for each in turns) for figure in (0, 1))
+    figures = (payload, watched, table.rate(n / seconds), table.duration(cpu / n))
+    if watched == ALONE:
+        return (*figures, "", "", "", "", "")
+    rate, (lower, _, upper) = (
+        _quartiles([each[ALONE][0] / each[way][0] for each in turns]) for way in (watched, AGAIN)
     )
+    cost = _quartiles([each[watched][1] / each[ALONE][1] for each in turns])
+    trusted = (upper - lower) / sqrt(len(turns)) <= 1 - WANTED_WATCHED  # about as far as a median may be off
+    wanted = (f">= {WANTED_WATCHED:g}x", table.verdict(met=rate[1] >= WANTED_WATCHED, trusted=trusted))
+    looking = median(each[watched][2] / each[watched][0] for each in turns)  # of one processor
+    own = f"{looking:.2%}" if looking else ""
+    return (*figures, _text(rate), _text(cost), own, *(wanted if watched != AGAIN else ("", "")))
 
 
-def _cells(together: Sequence[Rate]) -> list[tuple[str, ...]]:
-    alone = together[0]
-    found = []
-    for row in together:
-        is_measure = row is alone or bool(row.problem or alone.problem)
-        rate = None if is_measure else _ratio(_each(alone, alone.seconds), _each(row, row.seconds))
-        cpu = None if is_measure else _ratio(_each(row, row.cpu), _each(alone, alone.cpu))
-        trusted = not (row.remark or alone.remark)
-        found.append(
-            (
-                row.arguments["payload"],
-                row.arguments["watched"],
-                table.rate(row.per_second) if row.per_second else "-",
-                table.duration(row.cpu_per_item) if row.cpu_per_item else "-",
-                _text(rate),
-                _text(cpu),
-                "" if is_measure else f">= {WANTED_WATCHED:g}x",
-                table.verdict(met=rate[1] >= WANTED_WATCHED, trusted=trusted) if rate else "",
-                row.remark,
-            )
-        )
-    return found
+def _quartiles(ratios: Sequence[float]) -> tuple[float, float, float]:
+    lower, middle, upper = quantiles(ratios, n=4, method="inclusive")
+    return lower, middle, upper
 
 
-def _each(rate: Rate, timing: Timing) -> list[float]:
-    """Seconds per item of each run, start-up left out."""
-    start_up = min(timing.start_ups)
-    return [(total - start_up) / rate.n for total in timing.totals]
-
-
-def _ratio(above: Sequence[float], below: Sequence[float]) -> tuple[float, float, float]:
-    """Of pairs: the lower quartile, the median and the upper quartile."""
-    ratios = [one / other for one, other in zip(above, below, strict=True)]
-    if len(ratios) == 1:
-        return ratios[0], ratios[0], ratios[0]
-    lower, median, upper = quantiles(ratios, n=4, method="inclusive")
-    return lower, median, upper
-
-
-def _text(ratio: tuple[float, float, float] | None) -> str:
-    return "" if ratio is None else f"{ratio[1]:.3f}x ({ratio[0]:.3f} to {ratio[2]:.3f})"
+def _text(quartiles: tuple[float, float, float]) -> str:
+    lower, middle, upper = quartiles
+    return f"{middle:.3f}x ({lower:.3f} to {upper:.3f})"

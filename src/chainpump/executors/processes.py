@@ -37,7 +37,7 @@ from .base import Lost
 from .signals import on_sigterm, turn_deaf
 from .speech import speak_through
 
-__all__ = ["SHOW_STACK", "STACK", "STACK_BYTES", "ProcessHandle", "Processes", "StartMethod"]
+__all__ = ["SHOW_STACK", "STACK", "ProcessHandle", "Processes", "StartMethod"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 

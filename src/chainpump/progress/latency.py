@@ -17,7 +17,7 @@ from .reading import WorkerReading
 
 __all__ = ["PERCENTS", "STEPS", "Counts", "Latencies", "Latency", "counted", "readable"]
 
-AT_ONCE = 16  # marks for what the source has sent since the last look: it may be far ahead of the others
+AT_ONCE = 4  # marks for what the source has sent since the last look: it may be far ahead of the others
 MOST = 4096  # marks on their way at one time; where items take for hours, these tell as much as more of them
 PERCENTS = (50, 90, 99)  # of the items: within which time so many of them arrive
 STEPS = 4  # classes for each doubling: a class is 19 % wide
@@ -98,7 +98,8 @@ class Latencies:
             coming, later = self._coming[place], self._coming[place + 1]
             while coming and coming[0].items <= stages[place].dealt_with:
                 # At the last look it had not been dealt with: what comes of it was not among what had been sent.
-                later.append(coming.popleft()._replace(items=self._sent[place] + 1))
+                _, since, stands_for = coming.popleft()
+                later.append(_Mark(self._sent[place] + 1, since, stands_for))
         last = self._coming[-1]
         while last and last[0].items <= stages[-1].received:
             mark = last.popleft()
