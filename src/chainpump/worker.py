@@ -181,9 +181,12 @@ class Worker:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _woken=threading.Event())  # `takers` is the executor's to set
 
-    def run(self, drive: Callable[[StageRun], Any] | None = None) -> Outcome:
+    def run(
+        self, tell: Callable[[Failed], object] | None = None, drive: Callable[[StageRun], Any] | None = None
+    ) -> Outcome:
         """Receive, run and send until the end; returns how it ended. Closes its ends.
 
+        tell: takes a failure before the ends are closed: neighbours find them so, and the run is cancelled for that.
         drive: does this for the last stage, and returns a sink's value.
         """
         try:
@@ -192,6 +195,8 @@ class Worker:
         except BaseException as error:
             outcome = self.explain(error)
         outcome = self._unsent() or outcome
+        if tell is not None and isinstance(outcome, Failed):
+            tell(outcome)
         self.close(outcome)
         return outcome
 

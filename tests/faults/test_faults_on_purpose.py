@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, WorkerLostError, sink, source
+from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source
 from chainpump.faults import EXIT_CODE, VARIABLE
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on
+from faults.roles import failing_stage
+from faults.stages import raise_value_error
 
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
@@ -168,6 +170,17 @@ def test_dead_letter_that_cannot_be_sent_ends_the_run_and_names_the_stage(place:
 def test_call_that_takes_long_changes_nothing(place: str, point: str, ask: Any) -> None:
     ask(f"{point}=#1:delay")
     assert_whole(scored(place))
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_worker_has_told_its_failure_before_it_can_be_killed_for_what_its_neighbours_see(place: str, ask: Any) -> None:
+    """Without a grace: as soon as one of them finds its end."""
+    ask("control@failing=#1:delay")
+    with (
+        failing_stage(raise_value_error, place).open(grace=0) as run,
+        pytest.raises(StageError, match=r"^stage 'failing' \(worker 1 of 1, pid \d+\) raised ValueError on item 3:\n"),
+    ):
+        list(run)
 
 
 @pytest.mark.parametrize("action", ["raise", "kill"])

@@ -28,7 +28,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import Cancelled, StageOptionError
 from ..faults import Point
-from ..outcome import Buried, Interrupted, Outcome
+from ..outcome import Buried, Failed, Interrupted, Outcome
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
 from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
 from ..transport.system import is_portable, shared_file
@@ -367,7 +367,7 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
         _show_stack_in(stack)
         if worker.logs is not None:
             speak_through(worker.logs)
-        outcome = worker.run()
+        outcome = worker.run(lambda failed: tell(said, failed.packed(worker.who)))
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above
         outcome = Interrupted()
@@ -375,7 +375,8 @@ def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descrip
     if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
-    tell(said, outcome.packed(worker.who))
+    if not isinstance(outcome, Failed):  # which it has told
+        tell(said, outcome.packed(worker.who))
     said.close()
 
 

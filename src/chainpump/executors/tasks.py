@@ -68,7 +68,7 @@ class TasksHandle(ThreadHandle):
         super().__init__(worker)
 
     def _work(self) -> Outcome:
-        return self._worker.run(self._driver.drive)
+        return self._worker.run(self._tell, self._driver.drive)
 
     def _wind_up(self) -> None:
         self._driver.join()
@@ -153,11 +153,11 @@ class _Driver:
                 self._main = None
 
     def cancel(self) -> None:
-        """Cancel what it is in, or is about to begin."""
+        """Cancel what it is in, or is about to begin: once, since a second time would break into its clean-up."""
         with self._lock:
-            self._is_cancelled = True
-            if self._loop is not None and self._main is not None:
+            if not self._is_cancelled and self._loop is not None and self._main is not None:
                 self._loop.call_soon_threadsafe(self._main.cancel)
+            self._is_cancelled = True
 
     def tasks(self) -> Sequence[tuple[str, str]]:
         """The items in hand, and where each of them waits; none of a source."""

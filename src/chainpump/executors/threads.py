@@ -84,13 +84,18 @@ class ThreadHandle:
             self._worker.close(outcome)
         except BaseException as error:  # a defect in closing must be told, not leave the run waiting
             outcome = Failed(blame.raised(self._worker.who, self.pid, error, None), error)
-        self._outcome = outcome
-        self._say.close()  # end of file: readable
+        self._tell(outcome)
         self._wind_up()
         self._end.close()
 
+    def _tell(self, outcome: Outcome) -> None:
+        """Say how it ended; what was said first stands."""
+        if not self._say.closed:
+            self._outcome = outcome
+            self._say.close()  # end of file: readable
+
     def _work(self) -> Outcome:
-        return self._worker.run()
+        return self._worker.run(self._tell)
 
     def _wind_up(self) -> None:
         """It has said how it ended: wait for what of it still runs."""
