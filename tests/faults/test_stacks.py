@@ -242,3 +242,17 @@ def test_the_command_prints_it(gate: Gate) -> None:
     again = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith(f"error: no pipeline runs in process {os.getpid()};")
+
+
+def test_a_successor_is_not_taken_to_wait_for_what_its_predecessor_waited_for(gate: Gate, second_gate: Gate) -> None:
+    load = Pipeline(source(stages.held_at, [0], gate, 0), on=Processes(), name="load")
+    held = load.map(partial(hold_if, gate=second_gate, at=0), on=Processes(restarts=1), name="decode")
+    with held.open() as run:
+        gate.wait_held()
+        workers, _ = settled(lambda at, _: at["decode"][1] == "waiting for items")
+        os.kill(workers["decode"][0], signal.SIGKILL)
+        gate.release()
+        successor = second_gate.wait_held()
+        assert told()[0]["decode"] == (successor, "in item 0")
+        second_gate.release()
+        assert list(run) == [0]

@@ -16,7 +16,7 @@ from faults import stages
 from faults.places import PROCESSES, WAYS, on, places
 from faults.roles import counted
 from support.gate import LIMIT, Gate
-from support.processes import descendants, until, wait_asleep
+from support.processes import descendants, until
 from support.threads import meanwhile
 
 TIMEOUT = 2.0  # seconds; more than workers take to start on a busy machine, which counts as well
@@ -177,20 +177,6 @@ def test_a_worker_that_was_stopped_by_a_signal_is_named_and_killed(place: str, w
     ):
         way(pipeline, place, stall_timeout=TIMEOUT)
     assert descendants() == set()
-
-
-def test_a_successor_is_not_taken_to_wait_for_what_its_predecessor_waited_for(gate: Gate, second_gate: Gate) -> None:
-    load = Pipeline(source(stages.held_at, [0], gate, 0), on=Processes(), name="load")
-    held = load.map(partial(hold_if, gate=second_gate, at=0), on=Processes(restarts=1), name="decode")
-    with held.open(stall_timeout=TIMEOUT) as run:
-        gate.wait_held()
-        (worker,) = (each.handle for each in run._supervisor.watched if each.group == 1)
-        wait_asleep(worker.pid)
-        os.kill(worker.pid, signal.SIGKILL)
-        gate.release()
-        second_gate.wait_held()
-        with pytest.raises(StallError, match=r"; stage 'decode' \(worker 1 of 1, pid \d+\) is in item 0\."):
-            stages.tally(run)
 
 
 @pytest.mark.parametrize("place", places("inline"))

@@ -37,8 +37,9 @@ from .wiring import Wiring
 __all__ = ["Supervisor", "Watched"]
 
 
-ASK_AGAIN = 0.2  # of the grace; early enough to leave time for cleaning up
-TELL_WHERE = 0.05  # seconds that a worker has to write where it is, before it is killed for it
+TELL_AGAIN = (0.01, 0.03, 0.1, 0.3)  # parts of the grace after which a worker that has not heard is told again
+TELL_WHERE = 0.1  # seconds that a worker has to write where it is, before it is killed for it
+TELL_ALL = 0.5  # the same for all workers of a run that does not move, for which nobody is in a hurry
 
 
 class Watched:
@@ -246,8 +247,10 @@ class Supervisor:
             if watched.group < before and watched.is_running and watched.outcome is None:
                 watched.handle.interrupt()
                 self._use_force(watched)
-                # CPython may miss a signal that arrives just as it begins to wait: so it is asked again.
-                watched.steps.appendleft((time.monotonic() + self._grace * ASK_AGAIN, watched.handle.interrupt))
+                # CPython may miss a signal that arrives just as it begins to wait: so it is told again.
+                now = time.monotonic()
+                again = [(now + self._grace * part, watched.handle.interrupt) for part in TELL_AGAIN]
+                watched.steps.extendleft(reversed(again))
 
     def _use_force(self, watched: Watched) -> None:
         """From now on it has the grace to end; then force is used, once; then it is given up.
@@ -293,7 +296,7 @@ class Supervisor:
                 return
 
     def _stalls_due(self, stalls: Stalls) -> float:
-        return self._asked + TELL_WHERE if self._asked else stalls.due()
+        return self._asked + TELL_ALL if self._asked else stalls.due()
 
     def _look_at_stall(self, stalls: Stalls, now: float) -> None:
         """Nothing has moved for too long: ask all where they are; once they have told, that is how the run ends."""
