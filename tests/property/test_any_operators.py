@@ -27,6 +27,7 @@ from chainpump import (
     stage,
 )
 from property import chains
+from support.staff import Staff
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -37,8 +38,18 @@ SOME = settings(max_examples=settings().max_examples // (10 if settings().derand
 SMALL = st.integers(1, 5)
 FEW = st.none() | SMALL
 SINGLE = st.sampled_from([Threads(), Inline(), Processes(), Processes(start_method="fork")])
-SEVERAL = st.builds(lambda kind, workers: kind(workers), st.sampled_from([Threads, Processes]), st.integers(2, 3))
+SEVERAL = st.builds(
+    lambda kind, workers: kind(workers), st.sampled_from([Threads, Processes]), st.integers(2, 3) | st.just("auto")
+)
 POLICY = st.sampled_from([Skip(), DeadLetter(ValueError), Retry(1, otherwise=Skip()), Retry(1, otherwise=DeadLetter())])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def workers_come_and_go() -> Iterator[None]:
+    """Those of auto stages, by chance."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Staff(monkeypatch).shuffle(seed=1)
+        yield
 
 
 # ----------------------------------------------------------- functions of one item, which take numbers and lists alike

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Stage, Threads, source, stage
 from property import chains
+from support.staff import Staff
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -32,8 +34,18 @@ ACROSS = (
     | st.builds(lambda n: stage(chains.last, n), SMALL)
 )
 SINGLE = st.sampled_from([Processes(), Processes(start_method="fork"), Threads(), Inline(), Inline()])
-SEVERAL = st.builds(lambda kind, workers: kind(workers), st.sampled_from([Processes, Threads]), st.integers(2, 3))
+SEVERAL = st.builds(
+    lambda kind, workers: kind(workers), st.sampled_from([Processes, Threads]), st.integers(2, 3) | st.just("auto")
+)
 FAULTY = st.builds(stage, st.sampled_from([chains.failing, chains.hasty]), st.integers(0, 300))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def workers_come_and_go() -> Iterator[None]:
+    """Those of auto stages, by chance."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Staff(monkeypatch).shuffle(seed=1)
+        yield
 
 
 class Link(NamedTuple):
