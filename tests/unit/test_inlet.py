@@ -34,6 +34,7 @@ class Script:
         self.settled = 0
         self.has_waited = False
         self.credits: Credits | None = None
+        self.hand: Hand | None = None
 
     def open(self, fate: Fate | None = None) -> None:
         """Nothing to open."""
@@ -49,12 +50,10 @@ class Script:
             raise frame
         return frame
 
-    @property
-    def hand(self) -> Hand | None:
-        return None
-
     def settle(self) -> None:
         self.settled += 1
+        if self.hand is not None:
+            self.hand.clear()
 
     def wait(self, seconds: float) -> bool:
         self.has_waited = bool(self.frames) or seconds > 0  # the end takes its time
@@ -419,6 +418,20 @@ def test_a_worker_that_is_to_retire_finishes_its_frame_and_then_sees_the_end(
     board.row(WORKER)[Cell.RETIRES] = 1
     assert list(items) == [1]
     assert (inlet.ended, len(script.frames)) == (True, 1)
+
+
+def test_a_successor_that_is_to_retire_first_goes_on_with_what_is_in_its_hand(
+    inlet: Inlet, script: Script, board: Board
+) -> None:
+    """Nobody else has that."""
+    script.frames = frames(2, 3)
+    script.hand = Hand(8)
+    script.hand.packet[0] = 1
+    board.row(WORKER)[Cell.RETIRES] = 1
+    assert list(inlet) == [0, 1]
+    assert len(script.frames) == 1
+    script.hand.close()
+    script.hand = None  # the memory goes with it
 
 
 def test_a_worker_that_is_to_stay_after_all_goes_on(inlet: Inlet, script: Script, board: Board) -> None:

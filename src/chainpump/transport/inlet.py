@@ -282,10 +282,15 @@ class Inlet:
                 return None
             turnstile.push(frame)
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the next frame is what a predecessor had in hand: nobody else has it."""
+        return self._receiver.hand is not None and not self._receiver.hand.is_empty
+
     def _arrived(self, wait: bool = True) -> Frame | None:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
-        if self._may_retire and self._row[Cell.RETIRES]:
+        if self._may_retire and self._row[Cell.RETIRES] and not self._goes_on:
             self._has_retired = True
             return None
         try:
