@@ -55,7 +55,7 @@ def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> 
         interpreter=3.4,
         **options,
     )
-    return figures(PLACES, BEGAN, now)
+    return figures(PLACES, BEGAN, now, {6: 2, 7: 1, 8: 2})
 
 
 def test_who_was_busy_is_told_in_workers() -> None:
@@ -77,6 +77,11 @@ def test_processes_that_were_there_all_the_time_tell_what_they_asked_for() -> No
     assert asked == pytest.approx((1.5 + 0.25 + 0.4) / 2)
 
 
+def test_what_is_made_ahead_of_others_is_asked_for_by_nobody() -> None:
+    asked = after(made=80, first=40, second=20, taken={7: 10.5, 8: 1.25}).asked
+    assert asked == pytest.approx((1.5 * 20 / 40 + 0.25 + 0.4) / 2)
+
+
 def test_where_the_system_does_not_tell_who_is_busy_asks_for_a_processor() -> None:
     assert after(taken={7: 10.5, 8: None}).asked == pytest.approx(1.5 + 0.25 + 0.2)
 
@@ -85,7 +90,7 @@ def test_neighbours_that_share_their_workers_are_one_group() -> None:
     joined = (SOURCE, Place("one", "stage", "", 1, 0), Place("two", "stage", "", 1, 1))
     began = mark(0, [worker(0)], [worker(0)], [worker(0)])
     now = mark(1, [worker(1, sent=30)], [worker(1, received=30, sent=10)], [worker(1, received=5, sent=5)])
-    found = figures(joined, began, now)
+    found = figures(joined, began, now, {})
     assert (found.busy, found.received) == ([0.5, 1.0], [0, 5])
 
 

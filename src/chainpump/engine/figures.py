@@ -31,9 +31,9 @@ class Mark:
 class Figures:
     """What a window has shown. at: seconds since the run was opened; seconds: how long it was.
 
-    busy: of each group, how many of its workers were busy on average, with what those behind it have taken up: who runs
-    ahead of them holds up nobody. received: how many items came there. asked: processors that the run could have kept
-    busy, on average.
+    busy: of each group, how many of its workers were busy on average. received: how many items came there. asked:
+    processors that the run could have kept busy, on average. Both are with what those behind a group have taken up: who
+    runs ahead of them holds up nobody, and need not.
     """
 
     at: float
@@ -48,13 +48,12 @@ def mark(meter: Meter, processes: Collection[int]) -> Mark:
     return Mark(meter.read(), meter.interpreter, {pid: taken(pid) for pid in processes})
 
 
-def figures(places: Sequence[Place], began: Mark, now: Mark) -> Figures:
-    """Between two marks."""
+def figures(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Figures:
+    """Between two marks. hosts: of each process, the group that its worker is in."""
     ns = now.reading.at - began.reading.at
     busy: list[float] = []
     received: list[int] = []
     sent: list[int] = []
-    on_processes = 0.0
     for index, place in enumerate(places):
         pairs = list(_pairs(index, began, now))
         made = sum(late.sent - early.sent for early, late in pairs)
@@ -64,15 +63,15 @@ def figures(places: Sequence[Place], began: Mark, now: Mark) -> Figures:
         busy.append(sum(max(late.busy - early.busy, 0) for early, late in pairs) / ns)
         received.append(sum(late.received - early.received for early, late in pairs))
         sent.append(made)
-        on_processes += busy[-1] if place.on_processes else 0
-    both = began.taken.keys() & now.taken.keys()
-    spent = [(began.taken[pid], now.taken[pid]) for pid in both]
-    known = [late - early for early, late in spent if early is not None and late is not None]
+    parts = _taken_up(sent, received)
+    busy = [each * part for each, part in zip(busy, parts, strict=True)]
+    asked = (now.interpreter - began.interpreter) / ns
+    both = [(began.taken[pid], late, hosts[pid]) for pid, late in now.taken.items() if pid in began.taken]
+    known = [
+        (late - early) / ns * parts[group] for early, late, group in both if early is not None and late is not None
+    ]
     # Where the system does not tell, whoever is busy is taken to be at work.
-    by_processes = sum(known) / ns if len(known) == len(spent) else on_processes
-    asked = by_processes + (now.interpreter - began.interpreter) / ns
-    taken_up = _taken_up(sent, received)
-    busy = [each * part for each, part in zip(busy, taken_up, strict=True)]
+    asked += sum(known) if len(known) == len(both) else sum(busy[group] for group in {group for _, _, group in both})
     return Figures(now.reading.at / SECOND, ns / SECOND, busy, received, asked)
 
 

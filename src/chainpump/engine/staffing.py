@@ -97,12 +97,13 @@ class Staffing:
             self._due = time.monotonic() + SHORT
             return ()
         self._due = time.monotonic() + self._seconds
-        hosts = {pid for (group, _), pid in active.items() if self._wiring.groups[group].executor.reach is Reach.HOST}
+        groups = self._wiring.groups
+        hosts = {pid: group for (group, _), pid in active.items() if groups[group].executor.reach is Reach.HOST}
         now = mark(self._meter, hosts)
         if began is None:
             self._began = now
             return ()
-        seen = figures(self._meter.places, began, now)
+        seen = figures(self._meter.places, began, now, hosts)
         crews = {group: self._crew(group, active, seen) for group in sorted({group for group, _ in active})}
         lines = {group: line for group, line in self._lines.items() if group in crews}
         if any(line.needs_more(crews[group], seen.received[group], seen.seconds) for group, line in lines.items()):
