@@ -234,6 +234,15 @@ def test_idle_workers_are_taken_back_but_not_at_once(stand: Stand) -> None:
     assert (stand.retiring, stand.changes) == ([1], [(1, 2), (2, 1)])
 
 
+def test_a_stage_of_which_only_those_are_left_that_are_to_retire_gets_nobody(stand: Stand) -> None:
+    """The others have come to the end of their input."""
+    stand.window(SHORT, items=20)
+    stand.window(IDLE, [0.1, 0.1])
+    stand.end(STAGE, 0)
+    assert stand.window(TRIED, [0.0, 1.0]) == []
+    assert stand.retiring == [1]
+
+
 def test_who_still_waits_for_an_item_after_it_was_to_retire_stays_after_all(stand: Stand) -> None:
     stand.window(SHORT, items=20)
     stand.window(IDLE, [0.1, 0.1])

@@ -104,7 +104,7 @@ class Staffing:
             self._began = now
             return ()
         seen = figures(self._meter.places, began, now, hosts)
-        crews = {group: self._crew(group, active, seen) for group in sorted({group for group, _ in active})}
+        crews = {group: crew for group in range(len(groups)) if (crew := self._crew(group, active, seen)).workers}
         lines = {group: line for group, line in self._lines.items() if group in crews}
         if any(line.needs_more(crews[group], seen.received[group], seen.seconds) for group, line in lines.items()):
             self._began = began
