@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import pytest
 
 from chainpump import blame
-from chainpump.engine.standings import Crew, Roster, standings
+from chainpump.engine.standings import Crew, Roster, moved_last, standings
 from chainpump.transport.board import CELLS, Cell, State
 from chainpump.transport.waits import MASK
 
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
 ROSTER = Roster(
-    [Crew([LOAD], [0], 1, restores=False), Crew([DECODE], [1], 2, restores=True)], board=5, bell=6, pid=9, opened=100
+    [Crew([LOAD], [0], 1, 1, restores=False), Crew([DECODE], [1], 2, 1, restores=True)],
+    board=5,
+    bell=6,
+    pid=9,
+    opened=100,
 )
 
 
@@ -85,3 +89,22 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
 def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
     _, *lines = blame.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
     assert lines == (["who", *told] if told else [])
+
+
+@pytest.mark.parametrize(
+    "row, cell, counts",
+    [
+        (1, Cell.STARTED, True),
+        (1, Cell.ENDED, True),
+        (2, Cell.STARTED, False),
+        (2, Cell.ENDED, False),
+        (2, Cell.SINCE, True),
+        (2, Cell.MOVED, True),
+    ],
+)
+def test_a_worker_that_came_later_has_moved_only_once_it_has_dealt_with_an_item(
+    row: int, cell: Cell, counts: bool
+) -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    board[row][cell] = 7
+    assert moved_last(ROSTER, board.__getitem__) == (7 if counts else 0)

@@ -31,20 +31,22 @@ __all__ = [
 
 Rows: TypeAlias = Callable[[int], memoryview]  # the cells of a row of the board, by its number
 
-STAMPS = (Cell.STARTED, Cell.SINCE, Cell.MOVED, Cell.ENDED)
+MOVES = (Cell.SINCE, Cell.MOVED)
+STAMPS = (Cell.STARTED, *MOVES, Cell.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Crew:
     """A group, as far as a look at the board takes: see `wiring.Group`.
 
-    stages: role, name and place of definition of each. rows: of each stage, the row of its first worker. restores:
-    whether it puts its items in order as they arrive.
+    stages: role, name and place of definition of each. rows: of each stage, the row of its first worker. at_first: how
+    many of its workers are there from the start. restores: whether it puts its items in order as they arrive.
     """
 
     stages: Sequence[tuple[str, str, str | None]]
     rows: Sequence[int]
     workers: int
+    at_first: int
     restores: bool
 
     def who(self, number: int) -> Who:
@@ -108,13 +110,20 @@ class Whereabouts(NamedTuple):
 
 
 def moved_last(roster: Roster, rows: Rows) -> int:
-    """When an item last moved anywhere, or a worker began or ended; ns."""
-    numbers = (row for crew in roster.crews for first in crew.rows for row in range(first, first + crew.workers))
-    return max((_stamp(rows(number)) for number in numbers), default=0)
+    """When an item last moved anywhere, or a worker began or ended; ns.
+
+    Not one of those that an auto stage is given, and loses: they come to a run that does not move, too.
+    """
+    return max(
+        _stamp(rows(first + number), STAMPS if number < crew.at_first else MOVES)
+        for crew in roster.crews
+        for first in crew.rows
+        for number in range(crew.workers)
+    )
 
 
-def _stamp(cells: memoryview) -> int:
-    return max(cells[stamp] for stamp in STAMPS)
+def _stamp(cells: memoryview, stamps: Sequence[Cell] = STAMPS) -> int:
+    return max(cells[stamp] for stamp in stamps)
 
 
 def turns(roster: Roster, rows: Rows) -> dict[int, int]:

@@ -242,7 +242,13 @@ class Wiring:
         """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""
         restoring = {section.end for section in self.sections if section.room is not None}
         crews = [
-            Crew(group.names, [rows.start for rows in group.rows], group.workers, restores=place in restoring)
+            Crew(
+                group.names,
+                [rows.start for rows in group.rows],
+                group.workers,
+                group.at_first,
+                restores=place in restoring,
+            )
             for place, group in enumerate(self.groups)
         ]
         return Roster(crews, self.board.number, bell)

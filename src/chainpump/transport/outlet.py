@@ -311,7 +311,8 @@ class Outlet:
             self._last_sent = time.monotonic_ns()
             self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
             self._row[Cell.SENDING] = 0
-            self._row[Cell.MOVED] = self._last_sent
+            if entries:
+                self._row[Cell.MOVED] = self._last_sent
 
     def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
         count = len(piece.entries)
