@@ -238,7 +238,7 @@ def test_the_command_prints_it(gate: Gate) -> None:
         gate.release()
         assert list(run) == [0]
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"  decode     1 of 1, pid {pid}  in item 0 for " in done.stdout
+    assert re.search(rf"^  decode +1 of 1, pid {pid}  in item 0 for ", done.stdout, re.MULTILINE)
     again = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith(f"error: no pipeline runs in process {os.getpid()};")
