@@ -27,6 +27,7 @@ from .stages import Assignment, ChannelInput, Input, Link, StageRun
 from .transport import waits
 from .transport.board import Board, Cell, State
 from .transport.channel import Receiver, Sender
+from .transport.codec import ItemFault
 from .transport.credits import Credits, Window
 from .transport.descriptors import Descriptor
 from .transport.frames import Span
@@ -130,6 +131,8 @@ class Worker:
         self.logs = logs
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = threading.Event()
+        self._tell: Callable[[Failed], object] | None = None
+        self._has_told = threading.Lock()  # taken for good by who tells
         self._code = code
         self._board = board
         self._rows: list[memoryview] = []
@@ -176,10 +179,11 @@ class Worker:
         return self._receiver, self._sender, self._room, self._turnstile
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("takers", "_woken")}
+        return {key: value for key, value in vars(self).items() if key not in ("takers", "_woken", "_has_told")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _woken=threading.Event())  # `takers` is the executor's to set
+        # `takers` is the executor's to set.
+        vars(self).update(state, _woken=threading.Event(), _has_told=threading.Lock())
 
     def run(
         self, tell: Callable[[Failed], object] | None = None, drive: Callable[[StageRun], Any] | None = None
@@ -189,15 +193,17 @@ class Worker:
         tell: takes a failure before the ends are closed: neighbours find them so, and the run is cancelled for that.
         drive: does this for the last stage, and returns a sink's value.
         """
+        self._tell = tell
         try:
             last = self._open()
             outcome = self._ended(last, (drive or self._drive)(last))
         except BaseException as error:
             outcome = self.explain(error)
         outcome = self._unsent() or outcome
-        if tell is not None and isinstance(outcome, Failed):
-            tell(outcome)
+        if isinstance(outcome, Failed):
+            self._tell_first(outcome)
         self.close(outcome)
+        self._tell = None  # it leads to this worker: no cycle keeps the board mapped
         return outcome
 
     def _open(self) -> StageRun:
@@ -225,7 +231,9 @@ class Worker:
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
             slots = (self._room,) if isinstance(self._room, Credits) else ()
             window = self._room if isinstance(self._room, Window) else None
-            self.outlet = Outlet(self._sender, row, hint, flag, slots, window, self._origin, self._whole)
+            self.outlet = Outlet(
+                self._sender, row, hint, flag, slots, window, self._origin, self._whole, self._tell_of_flusher
+            )
         source: Input | None = None
         if self._receiver is not None:
             source = self.inlet = ChannelInput(
@@ -350,6 +358,17 @@ class Worker:
         """Why it could not send, whatever the function made of the Cancelled that it was told that by."""
         refused = self.outlet.refused if self.outlet is not None else None
         return Failed(blame.channel_failed(self.who, os.getpid(), refused, "send"), refused) if refused else None
+
+    def _tell_first(self, failed: Failed) -> None:
+        """Tell a failure, unless another one was told."""
+        if self._has_told.acquire(blocking=False) and self._tell is not None:
+            self._tell(failed)
+
+    def _tell_of_flusher(self, error: BaseException) -> None:
+        """What the flusher has failed of ends the run, whatever the worker is in."""
+        outcome = self._unsent() or (self._stages[-1].explain(error) if isinstance(error, ItemFault) else None)
+        if isinstance(outcome, Failed):
+            self._tell_first(outcome)
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""

@@ -8,11 +8,21 @@ from typing import Any
 
 import pytest
 
-from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source
+from chainpump import (
+    DeadLetter,
+    Inline,
+    Pipeline,
+    Processes,
+    RunError,
+    StageError,
+    WorkerLostError,
+    sink,
+    source,
+)
 from chainpump.faults import EXIT_CODE, VARIABLE
+from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on
 from faults.roles import failing_stage
-from faults.stages import raise_value_error
 
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
@@ -177,7 +187,7 @@ def test_worker_has_told_its_failure_before_it_can_be_killed_for_what_its_neighb
     """Without a grace: as soon as one of them finds its end."""
     ask("control@failing=#1:delay")
     with (
-        failing_stage(raise_value_error, place).open(grace=0) as run,
+        failing_stage(stages.raise_value_error, place).open(grace=0) as run,
         pytest.raises(StageError, match=r"^stage 'failing' \(worker 1 of 1, pid \d+\) raised ValueError on item 3:\n"),
     ):
         list(run)

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -253,6 +254,26 @@ def test_what_stops_the_flusher_is_raised_in_the_worker(
 
     with pytest.raises(Cancelled):
         send(outlet, stage())
+
+
+def test_what_stops_the_flusher_is_told_although_the_stage_asks_for_nothing(
+    sender: Recorder, board: Board, clock: Clock
+) -> None:
+    told: SimpleQueue[BaseException] = SimpleQueue()
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), failed=told.put)
+    board.hint(0)[0] = 100
+
+    def stage() -> Iterator[int]:
+        yield 1
+        yield 2
+        sender.refusal = OSError("no room")
+        clock.pass_by(FLUSH_NS)
+        assert isinstance(told.get(timeout=60), Cancelled)
+        assert outlet.refused is sender.refusal
+
+    with pytest.raises(Cancelled):
+        send(outlet, stage())
+    outlet.close()
 
 
 def test_an_item_is_snapshot_at_the_yield(outlet: Outlet, sender: Recorder, board: Board) -> None:

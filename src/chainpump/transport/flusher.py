@@ -11,10 +11,15 @@ __all__ = ["Flusher"]
 
 
 class Flusher:
-    """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending."""
+    """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending.
 
-    def __init__(self, look: Callable[[], int]) -> None:
-        self._look: Callable[[], int] | None = look  # sends what is old; says in how many ns to look again, or 0
+    look: sends what is old; says in how many ns to look again, or 0. failed: is given what `look` has raised, at once,
+    in this thread: the worker, where it is raised again, may not look for long.
+    """
+
+    def __init__(self, look: Callable[[], int], failed: Callable[[BaseException], object] | None = None) -> None:
+        self._look: Callable[[], int] | None = look
+        self._failed = failed
         self._armed = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -37,6 +42,8 @@ class Flusher:
                     left = self._look() if self._look is not None else 0
                 except BaseException as error:  # raised again in the worker's own thread
                     self.error = error
+                    if self._failed is not None:
+                        self._failed(error)
                     return
             if self._stopped.is_set():
                 return
@@ -52,4 +59,5 @@ class Flusher:
         self._armed.set()
         if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
             self._thread.join()
-        self._look = None  # it belongs to the outlet, which belongs to nobody now: no cycle keeps the board mapped
+        # They belong to the outlet, which belongs to nobody now: no cycle keeps the board mapped.
+        self._look = self._failed = None

@@ -44,7 +44,7 @@ class Outlet:
 
     bounds: slots to take before each item is made. window: how far items may be numbered ahead. origin: the number of
     this worker, where it numbers its items itself and is not the only one to do so. whole: what is made of one item
-    leaves in one frame, since it may be made twice.
+    leaves in one frame, since it may be made twice. failed: is given what the flusher has failed of, in its thread.
 
     A worker of element-wise stages says between `open_span` and `close_span` which items of its input it is in; the
     frames that leave meanwhile carry their numbers.
@@ -60,6 +60,7 @@ class Outlet:
         window: Window | None = None,
         origin: int = 0,
         whole: bool = False,
+        failed: Callable[[BaseException], object] | None = None,
     ) -> None:
         self._whole = whole
         self._sender = sender
@@ -79,7 +80,7 @@ class Outlet:
         self._last_sent = 0  # ns
         self._since = 0  # ns; when the first pending item came
         self._holds_slots = False
-        self._flusher = Flusher(self.flush_old)
+        self._flusher = Flusher(self.flush_old, failed)
         self.cancelled = False
         self.refused: Refusal | None = None
 
