@@ -345,7 +345,7 @@ class Pipeline(_Chain, Generic[T_co]):
         >>> list(Pipeline(["1", "2"]).map(int, on=Threads(2)))
         [1, 2]
 
-        A result is sent up to 2 ms after it was returned, with others: return a new object each time, rather than one
+        A result is sent with others, after it was returned, and soon: return a new object each time, rather than one
         that is changed again.
         on, in_flight, name: as for `then`.
         returns: the type of what it returns, for a lambda, which cannot say.
