@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from ..errors import Cancelled
 from .board import Board, Cell
-from .breaks import Refusal, remembered
+from .breaks import BREAKS, Refusal, broken, remembered
 from .channel import Receiver
 from .codec import ItemFault
 from .flow import next_hint, next_service_ns
@@ -218,11 +218,12 @@ class Inlet:
         self._owes_slot = True
         self._pay()
 
-    @remembered
     def _pay(self) -> None:
         """The next item is asked for: give back the slot of the one before, whichever iterator it came from."""
-        if self._owes_slot:
-            self._owes_slot = False
+        if not self._owes_slot:
+            return
+        self._owes_slot = False
+        try:
             if self._credits is not None:
                 self._credits.give()
             if self._turnstile is not None and self._frame is not None:
@@ -231,6 +232,8 @@ class Inlet:
                     self._turnstile.release(self._frame.index(position))
                 else:
                     self._turnstile.release()
+        except BREAKS as error:
+            broken(self, error)
 
     @remembered
     def _next_frame(self) -> bool:

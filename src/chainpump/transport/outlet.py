@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import Cancelled
 from .board import Cell
-from .breaks import Refusal, remembered
+from .breaks import BREAKS, Refusal, broken, remembered
 from .channel import Sender
 from .codec import SCALARS, STRINGS, ItemFault, Large, portion
 from .credits import Credits, Window
@@ -231,17 +231,19 @@ class Outlet:
             self._holds_slots = False  # they travel with the item
             yield item
 
-    @remembered
     def take_slots(self) -> None:
         """Take a slot for the next item, unless there is one already. Raises Cancelled."""
         if self._holds_slots:
             return
-        for credits in self._bounds:
-            while not credits.take():
-                self.flush()
-                with self._blocked:
-                    credits.wait()
-                self._check_cancelled()
+        try:
+            for credits in self._bounds:
+                while not credits.take():
+                    self.flush()
+                    with self._blocked:
+                        credits.wait()
+                    self._check_cancelled()
+        except BREAKS as error:
+            broken(self, error)
         self._holds_slots = True
 
     @remembered
