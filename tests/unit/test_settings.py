@@ -1,5 +1,6 @@
 """Functions that make pipelines, and what a command line sets for them."""
 
+from inspect import formatannotation
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_a_text_is_read_as_the_annotation_says(items, kind, text, value):
     assert (found, type(found)) == (value, type(value))
 
 
-TAKES = "make takes: limit: int, folder: pathlib.Path = PosixPath('here'), name: str = 'made'"
+# In which module Python says that `Path` is depends on its version.
+TAKES = f"make takes: limit: int, folder: {formatannotation(Path)} = PosixPath('here'), name: str = 'made'"
 
 
 @pytest.mark.parametrize(
