@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,7 +20,9 @@ from chainpump import (
     sink,
     source,
 )
-from chainpump.faults import EXIT_CODE, VARIABLE
+from chainpump.engine.lifecycle import Ended, Event
+from chainpump.engine.supervisor import Supervisor
+from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on
 from faults.roles import failing_stage
@@ -34,6 +37,12 @@ def made() -> Iterator[bytes]:
     """Too large for a packet, so that each takes a slab."""
     for number in range(N):
         yield bytes([number]) * 300_000
+
+
+def made_for_ever() -> Iterator[bytes]:
+    """The same without an end."""
+    while True:
+        yield from made()
 
 
 def first_byte(item: bytes) -> tuple[int, bytes]:
@@ -198,6 +207,25 @@ def test_loop_of_the_caller_that_cannot_receive_is_told_so_and_lives(action: str
     ask(f"receive@iteration=#2:{action}")
     with pytest.raises(RunError, match=could_not("receive", "sink", "iteration")):
         list(scored("forkserver"))
+
+
+@pytest.mark.parametrize("name", ["iteration", "tally"])
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_failure_of_the_caller_is_told_before_its_neighbours_see_it(
+    place: str, name: str, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Supervisor.post
+
+    def told_late(supervisor: Supervisor, event: Event) -> None:
+        if isinstance(event, Ended):
+            time.sleep(DELAY)
+        told(supervisor, event)
+
+    monkeypatch.setattr(Supervisor, "post", told_late)
+    ask(f"receive@{name}=#2")
+    endless = Pipeline(source(made_for_ever), on=on(place))
+    with pytest.raises(RunError, match=could_not("receive", "sink", name)):
+        list(endless) if name == "iteration" else endless.into(sink(tally), name=name, on=Inline()).run()
 
 
 def test_pipeline_without_channels_meets_nothing(ask: Any) -> None:

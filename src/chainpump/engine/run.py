@@ -156,7 +156,7 @@ class Run(Generic[T]):
         Raises the sink's own exception, or RunError.
         """
         if self._caller is not None:
-            self._end_caller(self._caller, self._caller.run())
+            self._end_caller(self._caller, self._caller.run(self._tell_of_caller))
         self._conclude()
         if self._wiring.groups[-1].is_element_wise:
             return None
@@ -164,9 +164,17 @@ class Run(Generic[T]):
         return values[0] if self._wiring.groups[-1].workers == 1 else values
 
     def _end_caller(self, caller: Worker, outcome: Outcome) -> None:
+        """A failure is told before the ends are closed, as every worker does; any other outcome when the books are."""
+        if isinstance(outcome, Failed):
+            self._tell_of_caller(outcome)
         caller.close(outcome)
-        self._caller_outcome = outcome
-        self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
+        self._tell_of_caller(outcome)
+
+    def _tell_of_caller(self, outcome: Outcome) -> None:
+        """Say how the caller's own worker has ended; what was said first stands."""
+        if self._caller_outcome is None:
+            self._caller_outcome = outcome
+            self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
 
     def _conclude(self) -> None:
         """Wait for the end of the run; raise what went wrong, or what does not add up."""
