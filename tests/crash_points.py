@@ -33,7 +33,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
 from chainpump import Pipeline, Processes, WorkerLostError, sink, source, stage
-from chainpump.executors.processes import StartMethod
+from chainpump.executors.starts import StartMethod
 from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
 from support.processes import become_reaper

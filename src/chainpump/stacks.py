@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .engine.inquiries import ASKED, RUN, answered
 from .engine.standings import Roster, Standing, Whereabouts, stacks_of, standings, table_of
-from .executors.processes import SHOW_STACK, STACK
+from .executors.process_main import SHOW_STACK, STACK
 from .progress.snapshot import clock
 from .targets import UsageError
 from .transport.board import BOARD, CELLS

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chainpump.executors import processes
+from chainpump.executors import process_main
 from chainpump.transport.hand import Hand
 from chainpump.transport.outlet import Outlet
 from chainpump.transport.packets import PacketReceiver
@@ -297,8 +297,8 @@ def refusing_at_gate(gate: Gate, item: int) -> int:
 
 
 def dying_tell(journal: Journal) -> Callable[[Any, Any], None]:
-    """In place of `processes._tell`: the first worker that has something to say dies."""
-    tell = processes._tell
+    """In place of `process_main._tell`: the first worker that has something to say dies."""
+    tell = process_main._tell
 
     def dying(said: Any, message: Any) -> None:
         if not journal.lines:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import chainpump
-from chainpump.executors import processes
+from chainpump.executors import starts
 from support.ptrace import Tracer
 
 __all__ = ["Bomb"]
@@ -49,22 +49,22 @@ class Bomb:
     # ------------------------------------------------------------------------------------- what a test calls
 
     @contextmanager
-    def planted(self, method: processes.StartMethod, stage: str) -> Iterator[None]:
+    def planted(self, method: starts.StartMethod, stage: str) -> Iterator[None]:
         """Have the first worker of a stage carry it, of those that are started inside the block."""
-        plain = processes.PROCESSES[method]
+        plain = starts.METHODS[method]
 
         def make(**options: Any) -> BaseProcess:
             if not str(options["name"]).startswith(f"chainpump-{stage}-"):
-                return plain(**options)
+                return plain.kind(**options)
             doomed = DOOMED[method](**options)
             doomed.bomb = self
             return doomed
 
-        processes.PROCESSES[method] = make  # type: ignore[assignment]  # it is only called
+        starts.METHODS[method] = plain._replace(kind=make)
         try:
             yield
         finally:
-            processes.PROCESSES[method] = plain
+            starts.METHODS[method] = plain
 
     @property
     def steps(self) -> int:
@@ -157,7 +157,7 @@ class _DoomedForkServer(ForkServerProcess):
         return _rebuilt, (_Armed(self.bomb), type(self), vars(self))
 
 
-DOOMED: dict[processes.StartMethod, Any] = {
+DOOMED: dict[starts.StartMethod, Any] = {
     "fork": _DoomedFork,
     "spawn": _DoomedSpawn,
     "forkserver": _DoomedForkServer,

@@ -69,7 +69,7 @@ def test_who_has_ended_is_not_told() -> None:
 
 
 OURS = f'  File "{blame.PACKAGE}worker.py", line 1 in run'
-ENTRY = f'  File "{blame.PACKAGE}executors/processes.py", line 1 in _main'
+ENTRY = f'  File "{blame.PACKAGE}executors/process_main.py", line 1 in run_worker'
 WAIT = '  File "/usr/lib/python3/threading.py", line 1 in wait'
 USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
 

@@ -5,56 +5,33 @@ control pipe   <--- dead letters, one outcome ----  says how it ended, then clos
 logs pipe      <--- records, warnings -----------   what it had sent before it died is not lost
 lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker, whatever it is doing
 sentinel       <---- exit code ------------------   death is seen by this, never by an end of file alone
+
+`starts` starts them, `process_main` is what they run.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
-import select
 import signal
-import struct
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver, process
-from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
-from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
-from ..errors import Cancelled, StageOptionError
-from ..faults import Point
-from ..outcome import Buried, Failed, Interrupted, Outcome
+from ..errors import StageOptionError
+from ..outcome import Buried, Interrupted, Outcome
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
-from ..transport.descriptors import Descriptor, kept_by_fork, pipe, room_to_start
-from ..transport.system import is_portable, shared_file
+from ..transport.descriptors import pipe, room_to_start
+from ..transport.system import shared_file
 from ..worker import Worker
 from .base import Lost
-from .signals import on_sigterm, turn_deaf
-from .speech import speak_through
+from .process_main import LENGTH, SHOW_STACK, STACK
+from .starts import METHODS, StartMethod
 
-__all__ = ["SHOW_STACK", "STACK", "ProcessHandle", "Processes", "StartMethod"]
+__all__ = ["ProcessHandle", "Processes"]
 
-StartMethod = Literal["forkserver", "spawn", "fork"]
-
-PROCESSES: dict[StartMethod, type[BaseProcess]] = {
-    "forkserver": ForkServerProcess,
-    "spawn": SpawnProcess,
-    "fork": ForkProcess,
-}
-_CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
-NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
-GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has ended by then, or it will not
-GO = b"!"  # on the lifeline: the main process knows of the worker
-LENGTH = struct.Struct("<Q")  # in front of the outcome: a stray child may hold the pipe, so its end is no sign
-SHOW_STACK = signal.SIGUSR2
-STACK = "chainpump-stack"  # a worker's stack as text, behind its process id
 STACK_BYTES = 65_536  # of a stack, at most; the innermost calls come first
-F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -124,10 +101,10 @@ class ProcessHandle:
         self._takers = worker.takers
         self._stack = shared_file(STACK, 0)
         self._asked_at = 0  # bytes that it had written there when it was asked; 0 if it was not, or not ready
-        begin = _begin_by_server if start_method == "forkserver" else _begin
+        method = METHODS[start_method]
         try:
             with room_to_start():
-                self._process, self._lifeline = begin(PROCESSES[start_method], worker, said, self._stack)
+                self._process, self._lifeline, self._death = method.begin(method, worker, said, self._stack)
         except BaseException:
             for end in (self._control, self._stack):
                 end.close()
@@ -135,15 +112,6 @@ class ProcessHandle:
         finally:
             said.close()
             worker.hand_over()
-        # Readable when the process has died, even if a stray child of it lives on. The fork server tells of deaths
-        # itself. The sentinels of the other methods are pipes, which a stray child inherits.
-        self._waiter: threading.Thread | None = None
-        if start_method == "forkserver":
-            self._death = Descriptor(os.dup(self._process.sentinel))
-        elif is_portable():
-            self._death, self._waiter = _waiting_for(self._process)
-        else:
-            self._death = Descriptor(os.pidfd_open(self.pid))
 
     @property
     def pid(self) -> int:
@@ -159,7 +127,7 @@ class ProcessHandle:
     @property
     def waitables(self) -> Sequence[int]:
         """Its control pipe, until it has said how it ended, and its death."""
-        return tuple(end.fileno() for end in (self._control, self._death) if not end.closed)
+        return tuple(end.fileno() for end in (self._control, self._death.end) if not end.closed)
 
     def poll(self) -> Outcome | Lost | None:
         """How it ended, as soon as it says so or has died."""
@@ -167,7 +135,7 @@ class ProcessHandle:
         outcome = self._heard()
         if exit_code is None:
             return outcome
-        self._death.close()
+        self._death.end.close()
         if self._control.closed:
             return outcome
         self._control.close()
@@ -239,218 +207,10 @@ class ProcessHandle:
 
     def close(self) -> None:
         """Reap it and release the descriptors; closing the lifeline ends whatever is left of it."""
-        for end in (self._control, self._death, self._lifeline, self._stack):
+        for end in (self._control, self._death.end, self._lifeline, self._stack):
             end.close()
         if self._process.exitcode is not None:
             self._process.join()
-            if self._waiter is not None:
-                self._waiter.join()
+            if self._death.waiter is not None:
+                self._death.waiter.join()
             self._process.close()
-
-
-def _begin(
-    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor
-) -> tuple[BaseProcess, Descriptor]:
-    """Start a process of this kind; returns it and its lifeline.
-
-    Whatever of it is there although this raises ends at once: it has not been told to go, and never will be.
-    """
-    who = worker.who
-    going, lifeline = pipe()
-    begun = kind(
-        target=_main,
-        args=(worker, said, going, stack, is_portable()),
-        name=_DeafName(f"chainpump-{who.stage}-{who.number}"),
-    )
-    try:
-        with kept_by_fork((*worker.descriptors, said, going, stack)):
-            begun.start()
-        # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
-        # once, and it is the handle's to read.
-        _CHILDREN.discard(begun)
-        os.write(lifeline.fileno(), GO)
-    except BaseException:
-        lifeline.close()
-        raise
-    finally:
-        going.close()
-    return begun, lifeline
-
-
-def _begin_by_server(
-    kind: type[BaseProcess], worker: Worker, said: Descriptor, stack: Descriptor
-) -> tuple[BaseProcess, Descriptor]:
-    """The same through the fork server; through another one if the first is just going down."""
-    _preload()
-    with suppress(ChildProcessError):  # somebody else has reaped it: that will be seen again
-        forkserver.ensure_running()
-    asked = _fork_server()["_forkserver_pid"]
-    try:
-        return _begin(kind, worker, said, stack)
-    except (ConnectionError, EOFError, ChildProcessError):
-        if not _has_gone(asked):
-            raise
-    return _begin(kind, worker, said, stack)
-
-
-def _has_gone(server: int) -> bool:
-    """Whether this fork server has ended, or is about to; reaps it, so that the next start has another one."""
-    known = _fork_server()
-    with known["_lock"]:
-        if known["_forkserver_pid"] != server:
-            return True
-        alive = known["_forkserver_alive_fd"]
-        poll = select.poll()
-        poll.register(alive, 0)  # no events asked: reports only that it has closed its end, which it does as it dies
-        if not poll.poll(GOES_WITHIN * 1000):
-            return False
-        with suppress(ChildProcessError):  # somebody else has reaped it
-            os.waitpid(server, 0)
-        os.close(alive)
-        known.update(NO_SERVER)
-        return True
-
-
-def _fork_server() -> dict[str, Any]:
-    """What `multiprocessing` knows of its fork server; there is no public way to any of it."""
-    return vars(forkserver._forkserver)  # noqa: SLF001  # see above
-
-
-def _forget_fork_server() -> None:
-    """In a forked worker: the fork server is its parent's child, and asking for it raises. It may start its own."""
-    alive = _fork_server()["_forkserver_alive_fd"]
-    if _fork_server()["_forkserver_pid"] is not None:
-        os.close(alive)
-        _fork_server().update(NO_SERVER)
-
-
-def _preload() -> None:
-    """Have the fork server import this module once, rather than each worker by itself: 20 times faster starts.
-
-    And what a worker needs to tell of a failure, lest it has no descriptor left to read that with.
-    Adds to what the program has asked to preload, which has no public getter; does nothing once the server runs.
-    """
-    preloaded = _fork_server()["_preload_modules"]
-    if __name__ not in preloaded:
-        forkserver.set_forkserver_preload([*preloaded, __name__, "traceback"])
-
-
-class _DeafName(str):
-    """The name of a process that is deaf to Ctrl-C from the moment that it reads its name.
-
-    That is the first thing it reads, before it imports the program's main file, which may take seconds. Ctrl-C is for
-    the main process; in a worker it would only print a traceback.
-    """
-
-    __slots__ = ()
-
-    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
-        return _read_name, (str(self),)
-
-
-def _read_name(name: str) -> str:
-    turn_deaf()
-    return name
-
-
-def _main(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
-    """What a worker process runs."""
-    tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
-    worker.takers = [lambda item: tell(said, Buried.packed(item))]
-    try:
-        on_sigterm(worker.interrupt)
-        this = process.current_process()
-        this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
-        _forget_fork_server()
-        _await_go(lifeline)
-        (_die_portably_with if portably else _die_with)(lifeline)
-        _show_stack_in(stack)
-        if worker.logs is not None:
-            speak_through(worker.logs)
-        outcome = worker.run(lambda failed: tell(said, failed.packed(worker.who)))
-        worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
-    except Cancelled:  # between two steps above
-        outcome = Interrupted()
-        worker.close(outcome)
-    if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
-    if not isinstance(outcome, Failed):  # which it has told
-        tell(said, outcome.packed(worker.who))
-    said.close()
-
-
-def _peak_memory() -> int:
-    """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
-    return next((1024 * int(line.split()[1]) for line in _told("status") if line.startswith("VmHWM:")), 0)
-
-
-def _delayed() -> int:
-    """Nanoseconds in which its main thread was ready to run and others had the processors."""
-    return next((int(line.split()[1]) for line in _told("schedstat")), 0)
-
-
-def _told(name: str) -> list[str]:
-    """What the kernel tells of this process in a file; nothing where it has none."""
-    try:
-        return Path("/proc/self", name).read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _tell(said: Descriptor, message: Buried | Outcome) -> None:
-    data = pickle.dumps(message, 5)
-    # A broken pipe: this worker was given up for lost, or the main process has died.
-    with suppress(BrokenPipeError), open(said.fileno(), "wb", closefd=False) as stream:
-        stream.write(LENGTH.pack(len(data)) + data)
-
-
-def _show_stack_in(file: Descriptor) -> None:
-    """Write the Python stack there when asked, even in the middle of a call that does not return."""
-    import faulthandler
-
-    fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
-    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
-    os.write(file.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
-
-
-def _waiting_for(child: BaseProcess) -> tuple[Descriptor, threading.Thread]:
-    """In place of a pidfd: what becomes readable when a child of this process has died, and the thread that waits."""
-    dead, alive = pipe()
-
-    def wait() -> None:
-        child.join()  # beside `exitcode`, which may be the one that reaps it: then it has been stored there
-        alive.close()
-
-    thread = threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True)
-    thread.start()
-    return dead, thread
-
-
-def _await_go(lifeline: Descriptor) -> None:
-    """Wait until the main process knows that this one is there; if it does not, it may have started another instead."""
-    if os.read(lifeline.fileno(), len(GO)) != GO:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _die_portably_with(lifeline: Descriptor) -> None:
-    """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
-
-    def wait() -> None:
-        os.read(lifeline.fileno(), 1)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
-
-
-def _die_with(lifeline: Descriptor) -> None:
-    """Have the kernel kill this process when the other end of the lifeline closes, however that comes about.
-
-    Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.
-    """
-    fd = lifeline.fileno()
-    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # it closed before the kernel was told to watch it
-        os.kill(os.getpid(), signal.SIGKILL)

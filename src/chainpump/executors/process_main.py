@@ -1,0 +1,141 @@
+"""What a worker process runs: it does as the main process says, and tells it how it has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import select
+import signal
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import process
+from pathlib import Path
+
+from ..errors import Cancelled
+from ..faults import Point
+from ..outcome import Buried, Failed, Interrupted, Outcome
+from ..transport.descriptors import Descriptor
+from ..worker import Worker
+from . import fork_server
+from .signals import on_sigterm, turn_deaf
+from .speech import speak_through
+
+__all__ = ["GO", "LENGTH", "SHOW_STACK", "STACK", "DeafName", "run_worker"]
+
+GO = b"!"  # on the lifeline: the main process knows of the worker
+LENGTH = struct.Struct("<Q")  # in front of each message: a stray child may hold the pipe, so its end is no sign
+SHOW_STACK = signal.SIGUSR2
+STACK = "chainpump-stack"  # a worker's stack as text, behind its process id
+F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
+
+
+class DeafName(str):
+    """The name of a process that is deaf to Ctrl-C from the moment that it reads its name.
+
+    That is the first thing it reads, before it imports the program's main file, which may take seconds. Ctrl-C is for
+    the main process; in a worker it would only print a traceback.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
+        return _read_name, (str(self),)
+
+
+def _read_name(name: str) -> str:
+    turn_deaf()
+    return name
+
+
+def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
+    """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
+    tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
+    worker.takers = [lambda item: tell(said, Buried.packed(item))]
+    try:
+        on_sigterm(worker.interrupt)
+        this = process.current_process()
+        this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
+        fork_server.forget()
+        _await_go(lifeline)
+        (_die_portably_with if portably else _die_with)(lifeline)
+        _show_stack_in(stack)
+        if worker.logs is not None:
+            speak_through(worker.logs)
+        outcome = worker.run(lambda failed: tell(said, failed.packed(worker.who)))
+        worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
+    except Cancelled:  # between two steps above
+        outcome = Interrupted()
+        worker.close(outcome)
+    if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    if not isinstance(outcome, Failed):  # which it has told
+        tell(said, outcome.packed(worker.who))
+    said.close()
+
+
+def _peak_memory() -> int:
+    """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
+    return next((1024 * int(line.split()[1]) for line in _told("status") if line.startswith("VmHWM:")), 0)
+
+
+def _delayed() -> int:
+    """Nanoseconds in which its main thread was ready to run and others had the processors."""
+    return next((int(line.split()[1]) for line in _told("schedstat")), 0)
+
+
+def _told(name: str) -> list[str]:
+    """What the kernel tells of this process in a file; nothing where it has none."""
+    try:
+        return Path("/proc/self", name).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _tell(said: Descriptor, message: Buried | Outcome) -> None:
+    data = pickle.dumps(message, 5)
+    # A broken pipe: this worker was given up for lost, or the main process has died.
+    with suppress(BrokenPipeError), open(said.fileno(), "wb", closefd=False) as stream:
+        stream.write(LENGTH.pack(len(data)) + data)
+
+
+def _show_stack_in(file: Descriptor) -> None:
+    """Write the Python stack there when asked, even in the middle of a call that does not return."""
+    import faulthandler
+
+    fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
+    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
+    os.write(file.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
+
+
+def _await_go(lifeline: Descriptor) -> None:
+    """Wait until the main process knows that this one is there; if it does not, it may have started another instead."""
+    if os.read(lifeline.fileno(), len(GO)) != GO:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_portably_with(lifeline: Descriptor) -> None:
+    """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
+
+    def wait() -> None:
+        os.read(lifeline.fileno(), 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
+
+
+def _die_with(lifeline: Descriptor) -> None:
+    """Have the kernel kill this process when the other end of the lifeline closes, however that comes about.
+
+    Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.
+    """
+    fd = lifeline.fileno()
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # it closed before the kernel was told to watch it
+        os.kill(os.getpid(), signal.SIGKILL)

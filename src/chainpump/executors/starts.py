@@ -1,0 +1,116 @@
+"""How each start method starts a process, and how its death is seen."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing import process
+from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
+from multiprocessing.process import BaseProcess
+from typing import Literal, NamedTuple
+
+from ..transport.descriptors import Descriptor, kept_by_fork, pipe
+from ..transport.system import is_portable
+from ..worker import Worker
+from . import fork_server, process_main
+from .process_main import GO, DeafName
+
+__all__ = ["METHODS", "Begun", "Method", "StartMethod"]
+
+StartMethod = Literal["forkserver", "spawn", "fork"]
+
+_CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
+
+
+class Death(NamedTuple):
+    """end: readable when the process has died, even if a stray child of it lives on. waiter: who closes it then, if it
+    is not the kernel or the fork server.
+    """
+
+    end: Descriptor
+    waiter: threading.Thread | None = None
+
+
+class Begun(NamedTuple):
+    """A process that was started. lifeline: its end of file kills it."""
+
+    process: BaseProcess
+    lifeline: Descriptor
+    death: Death
+
+
+class Method(NamedTuple):
+    """A start method. kind: of process. begin: starts one; raises what the system makes of it. death: of one."""
+
+    kind: Callable[..., BaseProcess]
+    begin: Callable[[Method, Worker, Descriptor, Descriptor], Begun]
+    death: Callable[[BaseProcess], Death]
+
+
+def _begin(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+    """Whatever of it is there although this raises ends at once: it has not been told to go, and never will be."""
+    who = worker.who
+    going, lifeline = pipe()
+    begun = method.kind(
+        target=process_main.run_worker,
+        args=(worker, said, going, stack, is_portable()),
+        name=DeafName(f"chainpump-{who.stage}-{who.number}"),
+    )
+    try:
+        with kept_by_fork((*worker.descriptors, said, going, stack)):
+            begun.start()
+        # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
+        # once, and it is the handle's to read.
+        _CHILDREN.discard(begun)
+        death = method.death(begun)
+        os.write(lifeline.fileno(), GO)
+    except BaseException:
+        lifeline.close()
+        raise
+    finally:
+        going.close()
+    return Begun(begun, lifeline, death)
+
+
+def _begin_by_server(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+    """The same through the fork server; through another one if the first is just going down."""
+    asked = fork_server.ensure_running(process_main.__name__)
+    try:
+        return _begin(method, worker, said, stack)
+    except (ConnectionError, EOFError, ChildProcessError):
+        if not fork_server.has_gone(asked):
+            raise
+    return _begin(method, worker, said, stack)
+
+
+def _told_by_server(begun: BaseProcess) -> Death:
+    return Death(Descriptor(os.dup(begun.sentinel)))
+
+
+def _told_by_kernel(begun: BaseProcess) -> Death:
+    """Not the sentinel: that is a pipe, which a stray child inherits."""
+    if is_portable():
+        return _waited_for(begun)
+    assert begun.pid is not None  # it was started
+    return Death(Descriptor(os.pidfd_open(begun.pid)))
+
+
+def _waited_for(begun: BaseProcess) -> Death:
+    """Without a pidfd: a thread waits for the child."""
+    dead, alive = pipe()
+
+    def wait() -> None:
+        begun.join()  # beside `exitcode`, which may be the one that reaps it: then it has been stored there
+        alive.close()
+
+    thread = threading.Thread(target=wait, name=f"chainpump waits for {begun.name}", daemon=True)
+    thread.start()
+    return Death(dead, thread)
+
+
+METHODS: dict[StartMethod, Method] = {
+    "forkserver": Method(ForkServerProcess, _begin_by_server, _told_by_server),
+    "spawn": Method(SpawnProcess, _begin, _told_by_kernel),
+    "fork": Method(ForkProcess, _begin, _told_by_kernel),
+}
