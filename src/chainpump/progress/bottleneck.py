@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import ceil
 from operator import attrgetter
 
-__all__ = ["Unit", "advice", "bottleneck"]
+__all__ = ["Unit", "advice", "bottleneck", "of_bottleneck"]
 
 AT_LEAST = 0.5  # of the time: who is busy for less waits for somebody else
 WORTH_IT = 1.15  # times the rate; less is within what figures of one run can tell
@@ -55,6 +55,12 @@ def bottleneck(units: Sequence[Unit]) -> Unit | None:
     """The unit with the greatest load; None if that is not busy for half of the time, or if there is no other."""
     busiest = max(units, key=attrgetter("load"))
     return busiest if len(units) > 1 and busiest.load >= AT_LEAST else None
+
+
+def of_bottleneck(units: Sequence[Unit]) -> list[bool]:
+    """Of every stage in turn, whether it is the bottleneck, or shares its workers."""
+    held_by = bottleneck(units)
+    return [unit is held_by for unit in units for _ in unit.names]
 
 
 def advice(units: Sequence[Unit], processors: int, asked: float | None, interpreter: float) -> str:

@@ -109,13 +109,11 @@ def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> T
     for place in kept:
         table.add_column(heads[place], justify="left" if heads[place] in {"stage", "on"} else "right", no_wrap=True)
     table.add_column("busy/starved/blocked", no_wrap=True)
-    held_by = (progress.bottleneck or "").split(" + ")
     mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
     for each, row in zip(progress.stages, rows, strict=True):
-        is_slow = each.stage in held_by
         name, *others = (row[place] for place in kept)
-        named = f"{name} {mark}" if is_slow else name
-        table.add_row(named, *others, _bar(each, marks), style="bold" if is_slow else None)
+        named = f"{name} {mark}" if each.is_bottleneck else name
+        table.add_row(named, *others, _bar(each, marks), style="bold" if each.is_bottleneck else None)
     return table
 
 

@@ -58,7 +58,7 @@ def page(report: Report[Any]) -> str:
             f"<title>{chain}</title><style>{STYLE}</style></head><body>",
             f"<h1>{chain}</h1><p>{clock(report.duration)}{held_by}</p><p>{escape(report.advice)}</p>",
             '<div class="drawings"><section><h2>Flow</h2>',
-            _chain(report.stages, (report.bottleneck or "").split(" + ")),
+            _chain(report.stages),
             _legend([("busy", "var(--busy)"), ("starved", "var(--starved)"), ("blocked", "var(--blocked)")]),
             "</section>",
             _over_time(report),
@@ -72,7 +72,7 @@ def page(report: Report[Any]) -> str:
     )
 
 
-def _chain(stages: Sequence[StageReport], held_by: Sequence[str]) -> str:
+def _chain(stages: Sequence[StageReport]) -> str:
     """Each stage as a box, with a bar of how its time went; between two of them a flow as wide as it has items."""
     most = max((stage.sent for stage in stages), default=0) or 1
     parts = []
@@ -85,10 +85,10 @@ def _chain(stages: Sequence[StageReport], held_by: Sequence[str]) -> str:
                 f'fill="var(--flow)"/><text x="{WIDTH / 2 + THICK / 2 + 8}" y="{y + BOX + GAP / 2 + 4}" class="faint">'
                 f"{stage.sent:,} items</text>"
             )
-        edge = "var(--slow)" if stage.stage in held_by else "var(--line)"
+        edge = "var(--slow)" if stage.is_bottleneck else "var(--line)"
         parts.append(
             f'<rect x="1" y="{y + 1}" width="{WIDTH - 2}" height="{BOX - 2}" rx="6" fill="var(--box)" stroke="{edge}" '
-            f'stroke-width="{2 if stage.stage in held_by else 1}"/>'
+            f'stroke-width="{2 if stage.is_bottleneck else 1}"/>'
             f'<text x="12" y="{y + 22}">{escape(stage.stage)}</text>'
             f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{escape(stage.executor)}, '
             f"{stage.rate:,.0f} items/s</text>{_bar(stage, y + 34)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..errors import DeadItem
 from ..processors import processors
 from ..tables import table
 from .allotment import Decision
-from .bottleneck import advice, bottleneck
+from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
 from .reading import Place, Reading, WorkerReading
@@ -38,6 +39,7 @@ class StageReport:
     peak_in_flight: the most items that were seen received and not finished, once a second; None if nobody looked.
     memory: the most bytes that each of its processes has taken, as far as they could tell. cpu: their seconds of a
     processor. delayed: their seconds without one, ready to run.
+    is_bottleneck: whether it has held up the others; see `Progress`.
     """
 
     stage: str
@@ -59,6 +61,7 @@ class StageReport:
     memory: tuple[int, ...] = ()
     cpu: float = 0.0
     delayed: float = 0.0
+    is_bottleneck: bool = False
 
     @property
     def lived(self) -> float:
@@ -194,8 +197,10 @@ def report(
     return Report(
         value,
         tuple(
-            _stage(place, workers, final.at / SECOND, peaks[index] if peaks is not None else None)
-            for index, (place, workers) in enumerate(zip(places, final.stages, strict=True))
+            _stage(place, workers, final.at / SECOND, peak, mark)
+            for place, workers, peak, mark in zip(
+                places, final.stages, peaks or repeat(None, len(places)), of_bottleneck(found), strict=True
+            )
         ),
         final.at / SECOND,
         dead_letters,
@@ -207,7 +212,9 @@ def report(
     )
 
 
-def _stage(place: Place, workers: Sequence[WorkerReading], duration: float, peak: int | None) -> StageReport:
+def _stage(
+    place: Place, workers: Sequence[WorkerReading], duration: float, peak: int | None, is_bottleneck: bool
+) -> StageReport:
     def total(name: str) -> int:
         return sum(getattr(each, name) for each in workers)
 
@@ -232,4 +239,5 @@ def _stage(place: Place, workers: Sequence[WorkerReading], duration: float, peak
         memory=tuple(each.memory for each in workers if each.memory),
         cpu=total("cpu") / SECOND,
         delayed=total("delayed") / SECOND,
+        is_bottleneck=is_bottleneck,
     )

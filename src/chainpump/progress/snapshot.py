@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 
 from ..tables import table
-from .bottleneck import Unit, bottleneck
+from .bottleneck import Unit, bottleneck, of_bottleneck
 from .reading import Place, Reading, WorkerReading
 
 __all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
@@ -29,6 +29,7 @@ class StageProgress:
     and waiting until items could be sent. Neighbours on `Inline` share a worker, and its times. All 0 before it starts.
     skipped, dead: items that a policy left out, or put aside as dead letters. retried: calls that were repeated.
     restarts: workers that took the place of one that had died.
+    is_bottleneck: whether it holds up the others; see `Progress`.
     """
 
     stage: str
@@ -47,6 +48,7 @@ class StageProgress:
     dead: int = 0
     retried: int = 0
     restarts: int = 0
+    is_bottleneck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,12 @@ def progress(
     since = before.at if before is not None else 0
     seconds = (now.at - since) / SECOND
     earlier = before.stages if before is not None else [[WorkerReading()] * len(workers) for workers in now.stages]
+    found = units(places, now, before)
+    held_by = bottleneck(found)
     stages = tuple(
-        _stage(place, late, early, seconds) for place, late, early in zip(places, now.stages, earlier, strict=True)
+        _stage(place, late, early, seconds, mark)
+        for place, late, early, mark in zip(places, now.stages, earlier, of_bottleneck(found), strict=True)
     )
-    held_by = bottleneck(units(places, now, before))
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
     last = stages[-1]
@@ -166,7 +170,7 @@ def progress(
 
 
 def _stage(
-    place: Place, late: Sequence[WorkerReading], early: Sequence[WorkerReading], seconds: float
+    place: Place, late: Sequence[WorkerReading], early: Sequence[WorkerReading], seconds: float, is_bottleneck: bool
 ) -> StageProgress:
     total, then = _total(late), _total(early)
     gained = total["sent"] - then["sent"] if place.role == "source" else total["received"] - then["received"]
@@ -192,6 +196,7 @@ def _stage(
         dead=total["dead"],
         retried=total["retried"],
         restarts=total["restarts"],
+        is_bottleneck=is_bottleneck,
     )
 
 

@@ -16,7 +16,9 @@ from chainpump.progress.display import Cell, Lines, Live, rich_table, shown
 from chainpump.progress.snapshot import Progress, StageProgress
 
 LOAD = StageProgress("load", "source", "Inline()", 1, 1, 0, 1_700, 85.0, 0, 0.25, 0.0, 0.75)
-DECODE = StageProgress("decode", "stage", "Processes(2)", 2, 2, 1_680, 1_650, 82.5, 17, 0.9, 0.1, 0.0, skipped=13)
+DECODE = StageProgress(
+    "decode", "stage", "Processes(2)", 2, 2, 1_680, 1_650, 82.5, 17, 0.9, 0.1, 0.0, skipped=13, is_bottleneck=True
+)
 SAVE = StageProgress("save", "sink", "Threads(1)", 1, 0, 1_650, 0, 82.5, 10, 0.0, 0.0, 0.0)
 PROGRESS = Progress(20.0, 10.0, 1_650, 82.5, 3_300, 0.5, 20.0, "decode", (LOAD, DECODE, SAVE))
 
@@ -37,6 +39,7 @@ def test_a_table_shows_shares_as_bars_and_marks_the_bottleneck() -> None:
     assert decode.split()[:3] == ["decode", "◀", "Processes(2)"]
     assert decode.split()[-1] == "██████████████████··"
     assert "█" not in save
+    assert "◀" not in load + save
     assert line == "1,650 items, 82/s, 0:20, 50%, 0:20 left, bottleneck decode"
 
 

@@ -18,7 +18,17 @@ from chainpump.progress.latency import Latency
 LOAD = StageReport(
     "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
 )
-MIXED = replace(LOAD, stage="mix <&> match", role="stage", received=400, sent=200, busy=19.0, starved=1.0, blocked=0.0)
+MIXED = replace(
+    LOAD,
+    stage="mix <&> match",
+    role="stage",
+    received=400,
+    sent=200,
+    busy=19.0,
+    starved=1.0,
+    blocked=0.0,
+    is_bottleneck=True,
+)
 SAVE = StageReport(
     "save", "sink", "Threads(1)", 1, 200, 200, 0, 0, 0, 0, 0, busy=2.0, starved=8.0, blocked=0.0, rate=20.0
 )
@@ -66,6 +76,11 @@ def test_a_page_shows_stages_figures_and_advice(written: Path) -> None:
     assert all(stage.stage in text for stage in REPORT.stages)
     for said in ("the bottleneck is", "'mix' is busy.", "400 items", "200 items", "Threads(1)", "0:10"):
         assert said in text
+
+
+def test_the_bottleneck_alone_has_an_edge_of_its_own(written: Path) -> None:
+    boxes = [dict(attrs) for _, attrs in Elements(written.read_text()).found if "stroke" in attrs and "rx" in attrs]
+    assert [box["stroke"] for box in boxes] == ["var(--line)", "var(--slow)", "var(--line)"]
 
 
 def test_nothing_is_fetched(written: Path) -> None:

@@ -49,6 +49,7 @@ def test_counts_and_seconds_are_sums_over_the_workers_of_a_stage(made: Report[in
     assert (decode.received, decode.finished, decode.skipped, decode.sent) == (100, 95, 5, 95)
     assert (decode.busy, decode.starved, decode.blocked, decode.lived) == (20, 0, 0, 20)
     assert (decode.memory, decode.cpu) == ((30_000_000, 40_000_000), 15)
+    assert [each.is_bottleneck for each in made.stages] == [False, True, False]
 
 
 def test_rates_are_of_the_whole_run(made: Report[int]) -> None:
@@ -114,6 +115,7 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
         ("memory", [30_000_000, 40_000_000]),
         ("cpu", 15),
         ("delayed", 3),
+        ("is_bottleneck", True),
     ]
 
 

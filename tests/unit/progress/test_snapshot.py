@@ -145,7 +145,17 @@ def test_neighbours_that_share_their_workers_are_one_unit() -> None:
     joined = (LOAD, Place("parse", "stage", "Inline()", 1, group=0), SAVE)
     now = reading(10, [WorkerReading(**seconds(10))], [WorkerReading(**seconds(10))], [WorkerReading(**seconds(10, 9))])
     assert [unit.names for unit in units(joined, now)] == [("load", "parse"), ("save",)]
-    assert progress(joined, now).bottleneck == "load + parse"
+    told = progress(joined, now)
+    assert told.bottleneck == "load + parse"
+    assert [each.is_bottleneck for each in told.stages] == [True, True, False]
+
+
+def test_of_stages_of_one_name_only_the_one_that_holds_up_the_others_is_marked() -> None:
+    assert [each.is_bottleneck for each in progress([replace(each, stage="a + b") for each in PLACES], NOW).stages] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_snapshot_prints_as_a_table() -> None:
