@@ -156,7 +156,7 @@ class _Run:
         """All of it, as text."""
         now = time.monotonic_ns()
         found = list(standings(self._roster, self._rows))
-        names = " → ".join(name for crew in self._roster.crews for _, name, _ in crew.stages)
+        names = " → ".join(name for team in self._roster.teams for _, name, _ in team.stages)
         where, silent = self._asked(found)
         lines = [
             f"{names}: process {self._pid}, for {clock((now - self._roster.opened) / 1e9)}",

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import pytest
 
 from chainpump import blame
-from chainpump.engine.standings import Crew, Roster, moved_last, standings
+from chainpump.engine.standings import Roster, Team, moved_last, standings
 from chainpump.transport.board import CELLS, Cell, State
 from chainpump.transport.waits import MASK
 
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
 ROSTER = Roster(
-    [Crew([LOAD], [0], 1, 1, restores=False), Crew([DECODE], [1], 2, 1, restores=True)],
+    [Team([LOAD], [0], 1, 1, restores=False), Team([DECODE], [1], 2, 1, restores=True)],
     board=5,
     bell=6,
     pid=9,
@@ -29,14 +29,14 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
     for cell, value in cells.items():
         board[row][cell] = value
     found = standings(ROSTER, board.__getitem__)
-    return {ROSTER.crews[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
+    return {ROSTER.teams[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
 
 
 def test_a_roster_travels_as_text() -> None:
     assert Roster.unpacked(ROSTER.packed()) == ROSTER
 
 
-@pytest.mark.parametrize("text", ["", "?", "{'crews': 1}", "{}", "3", "{'crews': [], 'speed': 1}"])
+@pytest.mark.parametrize("text", ["", "?", "{'teams': 1}", "{}", "3", "{'teams': [], 'speed': 1}"])
 def test_what_is_no_roster_of_this_version_is_refused(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, SyntaxError)):
         Roster.unpacked(text)

@@ -17,10 +17,10 @@ from ..transport.board import CELLS, Cell, State
 from ..transport.waits import is_waiting
 
 __all__ = [
-    "Crew",
     "Roster",
     "Rows",
     "Standing",
+    "Team",
     "Whereabouts",
     "moved_last",
     "stacks_of",
@@ -36,7 +36,7 @@ STAMPS = (Cell.STARTED, *MOVES, Cell.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Team:
     """A group, as far as a look at the board takes: see `wiring.Group`.
 
     stages: role, name and place of definition of each. rows: of each stage, the row of its first worker. at_first: how
@@ -63,7 +63,7 @@ class Roster:
     the system knows the board, and the pipe that wakes the supervisor; 0 where there is none.
     """
 
-    crews: Sequence[Crew]
+    teams: Sequence[Team]
     board: int = 0
     bell: int = 0
     cells: int = CELLS
@@ -78,7 +78,7 @@ class Roster:
     def unpacked(cls, text: str) -> Roster:
         """What `packed` has made. Raises ValueError, KeyError or TypeError if another version has made it."""
         told = ast.literal_eval(text)
-        return cls(**{**told, "crews": [Crew(**crew) for crew in told["crews"]]})
+        return cls(**{**told, "teams": [Team(**team) for team in told["teams"]]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ def moved_last(roster: Roster, rows: Rows) -> int:
     Not one of those that an auto stage is given, and loses: they come to a run that does not move, too.
     """
     return max(
-        _stamp(rows(first + number), STAMPS if number < crew.at_first else MOVES)
-        for crew in roster.crews
-        for first in crew.rows
-        for number in range(crew.workers)
+        _stamp(rows(first + number), STAMPS if number < team.at_first else MOVES)
+        for team in roster.teams
+        for first in team.rows
+        for number in range(team.workers)
     )
 
 
@@ -128,15 +128,15 @@ def _stamp(cells: memoryview, stamps: Sequence[Cell] = STAMPS) -> int:
 
 def turns(roster: Roster, rows: Rows) -> dict[int, int]:
     """Where order is restored: the group that does so, and the item whose turn it is."""
-    return {place: rows(crew.rows[0])[Cell.PASSED] for place, crew in enumerate(roster.crews) if crew.restores}
+    return {place: rows(team.rows[0])[Cell.PASSED] for place, team in enumerate(roster.teams) if team.restores}
 
 
 def standings(roster: Roster, rows: Rows) -> Iterator[Standing]:
     """Of every worker that has not ended."""
     awaited = turns(roster, rows)
-    for place, crew in enumerate(roster.crews):
-        for number in range(crew.workers):
-            cells = [rows(first + number) for first in crew.rows]
+    for place, team in enumerate(roster.teams):
+        for number in range(team.workers):
+            cells = [rows(first + number) for first in team.rows]
             if cells[-1][Cell.STATE] >= State.DONE or cells[-1][Cell.ENDED]:
                 continue
             pid = cells[0][Cell.PID]
@@ -144,7 +144,7 @@ def standings(roster: Roster, rows: Rows) -> Iterator[Standing]:
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
             since = max(roster.opened, *map(_stamp, cells))
-            yield Standing(crew.who(number), pid, (place, number), at, since, works, item)
+            yield Standing(team.who(number), pid, (place, number), at, since, works, item)
 
 
 def _at(place: int, cells: Sequence[memoryview], turn: int | None) -> tuple[str, bool, int | None]:
@@ -210,8 +210,8 @@ def stacks_of(roster: Roster, rows: Rows, found: Iterable[Whereabouts]) -> str:
     def named(place: tuple[int, int] | None, within: str) -> str:
         if place is None:
             return f"the thread that has opened the run (pid {roster.pid})"
-        crew, number = roster.crews[place[0]], place[1]
-        who = crew.who(number).placed(rows(crew.rows[0] + number)[Cell.PID])
+        team, number = roster.teams[place[0]], place[1]
+        who = team.who(number).placed(rows(team.rows[0] + number)[Cell.PID])
         return f"{who}, {within}" if within else who
 
     return blame.stacks((named(each.place, each.within), each.stack) for each in found)

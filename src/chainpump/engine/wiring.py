@@ -29,7 +29,7 @@ from ..worker import Code, Worker
 from .ledger import Account, Passed, account
 from .letters import Letters
 from .logs import Logs
-from .standings import Crew, Roster
+from .standings import Roster, Team
 
 __all__ = ["Group", "Wiring"]
 
@@ -241,8 +241,8 @@ class Wiring:
     def roster(self, bell: int) -> Roster:
         """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""
         restoring = {section.end for section in self.sections if section.room is not None}
-        crews = [
-            Crew(
+        teams = [
+            Team(
                 group.names,
                 [rows.start for rows in group.rows],
                 group.workers,
@@ -251,7 +251,7 @@ class Wiring:
             )
             for place, group in enumerate(self.groups)
         ]
-        return Roster(crews, self.board.number, bell)
+        return Roster(teams, self.board.number, bell)
 
     def _origin_of(self, group: int) -> Group:
         """Who has numbered the input of a group."""

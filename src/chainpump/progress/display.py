@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["Cell", "Lines", "Live", "rich_table", "shown"]
+__all__ = ["Lines", "Live", "Notebook", "rich_table", "shown"]
 
 EVERY = 10.0  # seconds between two lines: a log is read afterwards
 BAR = 20  # characters
@@ -29,7 +29,7 @@ LESS = ("on", "alive", "sent")  # what a narrower one leaves out
 def shown() -> Observer:
     """Whoever shows progress here. Raises StageOptionError where that takes what is not installed."""
     if _in_notebook():
-        return Cell()
+        return Notebook()
     if not sys.stderr.isatty():
         return Lines(sys.stderr)
     try:
@@ -61,7 +61,7 @@ class Lines:
             print(progress.line(), file=self._stream, flush=True)
 
 
-class Cell:
+class Notebook:
     """A table in a notebook, which changes in its place."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chainpump import StageOptionError
 from chainpump.progress import display
-from chainpump.progress.display import Cell, Lines, Live, rich_table, shown
+from chainpump.progress.display import Lines, Live, Notebook, rich_table, shown
 from chainpump.progress.snapshot import Progress, StageProgress
 
 LOAD = StageProgress("load", "source", "Inline()", 1, 1, 0, 1_700, 85.0, 0, 0.25, 0.0, 0.75)
@@ -122,7 +122,7 @@ def test_a_notebook_gets_one_table_that_changes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", shows)
     cell = shown()
-    assert isinstance(cell, Cell)
+    assert isinstance(cell, Notebook)
     cell(PROGRESS)
     cell(replace(PROGRESS, stages=(replace(LOAD, stage="<load>"), DECODE, SAVE)))
     (handle,) = handles
