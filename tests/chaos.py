@@ -2,9 +2,9 @@
 
     python -m tests.chaos --runs 200 --seed 1 --load 10
 
-Each run must end in time. A success must be whole, and no worker killed before it had said that it was done. A failure
-must name the stage, the worker, the process and the signal. Nothing may be left of it: no process, thread, descriptor
-or shared memory, not a word on standard error.
+Workers of "auto" stages come and go by chance meanwhile. Each run must end in time. A success must be whole, and no
+worker killed before it had said that it was done. A failure must name the stage, the worker, the process and the
+signal. Nothing may be left of it: no process, thread, descriptor or shared memory, not a word on standard error.
 
 Every item carries a checksum, made by the source and checked by whoever takes it at the end, and every stage logs each
 item that it is given. So losses, duplicates and damage are counted item by item. In a run that fails, too, nobody may
@@ -51,6 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in 
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
 from chainpump.faults import EXIT_CODE, VARIABLE
+from chainpump.plan.plan import AUTO, Workers
 from chainpump.transport.board import Cell, State
 from support.processes import become_reaper
 from support.verdict import Verdict, limited, nothing_left, quiet
@@ -225,7 +226,7 @@ def random_case(seed: int, index: int) -> Case:
 
 
 def _executor(rng: random.Random, most: int = 3) -> Executor:
-    workers = rng.randint(1, most)
+    workers: Workers = AUTO if most > 1 and rng.random() < 0.2 else rng.randint(1, most)
     draw = rng.random()
     if draw < 0.65:
         return Processes(workers)
@@ -280,8 +281,20 @@ class Kill:
 
 def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None, judge: Judge | None = None) -> None:
     """Run it, and note what is wrong. judge: of its end."""
-    with TemporaryDirectory() as folder, nothing_left(case, verdict):
+    with TemporaryDirectory() as folder, nothing_left(case, verdict), _staffed_by_chance(case.index):
         _run(case, Path(folder) / "log", verdict, stacks, judge or judge_kill)
+
+
+@contextmanager
+def _staffed_by_chance(seed: int) -> Iterator[None]:
+    """Workers of auto stages come and go, some of them every few milliseconds."""
+    import pytest  # not in a worker, which imports this module as well
+
+    from support.staff import Staff
+
+    with pytest.MonkeyPatch.context() as patches:
+        Staff(patches).shuffle(seed)
+        yield
 
 
 def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge: Judge) -> None:
