@@ -23,9 +23,11 @@ from chainpump import (
 from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.supervisor import Supervisor
 from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
+from chainpump.transport.outlet import Outlet
 from faults import stages
-from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on
+from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
 from faults.roles import failing_stage
+from support.gate import Gate
 
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
@@ -200,6 +202,17 @@ def test_worker_has_told_its_failure_before_it_can_be_killed_for_what_its_neighb
         pytest.raises(StageError, match=r"^stage 'failing' \(worker 1 of 1, pid \d+\) raised ValueError on item 3:\n"),
     ):
         list(run)
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_what_is_sent_beside_a_worker_that_is_held_and_fails_ends_the_run_at_once(
+    place: str, ask: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Item 0 goes at once, as nothing went before it, and item 1 is left to the flusher: more could join it."""
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    ask("send@held_at=#2")
+    with pytest.raises(RunError, match=could_not("send", "source", "held_at")):
+        list(Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place)))
 
 
 @pytest.mark.parametrize("action", ["raise", "kill"])
