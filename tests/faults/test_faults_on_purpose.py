@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -21,13 +22,13 @@ from chainpump import (
     source,
 )
 from chainpump.engine.lifecycle import Ended, Event
-from chainpump.engine.supervisor import Supervisor
+from chainpump.engine.supervisor import Supervisor, Watched
 from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
 from chainpump.transport.outlet import Outlet
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
 from faults.roles import failing_stage
-from support.gate import Gate
+from support.gate import LIMIT, Gate
 
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
@@ -223,18 +224,24 @@ def test_loop_of_the_caller_that_cannot_receive_is_told_so_and_lives(action: str
 
 
 @pytest.mark.parametrize("name", ["iteration", "tally"])
-@pytest.mark.parametrize("place", MOST_WORKERS)
+@pytest.mark.parametrize("place", FORKING)
 def test_failure_of_the_caller_is_told_before_its_neighbours_see_it(
     place: str, name: str, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Supervisor.post
+    """Although it takes its time, and although the supervisor looks up only as a worker has something to say."""
+    post, wait = Supervisor.post, Supervisor._wait
 
-    def told_late(supervisor: Supervisor, event: Event) -> None:
+    def post_late(supervisor: Supervisor, event: Event) -> None:
         if isinstance(event, Ended):
             time.sleep(DELAY)
-        told(supervisor, event)
+        post(supervisor, event)
 
-    monkeypatch.setattr(Supervisor, "post", told_late)
+    def wait_for_a_worker(supervisor: Supervisor) -> list[Watched]:
+        select.select([fd for each in supervisor.watched for fd in each.handle.waitables], [], [], LIMIT)
+        return wait(supervisor)
+
+    monkeypatch.setattr(Supervisor, "post", post_late)
+    monkeypatch.setattr(Supervisor, "_wait", wait_for_a_worker)
     ask(f"receive@{name}=#2")
     endless = Pipeline(source(made_for_ever), on=on(place))
     with pytest.raises(RunError, match=could_not("receive", "sink", name)):

@@ -149,17 +149,19 @@ class Supervisor:
         return self._thread is threading.current_thread() or any(w.handle.is_current_thread() for w in self.watched)
 
     def _supervise(self) -> None:
+        ready: Sequence[Watched] = ()
         try:
             while True:
-                while self._mail:
+                while self._mail:  # first: what the caller does may be the reason of what workers say
                     self._apply(self._mail.popleft())
-                self._take_steps()
-                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
-                    return
-                for watched in self._wait():
+                for watched in ready:
                     outcome = watched.handle.poll()
                     if outcome is not None:
                         self._record(watched, outcome)
+                self._take_steps()
+                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
+                    return
+                ready = self._wait()
         except BaseException as error:  # a defect here must end the run, and be told
             self.defect = error
             self._cancel(len(self._wiring.groups))
