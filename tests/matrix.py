@@ -1,0 +1,60 @@
+"""Run every cell of the matrix of faults many times in a row: `python -m tests.matrix --times 20 --load 10`.
+
+A cell is a fault, where it happens, and how the run is consumed; docs/reliability.md has the table. Left out are tests
+that repeat something by themselves. Ends at the first pass in which a test fails, with what pytest says of it and exit
+status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it
+
+from chaos import busy
+
+__all__ = ["main"]
+
+FAULTS = Path(__file__).parent / "faults"
+NO_CELLS = {  # campaigns in short, what is injected, and what belongs to one feature
+    "test_auto_stages.py",
+    "test_chaos.py",
+    "test_crash_points.py",
+    "test_faults_on_purpose.py",
+    "test_local_transport.py",
+    "test_main_file.py",
+    "test_soak.py",
+    "test_stacks.py",
+    "test_successors.py",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for, and print a line for each pass."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--times", type=int, default=20, help="passes (default: 20)")
+    parser.add_argument("--load", type=int, default=0, metavar="K", help="busy processes beside them (default: none)")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="tests side by side (default: 2)")
+    options = parser.parse_args(arguments)
+    files = [str(path) for path in sorted(FAULTS.glob("test_*.py")) if path.name not in NO_CELLS]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(options.at_once), "--dist", "worksteal", *files]
+    with busy(options.load):
+        for number in range(1, options.times + 1):
+            started = time.monotonic()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            last = done.stdout.strip().rpartition("\n")[2]
+            if done.returncode:
+                print(done.stdout, done.stderr, sep="\n")
+            print(f"{number} of {options.times}: {last} ({time.monotonic() - started:.0f} s)", flush=True)
+            if done.returncode:
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
