@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import warnings
@@ -79,12 +80,7 @@ class Observing:
                 observer(shown)
             except BaseException as error:  # whatever it is: the run is not the observer's to end
                 self._observers.remove(observer)
-                warnings.warn(
-                    f"observe={observer!r} raised {type(error).__name__}: {error}\n"
-                    "  The run goes on; this observer is shown no more of it.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                _warn(observer, error)
 
     def close(self, within: float | None) -> None:
         """The run is over: show its end, and wait for that; or so many seconds at most, if nobody needs to know.
@@ -97,3 +93,15 @@ class Observing:
                 self._thread.join(within)
         finally:
             self._left = True
+
+
+def _warn(observer: Observer, error: BaseException) -> None:
+    try:
+        warnings.warn(
+            f"observe={observer!r} raised {type(error).__name__}: {error}\n"
+            "  The run goes on; this observer is shown no more of it.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    except RuntimeWarning:  # where warnings are errors: it must not end the thread, which others look on by
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
