@@ -47,6 +47,7 @@ PACKAGE = __file__.removesuffix("blame.py")
 FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
 BEGIN = " in run_worker"  # the first call of ours in a worker process; in a fork, those that have started it are beyond
+NO_THREAD = "can't start new thread"  # what CPython says then, as a plain RuntimeError
 DEEP = 12  # calls of each stack that are told, from the innermost one
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
@@ -341,8 +342,8 @@ def not_started(who: Who, error: BaseException) -> Failure:
     )
 
 
-def no_run(error: OSError) -> Failure:
-    """The system has no room for what a run needs before its workers: nobody is to blame."""
+def no_run(error: OSError | RuntimeError) -> Failure:
+    """The system has no room for what a run needs beside its workers: nobody is to blame."""
     headline = f"the run could not start: {type(error).__name__}: {_text(error)}"
     return Failure(RunError, "", "", 0, None, headline, (_start_advice(error),))
 
@@ -352,7 +353,7 @@ def _start_advice(error: BaseException) -> str:
         return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
     if isinstance(error, (ConnectionError, EOFError)):
         return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or (isinstance(error, RuntimeError) and str(error) == NO_THREAD):
         return "The system refused: lower workers=, or raise its limits (`ulimit -a` shows them)."
     if isinstance(error, AssertionError) and "daemonic" in str(error):
         return "Python's rule: start the process that runs the pipeline with daemon=False, or use Threads()."

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import blame, codec_registry, pickles
@@ -131,7 +131,7 @@ class Worker:
         self.logs = logs
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = threading.Event()
-        self._tell: Callable[[Failed], object] | None = None
+        self._tell: Callable[[Outcome], object] | None = None
         self._has_told = threading.Lock()  # taken for good by who tells
         self._code = code
         self._board = board
@@ -168,7 +168,7 @@ class Worker:
         return [*self._board.descriptors, *logs, *(descriptor for end in ends for descriptor in end)]
 
     def hand_over(self) -> None:
-        """It has been started in another process: close this process's copies of its ends."""
+        """It has been started in another process, or nowhere: close this process's copies of its ends."""
         for end in self._ends():
             if end is not None:
                 end.close()
@@ -186,12 +186,11 @@ class Worker:
         vars(self).update(state, _woken=threading.Event(), _has_told=threading.Lock())
 
     def run(
-        self, tell: Callable[[Failed], object] | None = None, drive: Callable[[StageRun], Any] | None = None
+        self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
     ) -> Outcome:
         """Receive, run and send until the end; returns how it ended. Closes its ends.
 
-        tell: takes a failure before the ends are closed: neighbours find them so, and the run is cancelled for that.
-        drive: does this for the last stage, and returns a sink's value.
+        tell: takes that as well; see `close`. drive: does this for the last stage, and returns a sink's value.
         """
         self._tell = tell
         try:
@@ -200,10 +199,7 @@ class Worker:
         except BaseException as error:
             outcome = self.explain(error)
         outcome = self._unsent() or outcome
-        if isinstance(outcome, Failed):
-            self._tell_first(outcome)
-        self.close(outcome)
-        self._tell = None  # it leads to this worker: no cycle keeps the board mapped
+        self.close(outcome, tell)
         return outcome
 
     def _open(self) -> StageRun:
@@ -359,26 +355,37 @@ class Worker:
         refused = self.outlet.refused if self.outlet is not None else None
         return Failed(blame.channel_failed(self.who, os.getpid(), refused, "send"), refused) if refused else None
 
-    def _tell_first(self, failed: Failed) -> None:
-        """Tell a failure, unless another one was told."""
-        if self._has_told.acquire(blocking=False) and self._tell is not None:
-            self._tell(failed)
+    def _tell_once(self, outcome: Outcome) -> None:
+        """Tell how it has ended, unless that was told."""
+        if self._tell is not None and self._has_told.acquire(blocking=False):
+            self._tell(outcome)
 
     def _tell_of_flusher(self, error: BaseException) -> None:
         """What the flusher has failed of ends the run, whatever the worker is in."""
         outcome = self._unsent() or (self._stages[-1].explain(error) if isinstance(error, ItemFault) else None)
         if isinstance(outcome, Failed):
-            self._tell_first(outcome)
+            self._tell_once(outcome)
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""
         self._woken.set()
-        self.was_terminated = not self._board.flag(self._group)[0]
+        self.was_terminated |= not self._board.flag(self._group)[0]
         if self._is_shielded:
             self._was_put_off = True
         elif not self._winding_up and not any(stage.cancelled for stage in self._stages):
             self._winding_up = True
             raise Cancelled("the run was cancelled")
+
+    @contextmanager
+    def uninterrupted(self) -> Generator[None, None, None]:
+        """Put an interruption off until the end of the block."""
+        self._is_shielded = True
+        try:
+            yield
+        finally:
+            self._is_shielded = False
+        if self._was_put_off:
+            self.interrupt()
 
     def wake(self) -> None:
         """End a pause that it is in, and what runs within it. Any thread may call it."""
@@ -386,12 +393,19 @@ class Worker:
         for stage in tuple(self._stages):
             stage.wake()
 
-    def close(self, outcome: Outcome) -> None:
-        """Close its generators and its ends; if it has finished, say so on the board first. Once: then do nothing."""
+    def close(self, outcome: Outcome, tell: Callable[[Outcome], object] | None = None) -> None:
+        """Close its generators and its ends; if it has finished, say so on the board first. Once: then do nothing.
+
+        tell: takes the outcome before the ends are closed: neighbours find them so, and say later what they make of it.
+        A failure even before the generators are closed, which may take long.
+        """
         self._winding_up = True
         if self._is_closed:
             return
         self._is_closed = True
+        self._tell = tell
+        if isinstance(outcome, Failed):
+            self._tell_once(outcome)
         if not isinstance(outcome, Finished):
             with suppress(Exception):  # the run has failed already, for a reason that came before this one
                 self._close_stages()
@@ -399,9 +413,11 @@ class Worker:
             waits.end(row, time.monotonic_ns())
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
+        self._tell_once(outcome)
         for end in (self.outlet, *self._ends()):
             if end is not None:
                 end.close()
+        self._tell = None  # it leads to this worker: no cycle keeps the board mapped
 
     def _close_stages(self) -> None:
         for stage in reversed(self._stages):

@@ -80,6 +80,14 @@ def announced_arrays(gate: Gate, n: int, size: int = 1 << 20) -> Iterator[Any]:
     yield from arrays(n, size)
 
 
+def terminated_at(place: int) -> Iterator[int]:
+    """0, 1, ... by a process that gets SIGTERM behind the item in this place."""
+    for number in count_for_ever():
+        if number == place:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield number
+
+
 def held_at(items: Iterable[T], gate: Gate, place: int) -> Iterator[T]:
     """What comes, holding at the item in one place."""
     yield from gate.hold_at(items, place)

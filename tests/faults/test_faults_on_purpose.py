@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -23,7 +25,10 @@ from chainpump import (
 )
 from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.supervisor import Supervisor, Watched
+from chainpump.executors import process_main
 from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
+from chainpump.outcome import Buried
+from chainpump.transport.descriptors import Descriptor
 from chainpump.transport.outlet import Outlet
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
@@ -223,12 +228,9 @@ def test_loop_of_the_caller_that_cannot_receive_is_told_so_and_lives(action: str
         list(scored("forkserver"))
 
 
-@pytest.mark.parametrize("name", ["iteration", "tally"])
-@pytest.mark.parametrize("place", FORKING)
-def test_failure_of_the_caller_is_told_before_its_neighbours_see_it(
-    place: str, name: str, ask: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Although it takes its time, and although the supervisor looks up only as a worker has something to say."""
+@pytest.fixture
+def late_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller takes its time to tell how it ended, and the supervisor looks up only as a worker says something."""
     post, wait = Supervisor.post, Supervisor._wait
 
     def post_late(supervisor: Supervisor, event: Event) -> None:
@@ -236,16 +238,91 @@ def test_failure_of_the_caller_is_told_before_its_neighbours_see_it(
             time.sleep(DELAY)
         post(supervisor, event)
 
-    def wait_for_a_worker(supervisor: Supervisor) -> list[Watched]:
+    def wait_for_a_worker(supervisor: Supervisor) -> Sequence[Watched]:
         select.select([fd for each in supervisor.watched for fd in each.handle.waitables], [], [], LIMIT)
         return wait(supervisor)
 
     monkeypatch.setattr(Supervisor, "post", post_late)
     monkeypatch.setattr(Supervisor, "_wait", wait_for_a_worker)
+
+
+@pytest.mark.parametrize("name", ["iteration", "tally"])
+@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.usefixtures("late_caller")
+def test_failure_of_the_caller_is_told_before_its_neighbours_see_it(place: str, name: str, ask: Any) -> None:
     ask(f"receive@{name}=#2")
     endless = Pipeline(source(made_for_ever), on=on(place))
     with pytest.raises(RunError, match=could_not("receive", "sink", name)):
         list(endless) if name == "iteration" else endless.into(sink(tally), name=name, on=Inline()).run()
+
+
+@pytest.mark.parametrize("place", FORKING)
+@pytest.mark.usefixtures("late_caller")
+def test_caller_that_stops_early_has_told_so_before_its_neighbours_see_it(place: str) -> None:
+    assert list(Pipeline(source(made_for_ever), on=on(place)).take(3, on=Inline())) == list(made())[:3]
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_stage_that_stops_early_has_told_so_before_its_neighbours_see_it(place: str, ask: Any) -> None:
+    ask("control@few=#1:delay")
+    assert list(Pipeline(source(made_for_ever), on=on(place)).take(3, on=on(place), name="few")) == list(made())[:3]
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_who_was_cut_off_is_heard_after_who_has_done_that(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the supervisor has looked at that one before it had anything to say."""
+    wait = Supervisor._wait
+
+    def wait_for_the_source(supervisor: Supervisor) -> Sequence[Watched]:
+        return [each for each in wait(supervisor) if each.group == 0 or supervisor.state.superfluous]
+
+    monkeypatch.setattr(Supervisor, "_wait", wait_for_the_source)
+    assert list(Pipeline(source(made_for_ever), on=on(place)).take(3, on=on(place))) == list(made())[:3]
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
+    place: str, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Item 1 is left to the flusher, which fails of it while the worker is in the middle of the letter of item 2."""
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    monkeypatch.setattr(process_main, "_tell", tell_in_halves)
+    ask("send@third_fails=#2")
+    pipeline = Pipeline(source(range, 5), on=on(place)).map(third_fails, on=on(place), on_error=DeadLetter(ValueError))
+    with pytest.raises(RunError, match=could_not("send", "stage", "third_fails")):
+        list(pipeline)
+
+
+def third_fails(item: int) -> int:
+    if item == 2:
+        raise ValueError(item)
+    return item
+
+
+def tell_in_halves(said: Descriptor, message: Any) -> None:
+    """In place of `process_main._tell`: a write to a pipe that is full comes to this."""
+    data = pickle.dumps(message, 5)
+    data = process_main.LENGTH.pack(len(data)) + data
+    os.write(said.fileno(), data[:20])
+    time.sleep(DELAY)
+    os.write(said.fileno(), data[20:])
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_letter_in_which_its_worker_is_cancelled_arrives_whole(
+    place: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def announced(said: Descriptor, message: Any) -> None:
+        if isinstance(message, Buried):
+            gate.announce()
+        tell_in_halves(said, message)
+
+    monkeypatch.setattr(process_main, "_tell", announced)
+    numbers = Pipeline(source(range, 5), on=on(place))
+    with numbers.map(third_fails, on=on(place), on_error=DeadLetter(ValueError)).open() as run:
+        gate.wait_held()
+    assert run._supervisor.defect is None
+    assert [letter.index for letter in run.dead_letters] == [2]
 
 
 def test_pipeline_without_channels_meets_nothing(ask: Any) -> None:

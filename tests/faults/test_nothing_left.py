@@ -7,18 +7,20 @@ look for processes at once, where the library has promised that they are gone.
 import gc
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, Threads, sink, source, stage
+from chainpump import Pipeline, Processes, RunError, Threads, sink, source, stage
+from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
 from faults import stages
 from faults.places import ANYWHERE, on, plain
 from faults.roles import made, through
 from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants
+from support.threads import threads_that_stay
 
 CLEANED_UP = ["source cleaned up", "stage cleaned up"]
 
@@ -218,3 +220,34 @@ def test_threads_and_processes_mixed_leave_nothing(journal: Journal) -> None:
     gc.collect()
     assert descendants() == set()
     assert sorted(set(journal.lines)) == ["process cleaned up", "source cleaned up", "thread cleaned up"]
+
+
+def test_run_that_is_cancelled_while_it_starts_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a thread of its own, say."""
+    start = Supervisor.start
+
+    def cancelled(supervisor: Supervisor, watched: Sequence[Watched]) -> None:
+        supervisor.post(Left(0))
+        start(supervisor, watched)
+
+    monkeypatch.setattr(Supervisor, "start", cancelled)
+    with (
+        Pipeline(source(stages.count_for_ever), on=Processes()).open() as run,
+        pytest.raises(RunError, match="was closed"),
+    ):
+        list(run)
+    assert descendants() == set()
+
+
+def test_run_that_is_collected_in_a_thread_of_its_own_leaves_no_other() -> None:
+    run: Any = Pipeline(source(stages.count_for_ever)).then(collecting, on=Threads()).open(observe=id)
+    next(iter(run))
+    run.cycle = run
+    del run
+    assert threads_that_stay() == []
+
+
+def collecting(items: Iterable[int]) -> Iterator[int]:
+    for item in items:
+        gc.collect()
+        yield item

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,14 +20,17 @@ from chainpump import (
     Pipeline,
     Processes,
     Retry,
+    RunError,
     Skip,
     StageError,
     WorkerLostError,
     source,
 )
 from chainpump.engine.lifecycle import Phase
+from chainpump.executors.processes import ProcessHandle
 from chainpump.executors.starts import StartMethod
 from chainpump.transport.packets import PacketReceiver
+from chainpump.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, PROCESSES
 from support.gate import Gate, Journal
@@ -322,6 +327,23 @@ def test_more_deaths_than_restarts_are_told_as_a_lost_worker(
     assert (error.stage, error.worker, error.exit_code, error.signal) == ("score", 1, exit_code, number)
     assert error.failures[0].index == 33
     assert journal.lines == ["died at 11", "died at 22", "died at 33"]
+
+
+def test_successor_that_the_system_refuses_is_named(monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
+    start, refusal = Processes.start, BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    starts = count()
+
+    def refusing(executor: Processes, worker: Worker) -> ProcessHandle:
+        if next(starts):
+            raise refusal
+        return start(executor, worker)
+
+    monkeypatch.setattr(Processes, "start", refusing)
+    doubled = partial(deaths.doubled, [5], partial(stages.die_of, signal.SIGKILL), journal, 1)
+    pipeline = Pipeline(range(N)).map(doubled, on=renewed(1, restarts=3), name="doubled")
+    with pytest.raises(RunError, match=r"^stage 'doubled' could not start worker 1 of 1: BlockingIOError: ") as caught:
+        list(pipeline)
+    assert caught.value.__cause__ is refusal
 
 
 def test_each_worker_has_restarts_of_its_own(gate: Gate) -> None:

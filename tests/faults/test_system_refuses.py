@@ -1,6 +1,7 @@
 """The system has no room: for descriptors, memory, processes or threads. The run says so, and nothing of it is left."""
 
 import errno
+import gc
 import os
 import re
 import resource
@@ -19,13 +20,16 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, StageError, UnpicklableItemError, source, stage
+from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, UnpicklableItemError, source, stage
+from chainpump.executors import starts
+from chainpump.faults import VARIABLE
+from chainpump.transport.outlet import Outlet
 from chainpump.transport.system import is_portable
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
 from faults.roles import passed
 from support.gate import LIMIT, Gate
-from support.processes import descendants
+from support.processes import descendants, descriptors
 
 N = 50
 REFUSED = (
@@ -138,22 +142,98 @@ def test_worker_that_the_system_does_not_start_is_named(
 
 
 @WAYS
-@pytest.mark.parametrize("name", ["chainpump reader", "chainpump sender"])
+@pytest.mark.parametrize("name", ["reader", "sender"])
 def test_tasks_that_get_no_thread_for_their_channels_tell_it(
     name: str, way: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name == name:
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refuse_threads(monkeypatch, name)
     with pytest.raises(
         StageError, match=r"^stage 'same' \(worker 1 of 1, pid \d+\) raised RuntimeError:\n  can't start"
     ):
         way(passed("tasks", 2, stages.count, N), "tasks")
+
+
+@WAYS
+@pytest.mark.parametrize("thread", ["supervisor", "logs", "dead letters", "observer"])
+def test_run_that_gets_no_thread_of_its_own_does_not_start(
+    thread: str, way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_threads(monkeypatch, thread)
+    pipeline = passed("forkserver", 2, stages.count, N).map(abs, on=Inline(), on_error=DeadLetter(to=print))
+    message = REFUSED.format(error="RuntimeError: can't start new thread")
+    with pytest.raises(RunError, match=message) as caught:
+        way(pipeline, "forkserver", observe=print)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert descendants() == set()
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As the system does where it has no room for one more."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == f"chainpump {name}":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@WAYS
+@pytest.mark.parametrize("place", places("fork", "threads"))
+def test_worker_that_gets_no_thread_to_send_by_tells_it(place: str, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_threads(monkeypatch, "flusher")
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    message = r"^source 'count' \(worker 1 of 1, pid \d+\) could not send: BlockingIOError: .* can't start new thread\n"
+    with pytest.raises(RunError, match=message):
+        way(passed(place, 1, stages.count, N), place)
+
+
+def test_process_whose_death_cannot_be_watched_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    owner, name = (starts, "_waited_for") if is_portable() else (os, "pidfd_open")
+    monkeypatch.setattr(owner, name, refuse)
+    with pytest.raises(RunError, match=TOO_MANY_FILES):
+        list(Pipeline(range(3)).map(abs, on=Processes(1, start_method="spawn")))
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_error_of_a_start_that_was_refused_holds_no_descriptors(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "spawn@same=#1")
+    errors = []
+    gc.collect()  # of what ran before
+    before = descriptors()
+    for _ in range(3):
+        with pytest.raises(RunError) as caught:
+            list(wide(place))
+        errors.append(caught.value)
+        assert descriptors() == before
+
+
+FORKED = """
+import os
+from chainpump import *
+
+if __name__ == "__main__":
+    numbers = Pipeline(source(range, 50), on=Processes())
+    print(list(numbers) == list(range(50)), flush=True)
+    child = os.fork()
+    if not child:
+        print(list(numbers) == list(range(50)), flush=True)
+    else:
+        os.waitpid(child, 0)
+"""
+
+
+def test_child_that_a_program_forks_has_a_fork_server_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "forked.py").write_text(FORKED)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "forked.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\n" * 2, "")
 
 
 FORK_FAILS = """

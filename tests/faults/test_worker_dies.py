@@ -100,6 +100,15 @@ def test_worker_that_is_signalled_from_outside_is_named_with_the_signal(
 
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
+def test_worker_that_ends_by_sigterm_is_named_although_its_neighbour_sees_that_first(place: str, way: Any) -> None:
+    """A service manager sends it; the worker cleans up, and is alone in its stage."""
+    pipeline = Pipeline(source(stages.terminated_at, 5), on=on(place)).then(stages.same, on=on(beside(place)))
+    with pytest.raises(WorkerLostError, match=lost("source", "killed by SIGTERM", "terminated_at", "1 of 1")):
+        way(pipeline, place)
+
+
+@WAYS
+@pytest.mark.parametrize("place", PROCESSES)
 def test_worker_killed_while_it_waits_for_items_is_named(place: str, way: Any, gate: Gate, second_gate: Gate) -> None:
     """The source is held, so that the stage has nothing to do."""
     held = Pipeline(source(stages.held_source, gate), on=on(beside(place)))

@@ -27,6 +27,7 @@ class Letters:
         self._refused = refused
         self._left = False  # nobody waits any more
         self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
+        self._is_needed = False  # somebody takes them
         self._thread: threading.Thread | None = None
 
     def taker(self, policy: Policy) -> Taker:
@@ -35,10 +36,15 @@ class Letters:
         if not isinstance(last, DeadLetter) or last.to is None:
             return self.kept.append
         to = last.to
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._hand_on, name="chainpump dead letters", daemon=True)
-            self._thread.start()
+        self._is_needed = True
         return lambda item: self._queue.put((to, item))
+
+    def start(self) -> None:
+        """Begin to hand on, if there is anybody to take them, once the first workers are there: as for `Logs`."""
+        if self._is_needed:
+            thread = threading.Thread(target=self._hand_on, name="chainpump dead letters", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _hand_on(self) -> None:
         while (handed := self._queue.get()) is not None:

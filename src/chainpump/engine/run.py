@@ -60,7 +60,11 @@ class Run(Generic[T]):
         self._logs = Logs()
         try:
             self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=stall_timeout is not None)
-            self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
+            try:
+                self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
+            except BaseException:
+                self._wiring.close()
+                raise
         except OSError as error:
             raise RunError(blame.no_run(error)) from error
         self._grace = grace
@@ -95,14 +99,19 @@ class Run(Generic[T]):
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:
                 channel.started()
-            self._supervise(watched)
-            with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
-                self._logs.start()
-                if self._observing is not None:
-                    self._observing.start()
+            try:
+                self._supervise(watched)
+                with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
+                    self._letters.start()
+                    self._logs.start()
+                    if self._observing is not None:
+                        self._observing.start()
+            except RuntimeError as error:
+                raise RunError(blame.no_run(error)) from error
         except BaseException:
             self._supervise(watched)
             self.close()
+            watched.clear()  # the traceback leads to this frame: nobody who keeps it is to keep the board mapped
             raise
 
     def _supervise(self, watched: Sequence[Watched]) -> None:
@@ -138,7 +147,7 @@ class Run(Generic[T]):
         except BaseException:  # Ctrl-C, or the iterator was dropped
             self.close()
             raise
-        self._end_caller(caller, outcome)
+        caller.close(outcome, self._tell_of_caller)
         self._conclude()
 
     def take_ready(self, items: Iterator[T]) -> list[T]:
@@ -156,25 +165,17 @@ class Run(Generic[T]):
         Raises the sink's own exception, or RunError.
         """
         if self._caller is not None:
-            self._end_caller(self._caller, self._caller.run(self._tell_of_caller))
+            self._caller.run(self._tell_of_caller)
         self._conclude()
         if self._wiring.groups[-1].is_element_wise:
             return None
         values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
         return values[0] if self._wiring.groups[-1].workers == 1 else values
 
-    def _end_caller(self, caller: Worker, outcome: Outcome) -> None:
-        """A failure is told before the ends are closed, as every worker does; any other outcome when the books are."""
-        if isinstance(outcome, Failed):
-            self._tell_of_caller(outcome)
-        caller.close(outcome)
-        self._tell_of_caller(outcome)
-
     def _tell_of_caller(self, outcome: Outcome) -> None:
-        """Say how the caller's own worker has ended; what was said first stands."""
-        if self._caller_outcome is None:
-            self._caller_outcome = outcome
-            self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
+        """Say how the caller's own worker has ended."""
+        self._caller_outcome = outcome
+        self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
 
     def _conclude(self) -> None:
         """Wait for the end of the run; raise what went wrong, or what does not add up."""
@@ -277,6 +278,9 @@ class Run(Generic[T]):
         atexit.unregister(self._at_exit)
         self.cancel()
         if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
+            self._letters.close(within=0)
+            if self._observing is not None:
+                self._observing.close(within=0)
             return
         self._supervisor.join()
         went_well = self._supervisor.state.went_well

@@ -26,7 +26,7 @@ from ..worker import Worker
 from . import lifecycle
 from .inquiries import ASKED, Inquiries
 from .ledger import Account, Passed
-from .lifecycle import Action, Cancel, Ended, Event, Phase, Seal, Stalled, Started
+from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started
 from .meter import Meter
 from .staffing import Staffing
 from .stalls import Stalls
@@ -86,8 +86,8 @@ class Supervisor:
         self._inquiries = Inquiries(roster)
         self._stalls = Stalls(roster, wiring.board.row, stall_timeout) if stall_timeout is not None else None
         self._opener = threading.get_ident()
-        # Guards `_ring`: closed between the look and the write, its number could be another file's. Reentrant, since a
-        # finalizer that closes a run may break in anywhere.
+        # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.
+        # Reentrant, since a finalizer that closes a run may break in anywhere.
         self._ringing = threading.RLock()
         self._concluded = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,30 +107,40 @@ class Supervisor:
 
         They are all there are, even where a start has failed half-way. Does nothing the second time.
         """
-        if self._is_started:
-            return
-        self._is_started = True
-        self.watched = watched
-        running = Counter(each.group for each in watched)
-        if self.state.has_caller:
-            running[len(self._wiring.groups) - 1] += 1
-        self.state = replace(self.state, running=tuple(running[group] for group in range(len(self._wiring.groups))))
-        if watched or self._stalls is not None:
-            self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
+        with self._ringing:
+            if self._is_started:
+                return
+            self._is_started = True
+            self.watched = watched
+            running = Counter(each.group for each in watched)
+            if self.state.has_caller:
+                running[len(self._wiring.groups) - 1] += 1
+            self.state = replace(self.state, running=tuple(running[group] for group in range(len(self._wiring.groups))))
+            if watched or self._stalls is not None:
+                self._start_thread()
+            elif self._mail:
+                self._supervise()
+
+    def _start_thread(self) -> None:
+        """Raises RuntimeError if the system refuses it; then the workers have been ended from here."""
+        self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
+        try:
             self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            self.post(Left(time.monotonic_ns()))
+            raise
 
     def post(self, event: Event) -> None:
-        """Tell what the caller did. Any thread may call it, at any time."""
+        """Tell what the caller did. Any thread may call it, at any time; what comes before `start` waits for that."""
         if self._concluded.is_set():
             return
         self._mail.append(event)
-        if self._thread is None:
-            with self._ringing:  # of a run without a thread it guards all: two others may have something to tell
-                if not self._concluded.is_set():
-                    self._supervise()
-            return
         with self._ringing, suppress(BlockingIOError):  # then it rings already
-            if not self._ring.closed:
+            if self._thread is None:  # of a run without a thread the lock guards all: two may have something to tell
+                if self._is_started and not self._concluded.is_set():
+                    self._supervise()
+            elif not self._ring.closed:
                 os.write(self._ring.fileno(), b"!")
 
     def join(self) -> None:
@@ -149,38 +159,55 @@ class Supervisor:
         return self._thread is threading.current_thread() or any(w.handle.is_current_thread() for w in self.watched)
 
     def _supervise(self) -> None:
-        ready: Sequence[Watched] = ()
+        heard: Sequence[tuple[Watched, Outcome | Lost]] = ()
         try:
             while True:
                 while self._mail:  # first: what the caller does may be the reason of what workers say
                     self._apply(self._mail.popleft())
-                for watched in ready:
-                    outcome = watched.handle.poll()
-                    if outcome is not None:
-                        self._record(watched, outcome)
+                for watched, outcome in heard:
+                    self._record(watched, outcome)
                 self._take_steps()
                 if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
                     return
-                ready = self._wait()
+                heard = self._hear()
         except BaseException as error:  # a defect here must end the run, and be told
             self.defect = error
             self._cancel(len(self._wiring.groups))
         finally:
-            self._release()
+            try:
+                self._release()
+            except BaseException as error:  # the same
+                self.defect = error
+            finally:
+                self._concluded.set()
 
-    def _wait(self) -> list[Watched]:
+    def _hear(self) -> Sequence[tuple[Watched, Outcome | Lost]]:
+        """Wait, and hear how workers have ended.
+
+        Whoever was cut off comes last, and is heard only once nobody else has anything to say: who has cut it off has
+        said how it ended before that, and need not have been looked at yet.
+        """
+        heard = _polled(self._wait())
+        if any(isinstance(outcome, Interrupted) for _, outcome in heard):
+            heard += _polled(self._ready(0))
+        return sorted(heard, key=lambda each: isinstance(each[1], Interrupted))
+
+    def _wait(self) -> Sequence[Watched]:
         """Wait until workers have something to say or die, mail comes, or a step is due."""
         running = [watched for watched in self.watched if watched.is_running]
-        by_descriptor = {fd: watched for watched in running for fd in watched.handle.waitables}
-        poll = select.poll()
-        for fd in (self._heard.fileno(), *by_descriptor):
-            poll.register(fd, select.POLLIN)
         times = [watched.steps[0][0] for watched in running if watched.steps]
         if self.state.phase is Phase.RUNNING:
             times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
             times += [self._staffing.due] if self._staffing.due is not None else []
             times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
-        timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
+        return self._ready(max(0.0, min(times) - time.monotonic()) * 1000 if times else None)
+
+    def _ready(self, timeout: float | None) -> Sequence[Watched]:
+        """Who has something to say or has died, after so many milliseconds at most. Answers who has asked meanwhile."""
+        by_descriptor = {fd: each for each in self.watched if each.is_running for fd in each.handle.waitables}
+        poll = select.poll()
+        for fd in (self._heard.fileno(), *by_descriptor):
+            poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._heard.fileno() in ready and ASKED in os.read(self._heard.fileno(), 4096):
             self._inquiries.answer([*self._where(os.getpid()), Whereabouts(None, "", stack_of(self._opener))])
@@ -341,4 +368,8 @@ class Supervisor:
         self._inquiries.close()
         self.watched = ()
         self.caller = None
-        self._concluded.set()
+
+
+def _polled(ready: Sequence[Watched]) -> list[tuple[Watched, Outcome | Lost]]:
+    """What they have to say."""
+    return [(watched, outcome) for watched in ready if (outcome := watched.handle.poll()) is not None]

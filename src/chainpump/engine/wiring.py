@@ -229,7 +229,11 @@ class Wiring:
         """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
         worker = self.worker(group, number, condemned)
         start = self.groups[group].executor.start
-        handle = start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
+        try:
+            handle = start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
+        except BaseException:
+            worker.hand_over()
+            raise
         self.place(group, worker.who.number - 1, handle.pid)
         return handle
 

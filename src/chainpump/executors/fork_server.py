@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from typing import Any
 
-__all__ = ["ensure_running", "forget", "has_gone"]
+__all__ = ["ensure_running", "has_gone"]
 
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
 GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has ended by then, or it will not
@@ -51,8 +51,8 @@ def has_gone(server: int) -> bool:
         return True
 
 
-def forget() -> None:
-    """In a forked worker: the fork server is its parent's child, and asking for it raises. It may start its own."""
+def _forget() -> None:
+    """In a forked process: the fork server is its parent's child, and asking for it raises. It may start its own."""
     known = _known()
     if known["_forkserver_pid"] is not None:
         os.close(known["_forkserver_alive_fd"])
@@ -62,3 +62,6 @@ def forget() -> None:
 def _known() -> dict[str, Any]:
     """What `multiprocessing` knows of it."""
     return vars(forkserver._forkserver)  # noqa: SLF001  # see above
+
+
+os.register_at_fork(after_in_child=_forget)

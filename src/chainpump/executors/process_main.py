@@ -15,12 +15,11 @@ from contextlib import suppress
 from multiprocessing import process
 from pathlib import Path
 
-from ..errors import Cancelled
+from ..errors import Cancelled, DeadItem
 from ..faults import Point
-from ..outcome import Buried, Failed, Interrupted, Outcome
+from ..outcome import Buried, Interrupted, Outcome
 from ..transport.descriptors import Descriptor
 from ..worker import Worker
-from . import fork_server
 from .signals import on_sigterm, turn_deaf
 from .speech import speak_through
 
@@ -54,27 +53,35 @@ def _read_name(name: str) -> str:
 def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
     """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
     tell = _tell if worker.fate is None else worker.fate.before(Point.CONTROL, _tell)
-    worker.takers = [lambda item: tell(said, Buried.packed(item))]
+    speaking = threading.Lock()  # the flusher tells what it has failed of while the worker may be in a dead letter
+
+    def bury(item: DeadItem) -> None:
+        letter = Buried.packed(item)
+        with worker.uninterrupted(), speaking:  # half a letter would make nonsense of all that follows
+            tell(said, letter)
+
+    def tell_end(outcome: Outcome) -> None:
+        if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+        packed = outcome.packed(worker.who)
+        with speaking:
+            tell(said, packed)
+
+    worker.takers = [bury]
     try:
         on_sigterm(worker.interrupt)
         this = process.current_process()
         this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
-        fork_server.forget()
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         _show_stack_in(stack)
         if worker.logs is not None:
             speak_through(worker.logs)
-        outcome = worker.run(lambda failed: tell(said, failed.packed(worker.who)))
+        worker.run(tell_end)
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above
-        outcome = Interrupted()
-        worker.close(outcome)
-    if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
-    if not isinstance(outcome, Failed):  # which it has told
-        tell(said, outcome.packed(worker.who))
+        worker.close(Interrupted(), tell_end)
     said.close()
 
 

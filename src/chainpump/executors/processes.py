@@ -15,7 +15,7 @@ import os
 import pickle
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -93,25 +93,24 @@ class ProcessHandle:
     """A started process."""
 
     def __init__(self, worker: Worker, start_method: StartMethod) -> None:
-        self._control, said = pipe()
-        os.set_blocking(self._control.fileno(), False)
         self._received = bytearray()
+        self._has_ended = False  # the other end of the control pipe is closed
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
-        self._stack = shared_file(STACK, 0)
-        self._asked_at = 0  # bytes that it had written there when it was asked; 0 if it was not, or not ready
+        self._asked_at = 0  # bytes that it had written of where it is when it was asked; 0 if it was not, or not ready
         method = METHODS[start_method]
-        try:
-            with room_to_start():
-                self._process, self._lifeline, self._death = method.begin(method, worker, said, self._stack)
-        except BaseException:
-            for end in (self._control, self._stack):
-                end.close()
-            raise
-        finally:
-            said.close()
-            worker.hand_over()
+        with ExitStack() as undo:
+            self._control, said = pipe()
+            undo.callback(self._control.close)
+            with closing(said):
+                os.set_blocking(self._control.fileno(), False)
+                self._stack = shared_file(STACK, 0)
+                undo.callback(self._stack.close)
+                with room_to_start():
+                    self._process, self._lifeline, self._death = method.begin(method, worker, said, self._stack)
+            undo.pop_all()
+        worker.hand_over()
 
     @property
     def pid(self) -> int:
@@ -126,8 +125,9 @@ class ProcessHandle:
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Its control pipe, until it has said how it ended, and its death."""
-        return tuple(end.fileno() for end in (self._control, self._death.end) if not end.closed)
+        """Its control pipe, until it has said how it ended or can say no more, and its death."""
+        waits = [] if self._control.closed or self._has_ended else [self._control.fileno()]
+        return waits if self._death.end.closed else [*waits, self._death.end.fileno()]
 
     def poll(self) -> Outcome | Lost | None:
         """How it ended, as soon as it says so or has died."""
@@ -139,7 +139,13 @@ class ProcessHandle:
         if self._control.closed:
             return outcome
         self._control.close()
-        return Interrupted() if -exit_code in self._sent_signals else Lost(exit_code)
+        is_ours = -exit_code in self._sent_signals and not (exit_code == -signal.SIGTERM and self._hears)
+        return Interrupted() if is_ours else Lost(exit_code)
+
+    @property
+    def _hears(self) -> bool:
+        """Whether it has come so far that SIGTERM interrupts it: then it says so, and does not die of ours."""
+        return os.fstat(self._stack.fileno()).st_size > 0
 
     def _heard(self) -> Outcome | None:
         """Its outcome, once all of it has arrived; never waits for the rest, which a dead process owes for ever."""
@@ -148,6 +154,7 @@ class ProcessHandle:
         try:
             while chunk := os.read(self._control.fileno(), 1 << 20):
                 self._received += chunk
+            self._has_ended = True
         except BlockingIOError:
             pass
         while (message := self._message()) is not None:
@@ -186,8 +193,8 @@ class ProcessHandle:
         """Have it write where it is."""
         if self._process.exitcode is not None:  # its number may be another's afterwards
             return
-        self._asked_at = os.fstat(self._stack.fileno()).st_size
-        if self._asked_at:  # it can be asked: one that has only been started would die of the signal
+        if self._hears:  # and can be asked: one that has only been started would die of the signal
+            self._asked_at = os.fstat(self._stack.fileno()).st_size
             with suppress(ProcessLookupError):
                 os.kill(self.pid, SHOW_STACK)
 
@@ -206,7 +213,9 @@ class ProcessHandle:
         return False
 
     def close(self) -> None:
-        """Reap it and release the descriptors; closing the lifeline ends whatever is left of it."""
+        """Reap it and release the descriptors; closing the lifeline ends whatever is left of it. Once only."""
+        if self._lifeline.closed:
+            return
         for end in (self._control, self._death.end, self._lifeline, self._stack):
             end.close()
         if self._process.exitcode is not None:

@@ -20,8 +20,6 @@ __all__ = ["METHODS", "Begun", "Method", "StartMethod"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 
-_CHILDREN: set[BaseProcess] = vars(process)["_children"]  # private; it is made once and never replaced
-
 
 class Death(NamedTuple):
     """end: readable when the process has died, even if a stray child of it lives on. waiter: who closes it then, if it
@@ -61,12 +59,14 @@ def _begin(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) 
         with kept_by_fork((*worker.descriptors, said, going, stack)):
             begun.start()
         # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
-        # once, and it is the handle's to read.
-        _CHILDREN.discard(begun)
+        # once, and it is the handle's to read. Private, and another one in each process.
+        vars(process)["_children"].discard(begun)
         death = method.death(begun)
         os.write(lifeline.fileno(), GO)
     except BaseException:
         lifeline.close()
+        if begun.pid is not None:
+            begun.join()
         raise
     finally:
         going.close()

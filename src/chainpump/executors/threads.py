@@ -71,7 +71,12 @@ class ThreadHandle:
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            for end in (self._said, self._say, self._over, self._end):
+                end.close()
+            raise
 
     def _run(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -26,10 +27,13 @@ class Flusher:
         self.error: BaseException | None = None  # written by the thread once, read by the worker
 
     def arm(self) -> None:
-        """Something is pending."""
+        """Something is pending. Raises OSError if the system refuses the thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="chainpump flusher", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, str(error)) from error
         self._armed.set()
 
     def _run(self) -> None:

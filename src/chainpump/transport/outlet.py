@@ -216,7 +216,10 @@ class Outlet:
             self.flush()
         else:
             self._since = now
-            self._flusher.arm()
+            try:
+                self._flusher.arm()
+            except OSError as error:
+                broken(self, error)
 
     def _metered(self, items: Iterable[Any]) -> Iterator[Any]:
         """Take a slot before each item is made: `in_flight=` is exact."""
