@@ -30,6 +30,7 @@ def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -
         ("Processes()", "start()", ()),
         ("Processes()", "start()", ("-m", "program")),
         ("Processes(start_method='spawn')", "for _ in range(1): start()", ()),
+        ("Processes()", "eval('start()')", ()),
         ("Processes()", "print(*Pipeline(range(5)).map(abs, on={on}))", ()),
         ("Processes()", "print(*Pipeline.concat(Pipeline(range(5)).map(abs, on={on})))", ()),
     ],
@@ -51,11 +52,20 @@ def test_a_program_without_a_guard_is_told_the_line_to_guard(on, line, arguments
         f"{GUARD} start()",
         f"{GUARD}\n  for _ in range(1):\n    start()",
         "import sys\nif sys.argv and '__main__' == __name__:\n  start()",
+        f"{GUARD} eval('start()')",
+        f"{GUARD} exec('start()')",
     ],
 )
 def test_a_guard_of_any_form_will_do(line, tmp_path):
     done = run(UNGUARDED.format(on="Processes()", line=line), tmp_path)
     assert (done.stdout, done.stderr) == ("10\n", "")
+
+
+def test_a_guarded_program_can_be_profiled(tmp_path):
+    line = f"{GUARD}\n  import cProfile\n  cProfile.run('start()')"
+    done = run(UNGUARDED.format(on="Processes()", line=line), tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.startswith("10\n")
 
 
 @pytest.mark.parametrize("on", ["Threads()", "Inline()", "Processes(start_method='fork')"])

@@ -30,7 +30,7 @@ def check_main_file() -> None:
             f"worker processes import the program's main file, and {path} is none.\n"
             "  Save the program to a file, or run its stages on Threads() or on Processes(start_method='fork')."
         )
-    line = _line_of(sys._getframe(), vars(main))  # noqa: SLF001  # what `inspect.currentframe` calls
+    line = _line_of(sys._getframe(), path, vars(main))  # noqa: SLF001  # what `inspect.currentframe` calls
     if line is not None and not _is_guarded(Path(path), line):
         raise StageOptionError(
             f"{path}:{line} starts worker processes, which import that file and would start them again.\n"
@@ -38,10 +38,14 @@ def check_main_file() -> None:
         )
 
 
-def _line_of(frame: FrameType | None, names: dict[str, object]) -> int | None:
-    """The line of the main file's top level that is being executed; None where that is over, or has not begun."""
+def _line_of(frame: FrameType | None, path: str, names: dict[str, object]) -> int | None:
+    """The line of the main file's top level that is being executed; None where that is over, or has not begun.
+
+    What `exec` and `eval` run there has its names, too, and lines of its own.
+    """
     while frame is not None:
-        if frame.f_globals is names and frame.f_code.co_name == "<module>":
+        code = frame.f_code
+        if frame.f_globals is names and code.co_name == "<module>" and code.co_filename == path:
             return frame.f_lineno
         frame = frame.f_back
     return None
