@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import os
 import sys
 from dataclasses import dataclass
@@ -12,8 +14,14 @@ from pathlib import Path
 from types import ModuleType
 
 from .pipeline import Pipeline, Runnable
+from .plan.mainfile import GUARD, guards
 
 __all__ = ["Target", "UsageError", "find"]
+
+GUARDED = (
+    f"\n  It is assigned under `{GUARD}`, which an import leaves out."
+    "\n  Assign it at the top level of the file, and leave there what runs it."
+)
 
 
 class UsageError(Exception):
@@ -54,14 +62,33 @@ def find(target: Target) -> object:
     module = _import_file(Path(target.location)) if target.is_file else _import_module(target.location)
     found: object = module
     path: tuple[str, ...] = ()
-    for name in target.name.split("."):
+    names = target.name.split(".")
+    for name in names:
         if not hasattr(found, name):
-            alike = [".".join((*path, other)) for other in get_close_matches(name, dir(found), n=1)]
+            known = [other for other in dir(found) if len(path) + 1 < len(names) or _may_be_run(found, other)]
+            alike = [".".join((*path, other)) for other in get_close_matches(name, known, n=1)]
             hint = f" Did you mean {alike[0]!r}?" if alike else _pipelines_of(module)
+            hint = GUARDED if found is module and _is_guarded(name, module) else hint
             raise UsageError(f"{target.location} has no {target.name!r}.{hint}")
         found = getattr(found, name)
         path = (*path, name)
     return found
+
+
+def _may_be_run(owner: object, name: str) -> bool:
+    """Whether it is a pipeline, or a function, which may return one."""
+    value = inspect.getattr_static(owner, name, None)
+    return isinstance(value, Pipeline | Runnable) or (callable(value) and not isinstance(value, type))
+
+
+def _is_guarded(name: str, module: ModuleType) -> bool:
+    """Whether the file of a module assigns this name where it does so only as the program."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError):  # it has no source
+        return False
+    within = (node for guard in guards(tree) for node in ast.walk(guard))
+    return any(isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in within)
 
 
 def _pipelines_of(module: ModuleType) -> str:
@@ -97,6 +124,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))  # where `python -m` looks first, and an installed command does not
     try:
         known = find_spec(name) is not None
     except (ModuleNotFoundError, ValueError) as error:
@@ -106,5 +134,4 @@ def _import_module(name: str) -> ModuleType:
         known = False
     if known:
         return importlib.import_module(name)
-    hint = f"\n  For a file write its path: {name}.py" if Path(f"{name}.py").is_file() else ""
-    raise UsageError(f"no module named {name!r} can be imported from {Path.cwd()}{hint}")
+    raise UsageError(f"no module named {name!r} can be imported from {Path.cwd()}")

@@ -201,7 +201,12 @@ def test_file_named_like_a_loaded_module_is_refused(module):
         find(Target(str(taken), "numbers"))
 
 
-def test_missing_module_says_so_and_hints_at_the_file(module):
+def test_module_is_looked_for_in_the_current_folder_however_the_command_was_started(module, monkeypatch):
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each not in {"", str(module.parent)}])
+    assert isinstance(find(Target("cli_target", "numbers")), Pipeline)
+
+
+def test_missing_module_says_so_and_where_it_looked(module):
     with pytest.raises(UsageError, match=r"no module named 'cli_missing' can be imported from /"):
         find(Target("cli_missing", "numbers"))
     with pytest.raises(UsageError, match=r"no module named 'cli_missing\.part' can be imported"):
@@ -221,12 +226,27 @@ def test_missing_import_of_the_module_is_not_mistaken_for_the_module(module):
         ("zzz", "cli_target has no 'zzz'.\n  Its pipelines are: numbers"),
         ("nightly.ingst", "cli_target has no 'nightly.ingst'. Did you mean 'nightly.ingest'?"),
         ("nightly.zzz", "cli_target has no 'nightly.zzz'.\n  Its pipelines are: numbers"),
+        ("nightli.ingest", "cli_target has no 'nightli.ingest'. Did you mean 'nightly'?"),
+        ("mak", "cli_target has no 'mak'. Did you mean 'make'?"),
+        ("pipeline", "cli_target has no 'pipeline'.\n  Its pipelines are: numbers"),  # Pipeline is imported there
+        ("limits", "cli_target has no 'limits'.\n  Its pipelines are: numbers"),  # limit is an int
     ],
 )
 def test_missing_name_says_what_is_there(module, name, hint):
     with pytest.raises(UsageError) as raised:
         find(Target("cli_target", name))
     assert str(raised.value) == hint
+
+
+def test_name_that_only_the_program_assigns_is_to_be_moved(module):
+    module.write_text(f"{module.read_text()}\nif __name__ == '__main__':\n    number = numbers.take(1)\n")
+    with pytest.raises(UsageError) as raised:
+        find(Target("cli_target", "number"))
+    assert str(raised.value) == (
+        "cli_target has no 'number'.\n"
+        '  It is assigned under `if __name__ == "__main__":`, which an import leaves out.\n'
+        "  Assign it at the top level of the file, and leave there what runs it."
+    )
 
 
 def test_usage_errors_exit_with_2_and_one_message(module, capsys):

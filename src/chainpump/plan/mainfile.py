@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
 from ..errors import StageOptionError
 
-__all__ = ["check_main_file"]
+__all__ = ["GUARD", "check_main_file", "guards"]
 
 GUARD = 'if __name__ == "__main__":'
 
@@ -58,5 +59,9 @@ def _is_guarded(path: Path, line: int) -> bool:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return True
-    asked = (node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" in ast.dump(node.test))
-    return any(node.lineno <= line <= (node.end_lineno or line) for node in asked)
+    return any(node.lineno <= line <= (node.end_lineno or line) for node in guards(tree))
+
+
+def guards(tree: ast.Module) -> Iterator[ast.If]:
+    """Each `if` that asks for `__name__`."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" in ast.dump(node.test))
