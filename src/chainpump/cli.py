@@ -287,13 +287,17 @@ def _pipeline(options: Namespace) -> Pipeline[Any] | Runnable[Any]:
     found = named_pipeline(Target.parse(options.target), options.set)
     workers = dict(map(_amount, options.workers))
     names = Counter(_names(found.plan().stages))
-    for name in workers:
+    for name, number in workers.items():
         if not names[name]:
             known = f"\n  Its stages are: {', '.join(names)}"
             raise UsageError(f"--workers {name}: no stage has this name.{suggestion(name, names)}{known}")
         if names[name] > 1:
             raise UsageError(f"--workers {name}: {names[name]} stages have this name.\n  Give them others with name=.")
-    return with_workers(found, workers) if workers else found
+        try:
+            found = with_workers(found, {name: number})
+        except PlanError as error:
+            raise UsageError(f"--workers {name}={number}: {error}") from error
+    return found
 
 
 def _amount(text: str) -> tuple[str, Workers]:
@@ -343,7 +347,7 @@ def _built_at(error: PlanError) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((package, "<frozen importlib"))
+        if not frame.filename.startswith((package, "<"))  # "<frozen importlib", and a dataclass's "<string>"
         and "importlib" not in Path(frame.filename).parts
     ]
     return f"  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

@@ -137,9 +137,12 @@ def test_workers_are_set_by_the_name_of_a_stage(module, capsys):
         ("str=Auto", "error: --workers takes STAGE=N, for example str=4 or str=auto, but got: 'str=Auto'\n"),
         ("4", "error: --workers takes STAGE=N, for example decode=4 or decode=auto, but got: '4'\n"),
         ("auto", "error: --workers takes STAGE=N, for example decode=4 or decode=auto, but got: 'auto'\n"),
-        ("range=auto", "StageOptionError: source 'range' runs on Inline(), which has no workers to count.\n"),
-        ("str=0", "StageOptionError: Threads: workers must be a whole number of at least 1 but got: 0.\n"),
-        ("range=2", "StageOptionError: source 'range' runs on Inline(), which has no workers to count.\n"),
+        (
+            "range=auto",
+            "error: --workers range=auto: source 'range' runs on Inline(), which has no workers to count.\n",
+        ),
+        ("str=0", "error: --workers str=0: Threads: workers must be a whole number of at least 1 but got: 0.\n"),
+        ("range=2", "error: --workers range=2: source 'range' runs on Inline(), which has no workers to count.\n"),
     ],
 )
 def test_workers_that_cannot_be_set_are_told_with_what_is_there(module, capsys, given, message):
@@ -254,11 +257,12 @@ def test_usage_errors_exit_with_2_and_one_message(module, capsys):
     assert capsys.readouterr().err == "error: cli_target.py has no 'number'. Did you mean 'numbers'?\n"
 
 
-def test_plan_error_exits_with_2_and_shows_the_users_line(module, capsys):
-    module.write_text("from chainpump import Pipeline\n\nnumbers = Pipeline(3)\n")
+@pytest.mark.parametrize("line", ["numbers = Pipeline(3)", "on = Processes(0)"])
+def test_plan_error_exits_with_2_and_shows_the_users_line(module, capsys, line):
+    module.write_text(f"from chainpump import Pipeline, Processes\n\n{line}\n")
     assert main(["run", "cli_target.py:numbers"]) == 2
     error = capsys.readouterr().err
-    assert f"at {module}:3: numbers = Pipeline(3)" in error
+    assert error.endswith(f"\n  at {module}:3: {line}\n")
     assert "Traceback" not in error
 
 
