@@ -126,7 +126,8 @@ def test_reader_that_has_gone_ends_an_endless_pipeline_quietly(command):
 
 
 @pytest.mark.parametrize(
-    "number,status,message", [(signal.SIGINT, 130, "cancelled by Ctrl-C\n"), (signal.SIGTERM, 143, "")]
+    "number,status,message",
+    [(signal.SIGINT, 130, "cancelled by Ctrl-C\n"), (signal.SIGTERM, 143, "cancelled by SIGTERM\n")],
 )
 def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, status, message):
     fifo = tmp_path / "fifo"
@@ -171,7 +172,9 @@ def test_progress_is_a_table_where_standard_error_is_a_terminal(command):
     "name, status, received", [("summed", 0, 5), ("doubled", 0, 5), ("failing", 1, None), ("refused", 1, None)]
 )
 def test_report_is_written_however_the_run_ends(command, tmp_path, name, status, received):
-    assert run(command(name, "--report", tmp_path / "run.json")).returncode == status
+    done = run(command(name, "--report", tmp_path / "run.json"))
+    assert done.returncode == status
+    assert done.stderr.startswith(f"written: {tmp_path}/run.json\n")
     told = json.loads((tmp_path / "run.json").read_text())
     assert told["stages"][0]["stage"] == "count"
     assert received in (None, told["stages"][-1]["received"])

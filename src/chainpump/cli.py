@@ -55,6 +55,10 @@ what is written so far; README.md says how.
 """
 
 
+class Terminated(SystemExit):
+    """SIGTERM has come."""
+
+
 class ReaderGone(Exception):
     """Whoever read the standard output has closed it."""
 
@@ -76,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cancelled by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("cancelled by SIGTERM", file=sys.stderr)
+        return TERMINATED
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -110,12 +117,12 @@ def _parser() -> ArgumentParser:
 
 @contextmanager
 def _sigterm_cancels() -> Generator[None]:
-    """Turn SIGTERM into SystemExit, so that leaving the run cancels every worker."""
+    """Turn SIGTERM into an exception, so that leaving the run cancels every worker."""
 
     def cancel(*_: object) -> NoReturn:
         # A second SIGTERM must not interrupt the cancelling. Not SIG_IGN, which children inherit.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        raise SystemExit(TERMINATED)
+        raise Terminated(TERMINATED)
 
     previous = signal.signal(signal.SIGTERM, cancel)
     try:
@@ -179,6 +186,7 @@ def _write_report(report: Report[Any], path: Path | None) -> int:
         except OSError as error:
             print(f"error: --report {path}: {error.strerror}", file=sys.stderr)
             return FAILED
+        print(f"written: {path}", file=sys.stderr)
     return OK
 
 
@@ -263,15 +271,21 @@ def _graph_options(parser: ArgumentParser) -> None:
     _target_options(parser)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--mermaid", action="store_true", help="print a flowchart, as it does unless told otherwise")
-    forms.add_argument("--svg", type=Path, metavar="FILE", help="write a picture to this file")
+    forms.add_argument("--svg", type=_path, metavar="FILE", help="write a picture to this file")
 
 
 def _run_options(parser: ArgumentParser) -> None:
     _target_options(parser)
     parser.add_argument("--progress", action="store_true", help="show how far it is, on standard error")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write a report to this file, .html or .json, however it ends"
+        "--report", type=_path, metavar="FILE", help="write a report to this file, .html or .json, however it ends"
     )
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must be the path of a file but got: ''")
+    return Path(text)
 
 
 COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {

@@ -98,6 +98,14 @@ def test_graph_that_cannot_write_its_picture_says_why(module, capsys):
     assert capsys.readouterr().err == "error: --svg missing/numbers.svg: No such file or directory\n"
 
 
+@pytest.mark.parametrize("command,option", [("graph", "--svg"), ("run", "--report")])
+def test_a_path_that_is_empty_is_refused_as_it_was_given(module, capsys, command, option):
+    with pytest.raises(SystemExit) as exited:
+        main([command, "cli_target.py:numbers", option, ""])
+    assert exited.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: argument {option}: must be the path of a file but got: ''\n")
+
+
 def test_graph_tells_the_problems_that_check_tells(module, capsys):
     module.write_text(FAULTY)
     assert main(["graph", "cli_target.py:pipeline", "--svg", "never.svg"]) == 1
