@@ -3,6 +3,8 @@
 import pickle
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ import chainpump
 from chainpump import errors
 from chainpump.errors import Failure, RunError
 
-HEAVY = ("rich", "asyncio", "numpy", "sqlite3", "cloudpickle")
+HEAVY = ("rich", "asyncio", "numpy", "sqlite3", "cloudpickle", "importlib.metadata")
 
 ERRORS = [
     value
@@ -78,3 +80,10 @@ def test_only_cancelled_escapes_except_exception():
 def test_import_loads_nothing_heavy():
     script = f"import sys, chainpump; print(*[name for name in {HEAVY} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split() == []
+
+
+def test_version_is_that_of_the_project_and_no_other_name_is_made_up():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert chainpump.__version__ == project["version"]
+    with pytest.raises(AttributeError, match="module 'chainpump' has no attribute 'version'"):
+        chainpump.version  # type: ignore[attr-defined]  # noqa: B018

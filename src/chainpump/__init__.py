@@ -8,6 +8,8 @@
 [0, 1, 4, 9]
 """
 
+from typing import TYPE_CHECKING
+
 from .codec_registry import register_codec
 from .engine.run import Run
 from .errors import (
@@ -86,3 +88,15 @@ __all__ = [
     "source",
     "stage",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+else:  # for a type checker this would make every name one of the package's
+
+    def __getattr__(name: str) -> str:
+        """Look the version up when it is asked for: that takes longer than all else here."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version(__name__)

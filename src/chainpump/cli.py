@@ -37,7 +37,7 @@ NAME is a pipeline, or a function that returns one; --set gives it what it takes
 exit status:
   0    the run ended well, or whoever read its output had enough (as in `... | head`)
   1    the run failed, its report could not be written at the end, or `check` or `graph` has found problems
-  2    nothing was run: wrong usage, no such file, name or process, or a pipeline that fails its checks
+  2    nothing was run: wrong usage, no such file, name or process, no pipeline there, or one that fails its checks
   130  cancelled by Ctrl-C
   143  cancelled by SIGTERM
 
@@ -52,6 +52,14 @@ examples:
 
 The command `chainpump` is the same as `python -m chainpump`. With the extra chainpump[completion], a shell completes
 what is written so far; README.md says how.
+"""
+STACKS_EPILOG = """\
+exit status:
+  0    it is told
+  2    it cannot be: wrong usage, no such process, one of somebody else's, or one in which no pipeline runs
+
+example:
+  python -m chainpump stacks 41207
 """
 
 
@@ -99,6 +107,7 @@ def _parser() -> ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version of chainpump and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (command, options) in COMMANDS.items():
         said = command.__doc__ or ""
@@ -113,6 +122,16 @@ def _parser() -> ArgumentParser:
         options(sub)
         sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
     return parser
+
+
+class _Version(argparse.Action):
+    """Show the version, which takes time to look up, so only then."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        from . import __version__
+
+        print(f"chainpump {__version__}")
+        parser.exit()
 
 
 @contextmanager
@@ -264,6 +283,7 @@ def _target_options(parser: ArgumentParser) -> None:
 
 
 def _stacks_options(parser: ArgumentParser) -> None:
+    parser.epilog = STACKS_EPILOG
     parser.add_argument("pid", metavar="PID", type=int, help="the process that has started the pipelines")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import chainpump
 from chainpump.cli import main
 from chainpump.pipeline import Pipeline, Runnable
 from chainpump.targets import Target, UsageError, find
@@ -281,6 +282,22 @@ def test_help_documents_exit_statuses_and_examples(capsys):
     text = capsys.readouterr().out
     assert "exit status:" in text
     assert "python -m chainpump run examples/index_code.py:pipeline" in text
+
+
+def test_help_of_stacks_tells_of_nothing_but_stacks(capsys):
+    with pytest.raises(SystemExit):
+        main(["stacks", "--help"])
+    text = capsys.readouterr().out
+    assert "or one in which no pipeline runs" in text
+    assert "python -m chainpump stacks 41207" in text
+    assert "--set" not in text
+
+
+def test_version_is_told(capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["--version"])
+    assert exited.value.code == 0
+    assert capsys.readouterr().out == f"chainpump {chainpump.__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
