@@ -14,7 +14,7 @@ from typing import TypeVar
 from .. import pickles
 from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, signature_of
-from .bound import Bound, Source, name_of
+from .bound import Bound, Sink, Source, name_of
 from .hints import Bindings, item_of, plain, substitute
 from .problems import Problems
 from .subject import EMPTY, TEXTS, ItemSubject, Subject, is_any
@@ -53,6 +53,10 @@ def check_stage(
     bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
 ) -> Hint:
     """The hint of a stage's items, when it follows a stage whose items have the hint `after`."""
+    if isinstance(bound, Sink):
+        with problems:
+            raise StageTypeError(f".then(...) takes a stage but got: {bound!r}.\n  A sink goes last: .into({bound!r}).")
+        return UNKNOWN
     subject = Subject(bound, name, "stage", after)
     if not _is_callable(subject, problems):
         return UNKNOWN

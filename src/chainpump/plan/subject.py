@@ -108,7 +108,7 @@ class Subject:
         function, role = self.bound.function, self.role
         if not callable(function):
             self.refuse(
-                f"must be a function but got: {type(function).__name__}",
+                f"must be a function but got: {function!r}",
                 f"Give the function {self._how}.",
             )
         is_async = is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction)

@@ -530,9 +530,14 @@ def collected(function: Callable[P, Iterable[R]]) -> Callable[P, Any]:
 
 
 def test_a_function_that_was_called_already_is_no_function() -> None:
-    assert message_of(after, Image, Stage(infer([], "m.pt"))) == (
-        "stage 'infer' must be a function but got: generator.\n"
-        "  Give the function and its arguments, without calling it: stage(function, argument)."
+    text = message_of(after, Image, Stage(infer([], "m.pt")))
+    assert text.startswith("stage 'infer' must be a function but got: <generator object infer at ")
+    assert text.endswith(".\n  Give the function and its arguments, without calling it: stage(function, argument).")
+
+
+def test_a_sink_as_a_stage_is_told_its_place() -> None:
+    assert message_of(after, int, sink(sum, start=3)) == (
+        ".then(...) takes a stage but got: sink(sum, start=3).\n  A sink goes last: .into(sink(sum, start=3))."
     )
 
 

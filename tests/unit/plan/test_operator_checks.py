@@ -277,7 +277,7 @@ def test_a_function_that_takes_no_item_is_refused(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_no_function_is_refused(method: str) -> None:
     text = refusal(NUMBERS, method, 3)
-    assert text.startswith(f".{method}(int) must be a function but got: int.\n")
+    assert text.startswith(f".{method}(int) must be a function but got: 3.\n")
 
 
 @pytest.mark.parametrize("method", METHODS)
