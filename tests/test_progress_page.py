@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from chainpump.progress.report import StageReport
 from chainpump.stacks import stacks
 from chainpump.targets import UsageError
 from chainpump.transport.system import is_portable
@@ -29,6 +31,12 @@ def plain(text: str) -> str:
     ):
         text = re.sub(pattern, same, text, flags=re.MULTILINE)
     return text.strip()
+
+
+def test_the_page_names_the_keys_of_a_stage_in_the_json_of_a_report() -> None:
+    listed = re.search(r"each with the\s+fields\s+of\s+`StageReport`: ([^.]*)\.", PAGE)
+    assert listed is not None
+    assert re.findall(r"`(\w+)`", listed[1]) == [field.name for field in fields(StageReport)]
 
 
 @pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")

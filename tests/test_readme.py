@@ -8,6 +8,8 @@ from textwrap import indent
 
 import pytest
 
+import chainpump
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -95,6 +97,12 @@ def test_example_of_operators_does_what_the_readme_says(tmp_path):
 
 def test_example_has_15_lines():
     assert sum(1 for line in EXAMPLE.splitlines() if line.strip()) <= 15
+
+
+def test_every_executor_is_among_the_places_where_stages_run():
+    public = {name: getattr(chainpump, name) for name in chainpump.__all__ if name != "Executor"}
+    executors = {name for name, value in public.items() if isinstance(value, type) and hasattr(value, "start")}
+    assert set(re.findall(r"^\| `(\w+)\(", README, flags=re.MULTILINE)) == executors
 
 
 def test_there_are_two_commands_of_one_line():
