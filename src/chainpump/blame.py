@@ -46,7 +46,9 @@ __all__ = [
 PACKAGE = __file__.removesuffix("blame.py")
 FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
-BEGIN = " in run_worker"  # the first call of ours in a worker process; in a fork, those that have started it are beyond
+# The first call of ours in a worker process, or of the command line; those that have started it, or forked, are beyond.
+BEGINS = (" in run_worker", " in main")
+FROZEN = '  File "<frozen '  # modules of the interpreter, such as runpy
 NO_THREAD = "can't start new thread"  # what CPython says then, as a plain RuntimeError
 DEEP = 12  # calls of each stack that are told, from the innermost one
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
@@ -400,9 +402,12 @@ def _user_stack(stack: str) -> str:
 
 
 def _user_calls(stack: str) -> Sequence[str]:
-    """The innermost calls of the user's, and what they have called; without those by which this package waits."""
-    lines = [line for line in stack.splitlines() if line.startswith("  File ")]
-    within = takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGIN)), lines)
+    """The innermost calls of the user's, and what they have called; without those by which this package waits.
+
+    Nor those by which the interpreter, or an installed command, has come to the user's: they are nobody's to look at.
+    """
+    lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
+    within = takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
     for is_own, run in groupby(within, lambda line: PACKAGE in line):
         calls = [] if is_own else list(run)
         while calls and any(part in calls[-1] for part in WAITING):

@@ -70,6 +70,9 @@ def test_who_has_ended_is_not_told() -> None:
 
 OURS = f'  File "{blame.PACKAGE}worker.py", line 1 in run'
 ENTRY = f'  File "{blame.PACKAGE}executors/process_main.py", line 1 in run_worker'
+MAIN = f'  File "{blame.PACKAGE}cli.py", line 1 in main'
+SCRIPT = '  File "/usr/bin/chainpump", line 1 in <module>'
+RUNPY = '  File "<frozen runpy>", line 1 in _run_code'
 WAIT = '  File "/usr/lib/python3/threading.py", line 1 in wait'
 USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
 
@@ -82,9 +85,20 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
         ([WAIT, OURS, ENTRY], []),
         ([WAIT, OURS, USER, OURS, ENTRY], [USER]),
         ([OURS, ENTRY, "  File popen_fork.py", OURS, USER], []),
+        ([WAIT, OURS, MAIN, SCRIPT], []),
+        ([WAIT, OURS, USER, RUNPY], [USER]),
         ([], []),
     ],
-    ids=["in a stage", "waits in a stage", "waits for items", "in a pipeline of its own", "fork", "no answer"],
+    ids=[
+        "in a stage",
+        "waits in a stage",
+        "waits for items",
+        "in a pipeline of its own",
+        "fork",
+        "the command line",
+        "a program as a module",
+        "no answer",
+    ],
 )
 def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
     _, *lines = blame.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
