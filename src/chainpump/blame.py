@@ -62,7 +62,7 @@ REFUSALS: Mapping[int, str] = {
     errno.ENOSPC: "Shared memory is full: give /dev/shm more room, or hold fewer large items at once.",
     errno.EBADF: NOT_ITS_OWN,
 }
-OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=."
+OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +356,7 @@ def _start_advice(error: BaseException) -> str:
     if isinstance(error, (ConnectionError, EOFError)):
         return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
     if isinstance(error, OSError) or (isinstance(error, RuntimeError) and str(error) == NO_THREAD):
-        return "The system refused: lower workers=, or raise its limits (`ulimit -a` shows them)."
+        return "The system refused: give it fewer workers, or raise its limits (`ulimit -a` shows them)."
     if isinstance(error, AssertionError) and "daemonic" in str(error):
         return "Python's rule: start the process that runs the pipeline with daemon=False, or use Threads()."
     return ""

@@ -34,7 +34,7 @@ from support.processes import descendants, descriptors
 N = 50
 REFUSED = (
     r"^(the run could not start|(source|stage|sink) '\w+' could not start worker \d of \d): {error}.*\n"
-    r"  The system refused: lower workers=, or raise its limits \(`ulimit -a` shows them\)\.$"
+    r"  The system refused: give it fewer workers, or raise its limits \(`ulimit -a` shows them\)\.$"
 )
 TOO_MANY_FILES = REFUSED.format(error=r"OSError: \[Errno 24\] Too many open files")
 

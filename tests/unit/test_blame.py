@@ -86,7 +86,7 @@ def raised_by(error: BaseException) -> BaseException:
             WorkerLostError,
             "stage 'decode' lost worker 3 of 8 (pid 41310): killed by SIGKILL, 4 items in flight.\n"
             "  It was in one of the items 5 to 8.\n"
-            "  Often the out-of-memory killer; check the kernel log, or lower workers= or in_flight=.",
+            "  Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=.",
             id="killed",
         ),
         pytest.param(
@@ -137,7 +137,7 @@ def raised_by(error: BaseException) -> BaseException:
             blame.not_started(DECODE, OSError("no more processes")),
             StageError,
             "stage 'decode' could not start worker 3 of 8: OSError: no more processes\n"
-            "  The system refused: lower workers=, or raise its limits (`ulimit -a` shows them).",
+            "  The system refused: give it fewer workers, or raise its limits (`ulimit -a` shows them).",
             id="the system refused a worker",
         ),
         pytest.param(
@@ -159,7 +159,7 @@ def raised_by(error: BaseException) -> BaseException:
             blame.no_run(OSError("no memory")),
             RunError,
             "the run could not start: OSError: no memory\n"
-            "  The system refused: lower workers=, or raise its limits (`ulimit -a` shows them).",
+            "  The system refused: give it fewer workers, or raise its limits (`ulimit -a` shows them).",
             id="the system refused what a run needs",
         ),
         pytest.param(
