@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from opentelemetry import metrics, trace
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
-from opentelemetry.trace import Tracer, set_span_in_context
-from opentelemetry.util.types import AttributeValue
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+    from opentelemetry.trace import Tracer, set_span_in_context
+    from opentelemetry.util.types import AttributeValue
+except ImportError:
+    raise ImportError(
+        "chainpump.progress.otel needs opentelemetry, which is not installed.\n  Run: pip install 'chainpump[otel]'"
+    ) from None
 
 from .snapshot import SECOND, Progress, labels
 

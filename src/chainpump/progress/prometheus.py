@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+try:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+except ImportError:
+    raise ImportError(
+        "chainpump.progress.prometheus needs prometheus_client, which is not installed.\n"
+        "  Run: pip install 'chainpump[prometheus]'"
+    ) from None
 
 from .snapshot import Progress, StageProgress, labels
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -22,6 +24,15 @@ from chainpump.progress.snapshot import Progress, StageProgress
 LOAD = StageProgress("load", "source", "Inline()", 1, 1, 0, 70, 35.0, 0, 0.25, 0.0, 0.75)
 SAVE = StageProgress("save", "sink", "Threads(1)", 1, 1, 60, 0, 30.0, 4, 0.5, 0.5, 0.0, retried=2)
 PROGRESS = Progress(2.0, 2.0, 60, 30.0, 140, 0.4, 3.0, "save", (LOAD, SAVE))
+
+
+@pytest.mark.parametrize("name, library", [("prometheus", "prometheus_client.core"), ("otel", "opentelemetry")])
+def test_an_observer_names_the_extra_that_it_needs(monkeypatch: pytest.MonkeyPatch, name: str, library: str) -> None:
+    monkeypatch.delitem(sys.modules, f"chainpump.progress.{name}")
+    monkeypatch.setitem(sys.modules, library, None)
+    message = rf"^chainpump\.progress\.{name} needs .* is not installed\.\n  Run: pip install 'chainpump\[{name}\]'$"
+    with pytest.raises(ImportError, match=message):
+        import_module(f"chainpump.progress.{name}")
 
 
 @pytest.fixture
