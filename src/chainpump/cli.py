@@ -22,7 +22,7 @@ from .plan.plan import AUTO, Plan, PlannedStage, Workers
 from .plan.problems import collecting
 from .progress.report import Report
 from .progress.snapshot import Progress
-from .settings import named_pipeline, suggestion
+from .settings import READ, named_pipeline, suggestion
 from .stacks import stacks
 from .targets import Target, UsageError
 
@@ -278,7 +278,11 @@ def _target_options(parser: ArgumentParser) -> None:
         help="run a stage, by its name, on n workers, or auto",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="call NAME, a function, with this argument"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"call NAME, a function, with this argument, read as its annotation or its default says: {READ}",
     )
 
 

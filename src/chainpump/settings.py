@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, get_args
+from types import NoneType
+from typing import Any, Literal, get_args
 
 from .pipeline import Pipeline, Runnable
-from .plan.annotations import Hint, UnresolvedHintError, resolve, signature_of
+from .plan.annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
 from .plan.bound import name_of
-from .plan.hints import is_union, split
+from .plan.hints import is_union, plain, split
 from .plan.texts import show
 from .targets import Target, UsageError, find
 
-__all__ = ["named_pipeline", "suggestion"]
+__all__ = ["READ", "named_pipeline", "suggestion"]
 
 FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -26,7 +27,23 @@ def _flag(text: str) -> bool:
     return FLAGS[text.lower()]
 
 
-READERS: Mapping[Hint, Callable[[str], object]] = {int: int, float: float, bool: _flag, Path: Path}
+def _none(text: str) -> None:
+    if text != "None":
+        raise ValueError(text)
+
+
+READERS: Mapping[Hint, Callable[[str], object]] = {
+    UNKNOWN: str,
+    object: str,
+    str: str,
+    int: int,
+    float: float,
+    bool: _flag,
+    Path: Path,
+    type(Path()): Path,  # what a default is
+    NoneType: _none,
+}
+READ = "str, int, float, bool, Path, None and Literal[...]"
 
 
 def named_pipeline(target: Target, settings: Sequence[str]) -> Pipeline[Any] | Runnable[Any]:
@@ -71,7 +88,7 @@ def _kind(found: object) -> str:
 
 def _arguments(function: Callable[..., Any], name: str, settings: Sequence[str]) -> dict[str, object]:
     signature = signature_of(function).parameters
-    takes_any = any(each.kind is Parameter.VAR_KEYWORD for each in signature.values())
+    rest = next((each for each in signature.values() if each.kind is Parameter.VAR_KEYWORD), None)
     known = {
         key: each for key, each in signature.items() if each.kind in {each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY}
     }
@@ -81,12 +98,10 @@ def _arguments(function: Callable[..., Any], name: str, settings: Sequence[str])
         key, equals, text = setting.partition("=")
         if not equals:
             raise UsageError(f"--set takes KEY=VALUE but got: {setting!r}{takes}")
-        if key in known:
-            arguments[key] = _read(text, _resolved(known[key].annotation, function), setting, f"{key!r} of {name}")
-        elif takes_any:
-            arguments[key] = text
-        else:
+        parameter = known.get(key, rest)
+        if parameter is None:
             raise UsageError(f"{name} has no parameter {key!r}.{suggestion(key, known)}{takes}")
+        arguments[key] = _read(text, _hint_of(parameter, function), setting, f"{key!r} of {name}")
     open_ones = (each for each in signature.values() if each.default is Parameter.empty and each.name not in arguments)
     for each in open_ones:
         if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}:
@@ -95,15 +110,30 @@ def _arguments(function: Callable[..., Any], name: str, settings: Sequence[str])
 
 
 def _read(text: str, hint: Hint, setting: str, what: str) -> object:
-    """A text as the first type of a hint that it can be read as; for types that none is known for, the text."""
-    kinds = [each for each in (get_args(hint) if is_union(hint) else (hint,)) if each is not type(None)]
-    for kind in kinds:
+    """A text as the first type of a hint that it can be read as; None comes first, since most texts are none."""
+    kinds = [plain(each) for each in (get_args(hint) if is_union(hint) else (hint,))]
+    readers = [_reader(kind) for kind in sorted(kinds, key=lambda kind: kind is not NoneType)]
+    for reader in filter(None, readers):
         try:
-            return READERS.get(kind, str)(text)
-        except ValueError:
+            return reader(text)
+        except (ValueError, KeyError):
             pass  # the next one, or the error below
     flags = f"\n  Say {' or '.join(FLAGS)}." if bool in kinds else ""
-    raise UsageError(f"--set {setting}: {what} must be {show(hint)} but got: {text!r}{flags}")
+    others = f"\n  --set reads {READ}, and nothing else." if None in readers else ""
+    raise UsageError(f"--set {setting}: {what} must be {show(hint)} but got: {text!r}{flags}{others}")
+
+
+def _reader(kind: Hint) -> Callable[[str], object] | None:
+    """What reads a text as this type; None if nothing does."""
+    form, values = split(kind)
+    return {str(value): value for value in values}.__getitem__ if form is Literal else READERS.get(kind)
+
+
+def _hint_of(parameter: Parameter, function: Callable[..., Any]) -> Hint:
+    """What its annotation says, or else its default, unless that is None."""
+    hint = plain(_resolved(parameter.annotation, function))
+    says_nothing = parameter.default is Parameter.empty or parameter.default is None
+    return hint if hint is not UNKNOWN or says_nothing else type(parameter.default)
 
 
 def _resolved(annotation: object, function: Callable[..., Any]) -> Hint:

@@ -11,6 +11,7 @@ import pytest
 import chainpump
 from chainpump.cli import main
 from chainpump.pipeline import Pipeline, Runnable
+from chainpump.settings import READ
 from chainpump.targets import Target, UsageError, find
 
 MISSING = r"^expected FILE_OR_MODULE:NAME but got: .*\n.* for example \S+:pipeline"
@@ -282,6 +283,7 @@ def test_help_documents_exit_statuses_and_examples(capsys):
     text = capsys.readouterr().out
     assert "exit status:" in text
     assert "python -m chainpump run examples/index_code.py:pipeline" in text
+    assert READ in " ".join(text.split())
 
 
 def test_help_of_stacks_tells_of_nothing_but_stacks(capsys):

@@ -10,7 +10,7 @@ from chainpump.targets import Target, UsageError
 
 FUNCTIONS = """
 from pathlib import Path
-from typing import Optional
+from typing import Annotated, Any, Literal, Optional
 
 from chainpump import Pipeline, Runnable
 
@@ -19,6 +19,12 @@ def make(limit: int, folder: Path = Path("here"), *, name: str = "made") -> Pipe
 
 def any_of(**settings):
     return Pipeline(settings.items())
+
+def ints_of(**settings: int):
+    return Pipeline(settings.items())
+
+def unsaid(a, b=None, c=5, d=False, e=[1], f=Path("here")):
+    return Pipeline([a, b, c, d, e, f])
 
 def read(value: KIND) -> "Runnable[list[object]]":
     return Pipeline([value]).into(list)
@@ -60,8 +66,13 @@ def test_settings_are_bound_by_name_and_read_as_annotations_say(items):
     assert items("make", "limit=5") == [5, Path("here")]
 
 
-def test_a_function_that_takes_any_keyword_is_given_texts(items):
+def test_a_function_that_takes_any_keyword_is_given_what_it_says_of_them(items):
     assert list(items("any_of", "a=1", "b=x=y")) == [("a", "1"), ("b", "x=y")]
+    assert list(items("ints_of", "a=1")) == [("a", 1)]
+
+
+def test_what_has_no_annotation_is_read_as_its_default_is(items):
+    assert items("unsaid", "a=1", "b=2", "c=3", "d=yes", "f=there") == ["1", "2", 3, True, [1], Path("there")]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +86,15 @@ def test_a_function_that_takes_any_keyword_is_given_texts(items):
         ("Optional[float]", "3", 3.0),
         ("int | str", "three", "three"),
         ("Path | None", "a b", Path("a b")),
-        ("list[int]", "[1]", "[1]"),
+        ("int | None", "None", None),
+        ("Path | None", "None", None),
+        ("str", "None", "None"),
+        ("Any", "3", "3"),
+        ("object", "3", "3"),
+        ("Annotated[int, 'seconds']", "3", 3),
+        ("Literal['fast', 2]", "fast", "fast"),
+        ("Literal['fast', 2] | None", "2", 2),
+        ("int | list[int]", "3", 3),
     ],
 )
 def test_a_text_is_read_as_the_annotation_says(items, kind, text, value):
@@ -96,6 +115,8 @@ TAKES = f"make takes: limit: int, folder: {formatannotation(Path)} = PosixPath('
         ("make", [], f"make needs a value for 'limit': --set limit=VALUE\n  {TAKES}"),
         ("make", ["limit=many"], "--set limit=many: 'limit' of make must be int but got: 'many'"),
         ("read", ["value=x"], "--set value=x: 'value' of read must be bool | None but got: 'x'\n  Say true or yes or"),
+        ("ints_of", ["a=x"], "--set a=x: 'a' of ints_of must be int but got: 'x'"),
+        ("unsaid", ["e=7"], "--set e=7: 'e' of unsaid must be list but got: '7'\n  --set reads str, int, float, bool"),
         ("by_place", ["limit=3"], "by_place has no parameter 'limit'.\n  by_place takes: nothing"),
         ("misnamed", ["limit=3"], "misnamed: There is no 'Limit' where the function is defined."),
         ("pipeline", ["limit=3"], "'pipeline' in cli_target is a Pipeline: --set limit=3 would change nothing."),
@@ -113,3 +134,18 @@ def test_what_cannot_be_set_or_called_is_told_with_what_is_known(items, name, se
     with pytest.raises(UsageError) as raised:
         items(name, *settings, kind="bool | None")
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "kind,reads",
+    [
+        ("list[int]", "\n  --set reads str, int, float, bool, Path, None and Literal[...], and nothing else."),
+        ("int | list[int]", "\n  --set reads str, int, float, bool, Path, None and Literal[...], and nothing else."),
+        ("int | None", ""),
+        ("Literal['fast']", ""),
+    ],
+)
+def test_a_text_that_is_none_of_what_the_annotation_says_is_refused(items, kind, reads):
+    with pytest.raises(UsageError) as raised:
+        items("read", "value=[1]", kind=kind)
+    assert str(raised.value) == f"--set value=[1]: 'value' of read must be {kind} but got: '[1]'{reads}"
