@@ -39,15 +39,15 @@ def stacks(pid: int) -> str:
             runs = [stack.enter_context(closing(run)) for run in _runs(pid)]
             if runs:
                 return "\n\n".join(run.told() for run in runs)
-        is_worker = any(_files(pid, f"/memfd:{STACK} (deleted)"))
+        above = _above(pid)
     except (FileNotFoundError, ProcessLookupError):
         raise UsageError(f"there is no process {pid}.") from None
     except PermissionError:
         raise UsageError(f"process {pid} is not yours: only its user, and root, may look into it.") from None
     except (ValueError, KeyError, TypeError, SyntaxError):
         raise UsageError(f"process {pid} has another version of chainpump: ask with that one.") from None
-    if is_worker:
-        raise UsageError(f"process {pid} is a worker: ask for the process that has started its pipeline.")
+    if above is not None:
+        raise UsageError(f"no pipeline runs in process {pid}, but in process {above} above it: ask for that one.")
     raise UsageError(f"no pipeline runs in process {pid}; with CHAINPUMP_TRANSPORT=portable none can be seen.")
 
 
@@ -65,6 +65,15 @@ def _runs(pid: int) -> Iterator[_Run]:
             cells = memoryview(boards[roster.board].read_bytes()).cast("Q")
             stack.pop_all()  # it is the run's to close
         yield _Run(pid, roster, answer, cells)
+
+
+def _above(pid: int) -> int | None:
+    """The nearest process above one in which a pipeline runs: its workers are below it, and who starts them."""
+    with suppress(OSError):  # from here on they are somebody else's, or have just ended
+        while pid := int((PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()[1]):
+            if any(_files(pid, f"/memfd:{RUN} (deleted)")):
+                return pid
+    return None
 
 
 def _files(pid: int, name: str) -> Iterator[Path]:

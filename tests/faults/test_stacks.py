@@ -25,7 +25,7 @@ from faults import program, stages
 from faults.places import on, places
 from faults.program import started
 from support.gate import LIMIT, Gate
-from support.processes import until, wait_asleep
+from support.processes import helpers, until, wait_asleep
 
 LINE = re.compile(r"^  (\S+) +\d of \d, pid (\d+) +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
 
@@ -209,7 +209,9 @@ def test_where_there_is_nothing_to_tell_it_says_why(gate: Gate, monkeypatch: pyt
     assert refusal(gone.pid) == f"there is no process {gone.pid}."
     with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
         pid = gate.wait_held()
-        assert refusal(pid) == f"process {pid} is a worker: ask for the process that has started its pipeline."
+        for below in (pid, *helpers()):  # the worker, the fork server and the resource tracker
+            said = f"no pipeline runs in process {below}, but in process {os.getpid()} above it: ask for that one."
+            assert refusal(below) == said
         with monkeypatch.context() as patch:
             patch.setattr(looking, "CELLS", 64)
             assert refusal(os.getpid()) == f"process {os.getpid()} has another version of chainpump: ask with that one."
