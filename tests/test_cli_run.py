@@ -169,15 +169,23 @@ def test_progress_is_a_table_where_standard_error_is_a_terminal(command):
 
 
 @pytest.mark.parametrize(
-    "name, status, received", [("summed", 0, 5), ("doubled", 0, 5), ("failing", 1, None), ("refused", 1, None)]
+    "name, status, received, said",
+    [
+        ("summed", 0, 5, None),
+        ("doubled", 0, 5, None),
+        ("failing", 1, None, "StageError: stage 'fail' (worker 1 of 1, pid "),
+        ("refused", 1, None, "StageError: sink 'refuse' (worker 1 of 1, pid "),
+    ],
 )
-def test_report_is_written_however_the_run_ends(command, tmp_path, name, status, received):
+def test_report_is_written_however_the_run_ends(command, tmp_path, name, status, received, said):
     done = run(command(name, "--report", tmp_path / "run.json"))
     assert done.returncode == status
     assert done.stderr.startswith(f"written: {tmp_path}/run.json\n")
     told = json.loads((tmp_path / "run.json").read_text())
     assert told["stages"][0]["stage"] == "count"
     assert received in (None, told["stages"][-1]["received"])
+    assert told["status"] == ("failed" if status else "completed")
+    assert told["error"] is None if said is None else told["error"].startswith(said)
 
 
 def test_report_is_written_as_a_page_and_replaces_what_was_there(command, tmp_path):
@@ -196,7 +204,8 @@ def test_report_is_written_of_a_run_that_was_interrupted(command, tmp_path):
         fifo.read_text()  # returns once the worker is inside an item
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
-    assert json.loads(report.read_text())["stages"][1]["stage"] == "hold"
+    told = json.loads(report.read_text())
+    assert (told["stages"][1]["stage"], told["status"], told["error"]) == ("hold", "cancelled", None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""The program of docs/progress.md hangs, and is told as that page says: from outside, and by its own error."""
+"""docs/progress.md: its program hangs and is told as the page says, and the page names all that the JSON has."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.progress.report import StageReport
+from chainpump import Report, StageReport
+from chainpump.progress.allotment import Decision
 from chainpump.stacks import stacks
 from chainpump.targets import UsageError
 from chainpump.transport.system import is_portable
@@ -59,3 +61,13 @@ def stacks_of(pid: int) -> str:
         return stacks(pid)
     except UsageError as error:
         return str(error)
+
+
+def test_the_page_names_every_key_of_the_json() -> None:
+    paragraph = re.search(r"^`report\.to_json\(\)`.*?^$", PAGE, flags=re.DOTALL | re.MULTILINE)
+    assert paragraph is not None
+    keys = [
+        *json.loads(Report(None, (), 0.0).to_json()),
+        *(field.name for kind in (StageReport, Decision) for field in fields(kind)),
+    ]
+    assert set(keys) <= set(re.findall(r"`(\w+)`", paragraph[0]))

@@ -10,6 +10,8 @@ from functools import partial
 import pytest
 
 from chainpump import (
+    DeadItem,
+    DeadLetter,
     Inline,
     Pipeline,
     Processes,
@@ -19,6 +21,7 @@ from chainpump import (
     Run,
     RunError,
     Skip,
+    StageError,
     StageOptionError,
     StallError,
     Tasks,
@@ -201,7 +204,8 @@ def test_an_error_has_the_report_of_the_run(place: str) -> None:
         failing.into(sum, on=on(place)).run()
     report = caught.value.report
     assert [each.stage for each in report.stages] == ["range", "decode", "sum"]
-    assert report.value is None
+    assert (report.value, report.status) == (None, "failed")
+    assert report.error == f"StageError: {caught.value}"
     assert json.loads(report.to_json())["stages"][1]["role"] == "stage"
 
 
@@ -209,7 +213,52 @@ def test_an_error_has_the_report_of_the_run(place: str) -> None:
 def test_the_exception_of_a_sink_has_the_report_too(place: str) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         Pipeline(range(10)).into(failing_sink, on=on(place)).run()
-    assert caught.value.report.stages[0].stage == "range"  # type: ignore[attr-defined]  # it was added
+    report = caught.value.report  # type: ignore[attr-defined]  # it was added
+    assert (report.stages[0].stage, report.status) == ("range", "failed")
+    assert report.error.startswith("StageError: sink 'failing_sink' (worker 1 of 1, pid ")
+
+
+@pytest.mark.parametrize("place", places("forkserver", "threads"))
+def test_a_report_says_whether_the_run_goes_on_and_how_it_has_ended(place: str, gate: Gate) -> None:
+    held = Pipeline(range(10)).then(stage(faults.held_at, gate, 0), on=on(place))
+    with held.open() as run:
+        gate.wait_held()
+        going = run.report()
+        gate.release()
+        assert sum(1 for _ in run) == 10
+    ended = run.report()
+    assert [(each.status, each.error) for each in (going, ended)] == [("running", None), ("completed", None)]
+
+
+@pytest.mark.parametrize("place", places("forkserver", "threads", "inline"))
+def test_the_report_of_a_run_that_was_left_calls_it_cancelled(place: str) -> None:
+    with Pipeline(source(faults.count_for_ever), on=on(place)).open() as run:
+        assert next(iter(run)) == 0
+    assert (run.report().status, run.report().error) == ("cancelled", None)
+
+
+def test_the_report_of_a_run_that_ctrl_c_ends_in_a_stage_calls_it_cancelled() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Pipeline(range(10)).map(interrupted, on=Inline()).into(sum, on=Inline()).run()
+    report = caught.value.report  # type: ignore[attr-defined]  # it was added
+    assert (report.status, report.error) == ("cancelled", None)
+
+
+def interrupted(_: int) -> int:
+    raise KeyboardInterrupt  # as the handler of SIGINT does
+
+
+def test_a_run_that_is_cancelled_since_nobody_takes_its_dead_letters_has_failed(gate: Gate) -> None:
+    def refuse(_: DeadItem) -> None:
+        raise OSError("it is full")
+
+    held = Pipeline(source(faults.held_at, range(10), gate, 0), on=Threads())
+    with held.map(partial(bad_if, 7), on=Threads(), on_error=DeadLetter(to=refuse)).open() as run:
+        gate.wait_held()
+        gate.release()
+        with pytest.raises(StageError) as caught:
+            list(run)
+    assert (caught.value.report.status, caught.value.report.error) == ("failed", f"StageError: {caught.value}")
 
 
 def failing_sink(items: Iterable[int]) -> float:
@@ -223,9 +272,10 @@ def test_a_worker_that_died_while_it_waited_waits_no_longer(gate: Gate) -> None:
         wait_until(run, lambda now: now.stages[1].starved > 0)
         (worker,) = (each.handle for each in run._supervisor.watched if each.group == 1)
         worker.strike()
-        with pytest.raises(WorkerLostError):
+        with pytest.raises(WorkerLostError) as lost:
             list(run)
     report, again = run.report(), run.report()
+    assert (report.status, report.error) == ("failed", f"WorkerLostError: {lost.value}")
     assert report.stages[1].starved == again.stages[1].starved > 0
     assert report.stages[1].lived <= report.duration
 

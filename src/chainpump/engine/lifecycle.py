@@ -132,6 +132,11 @@ class Run:
         return not (self.failures or self.left or self.broken)
 
     @property
+    def was_left(self) -> bool:
+        """Whether the caller has ended it early, and nothing else."""
+        return self.left and not (self.failures or self.broken)
+
+    @property
     def last(self) -> int:
         """The group at the end of the chain."""
         return len(self.running) - 1

@@ -6,13 +6,13 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from operator import itemgetter
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .. import blame
 from ..errors import DeadItem, Failure, LedgerError, RunError, StageError, StallError
@@ -21,7 +21,7 @@ from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
 from ..progress.observing import Observer, Observing
 from ..progress.reading import Reading
-from ..progress.report import Report, report
+from ..progress.report import Report, Status, report
 from ..progress.snapshot import Progress, progress
 from ..worker import Worker
 from . import ledger
@@ -34,6 +34,7 @@ from .wiring import Wiring
 __all__ = ["Run"]
 
 T = TypeVar("T")
+Maker: TypeAlias = Callable[[Failed, Sequence[Failure]], BaseException]
 
 
 class Run(Generic[T]):
@@ -183,7 +184,7 @@ class Run(Generic[T]):
             self._supervisor.join()
         finally:  # Ctrl-C while waiting cancels the run
             self.close()
-        error = self._error()
+        error = self._error(_error_of)
         if error is None:
             return
         stalled = self._supervisor.stalled
@@ -199,8 +200,8 @@ class Run(Generic[T]):
         finally:
             del error  # its traceback leads to this frame: no cycle keeps the run
 
-    def _error(self) -> BaseException | None:
-        """What went wrong, or what does not add up."""
+    def _error(self, make: Maker) -> BaseException | None:
+        """What went wrong, or what does not add up. make: an error of the first failure and the others."""
         state = self._supervisor.state
         if self._letters.refusal is not None:
             item, cause = self._letters.refusal
@@ -210,7 +211,7 @@ class Run(Generic[T]):
         if self._supervisor.defect is not None:
             return self._supervisor.defect
         if state.failures:
-            return self._error_of_failures(*state.failures)
+            return self._error_of_failures(make, *state.failures)
         if state.broken is not None:
             group, number = state.broken
             return RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
@@ -225,10 +226,20 @@ class Run(Generic[T]):
         """What `DeadLetter` policies without `to=` have put aside so far."""
         return tuple(self._letters.kept)
 
-    def _error_of_failures(self, first: Failed, *others: Failed) -> BaseException:
+    def _error_of_failures(self, make: Maker, first: Failed, *others: Failed) -> BaseException:
         if first is self._caller_outcome and isinstance(first.cause, KeyboardInterrupt):
             return first.cause  # Ctrl-C while a stage ran in the caller's thread: no failure of the stage
-        return _error_of(first, [other.failure for other in others])
+        return make(first, [other.failure for other in others])
+
+    def _status(self) -> tuple[Status, str | None]:
+        """How the run has ended, and what it failed of: as text, since an exception would keep what its frames hold."""
+        error = self._error(_plain_error_of)
+        if error is None:
+            return "completed", None
+        is_failure = self._letters.refusal or self._supervisor.defect
+        if isinstance(error, KeyboardInterrupt) or (self._supervisor.state.was_left and not is_failure):
+            return "cancelled", None
+        return "failed", f"{type(error).__name__}: {error}"
 
     def progress(self) -> Progress:
         """How far it is: a snapshot of every stage, and of the whole since it was opened. Any thread may ask.
@@ -250,11 +261,13 @@ class Run(Generic[T]):
     def report(self, value: Any = None) -> Report[Any]:
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
         meter, seen = self._supervisor.meter, self._observing
+        reading = meter.read()
+        status, error = self._status() if reading.is_over else ("running", None)
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         latency = seen.latencies.latency if seen is not None else None
         return report(
             meter.places,
-            meter.read(),
+            reading,
             value,
             self.dead_letters,
             peaks,
@@ -262,6 +275,8 @@ class Run(Generic[T]):
             samples,
             latency,
             self._supervisor.decisions,
+            status,
+            error,
         )
 
     def cancel(self) -> None:
@@ -330,6 +345,11 @@ def _error_of(failed: Failed, others: Sequence[Failure]) -> BaseException:
         return cause
     error.__cause__ = cause
     return error
+
+
+def _plain_error_of(failed: Failed, others: Sequence[Failure]) -> RunError:
+    """The same in words of this library, which name the stage."""
+    return failed.failure.error(failed.failure, others)
 
 
 def _remote(failure: Failure) -> str:

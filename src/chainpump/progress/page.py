@@ -35,6 +35,9 @@ STYLE = """
 body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.25rem; margin: 0 0 .25rem; } h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
+.status { margin: .75rem 0; padding: .5rem .75rem; background: var(--box); border-left: .3rem solid var(--flow);
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+.failed { border-color: var(--slow); } .cancelled { border-color: var(--blocked); }
 p { margin: .25rem 0; } .faint, .small { color: var(--faint); } .small { font-size: .8rem; }
 .drawings { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem 2rem; }
 svg { width: 100%; height: auto; display: block; } text { fill: var(--ink); font-size: 12px; }
@@ -56,7 +59,8 @@ def page(report: Report[Any]) -> str:
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{chain}</title><style>{STYLE}</style></head><body>",
-            f"<h1>{chain}</h1><p>{clock(report.duration)}{held_by}</p><p>{escape(report.advice)}</p>",
+            f"<h1>{chain}</h1>{_status(report)}",
+            f"<p>{clock(report.duration)}{held_by}</p><p>{escape(report.advice)}</p>",
             '<div class="drawings"><section><h2>Flow</h2>',
             _chain(report.stages),
             _legend([("busy", "var(--busy)"), ("starved", "var(--starved)"), ("blocked", "var(--blocked)")]),
@@ -70,6 +74,14 @@ def page(report: Report[Any]) -> str:
             "</body></html>\n",
         )
     )
+
+
+def _status(report: Report[Any]) -> str:
+    """How it has ended, unless that is well."""
+    if report.status == "completed":
+        return ""
+    why = f"\n{escape(report.error)}" if report.error is not None else ""
+    return f'<p class="status {report.status}"><strong>{report.status}</strong>{why}</p>'
 
 
 def _chain(stages: Sequence[StageReport]) -> str:

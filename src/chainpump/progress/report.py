@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
 from ..processors import processors
@@ -20,9 +20,10 @@ from .latency import PERCENTS, Latency
 from .reading import Place, Reading, WorkerReading
 from .snapshot import SECOND, units
 
-__all__ = ["Report", "StageReport", "report"]
+__all__ = ["Report", "StageReport", "Status", "report"]
 
 T = TypeVar("T")
+Status: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
 MEGABYTE = 1e6  # bytes
 
 
@@ -73,7 +74,7 @@ class StageReport:
 class Report(Generic[T]):
     """The result of a run. `print(report)` shows it as a table.
 
-    value: what the sink returned; with several workers, the list of what each returned. None for a run that failed.
+    value: what the sink returned; with several workers, the list of what each returned. None unless it was completed.
     stages: for each stage, its items, its time and what it took.
     duration: seconds from the opening of the run until its last worker had ended.
     dead_letters: the items that a `DeadLetter` policy without `to=` has put aside.
@@ -82,6 +83,9 @@ class Report(Generic[T]):
     samples: how it went over time, where somebody looked on; at most 512 moments of it.
     latency: for how long items were on their way from the source to the sink, where somebody looked on.
     decisions: how many workers each "auto" stage was given, or lost, when and why.
+    status: how the run has ended: "completed", "failed" or "cancelled" (left before its end, also by Ctrl-C); "running"
+    while it goes on.
+    error: what it failed of: the class of the error and its text, which names the stage; None unless it failed.
     """
 
     value: T
@@ -93,6 +97,8 @@ class Report(Generic[T]):
     samples: Sequence[Sample] = ()
     latency: Latency | None = None
     decisions: Sequence[Decision] = ()
+    status: Status = "completed"
+    error: str | None = None
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the table; what no stage has is left out."""
@@ -100,8 +106,10 @@ class Report(Generic[T]):
         return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
 
     def __str__(self) -> str:
-        told = f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
-        lines = (table(*self.cells()), f"{self.duration:.2f} s{told}", self.advice, *map(str, self.decisions))
+        told = f", {self.status}" if self.status != "completed" else ""
+        told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
+        run = f"{self.duration:.2f} s{told}"
+        lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
         return "\n".join(filter(None, lines))
 
     def to_html(self, path: str | PathLike[str]) -> None:
@@ -113,14 +121,16 @@ class Report(Generic[T]):
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
 
-        Keys: `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many), `latency` (an object with
-        `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are lists of objects with the fields of
-        `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
+        Keys: `status`, `error` (a text or null), `duration`, `bottleneck` (a name or null), `advice`, `dead_letters`
+        (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are
+        lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
         """
         import json  # as for `to_html`
 
         within = {f"p{percent}": self.latency.quantile(percent / 100) for percent in PERCENTS} if self.latency else None
         told = {
+            "status": self.status,
+            "error": self.error,
             "duration": self.duration,
             "bottleneck": self.bottleneck,
             "advice": self.advice,
@@ -183,8 +193,13 @@ def report(
     samples: Sequence[Sample] = (),
     latency: Latency | None = None,
     decisions: Sequence[Decision] = (),
+    status: Status = "completed",
+    error: str | None = None,
 ) -> Report[T]:
-    """Of a run that has ended. peaks: items in flight, by stage. interpreter: ns of processors of the main process."""
+    """Of a run, as a reading of it tells. peaks: items in flight, by stage.
+
+    interpreter: ns of processors of the main process.
+    """
     found = units(places, final)
     held_by = bottleneck(found)
     seconds = (final.at - final.began) / SECOND
@@ -209,6 +224,8 @@ def report(
         samples,
         latency,
         tuple(decisions),
+        status,
+        error,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from chainpump import Report, StageReport
 from chainpump.progress.history import Sample
 from chainpump.progress.latency import Latency
+from chainpump.progress.report import Status
 
 LOAD = StageReport(
     "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
@@ -76,6 +77,31 @@ def test_a_page_shows_stages_figures_and_advice(written: Path) -> None:
     assert all(stage.stage in text for stage in REPORT.stages)
     for said in ("the bottleneck is", "'mix' is busy.", "400 items", "200 items", "Threads(1)", "0:10"):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    "status, error, said",
+    [
+        (
+            "failed",
+            "StageError: stage 'mix' raised <odd>:\n  three",
+            "failed \nStageError: stage 'mix' raised <odd>:\n  three ",
+        ),
+        ("cancelled", None, "cancelled "),
+        ("running", None, "running "),
+        ("completed", None, None),
+    ],
+)
+def test_a_banner_says_so_unless_the_run_has_ended_well(
+    status: Status, error: str | None, said: str | None, tmp_path: Path
+) -> None:
+    replace(REPORT, status=status, error=error).to_html(tmp_path / "run.html")
+    elements = Elements((tmp_path / "run.html").read_text())
+    banners = [
+        attrs["class"] for tag, attrs in elements.found if (tag, f"status {status}") == (tag, attrs.get("class"))
+    ]
+    assert len(banners) == (said is not None)
+    assert said is None or said in elements.text
 
 
 def test_the_bottleneck_alone_has_an_edge_of_its_own(written: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,9 +92,32 @@ def test_a_process_that_died_without_a_word_leaves_open_what_the_machine_has_roo
     assert made.stages[1].memory == (30_000_000,)
 
 
+def test_a_report_says_so_unless_the_run_has_ended_well(made: Report[int]) -> None:
+    failed = replace(made, status="failed", error="StageError: sink 'save' raised OSError on item 3:\n  it is full")
+    assert str(failed).splitlines()[4:7] == [
+        "10.00 s, failed; the bottleneck is 'decode'",
+        "StageError: sink 'save' raised OSError on item 3:",
+        "  it is full",
+    ]
+    assert str(replace(made, status="cancelled")).splitlines()[4] == "10.00 s, cancelled; the bottleneck is 'decode'"
+    told = json.loads(failed.to_json())
+    assert (told["status"], told["error"]) == ("failed", failed.error)
+
+
 def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
     told = json.loads(made.to_json())
-    assert list(told) == ["duration", "bottleneck", "advice", "dead_letters", "latency", "stages", "decisions"]
+    assert list(told) == [
+        "status",
+        "error",
+        "duration",
+        "bottleneck",
+        "advice",
+        "dead_letters",
+        "latency",
+        "stages",
+        "decisions",
+    ]
+    assert (told["status"], told["error"]) == ("completed", None)
     assert (told["duration"], told["bottleneck"], told["dead_letters"]) == (10, "decode", 1)
     assert list(told["stages"][1].items()) == [
         ("stage", "decode"),
