@@ -172,7 +172,18 @@ def test_an_observer_sees_the_end(placing: Placing) -> None:
     report = pipeline.into(stages.total, on=placing.sink).run(observe=seen.append)
     assert (seen[-1].is_over, seen[-1].items) == (True, 100)
     assert [each.received for each in seen[-1].stages] == [each.received for each in report.stages]
-    assert all(each.peak_in_flight is not None for each in report.stages)
+
+
+@pytest.mark.parametrize("place", places("forkserver", "threads"))
+def test_what_a_busy_stage_has_in_flight_is_seen_however_short_the_run_is(place: str, gate: Gate) -> None:
+    held = Pipeline(range(10)).map(gate.hold, on=on(place), in_flight=1)
+    with held.open(observe=lambda _: None) as run:
+        gate.wait_held()
+        while not run.report().stages[1].peak_in_flight:  # nobody but the thread that looks on can tell when it does
+            pass
+        gate.release(10)
+        assert len(list(run)) == 10
+    assert [each.peak_in_flight for each in run.report().stages[:2]] == [None, 1]
 
 
 def test_an_observer_sees_the_end_of_what_is_iterated_and_left() -> None:

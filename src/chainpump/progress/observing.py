@@ -20,7 +20,7 @@ __all__ = ["Observer", "Observing"]
 Observer: TypeAlias = Callable[[Progress], object]
 
 INTERVAL = 1.0  # seconds between two snapshots
-LOOKS = 40  # at the counts of items, for each snapshot: to tell how long items take, to so many parts of it
+LOOKS = 40  # at the counts of items, for each snapshot: how long items take, and how many there are, changes in between
 WINDOW = 10  # snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change
 
 
@@ -48,7 +48,8 @@ class Observing:
         self._ended = threading.Event()
         self._left = False  # nobody waits any more
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
-        self.peaks = [0] * len(places)  # items in flight, by stage, as far as they were seen
+        # Items in flight, by stage, as far as they were seen while it went: at the end nothing is. A source has none.
+        self.peaks: Sequence[int | None] = [None] * len(places)
         self.history = History()
         self.latencies = Latencies(len(places))
 
@@ -57,11 +58,13 @@ class Observing:
         self._thread.start()
 
     def _look_on(self) -> None:
-        looks = 0
+        due = time.monotonic() + INTERVAL
         while not self._ended.wait(INTERVAL / LOOKS):
-            self.latencies.look(self._counts(), time.monotonic())
-            looks += 1
-            if looks % LOOKS == 0:
+            counts, now = self._counts(), time.monotonic()
+            self.latencies.look(counts, now)
+            self.peaks = [_peak(*each) for each in zip(self._places, self.peaks, counts, strict=True)]
+            if now >= due:  # by the clock: looks that are late, one by one, would make snapshots rare
+                due = now + INTERVAL
                 self._show()
         self.latencies.look(self._counts(), time.monotonic())
         self._readings.clear()  # the last one is about the whole run
@@ -72,7 +75,6 @@ class Observing:
         shown = progress(self._places, reading, self._readings[0] if self._readings else None, self._length)
         self._readings.append(reading)
         self.history.add(shown)
-        self.peaks = [max(peak, each.in_flight) for peak, each in zip(self.peaks, shown.stages, strict=True)]
         for observer in tuple(self._observers):
             if self._left:
                 return
@@ -93,6 +95,10 @@ class Observing:
                 self._thread.join(within)
         finally:
             self._left = True
+
+
+def _peak(place: Place, before: int | None, counts: Counts) -> int | None:
+    return None if place.role == "source" else max(before or 0, counts.received - counts.dealt_with)
 
 
 def _warn(observer: Observer, error: BaseException) -> None:

@@ -37,7 +37,8 @@ class StageReport:
     busy, starved, blocked: in its own code, waiting for items, waiting until items could be sent. Neighbours on
     `Inline` share a worker, and its times.
     rate: items received a second, while the run lasted; of a source, items sent.
-    peak_in_flight: the most items that were seen received and not finished, once a second; None if nobody looked.
+    peak_in_flight: the most items that were received and not finished, in 40 looks a second; None of a source, and if
+    nobody looked.
     memory: the most bytes that each of its processes has taken, as far as they could tell. cpu: their seconds of a
     processor. delayed: their seconds without one, ready to run.
     is_bottleneck: whether it has held up the others; see `Progress`.
@@ -158,7 +159,7 @@ def _share(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
 
 
 def _peak(stage: StageReport) -> str:
-    return "" if stage.peak_in_flight is None or stage.role == "source" else f"{stage.peak_in_flight:,}"
+    return "" if stage.peak_in_flight is None else f"{stage.peak_in_flight:,}"
 
 
 def _memory(stage: StageReport) -> str:
@@ -188,7 +189,7 @@ def report(
     final: Reading,
     value: T,
     dead_letters: Sequence[DeadItem],
-    peaks: Sequence[int] | None,
+    peaks: Sequence[int | None] | None,
     interpreter: float,
     samples: Sequence[Sample] = (),
     latency: Latency | None = None,

@@ -63,12 +63,12 @@ def run() -> Run:
 
 @pytest.fixture
 def start(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Observing]]:
-    """Starts looking on, each millisecond unless told otherwise."""
+    """Starts looking on, each millisecond unless told otherwise. looks: for each snapshot."""
     started: list[Observing] = []
 
-    def begin(*observers: Observer, every: float = 0.001) -> Observing:
+    def begin(*observers: Observer, every: float = 0.001, looks: int = 1) -> Observing:
         monkeypatch.setattr(observing, "INTERVAL", every)
-        monkeypatch.setattr(observing, "LOOKS", 1)
+        monkeypatch.setattr(observing, "LOOKS", looks)
         made = Observing(observers, PLACES, run.read, run.counts, length=None)
         started.append(made)
         made.start()
@@ -106,15 +106,25 @@ def test_the_end_is_shown_at_once_and_about_the_whole_run(run: Run, start: Calla
     run.is_over = True
     looking.close(LIMIT)
     assert [(each.elapsed, each.seconds, each.is_over) for each in watcher.shown] == [(1, 1, True)]
+    assert looking.peaks == [None, None], "nobody has looked on while it went"
 
 
-def test_what_was_in_flight_most_is_kept(run: Run, start: Callable[..., Observing]) -> None:
+def test_what_was_in_flight_most_is_seen_between_two_snapshots(
+    run: Run, start: Callable[..., Observing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_flight, looked = iter([3, 7]), threading.Event()
+
+    def counts() -> list[Counts]:
+        if (waiting := next(in_flight, None)) is None:  # the third time: the second one was taken into account
+            looked.set()
+        return [Counts(0, 0, 10), Counts(10, 10 - (waiting or 0), 0)]
+
+    monkeypatch.setattr(run, "counts", counts)
     watcher = Watcher()
-    looking = start(watcher)
-    watcher.wait_for(3)
-    run.is_over = True
+    looking = start(watcher, every=10 * LIMIT, looks=round(10_000 * LIMIT))
+    assert looked.wait(LIMIT)
     looking.close(LIMIT)
-    assert looking.peaks == [0, watcher.shown[-1].stages[1].in_flight]
+    assert (looking.peaks, len(watcher.shown)) == ([None, 7], 1)
 
 
 def test_an_observer_that_raises_is_told_once_and_shown_no_more(start: Callable[..., Observing]) -> None:

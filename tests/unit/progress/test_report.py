@@ -41,7 +41,7 @@ FINAL = Reading(
 
 @pytest.fixture
 def made() -> Report[int]:
-    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", None, "")], [0, 12, 3], SECOND)
+    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", None, "")], [None, 12, 3], SECOND)
 
 
 def test_counts_and_seconds_are_sums_over_the_workers_of_a_stage(made: Report[int]) -> None:
@@ -58,7 +58,7 @@ def test_rates_are_of_the_whole_run(made: Report[int]) -> None:
 
 
 def test_items_in_flight_are_known_only_where_somebody_looked(made: Report[int]) -> None:
-    assert [each.peak_in_flight for each in made.stages] == [0, 12, 3]
+    assert [each.peak_in_flight for each in made.stages] == [None, 12, 3]
     unseen = report(PLACES, FINAL, None, (), None, 0)
     assert [each.peak_in_flight for each in unseen.stages] == [None] * 3
     assert "peak in flight" not in str(unseen)
