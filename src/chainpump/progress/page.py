@@ -123,11 +123,10 @@ def _bar(stage: StageReport, y: int) -> str:
 
 def _over_time(report: Report[Any]) -> str:
     names = [stage.stage for stage in report.stages]
-    if len(report.samples) < 2:
-        return (
-            '<section><h2>Over time</h2><p class="faint">Nobody looked on while it went, or not for long enough: '
-            "run it with observe= or progress=True.</p></section>"
-        )
+    if len(report.samples) < 2:  # the one that there may be is of the end
+        unseen = "Nobody looked on while it went: run it with observe= or progress=True."
+        why = "The run was too short for a chart." if report.samples else unseen
+        return f'<section><h2>Over time</h2><p class="faint">{why}</p></section>'
     nothing = (0,) * len(names)
     samples = (Sample(0.0, nothing, nothing), *report.samples)
     rates = [

@@ -155,6 +155,13 @@ def test_without_samples_the_page_says_how_to_get_them(tmp_path: Path) -> None:
     assert "polyline" not in {tag for tag, _ in elements.found}
 
 
+def test_of_a_run_that_ended_before_the_first_snapshot_the_page_says_that_it_was_too_short(tmp_path: Path) -> None:
+    replace(REPORT, samples=SAMPLES[-1:]).to_html(tmp_path / "run.html")
+    elements = Elements((tmp_path / "run.html").read_text())
+    assert "too short for a chart" in elements.text
+    assert "observe=" not in elements.text
+
+
 def test_a_run_in_which_nothing_happened_has_a_page(tmp_path: Path) -> None:
     idle = replace(LOAD, sent=0, busy=0.0, blocked=0.0, rate=0.0)
     Report(None, (idle,), 0.0).to_html(tmp_path / "run.html")
