@@ -76,7 +76,7 @@ def advice(units: Sequence[Unit], processors: int, asked: float | None, interpre
     second = max(others, key=attrgetter("load"))
     waiting = max(others, key=attrgetter("blocked"))
     on = f" on {held_by.workers} workers" if held_by.workers > 1 else ""
-    fact = f"'{held_by.name}' is busy {held_by.load:.0%}{on}, '{second.name}' {second.load:.0%}"
+    fact = f"'{held_by.name}' has a load of {held_by.load:.0%}{on}, '{second.name}' of {second.load:.0%}"
     fact += f"; '{waiting.name}' is blocked {waiting.blocked:.0%}" if waiting.blocked >= AT_LEAST else ""
     by_others = 1 / second.load if second.load else AT_MOST
     by_machine = processors / asked if asked else AT_MOST

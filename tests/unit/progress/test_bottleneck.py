@@ -40,7 +40,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             2.4,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%: "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%: "
             "2 more workers could raise the rate 2.0 times.",
             id="more workers",
         ),
@@ -49,7 +49,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             2.4,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 80%: 1 more worker could raise the rate 1.2 times.",
+            "'decode' has a load of 97% on 2 workers, 'load' of 80%: 1 more worker could raise the rate 1.2 times.",
             id="until a neighbour is at work all the time",
         ),
         pytest.param(
@@ -57,7 +57,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             2.4,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 90%. "
+            "'decode' has a load of 97% on 2 workers, 'load' of 90%. "
             "More workers for one of them alone would gain less than 15%.",
             id="a neighbour is nearly as busy",
         ),
@@ -66,7 +66,7 @@ def test_no_bottleneck_no_advice() -> None:
             3,
             2.4,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%: "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%: "
             "1 more worker could raise the rate 1.2 times.",
             id="until all processors are taken",
         ),
@@ -75,7 +75,7 @@ def test_no_bottleneck_no_advice() -> None:
             2,
             1.96,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%. "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%. "
             "The run asks for 2.0 of 2 processors: no room for more.",
             id="all processors are taken",
         ),
@@ -84,7 +84,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             None,
             0.2,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%.",
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%.",
             id="nobody knows how many are",
         ),
         pytest.param(
@@ -92,7 +92,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             0.99,
             0.98,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%. "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%. "
             "Threads of one interpreter take turns, and these take 98% of a processor.",
             id="threads that compute",
         ),
@@ -101,7 +101,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             0.1,
             0.1,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%: "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%: "
             "2 more workers could raise the rate 2.0 times.",
             id="threads that wait",
         ),
@@ -110,7 +110,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             1.0,
             0.0,
-            "'load' is busy 95%, 'save' 10%. A source has one worker: the run cannot be faster than it.",
+            "'load' has a load of 95%, 'save' of 10%. A source has one worker: the run cannot be faster than it.",
             id="a source",
         ),
         pytest.param(
@@ -118,7 +118,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             1.0,
             0.0,
-            "'decode' is busy 97% on 2 workers, 'load' 30%; 'load' is blocked 70%. "
+            "'decode' has a load of 97% on 2 workers, 'load' of 30%; 'load' is blocked 70%. "
             "It has as many workers as were found to be of use.",
             id="who gets workers by itself",
         ),
@@ -127,7 +127,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             1.0,
             0.0,
-            "'decode' is busy 97%, 'load' 30%; 'load' is blocked 70%. "
+            "'decode' has a load of 97%, 'load' of 30%; 'load' is blocked 70%. "
             "The run cannot be faster than this, on the workers that it has.",
             id="what may not be divided",
         ),
@@ -136,7 +136,7 @@ def test_no_bottleneck_no_advice() -> None:
             8,
             1.0,
             0.9,
-            "'load + parse' is busy 90%, 'save' 10%. "
+            "'load + parse' has a load of 90%, 'save' of 10%. "
             "They share one thread: with workers of their own they would run side by side.",
             id="several in one thread",
         ),

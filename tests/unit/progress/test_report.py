@@ -75,7 +75,7 @@ def test_a_report_prints_as_a_table_with_its_bottleneck(made: Report[int]) -> No
     )
     assert save == "save    Threads(1)          95                      10   10%      90%       0%               3"
     assert run == "10.00 s; the bottleneck is 'decode'"
-    assert advice.startswith("'decode' is busy 100% on 2 workers, 'load' 10%")
+    assert advice.startswith("'decode' has a load of 100% on 2 workers, 'load' of 10%")
 
 
 def test_without_a_bottleneck_nothing_is_said_of_one() -> None:
@@ -88,7 +88,7 @@ def test_without_a_bottleneck_nothing_is_said_of_one() -> None:
 def test_a_process_that_died_without_a_word_leaves_open_what_the_machine_has_room_for() -> None:
     killed = Reading(FINAL.at, 0, [FINAL.stages[0], [DECODERS[0], worker(10)], FINAL.stages[2]], is_over=True)
     made = report(PLACES, killed, None, (), None, SECOND)
-    assert made.advice == "'decode' is busy 100% on 2 workers, 'load' 10%."
+    assert made.advice == "'decode' has a load of 100% on 2 workers, 'load' of 10%."
     assert made.stages[1].memory == (30_000_000,)
 
 
