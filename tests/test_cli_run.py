@@ -58,6 +58,7 @@ endless = Pipeline(source(count, 10**12)).then(stage(double), on=Processes(1))
 failing = Pipeline(source(count, 9)).then(stage(fail))
 refused = doubled.into(sink(refuse))
 held = Pipeline(source(count, 9)).then(stage(hold, os.environ.get("FIFO", ""))).into(sink(total))
+held_here = held.inline()
 '''
 
 
@@ -195,15 +196,17 @@ def test_report_is_written_as_a_page_and_replaces_what_was_there(command, tmp_pa
     assert page.read_text().startswith("<!doctype html>")
 
 
-def test_report_is_written_of_a_run_that_was_interrupted(command, tmp_path):
+@pytest.mark.parametrize("name", ["held", "held_here"])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_report_of_a_run_that_was_interrupted_says_so(command, tmp_path, name, number, status):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     report = tmp_path / "run.json"
     environment = {**os.environ, "FIFO": str(fifo)}
-    with subprocess.Popen(command("held", "--report", report), stderr=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command(name, "--report", report), stderr=subprocess.PIPE, env=environment) as process:
         fifo.read_text()  # returns once the worker is inside an item
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 130
+        process.send_signal(number)
+        assert process.wait() == status
     told = json.loads(report.read_text())
     assert (told["stages"][1]["stage"], told["status"], told["error"]) == ("hold", "cancelled", None)
 

@@ -63,12 +63,12 @@ example:
 """
 
 
-class Terminated(SystemExit):
-    """SIGTERM has come."""
-
-
 class ReaderGone(Exception):
     """Whoever read the standard output has closed it."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come: a stage that runs in this thread does not fail of it, as it does not of Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,12 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReaderGone:
         # The interpreter flushes the standard output once more as it exits: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("cancelled by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED
     except Terminated:
         print("cancelled by SIGTERM", file=sys.stderr)
         return TERMINATED
+    except KeyboardInterrupt:
+        print("cancelled by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -141,7 +141,7 @@ def _sigterm_cancels() -> Generator[None]:
     def cancel(*_: object) -> NoReturn:
         # A second SIGTERM must not interrupt the cancelling. Not SIG_IGN, which children inherit.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        raise Terminated(TERMINATED)
+        raise Terminated
 
     previous = signal.signal(signal.SIGTERM, cancel)
     try:
