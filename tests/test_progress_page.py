@@ -35,12 +35,6 @@ def plain(text: str) -> str:
     return text.strip()
 
 
-def test_the_page_names_the_keys_of_a_stage_in_the_json_of_a_report() -> None:
-    listed = re.search(r"each with the\s+fields\s+of\s+`StageReport`: ([^.]*)\.", PAGE)
-    assert listed is not None
-    assert re.findall(r"`(\w+)`", listed[1]) == [field.name for field in fields(StageReport)]
-
-
 @pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")
 def test_program_of_the_page_is_told_as_the_page_says(tmp_path: Path) -> None:
     assert PROGRAM is not None
