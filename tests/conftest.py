@@ -150,7 +150,7 @@ def _processes_that_stay() -> dict[int, str]:
     for pid in descendants():
         name = _name(pid)
         with watching([pid]) as watched:
-            if not gone(watched, within=5.0):
+            if not gone(watched):
                 staying[pid] = name
     descendants()
     return staying
