@@ -639,6 +639,15 @@ def counting(n: int, journal: Journal, name: str = "source") -> Iterator[int]:
         journal.write(f"{name} cleaned up")
 
 
+def held_in_clean_up(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """What comes, as it is; holds before it says that it has cleaned up."""
+    try:
+        yield from items
+    finally:
+        gate.hold(0)
+        journal.write("cleaned up")
+
+
 def noting(items: Iterable[T], journal: Journal, name: str) -> Iterator[T]:
     """What comes, as it is; says how it ended."""
     try:

@@ -15,8 +15,11 @@ import pytest
 from chainpump import Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
+from chainpump.executors.processes import ProcessHandle
+from chainpump.faults import VARIABLE
+from chainpump.transport.outlet import Outlet
 from faults import stages
-from faults.places import ANYWHERE, on, plain
+from faults.places import ANYWHERE, on, places, plain
 from faults.roles import made, through
 from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants
@@ -251,3 +254,25 @@ def collecting(items: Iterable[int]) -> Iterator[int]:
     for item in items:
         gc.collect()
         yield item
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
+    place: str, gate: Gate, second_gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends item 1 as it asks for another, and is told there that it cannot; only then comes SIGTERM."""
+    interrupt = ProcessHandle.interrupt
+
+    def interrupt_in_clean_up(handle: ProcessHandle) -> None:
+        interrupt(handle)
+        if handle._who.stage == "clean":
+            second_gate.release()
+
+    monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_in_clean_up)
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    monkeypatch.setenv(VARIABLE, "send@clean=#2")
+    held = Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place))
+    clean = held.then(stage(stages.held_in_clean_up, second_gate, journal), on=on(place), name="clean")
+    with clean.open():
+        second_gate.wait_held()
+    assert journal.lines == ["cleaned up"]
