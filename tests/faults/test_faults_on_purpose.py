@@ -288,7 +288,8 @@ def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
     monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
     monkeypatch.setattr(process_main, "_tell", tell_in_halves)
     ask("send@third_fails=#2")
-    pipeline = Pipeline(source(range, 5), on=on(place)).map(third_fails, on=on(place), on_error=DeadLetter(ValueError))
+    numbers = Pipeline(source(iter, [[0, 1, 2]]), on=on(place))
+    pipeline = numbers.unbatch(on=Inline()).map(third_fails, on=on(place), on_error=DeadLetter(ValueError), in_flight=9)
     with pytest.raises(RunError, match=could_not("send", "stage", "third_fails")):
         list(pipeline)
 
