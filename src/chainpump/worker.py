@@ -293,12 +293,8 @@ class Worker:
 
     def _is_over(self) -> bool:
         """Whether anybody has ended the run early: if not, a Cancelled is the doing of the function that raised it."""
-        return self._is_cut_off or self._woken.is_set() or bool(self._board.flag(self._group)[0])
-
-    @property
-    def _is_cut_off(self) -> bool:
-        """Whether it can send no more: what runs by now is the clean-up of its generators."""
-        return self.outlet is not None and self.outlet.cancelled
+        is_cut_off = self.outlet is not None and self.outlet.cancelled
+        return is_cut_off or self._woken.is_set() or bool(self._board.flag(self._group)[0])
 
     def _drive(self, last: StageRun) -> Any:
         inlet, outlet = self.inlet, self.outlet
@@ -376,7 +372,7 @@ class Worker:
         self.was_terminated |= not self._board.flag(self._group)[0]
         if self._is_shielded:
             self._was_put_off = True
-        elif not (self._winding_up or self._is_cut_off or any(stage.cancelled for stage in self._stages)):
+        elif not (self._winding_up or any(stage.cancelled for stage in self._stages)):
             self._winding_up = True
             raise Cancelled("the run was cancelled")
 

@@ -93,6 +93,11 @@ def held_at(items: Iterable[T], gate: Gate, place: int) -> Iterator[T]:
     yield from gate.hold_at(items, place)
 
 
+def held_at_noting(items: Iterable[T], gate: Gate, place: int, journal: Journal) -> Iterator[T]:
+    """The same; says how it ended."""
+    yield from noting(gate.hold_at(items, place), journal, "stage")
+
+
 def held(items: Iterable[T], gate: Gate) -> Iterator[T]:
     """What comes, holding at each item."""
     yield from gate.hold_each(items)

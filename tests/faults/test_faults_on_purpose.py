@@ -33,7 +33,7 @@ from chainpump.transport.outlet import Outlet
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
 from faults.roles import failing_stage
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, Gate, Journal
 
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
@@ -212,13 +212,17 @@ def test_worker_has_told_its_failure_before_it_can_be_killed_for_what_its_neighb
 
 @pytest.mark.parametrize("place", places("fork"))
 def test_what_is_sent_beside_a_worker_that_is_held_and_fails_ends_the_run_at_once(
-    place: str, ask: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    place: str, ask: Any, gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Item 0 goes at once, as nothing went before it, and item 1 is left to the flusher: more could join it."""
+    """Item 0 goes at once, as nothing went before it, and item 1 is left to the flusher: more could join it.
+
+    The worker is interrupted in the call that holds it, so it has the grace to clean up.
+    """
     monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
-    ask("send@held_at=#2")
-    with pytest.raises(RunError, match=could_not("send", "source", "held_at")):
-        list(Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place)))
+    ask("send@held_at_noting=#2")
+    with pytest.raises(RunError, match=could_not("send", "source", "held_at_noting")):
+        list(Pipeline(source(stages.held_at_noting, range(10), gate, 2, journal), on=on(place)))
+    assert journal.lines == ["stage cleaned up"]
 
 
 @pytest.mark.parametrize("action", ["raise", "kill"])

@@ -7,7 +7,10 @@ look for processes at once, where the library has promised that they are gone.
 import gc
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from multiprocessing import process
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
 from chainpump.executors.processes import ProcessHandle
 from chainpump.faults import VARIABLE
+from chainpump.transport import outlet
 from chainpump.transport.outlet import Outlet
 from faults import stages
 from faults.places import ANYWHERE, on, places, plain
@@ -127,6 +131,35 @@ def test_clean_up_of_a_worker_that_is_busy_runs_within_the_grace(gate: Gate, jou
     with pipeline.open():
         gate.wait_held()
     assert journal.lines == ["Cancelled", "cleaned up"]
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_first(
+    place: str, gate: Gate, second_gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent beside it finds the run cancelled; only then comes SIGTERM."""
+    interrupt = ProcessHandle.interrupt
+    wait_held = cache(second_gate.wait_held)
+
+    def interrupt_after(handle: ProcessHandle) -> None:
+        wait_held()
+        interrupt(handle)
+
+    def flush_cancelled(outlet: Outlet) -> int:
+        while not outlet._cancelled[0]:
+            time.sleep(0.001)
+        try:
+            outlet.flush()
+        finally:
+            second_gate.announce()
+
+    monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_after)
+    monkeypatch.setattr(Outlet, "flush_old", flush_cancelled)
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    held = Pipeline(source(stages.held_at_noting, range(10), gate, 2, journal), on=on(place))
+    with held.open(grace=LIMIT):
+        gate.wait_held()
+    assert journal.lines == ["stage cleaned up"]
 
 
 @pytest.mark.parametrize("finalizing", [stages.held_in_del, stages.held_in_finalizer], ids=lambda it: it.__name__)
@@ -260,7 +293,10 @@ def collecting(items: Iterable[int]) -> Iterator[int]:
 def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
     place: str, gate: Gate, second_gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It sends item 1 as it asks for another, and is told there that it cannot; only then comes SIGTERM."""
+    """It sends items 0 and 1 as it waits for another, and is told there that it cannot; only then comes SIGTERM.
+
+    No flusher may send them before: a failure of its own would be told at once, and nobody would be interrupted.
+    """
     interrupt = ProcessHandle.interrupt
 
     def interrupt_in_clean_up(handle: ProcessHandle) -> None:
@@ -269,8 +305,9 @@ def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
             second_gate.release()
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_in_clean_up)
-    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
-    monkeypatch.setenv(VARIABLE, "send@clean=#2")
+    monkeypatch.setattr(outlet, "FLUSH_NS", 10**18)
+    monkeypatch.setattr(Outlet, "_limit", lambda _: 10 if "clean" in process.current_process().name else 1)
+    monkeypatch.setenv(VARIABLE, "send@clean=#1")
     held = Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place))
     clean = held.then(stage(stages.held_in_clean_up, second_gate, journal), on=on(place), name="clean")
     with clean.open():

@@ -229,6 +229,8 @@ class Supervisor:
         watched.outcome = outcome
         self._use_force(watched)
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
+        if isinstance(outcome, Failed) and watched.is_running:
+            self._interrupt(watched)  # what has failed may be its flusher, while its function is in a long call
 
     def _start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
         """Start a worker while the run goes on, in a place where none runs; whoever had it before is over."""
@@ -274,12 +276,15 @@ class Supervisor:
         self._wiring.wake(before)
         for watched in self.watched:
             if watched.group < before and watched.is_running and watched.outcome is None:
-                watched.handle.interrupt()
                 self._use_force(watched)
-                # CPython may miss a signal that arrives just as it begins to wait: so it is told again.
-                now = time.monotonic()
-                again = [(now + self._grace * part, watched.handle.interrupt) for part in TELL_AGAIN]
-                watched.steps.extendleft(reversed(again))
+                self._interrupt(watched)
+
+    def _interrupt(self, watched: Watched) -> None:
+        """Tell it to end, and again: CPython may miss a signal that arrives just as it begins to wait."""
+        watched.handle.interrupt()
+        now = time.monotonic()
+        again = [(now + self._grace * part, watched.handle.interrupt) for part in TELL_AGAIN]
+        watched.steps.extendleft(reversed(again))
 
     def _use_force(self, watched: Watched) -> None:
         """From now on it has the grace to end; then force is used, once; then it is given up.
