@@ -5,6 +5,7 @@ look for processes at once, where the library has promised that they are gone.
 """
 
 import gc
+import os
 import signal
 import threading
 import time
@@ -18,15 +19,17 @@ import pytest
 from chainpump import Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
+from chainpump.engine.wiring import Wiring
 from chainpump.executors.processes import ProcessHandle
 from chainpump.faults import VARIABLE
 from chainpump.transport import outlet
+from chainpump.transport.descriptors import kept_by_fork
 from chainpump.transport.outlet import Outlet
 from faults import stages
 from faults.places import ANYWHERE, on, places, plain
 from faults.roles import made, through
 from support.gate import LIMIT, Gate, Journal
-from support.processes import descendants
+from support.processes import descendants, until
 from support.threads import threads_that_stay
 
 CLEANED_UP = ["source cleaned up", "stage cleaned up"]
@@ -281,6 +284,27 @@ def test_run_that_is_collected_in_a_thread_of_its_own_leaves_no_other() -> None:
     run.cycle = run
     del run
     assert threads_that_stay() == []
+
+
+def test_run_that_is_collected_within_a_fork_does_not_wait_for_its_own_turn_to_fork(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finalizer breaks in where another run starts a worker, just as this run is about to replace one."""
+    start, is_about_to = Wiring.start, threading.Event()
+
+    def start_successor(wiring: Wiring, group: int, number: int, *condemned: Any) -> Any:
+        if condemned:
+            is_about_to.set()
+        return start(wiring, group, number, *condemned)
+
+    monkeypatch.setattr(Wiring, "start", start_successor)
+    run = Pipeline(range(10)).map(gate.hold, on=Processes(1, restarts=1)).open()
+    pid = gate.wait_held()
+    with kept_by_fork(()):
+        os.kill(pid, signal.SIGKILL)
+        assert is_about_to.wait(LIMIT)
+        del run
+    until(lambda: descendants() == set(), "the end of the run")
 
 
 def collecting(items: Iterable[int]) -> Iterator[int]:

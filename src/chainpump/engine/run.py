@@ -23,6 +23,7 @@ from ..progress.observing import Observer, Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, Status, report
 from ..progress.snapshot import Progress, progress
+from ..transport.descriptors import is_forking
 from ..worker import Worker
 from . import ledger
 from .letters import Letters
@@ -292,7 +293,8 @@ class Run(Generic[T]):
             return
         atexit.unregister(self._at_exit)
         self.cancel()
-        if self._supervisor.is_current_thread():  # garbage is collected anywhere, even in a worker of this run
+        # Garbage is collected anywhere: even in a worker of this run, or by who is starting one of another run.
+        if self._supervisor.is_current_thread() or is_forking():
             self._letters.close(within=0)
             if self._observing is not None:
                 self._observing.close(within=0)

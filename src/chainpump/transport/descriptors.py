@@ -16,7 +16,7 @@ from multiprocessing import reduction
 from typing import Any
 from weakref import WeakSet
 
-__all__ = ["Descriptor", "kept_by_fork", "pipe", "room_to_start"]
+__all__ = ["Descriptor", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 
 
 STANDARD_ERROR = 2  # the last of the numbers that every program takes for its standard streams
@@ -95,12 +95,13 @@ class _Table:
     """What the library owns of this process's descriptor table.
 
     owned: WeakSet copies itself before iterating, and the child of a fork has one thread: it needs no lock.
-    kept: what the fork under way may keep. `lock` guards it: one fork of ours at a time.
+    kept: what the fork under way may keep. thread: whose it is. `lock` guards both: one fork of ours at a time.
     """
 
     def __init__(self) -> None:
         self.owned: WeakSet[Descriptor] = WeakSet()
         self.kept: frozenset[Descriptor] = frozenset()
+        self.thread: int | None = None
         self.lock = threading.Lock()
 
     def close_in_child(self) -> None:
@@ -108,6 +109,7 @@ class _Table:
         for descriptor in list(self.owned - self.kept):
             descriptor.close()
         self.kept = frozenset()
+        self.thread = None
         self.lock = threading.Lock()  # whoever held it is not in this process
 
 
@@ -119,11 +121,16 @@ os.register_at_fork(after_in_child=_TABLE.close_in_child)
 def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, None]:
     """Let a worker forked inside this block keep these descriptors."""
     with _TABLE.lock:
-        _TABLE.kept = frozenset(descriptors)
+        _TABLE.kept, _TABLE.thread = frozenset(descriptors), threading.get_ident()
         try:
             yield
         finally:
-            _TABLE.kept = frozenset()
+            _TABLE.kept, _TABLE.thread = frozenset(), None
+
+
+def is_forking() -> bool:
+    """Whether this code runs within `kept_by_fork`, as a finalizer may: it must wait for nobody who wants to fork."""
+    return _TABLE.thread == threading.get_ident()
 
 
 @contextmanager
