@@ -13,11 +13,8 @@ from .building import (
     MIN_WAIT,
     bounded,
     check_amount,
-    check_executor,
     check_known,
     check_synchronous,
-    checked,
-    imports_main,
     inlined,
     known_executor,
     named,
@@ -34,19 +31,18 @@ from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
 from .executors.tasks import Tasks
-from .joined import Concat, Joined, Merge, start_run
+from .joined import Concat, Joined, Merge
 from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan import checks
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.hints import UNKNOWN, union_of
-from .plan.mainfile import check_main_file
 from .plan.plan import Plan, PlannedStage, Role, Workers
-from .plan.problems import Problems, is_collecting
+from .plan.problems import Problems
 from .plan.subject import Subject
-from .plan.values import check_available
 from .policies import Policy, Raise
 from .progress.observing import Observer
 from .progress.report import Report
+from .starting import GRACE, RunOptions, start
 
 __all__ = ["Pipeline", "Runnable", "opened", "with_workers"]
 
@@ -59,7 +55,6 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 ChainT = TypeVar("ChainT", bound="_Chain")
 
-GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
 RAISE = Raise()
 
 
@@ -121,42 +116,8 @@ class _Chain:
         check_successors(stages)
         return stages
 
-    def _start(
-        self,
-        *,
-        iterated: bool,
-        grace: float,
-        on: Executor | None = None,
-        stall_timeout: float | None = None,
-        check_items: bool = False,
-        progress: bool = False,
-        observe: Observer | None = None,
-    ) -> Run[Any]:
-        checks.check_seconds(grace, "grace")
-        if stall_timeout is not None:
-            checks.check_seconds(stall_timeout, "stall_timeout", least=MIN_WAIT)
-        checks.check_flag(check_items, "check_items")
-        checks.check_flag(progress, "progress")
-        observers = _observers(progress, observe)
-        if on is not None:
-            check_executor(on, "every stage")
-        stages = self.plan(on=on).stages
-        if is_collecting():
-            raise StageOptionError(
-                "this pipeline is only being checked, and was about to be run.\n"
-                '  Put what runs it under `if __name__ == "__main__":`.'
-            )
-        if any(map(imports_main, stages)):
-            check_main_file()
-        if check_items:
-            check_available()
-            stages = tuple(map(checked, stages))
-        for stage in stages:
-            if stage.before_run is not None:
-                stage.before_run()
-        return start_run(
-            stages, iterated=iterated, grace=float(grace), stall_timeout=stall_timeout, observers=observers
-        )
+    def _start(self, options: RunOptions, *, iterated: bool) -> Run[Any]:
+        return start(self.plan(on=options.on), options, iterated=iterated)
 
 
 class Pipeline(_Chain, Generic[T_co]):
@@ -523,15 +484,8 @@ class Pipeline(_Chain, Generic[T_co]):
         stall_timeout, check_items, progress, observe: as for `Runnable.run`; of a stall, who iterates may be the one to
         be named.
         """
-        return self._start(
-            iterated=True,
-            grace=grace,
-            on=on,
-            stall_timeout=stall_timeout,
-            check_items=check_items,
-            progress=progress,
-            observe=observe,
-        )
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        return self._start(options, iterated=True)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
@@ -588,15 +542,8 @@ class Runnable(_Chain, Generic[R_co]):
         Raises the sink's own exception as it is; RunError for every other failure. Both have the `Report` of the run,
         as their `report`.
         """
-        with self._start(
-            iterated=False,
-            grace=grace,
-            on=on,
-            stall_timeout=stall_timeout,
-            check_items=check_items,
-            progress=progress,
-            observe=observe,
-        ) as run:
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        with self._start(options, iterated=False) as run:
             value = run.result()
         return run.report(value)
 
@@ -620,17 +567,8 @@ class Runnable(_Chain, Generic[R_co]):
         """
         from .loops import running  # imports asyncio, for those who have imported it
 
-        start = partial(
-            self._start,
-            iterated=False,
-            grace=grace,
-            on=on,
-            stall_timeout=stall_timeout,
-            check_items=check_items,
-            progress=progress,
-            observe=observe,
-        )
-        async with running(start) as (run, within):
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        async with running(partial(self._start, options, iterated=False)) as (run, within):
             value = await within(run.result)
         return run.report(value)
 
@@ -650,7 +588,7 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
 def opened(chain: Pipeline[Any] | Runnable[Any], *, progress: bool, observe: Observer | None) -> Run[Any]:
     """A run of it, whichever it is, with whatever else is by default."""
     iterated = isinstance(chain, Pipeline)
-    return chain._start(iterated=iterated, grace=GRACE, progress=progress, observe=observe)  # noqa: SLF001  # the same
+    return chain._start(RunOptions(progress=progress, observe=observe), iterated=iterated)  # noqa: SLF001  # the same
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:
@@ -666,20 +604,6 @@ def _synchronous(on: Executor, name: str, problems: Problems) -> Executor:
     with problems:
         check_synchronous(on, name)
     return on
-
-
-def _observers(progress: bool, observe: Observer | None) -> list[Observer]:
-    """Who is shown how far a run is. Raises StageOptionError."""
-    if observe is not None and not callable(observe):
-        raise StageOptionError(
-            f"observe must be a function of a Progress but got: {observe!r}.\n  For example observe=print."
-        )
-    observers = [observe] if observe is not None else []
-    if progress:
-        from .progress.display import shown  # workers import this module, and show nothing
-
-        observers.append(shown())
-    return observers
 
 
 def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:

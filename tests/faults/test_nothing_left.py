@@ -155,6 +155,7 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
             outlet.flush()
         finally:
             second_gate.announce()
+        return 0
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_after)
     monkeypatch.setattr(Outlet, "flush_old", flush_cancelled)
