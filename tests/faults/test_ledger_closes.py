@@ -52,3 +52,10 @@ def test_descriptors_closed_by_user_code_end_the_run_with_blame(worker_noise) ->
         list(Pipeline(source(stages.count, 5000)).then(stages.close_everything, on=Processes(1)))
     assert caught.value.stage == "close_everything"
     assert "Bad file descriptor" in worker_noise.read()  # its process could not say how it ended
+
+
+def test_worker_that_cannot_say_how_it_ends_is_blamed_although_the_run_had_to_kill_it(gate: Gate) -> None:
+    """Its neighbours find their channels broken, and are heard first."""
+    who = r"^stage 'close_everything_and_stay' \(worker 1 of 1\) lost its channel, although no worker died\.\n"
+    with pytest.raises(RunError, match=who):
+        list(Pipeline(source(stages.count, 5000)).then(stage(stages.close_everything_and_stay, gate), on=Processes(1)))

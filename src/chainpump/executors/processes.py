@@ -19,8 +19,9 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import get_args
 
+from .. import blame
 from ..errors import StageOptionError
-from ..outcome import Buried, Interrupted, Outcome
+from ..outcome import Buried, Failed, Interrupted, Outcome
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
 from ..transport.descriptors import pipe, room_to_start
 from ..transport.system import shared_file
@@ -95,6 +96,7 @@ class ProcessHandle:
     def __init__(self, worker: Worker, start_method: StartMethod) -> None:
         self._received = bytearray()
         self._has_ended = False  # the other end of the control pipe is closed
+        self._was_mute = False  # it was already when the process was killed, which had said nothing
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
@@ -140,7 +142,9 @@ class ProcessHandle:
             return outcome
         self._control.close()
         is_ours = -exit_code in self._sent_signals and not (exit_code == -signal.SIGTERM and self._hears)
-        return Interrupted() if is_ours else Lost(exit_code)
+        if not is_ours:
+            return Lost(exit_code)
+        return Failed(blame.broken_off(self._who)) if self._was_mute else Interrupted()
 
     @property
     def _hears(self) -> bool:
@@ -182,6 +186,7 @@ class ProcessHandle:
 
     def kill(self) -> None:
         """Send SIGKILL."""
+        self._was_mute = self._has_ended
         self._sent_signals.add(signal.SIGKILL)
         self._process.kill()
 
