@@ -7,6 +7,7 @@ import errno
 import faulthandler
 import gc
 import logging
+import multiprocessing
 import os
 import resource
 import signal
@@ -222,6 +223,14 @@ def failing_pipeline(items: Iterable[int]) -> Iterator[int]:
     """Runs a pipeline that fails."""
     for _ in items:
         yield from Pipeline(range(5)).then(stage(failing_stage, raise_value_error, 3), on=Processes(1))
+
+
+def children_beside_a_pipeline(items: Iterable[int], place: str) -> Iterator[int]:
+    """How many processes `multiprocessing` knows of while a pipeline runs."""
+    for _ in items:
+        with Pipeline(source(count_for_ever), on=on(place)).open() as run:
+            assert next(iter(run)) == 0
+            yield len(multiprocessing.active_children())
 
 
 def holding_pipeline(items: Iterable[int], gate: Gate) -> Iterator[int]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
+from chainpump import Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
 from faults import stages
-from faults.places import EVERYWHERE, EXECUTORS, FORKING, MOST, WAYS, WITH_WORKERS, collected, on
+from faults.places import EVERYWHERE, EXECUTORS, FORKING, MOST, PROCESSES, WAYS, WITH_WORKERS, collected, on
 from faults.roles import counted
 from support.gate import Gate, Journal
 from support.processes import gone, watching
@@ -96,6 +96,13 @@ def test_failure_of_an_inner_pipeline_is_the_failure_of_its_stage(place: str, wa
         way(pipeline, place)
     assert isinstance(caught.value.__cause__, StageError)
     assert caught.value.__cause__.stage == "failing_stage"
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_exit_codes_of_inner_workers_are_the_librarys_alone_to_read(place: str) -> None:
+    """`multiprocessing` reads those of its own children whenever any thread starts a process; each can be read once."""
+    assert list(Pipeline([0]).then(stage(stages.children_beside_a_pipeline, place), on=on(place))) == [0]
+    assert list(Pipeline([0]).then(stage(stages.children_beside_a_pipeline, place), on=Inline())) == [0]
 
 
 def test_death_of_an_outer_worker_takes_the_inner_workers_with_it(gate: Gate) -> None:

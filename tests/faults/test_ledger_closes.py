@@ -3,6 +3,7 @@
 import pytest
 
 from chainpump import LedgerError, Pipeline, Processes, RunError, source, stage
+from chainpump.engine.supervisor import Supervisor
 from faults import stages
 from faults.places import EVERYWHERE, FORKING, on
 from support.gate import Gate
@@ -52,6 +53,17 @@ def test_descriptors_closed_by_user_code_end_the_run_with_blame(worker_noise) ->
         list(Pipeline(source(stages.count, 5000)).then(stages.close_everything, on=Processes(1)))
     assert caught.value.stage == "close_everything"
     assert "Bad file descriptor" in worker_noise.read()  # its process could not say how it ended
+
+
+def test_worker_that_has_closed_everything_does_not_keep_the_supervisor_busy(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its control pipe is at its end, and stays so for as long as the worker has to end."""
+    ready, looks = Supervisor._ready, []
+    monkeypatch.setattr(Supervisor, "_ready", lambda *given: looks.append(given) or ready(*given))
+    with pytest.raises(RunError):
+        list(Pipeline(source(stages.count, 5000)).then(stage(stages.close_everything_and_stay, gate), on=Processes(1)))
+    assert len(looks) < 100
 
 
 def test_worker_that_cannot_say_how_it_ends_is_blamed_although_the_run_had_to_kill_it(gate: Gate) -> None:
