@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -16,7 +17,7 @@ from ..worker import Worker
 from . import fork_server, process_main
 from .process_main import GO, DeafName
 
-__all__ = ["METHODS", "Begun", "Method", "StartMethod"]
+__all__ = ["METHODS", "Begun", "StartMethod"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 
@@ -38,19 +39,17 @@ class Begun(NamedTuple):
     death: Death
 
 
-class Method(NamedTuple):
-    """A start method. kind: of process. begin: starts one; raises what the system makes of it. death: of one."""
-
-    kind: Callable[..., BaseProcess]
-    begin: Callable[[Method, Worker, Descriptor, Descriptor], Begun]
-    death: Callable[[BaseProcess], Death]
-
-
-def _begin(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+def _begin(
+    kind: Callable[..., BaseProcess],
+    death_of: Callable[[BaseProcess], Death],
+    worker: Worker,
+    said: Descriptor,
+    stack: Descriptor,
+) -> Begun:
     """Whatever of it is there although this raises ends at once: it has not been told to go, and never will be."""
     who = worker.who
     going, lifeline = pipe()
-    begun = method.kind(
+    begun = kind(
         target=process_main.run_worker,
         args=(worker, said, going, stack, is_portable()),
         name=DeafName(f"chainpump-{who.stage}-{who.number}"),
@@ -61,7 +60,7 @@ def _begin(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) 
         # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
         # once, and it is the handle's to read. Private, and another one in each process.
         vars(process)["_children"].discard(begun)
-        death = method.death(begun)
+        death = death_of(begun)
         os.write(lifeline.fileno(), GO)
     except BaseException:
         lifeline.close()
@@ -73,15 +72,16 @@ def _begin(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) 
     return Begun(begun, lifeline, death)
 
 
-def _begin_by_server(method: Method, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+def _begin_by_server(worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
     """The same through the fork server; through another one if the first is just going down."""
+    begin = partial(_begin, ForkServerProcess, _told_by_server, worker, said, stack)
     asked = fork_server.ensure_running(process_main.__name__)
     try:
-        return _begin(method, worker, said, stack)
+        return begin()
     except (ConnectionError, EOFError, ChildProcessError):
         if not fork_server.has_gone(asked):
             raise
-    return _begin(method, worker, said, stack)
+    return begin()
 
 
 def _told_by_server(begun: BaseProcess) -> Death:
@@ -109,8 +109,9 @@ def _waited_for(begun: BaseProcess) -> Death:
     return Death(dead, thread)
 
 
-METHODS: dict[StartMethod, Method] = {
-    "forkserver": Method(ForkServerProcess, _begin_by_server, _told_by_server),
-    "spawn": Method(SpawnProcess, _begin, _told_by_kernel),
-    "fork": Method(ForkProcess, _begin, _told_by_kernel),
+# What starts a process; raises what the system makes of it.
+METHODS: dict[StartMethod, Callable[[Worker, Descriptor, Descriptor], Begun]] = {
+    "forkserver": _begin_by_server,
+    "spawn": partial(_begin, SpawnProcess, _told_by_kernel),
+    "fork": partial(_begin, ForkProcess, _told_by_kernel),
 }
