@@ -26,14 +26,13 @@ from .plan.bound import Bound
 from .stages import Assignment, ChannelInput, Input, Link, StageRun
 from .transport import waits
 from .transport.board import Board, Cell, State
-from .transport.channel import Receiver, Sender
 from .transport.codec import ItemFault
 from .transport.credits import Credits, Window
 from .transport.descriptors import Descriptor
+from .transport.ends import Ends
 from .transport.frames import Span
 from .transport.hand import Hand, Mark
 from .transport.outlet import Outlet
-from .transport.turnstile import Turnstile
 
 __all__ = ["Code", "Worker"]
 
@@ -86,7 +85,6 @@ class Worker:
     functions when the caller iterates: the loop is its last stage.
     group: its place in the chain, which numbers its cancel flag and the junction before it.
     producers: the rows of the workers that feed it.
-    room: for further items, where this worker numbers what others put in order. turnstile: where it does that itself.
     origin: tells it apart from others that number items; 0 if there are none.
     takers: of each element-wise stage's dead letters, in the main process.
     awaits: an event loop runs it; `run` is told how.
@@ -104,11 +102,8 @@ class Worker:
         board: Board,
         group: int,
         producers: Sequence[int],
-        receiver: Receiver | None,
-        sender: Sender | None,
+        ends: Ends,
         *,
-        room: Credits | Window | None = None,
-        turnstile: Turnstile | None = None,
         origin: int = 0,
         takers: Sequence[Callable[[DeadItem], object]] = (),
         awaits: bool = False,
@@ -120,8 +115,6 @@ class Worker:
     ) -> None:
         self.assignments = assignments
         self.takers = takers
-        self._room = room
-        self._turnstile = turnstile
         self._origin = origin
         self._awaits = awaits
         self._whole = whole
@@ -138,8 +131,7 @@ class Worker:
         self._rows: list[memoryview] = []
         self._group = group
         self._producers = producers
-        self._receiver = receiver
-        self._sender = sender
+        self._ends = ends
         self._stages: list[StageRun] = []
         self.inlet: ChannelInput | None = None
         self.outlet: Outlet | None = None
@@ -158,25 +150,19 @@ class Worker:
     @property
     def hand(self) -> Hand | None:
         """What its successor would find, if it has one when it dies."""
-        return self._receiver.hand if self._receiver is not None else None
+        return self._ends.hand
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What it must keep when it is forked."""
-        ends = [end.descriptors for end in self._ends() if end is not None]
         logs = [self.logs.pipe] if self.logs is not None else []
-        return [*self._board.descriptors, *logs, *(descriptor for end in ends for descriptor in end)]
+        return [*self._board.descriptors, *logs, *self._ends.descriptors]
 
     def hand_over(self) -> None:
         """It has been started in another process, or nowhere: close this process's copies of its ends."""
-        for end in self._ends():
-            if end is not None:
-                end.close()
+        self._ends.close()
         if self.logs is not None:
             self.logs.pipe.close()
-
-    def _ends(self) -> Sequence[Receiver | Sender | Credits | Window | Turnstile | None]:
-        return self._receiver, self._sender, self._room, self._turnstile
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key not in ("takers", "_woken", "_has_told")}
@@ -214,32 +200,31 @@ class Worker:
         return last
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
-        for end in (self._receiver, self._sender):
-            if end is not None:
-                end.open(self.fate)
+        ends = self._ends
+        ends.open(self.fate)
         if self.hand is not None:
             self._take_up(self.hand)
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
-        passes_on = self._receiver is not None and len(operators) == len(self.assignments)
-        if self._sender is not None:
+        passes_on = ends.receiver is not None and len(operators) == len(self.assignments)
+        if ends.sender is not None:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
-            slots = (self._room,) if isinstance(self._room, Credits) else ()
-            window = self._room if isinstance(self._room, Window) else None
+            slots = (ends.room,) if isinstance(ends.room, Credits) else ()
+            window = ends.room if isinstance(ends.room, Window) else None
             self.outlet = Outlet(
-                self._sender, row, hint, flag, slots, window, self._origin, self._whole, self._tell_of_flusher
+                ends.sender, row, hint, flag, slots, window, self._origin, self._whole, self._tell_of_flusher
             )
         source: Input | None = None
-        if self._receiver is not None:
+        if ends.receiver is not None:
             source = self.inlet = ChannelInput(
-                self._receiver,
+                ends.receiver,
                 self._board,
                 self.assignments[0].row,
                 self._group,
                 self._producers,
                 None if self._awaits else self.outlet,
-                self._turnstile,
+                ends.turnstile,
                 passes_on,
                 several,
                 self._watched,
@@ -414,9 +399,9 @@ class Worker:
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
         self._tell_once(outcome)
-        for end in (self.outlet, *self._ends()):
-            if end is not None:
-                end.close()
+        if self.outlet is not None:
+            self.outlet.close()
+        self._ends.close()
         self._tell = None  # it leads to this worker: no cycle keeps the board mapped
 
     def _close_stages(self) -> None:

@@ -21,6 +21,7 @@ from ..transport import waits
 from ..transport.board import Board, Cell, State
 from ..transport.channel import Channel
 from ..transport.credits import Credits, Window
+from ..transport.ends import Ends
 from ..transport.hand import Hand
 from ..transport.memory import MemoryChannel
 from ..transport.packets import PACKET_BYTES, PacketChannel
@@ -200,19 +201,22 @@ class Wiring:
             )
             for stage, rows in enumerate(this.rows)
         ]
-        begins = next((section.room for section in self.sections if section.origin == group), None)
-        ends = next((section for section in self.sections if section.end == group), None)
         hand = self.hands.get((group, number))
+        begun = next((section.room for section in self.sections if section.origin == group), None)
+        ended = next((section for section in self.sections if section.end == group), None)
+        ends = Ends(
+            self.channels[group - 1].receiver(hand.dup() if hand is not None else None) if before else None,
+            self.channels[group].sender(number, generation) if group < len(self.channels) else None,
+            begun.dup() if begun is not None else None,
+            Turnstile(ended.room.dup(), ended.least) if ended is not None and ended.room is not None else None,
+        )
         return Worker(
             assignments,
             this.code,
             self.board,
             group,
             before.rows[-1] if before else (),
-            self.channels[group - 1].receiver(hand.dup() if hand is not None else None) if before else None,
-            self.channels[group].sender(number, generation) if group < len(self.channels) else None,
-            room=begins.dup() if begins is not None else None,
-            turnstile=Turnstile(ends.room.dup(), ends.least) if ends is not None and ends.room is not None else None,
+            ends,
             origin=number,
             takers=[
                 self._letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)

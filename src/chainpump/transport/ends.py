@@ -1,0 +1,52 @@
+"""What one worker owns of the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..faults import Fate
+from .channel import Receiver, Sender
+from .credits import Credits, Window
+from .descriptors import Descriptor
+from .hand import Hand
+from .turnstile import Turnstile
+
+__all__ = ["Ends"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Of its two channels, and of what bounds and orders the items between others.
+
+    room: for further items, where the worker numbers what others put in order. turnstile: where it does that itself.
+    """
+
+    receiver: Receiver | None
+    sender: Sender | None
+    room: Credits | Window | None
+    turnstile: Turnstile | None
+
+    @property
+    def hand(self) -> Hand | None:
+        """What a successor would find, where a worker has one when it dies."""
+        return self.receiver.hand if self.receiver is not None else None
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return [descriptor for end in self._there() for descriptor in end.descriptors]
+
+    def open(self, fate: Fate | None) -> None:
+        """Get ready, in the worker that uses them. Must not be interrupted. fate: which of its calls are to fail."""
+        for end in (self.receiver, self.sender):
+            if end is not None:
+                end.open(fate)
+
+    def close(self) -> None:
+        """Close them; a second call does nothing."""
+        for end in self._there():
+            end.close()
+
+    def _there(self) -> Sequence[Receiver | Sender | Credits | Window | Turnstile]:
+        return [end for end in (self.receiver, self.sender, self.room, self.turnstile) if end is not None]
