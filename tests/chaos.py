@@ -51,6 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in 
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
 from chainpump.faults import EXIT_CODE, VARIABLE
+from chainpump.pipeline import opened
 from chainpump.plan.plan import AUTO, Workers
 from chainpump.transport.board import Cell, State
 from support.processes import become_reaper
@@ -315,7 +316,7 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge:
     with ExitStack() as stack:
         try:
             # A runnable has no `open`: its parts are what `run` is made of.
-            run = stack.enter_context(pipeline.open() if case.iterated else pipeline._start(iterated=False, grace=0.5))
+            run = stack.enter_context(opened(pipeline))
             stack.enter_context(limited(run, case, verdict, stacks))
             kill = Kill(run, case.victim) if case.victim is not None else None
             stack.enter_context(_striking(kill, case))

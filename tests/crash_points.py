@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in 
 
 from chainpump import Pipeline, Processes, WorkerLostError, sink, source, stage
 from chainpump.executors.starts import StartMethod
+from chainpump.pipeline import opened
 from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
 from support.processes import become_reaper
@@ -102,7 +103,7 @@ class Plan:
         if self.stage != "sink":
             return pipeline.open()
         # A runnable has no `open`: its parts are what `run` is made of.
-        return pipeline.into(sink(sums), on=on, name="sink")._start(iterated=False, grace=0.5)
+        return opened(pipeline.into(sink(sums), on=on, name="sink"))
 
 
 def run_point(plan: Plan, bomb: Bomb, verdict: Verdict, stacks: TextIO | None = None) -> None:

@@ -15,7 +15,7 @@ from chainpump.progress.allotment import Decision
 from chainpump.stacks import stacks
 from chainpump.targets import UsageError
 from chainpump.transport.system import is_portable
-from support.gate import LIMIT
+from support.gate import LIMIT, WHOLE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "progress.md").read_text(encoding="utf-8")
 PROGRAM = re.search(r"^```python\n(import re\n.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -45,7 +45,7 @@ def test_program_of_the_page_is_told_as_the_page_says(tmp_path: Path) -> None:
         until = time.monotonic() + LIMIT
         while plain(told := stacks_of(process.pid)) != plain(asked) and time.monotonic() < until:
             assert process.poll() is None, f"it has ended, and was last told as:\n{told}"
-        _, error = process.communicate(timeout=LIMIT)
+        _, error = process.communicate(timeout=WHOLE)
     assert plain(error[error.index("chainpump.errors.StallError") :]) == plain(ended)
 
 

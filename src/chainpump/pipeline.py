@@ -585,7 +585,9 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
     return _made(type(chain), chain._resized(workers), chain._strict)  # noqa: SLF001  # of its own class
 
 
-def opened(chain: Pipeline[Any] | Runnable[Any], *, progress: bool, observe: Observer | None) -> Run[Any]:
+def opened(
+    chain: Pipeline[Any] | Runnable[Any], *, progress: bool = False, observe: Observer | None = None
+) -> Run[Any]:
     """A run of it, whichever it is, with whatever else is by default."""
     iterated = isinstance(chain, Pipeline)
     return chain._start(RunOptions(progress=progress, observe=observe), iterated=iterated)  # noqa: SLF001  # the same

@@ -23,7 +23,7 @@ from chainpump.worker import Worker
 from contract import speaking
 from faults.executors import on
 from faults.places import MOST_WORKERS, PROCESSES, places
-from support.gate import LIMIT, Gate, Journal
+from support.gate import LIMIT, WHOLE, Gate, Journal
 from support.processes import until, wait_asleep
 from support.threads import meanwhile
 
@@ -375,7 +375,7 @@ def printed(folder: Path, place: str, script: str, *options: str) -> tuple[str, 
     path.write_text(script.replace("PLACE", place))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = [sys.executable, *options, path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=True, env=environment)
     return done.stdout, done.stderr
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from chainpump import Pipeline, sink, source, stage
 from faults import stages
 from faults.executors import on
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, WHOLE, Gate
 
 TESTS = Path(__file__).parents[1]
 KEPT: list[object] = []  # what is open until the interpreter is gone
@@ -54,7 +54,7 @@ def started(scenario: Callable[[Gate, str], None], place: str, gate: Gate) -> It
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
     """Exit status and output, the line with its own process id left out."""
-    out, err = process.communicate(timeout=LIMIT)
+    out, err = process.communicate(timeout=WHOLE)
     return process.returncode, out.decode().partition("\n")[2], err.decode()
 
 

@@ -24,7 +24,7 @@ from chainpump.transport.system import is_portable
 from faults import program, stages
 from faults.places import on, places
 from faults.program import started
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, WHOLE, Gate
 from support.processes import helpers, until, wait_asleep
 
 LINE = re.compile(r"^  (\S+) +\d of \d, pid (\d+) +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
@@ -236,12 +236,12 @@ def test_the_command_prints_it(gate: Gate) -> None:
     command = [sys.executable, "-m", "chainpump", "stacks", str(os.getpid())]
     with Pipeline(range(1)).map(gate.hold, on=Processes(), name="decode").open() as run:
         pid = gate.wait_held()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
         gate.release()
         assert list(run) == [0]
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(rf"^  decode +1 of 1, pid {pid}  in item 0 for ", done.stdout, re.MULTILINE)
-    again = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith(f"error: no pipeline runs in process {os.getpid()};")
 

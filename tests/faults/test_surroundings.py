@@ -17,7 +17,7 @@ from chainpump import Pipeline, RunError, source, stage
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, PROCESSES, WAYS, on
 from faults.roles import passed
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, WHOLE, Gate
 from support.threads import meanwhile
 
 TALKATIVE = """
@@ -63,7 +63,7 @@ def run(program: str, folder: Path, closed: str = "") -> subprocess.CompletedPro
     """Run a program by a shell that closes some of its standard streams."""
     (folder / "program.py").write_text(program)
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-W", "error", "program.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WHOLE, check=False)
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"], ids=["stdout", "all"])
@@ -124,7 +124,7 @@ for number, cell in enumerate(cells.split("===")):
 def test_functions_and_classes_of_a_console_without_a_file_work_in_workers(place: str) -> None:
     """As a notebook runs its cells."""
     command = [sys.executable, "-c", CONSOLE.format(on=EXPRESSIONS[place])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
     expected = f"{list(range(5, 14))} {sum(range(5, 14))}\nfailing 3 ValueError(3)\n"
     assert (done.stdout, done.stderr) == (expected, "")
 

@@ -28,7 +28,7 @@ from chainpump.transport.system import is_portable
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
 from faults.roles import passed
-from support.gate import LIMIT, Gate
+from support.gate import WHOLE, Gate
 from support.processes import descendants, descriptors
 
 N = 50
@@ -288,7 +288,7 @@ def test_fork_server_that_is_refused_a_process_is_followed_by_another(refused: s
     (tmp_path / "no_forks.py").write_text(NO_FORKS)
     (tmp_path / "refused").write_text(refused)
     command = [sys.executable, "program.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False)
     assert re.fullmatch(told + r"True\n", done.stdout)
     assert done.returncode == 0
     assert done.stderr.endswith("BlockingIOError: [Errno 11] Resource temporarily unavailable\n")
@@ -434,7 +434,7 @@ def test_large_items_travel_although_dev_shm_is_full(on: str, tmp_path: Path) ->
     (tmp_path / "program.py").write_text(ARRAYS.format(on=on))
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_SHM, "sh", sys.executable]
     done = subprocess.run(
-        [*command, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False
+        [*command, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False
     )
     if done.returncode and re.match(r"unshare: |mount: ", done.stderr):
         pytest.skip("this system permits no mount to its users")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -60,7 +61,7 @@ class Bomb:
             doomed.bomb = self
             return doomed
 
-        starts.METHODS[method] = plain._replace(kind=make)
+        starts.METHODS[method] = replace(plain, kind=make)
         try:
             yield
         finally:

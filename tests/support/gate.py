@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-__all__ = ["LIMIT", "Gate", "Journal"]
+__all__ = ["LIMIT", "WHOLE", "Gate", "Journal"]
 
 T = TypeVar("T")
 
 LIMIT = 30.0  # seconds; for every wait of a test. Only a defect comes near it.
+WHOLE = 90.0  # seconds; for a program of several interpreters, which takes 1 s alone and 20 s beside 25 busy processes
 
 
 class Gate:

@@ -101,7 +101,7 @@ class ProcessHandle:
         self._who = worker.who
         self._takers = worker.takers
         self._asked_at = 0  # bytes that it had written of where it is when it was asked; 0 if it was not, or not ready
-        begin = METHODS[start_method]
+        method = METHODS[start_method]
         with ExitStack() as undo:
             self._control, said = pipe()
             undo.callback(self._control.close)
@@ -110,7 +110,7 @@ class ProcessHandle:
                 self._stack = shared_file(STACK, 0)
                 undo.callback(self._stack.close)
                 with room_to_start():
-                    self._process, self._lifeline, self._death = begin(worker, said, self._stack)
+                    self._process, self._lifeline, self._death = method.begin(worker, said, self._stack)
             undo.pop_all()
         worker.hand_over()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -17,7 +17,7 @@ from ..worker import Worker
 from . import fork_server, process_main
 from .process_main import GO, DeafName
 
-__all__ = ["METHODS", "Begun", "StartMethod"]
+__all__ = ["METHODS", "Begun", "Method", "StartMethod"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 
@@ -39,49 +39,57 @@ class Begun(NamedTuple):
     death: Death
 
 
-def _begin(
-    kind: Callable[..., BaseProcess],
-    death_of: Callable[[BaseProcess], Death],
-    worker: Worker,
-    said: Descriptor,
-    stack: Descriptor,
-) -> Begun:
-    """Whatever of it is there although this raises ends at once: it has not been told to go, and never will be."""
-    who = worker.who
-    going, lifeline = pipe()
-    begun = kind(
-        target=process_main.run_worker,
-        args=(worker, said, going, stack, is_portable()),
-        name=DeafName(f"chainpump-{who.stage}-{who.number}"),
-    )
-    try:
-        with kept_by_fork((*worker.descriptors, said, going, stack)):
-            begun.start()
-        # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
-        # once, and it is the handle's to read. Private, and another one in each process.
-        vars(process)["_children"].discard(begun)
-        death = death_of(begun)
-        os.write(lifeline.fileno(), GO)
-    except BaseException:
-        lifeline.close()
-        if begun.pid is not None:
-            begun.join()
-        raise
-    finally:
-        going.close()
-    return Begun(begun, lifeline, death)
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A start method. kind: of process. death_of: how the death of one is seen."""
 
+    kind: Callable[..., BaseProcess]
+    death_of: Callable[[BaseProcess], Death]
 
-def _begin_by_server(worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
-    """The same through the fork server; through another one if the first is just going down."""
-    begin = partial(_begin, ForkServerProcess, _told_by_server, worker, said, stack)
-    asked = fork_server.ensure_running(process_main.__name__)
-    try:
-        return begin()
-    except (ConnectionError, EOFError, ChildProcessError):
-        if not fork_server.has_gone(asked):
+    def begin(self, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+        """Start a worker in a process; raises what the system makes of it.
+
+        Whatever of it is there although this raises ends at once: it has not been told to go, and never will be.
+        """
+        who = worker.who
+        going, lifeline = pipe()
+        begun = self.kind(
+            target=process_main.run_worker,
+            args=(worker, said, going, stack, is_portable()),
+            name=DeafName(f"chainpump-{who.stage}-{who.number}"),
+        )
+        try:
+            with kept_by_fork((*worker.descriptors, said, going, stack)):
+                begun.start()
+            # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
+            # once, and it is the handle's to read. Private, and another one in each process.
+            vars(process)["_children"].discard(begun)
+            death = self.death_of(begun)
+            os.write(lifeline.fileno(), GO)
+        except BaseException:
+            lifeline.close()
+            if begun.pid is not None:
+                begun.join()
             raise
-    return begin()
+        finally:
+            going.close()
+        return Begun(begun, lifeline, death)
+
+
+class ByServer(Method):
+    """Through the fork server; through another one if the first is just going down."""
+
+    __slots__ = ()
+
+    def begin(self, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+        """The same."""
+        asked = fork_server.ensure_running(process_main.__name__)
+        try:
+            return Method.begin(self, worker, said, stack)
+        except (ConnectionError, EOFError, ChildProcessError):
+            if not fork_server.has_gone(asked):
+                raise
+        return Method.begin(self, worker, said, stack)
 
 
 def _told_by_server(begun: BaseProcess) -> Death:
@@ -109,9 +117,8 @@ def _waited_for(begun: BaseProcess) -> Death:
     return Death(dead, thread)
 
 
-# What starts a process; raises what the system makes of it.
-METHODS: dict[StartMethod, Callable[[Worker, Descriptor, Descriptor], Begun]] = {
-    "forkserver": _begin_by_server,
-    "spawn": partial(_begin, SpawnProcess, _told_by_kernel),
-    "fork": partial(_begin, ForkProcess, _told_by_kernel),
+METHODS: dict[StartMethod, Method] = {
+    "forkserver": ByServer(ForkServerProcess, _told_by_server),
+    "spawn": Method(SpawnProcess, _told_by_kernel),
+    "fork": Method(ForkProcess, _told_by_kernel),
 }
