@@ -315,7 +315,6 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge:
     kill: Kill | None = None
     with ExitStack() as stack:
         try:
-            # A runnable has no `open`: its parts are what `run` is made of.
             run = stack.enter_context(opened(pipeline))
             stack.enter_context(limited(run, case, verdict, stacks))
             kill = Kill(run, case.victim) if case.victim is not None else None
