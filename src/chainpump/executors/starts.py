@@ -85,11 +85,11 @@ class ByServer(Method):
         """The same."""
         asked = fork_server.ensure_running(process_main.__name__)
         try:
-            return Method.begin(self, worker, said, stack)
+            return super().begin(worker, said, stack)
         except (ConnectionError, EOFError, ChildProcessError):
             if not fork_server.has_gone(asked):
                 raise
-        return Method.begin(self, worker, said, stack)
+        return super().begin(worker, said, stack)
 
 
 def _told_by_server(begun: BaseProcess) -> Death:
