@@ -99,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one short run of each, some minutes in all; only payloads of which something is wanted",
     )
-    parser.add_argument("--repeats", type=int, help="runs of each case; the best counts (3, quick: 1)")
+    parser.add_argument(
+        "--repeats", type=int, help="runs of each case; the best counts, of auto the median (3, quick: 1)"
+    )
     parser.add_argument("--seconds", type=float, help="about the length of a measured run (1, quick: 0.4)")
     parser.add_argument("--limit", type=float, default=30.0, help="seconds until a case is killed (30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures behind the tables")

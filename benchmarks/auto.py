@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from statistics import median
 from time import perf_counter, sleep
 from typing import Any  # what a case returns is JSON
 
@@ -16,7 +17,7 @@ from benchmarks.targets import WANTED_OF_BEST
 PROCESSORS = 4  # at most: of five, there were 125 splits of three stages to try
 LENGTH = 8  # times the seconds of other runs: at first, auto has to measure
 AUTO = "auto"
-DOUBT = 0.05  # of the best time, between its two best runs: above, there is no verdict
+DOUBT = 0.05  # of a time, between the middle run and the one next to it: above, there is no verdict
 COLUMNS = ("chain", "best split", "its time", "auto came to", "after", "time", "rate", "2nd half", "wanted", "met")
 
 
@@ -99,15 +100,15 @@ class Runs:
 
     told: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def least(self, name: str) -> float:
-        """The best run counts."""
-        return min(float(each[name]) for each in self.told)
+    def middle(self, name: str) -> float:
+        """The median: the least would be the luckiest run of all splits, of which there are more than of auto."""
+        return median(float(each[name]) for each in self.told)
 
     @property
     def doubt(self) -> float:
-        """How far the two best runs are apart."""
-        best, *others = sorted(float(each["seconds"]) for each in self.told)
-        return others[0] - best if others else 0.0
+        """How far the middle run and the one next to it are apart."""
+        distances = sorted(abs(float(each["seconds"]) - self.middle("seconds")) for each in self.told)
+        return distances[1] if len(distances) > 1 else 0.0
 
 
 def run(settings: Settings) -> Result:
@@ -128,10 +129,10 @@ def run(settings: Settings) -> Result:
     notes = [
         f"computes: {_told('computes')}; waits: {_told('waits')}; does both: {_told('does both')}.",
         f"best split: the fastest of all with up to {count} workers a stage, on {count} processors.",
-        f"best of {settings.repeats}, start-up included.",
+        f"the median of {settings.repeats}, start-up included.",
         "auto came to: workers in the end. after: seconds until the first decision, the start of the workers included.",
         "rate: times that of the best split, measuring included; 2nd half: the same of the second half of the items.",
-        "met: ? where the two best runs of the best split are too far apart.",
+        "met: ? where the runs of the best split are too far apart.",
     ]
     return Result(table.Table("auto", COLUMNS, rows, notes, labels=2), records)
 
@@ -156,20 +157,20 @@ def _parts(step: Step) -> Iterator[str]:
 def _cells(chain: str, runs: Mapping[tuple[Any, ...], Runs]) -> tuple[str, ...]:
     auto = next(each for split, each in runs.items() if AUTO in split)
     by_hand = {split: each for split, each in runs.items() if AUTO not in split}
-    split = min(by_hand, key=lambda each: by_hand[each].least("seconds"))
+    split = min(by_hand, key=lambda each: by_hand[each].middle("seconds"))
     best = by_hand[split]
-    fastest = min(auto.told, key=lambda each: float(each["seconds"]))
-    share = best.least("seconds") / auto.least("seconds")
-    second_half = min(each.least("second_half") for each in by_hand.values()) / auto.least("second_half")
+    typical = min(auto.told, key=lambda each: abs(float(each["seconds"]) - auto.middle("seconds")))
+    share = best.middle("seconds") / auto.middle("seconds")
+    second_half = min(each.middle("second_half") for each in by_hand.values()) / auto.middle("second_half")
     return (
         chain,
         "-".join(map(str, split)),
-        table.duration(best.least("seconds")),
-        "-".join(map(str, fastest["workers"])),
-        table.duration(fastest["after"]) if fastest["after"] is not None else "",
-        table.duration(auto.least("seconds")),
+        table.duration(best.middle("seconds")),
+        "-".join(map(str, typical["workers"])),
+        table.duration(typical["after"]) if typical["after"] is not None else "",
+        table.duration(auto.middle("seconds")),
         table.times(share),
         table.times(second_half),
         f">= {WANTED_OF_BEST:g}x",
-        table.verdict(met=share >= WANTED_OF_BEST, trusted=best.doubt <= DOUBT * best.least("seconds")),
+        table.verdict(met=share >= WANTED_OF_BEST, trusted=best.doubt <= DOUBT * best.middle("seconds")),
     )

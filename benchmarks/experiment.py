@@ -9,7 +9,7 @@ from benchmarks.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """payloads, systems: names, for throughput; repeats: runs per case, of which the best counts;
+    """payloads, systems: names, for throughput; repeats: runs per case, of which the best or the median counts;
     seconds: about the length of a measured run; limit: seconds after which a case is killed.
     """
 
