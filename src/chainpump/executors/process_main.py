@@ -129,8 +129,9 @@ def _die_portably_with(lifeline: Descriptor) -> None:
     """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
 
     def wait() -> None:
-        os.read(lifeline.fileno(), 1)
-        os.kill(os.getpid(), signal.SIGKILL)
+        with suppress(OSError):  # a stage that has closed it is told of otherwise
+            os.read(lifeline.fileno(), 1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
 
