@@ -13,7 +13,7 @@ from operator import length_hint
 from typing import Any
 
 from . import blame
-from .errors import DeadItem, ItemTimeoutError
+from .errors import Cancelled, DeadItem, ItemTimeoutError
 from .operators import STOPPED, Each, Operator
 from .outcome import Failed, Outcome
 from .policies import Verdict, decide
@@ -240,6 +240,10 @@ class OperatorRun(StageRun):
             what = "put a dead letter aside"
             return Failed(blame.channel_failed(self.assignment.who, os.getpid(), refused, what), refused)
         return super().explain(error)
+
+    def _is_induced(self, error: BaseException) -> bool:
+        """Its function never meets its input, which a thread of its own may read: it has failed by itself."""
+        return isinstance(error, Cancelled) and super()._is_induced(error)
 
 
 class TooMany(Exception):

@@ -178,7 +178,7 @@ class StageRun:
         reason = self._input.reason(self) if self._input is not None else None
         if reason is not None:
             return reason
-        if self.cancelled or (isinstance(error, Cancelled) and self._is_over()):
+        if self._is_induced(error):
             return Interrupted()
         if isinstance(error, RunError) and isinstance(self._result, Nested):
             return Failed(error.failures[0], error)
@@ -189,6 +189,10 @@ class StageRun:
         if isinstance(error, ItemFault):
             return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason))
         return Failed(blame.raised(self.assignment.who, os.getpid(), error, self._item()), error)
+
+    def _is_induced(self, error: BaseException) -> bool:
+        """Whether the end of the run has brought this about: so is all that comes of a Cancelled from its input."""
+        return self.cancelled or (isinstance(error, Cancelled) and self._is_over())
 
     def item(self, producer: int, index: int, text: str | None = None) -> Item:
         """An item of its input, as messages name it."""

@@ -3,13 +3,28 @@
 import os
 import re
 import signal
+import threading
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, RunError, Runnable, StageError, WorkerLostError, sink, source, stage
+from chainpump import (
+    Cancelled,
+    Pipeline,
+    RunError,
+    Runnable,
+    StageError,
+    Tasks,
+    Threads,
+    WorkerLostError,
+    sink,
+    source,
+    stage,
+)
 from chainpump.engine import lifecycle
+from chainpump.executors.items_as_tasks import Flow
 from faults import stages
 from faults.places import EXECUTORS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import counted
@@ -48,6 +63,35 @@ def test_two_stages_that_raise_at_once_are_both_listed(place: str, way: Any, gat
     first, also = caught.value.failures
     assert str(caught.value).startswith(f"{first.headline}\n")
     assert f"\nAlso failed before the run had ended:\n- {also.headline}\n" in str(caught.value)
+
+
+def test_task_that_fails_once_its_input_is_cancelled_is_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its item knows nothing of that: a thread of its own reads the input, and the event loop has not heard yet."""
+    is_held, reader_knows = threading.Event(), threading.Event()
+    frames = Flow._frames
+
+    def watched(flow: Flow) -> Iterator[Any]:
+        try:
+            yield from frames(flow)
+        except Cancelled:
+            reader_knows.set()
+            raise
+
+    def first(items: Iterable[int]) -> Iterator[int]:
+        yield next(iter(items))
+        assert is_held.wait(LIMIT)
+        raise ValueError("first")
+
+    async def second(item: int) -> int:
+        is_held.set()
+        assert reader_knows.wait(LIMIT)
+        raise KeyError("second")
+
+    monkeypatch.setattr(Flow, "_frames", watched)
+    pipeline = Pipeline(range(10)).then(first, on=Threads()).map(second, on=Tasks())
+    with pytest.raises(StageError) as caught:
+        list(pipeline)
+    assert [failure.stage for failure in caught.value.failures] == ["first", "second"]
 
 
 @pytest.mark.parametrize("place", EXECUTORS)
