@@ -32,6 +32,7 @@ from .transport.descriptors import Descriptor
 from .transport.ends import Ends
 from .transport.frames import Span
 from .transport.hand import Hand, Mark
+from .transport.latch import Latch
 from .transport.outlet import Outlet
 
 __all__ = ["Code", "Worker"]
@@ -123,7 +124,7 @@ class Worker:
         self.fate = fate
         self.logs = logs
         self.thread: int | None = None  # that it runs in, once it does
-        self._woken = threading.Event()
+        self._woken = Latch()
         self._tell: Callable[[Outcome], object] | None = None
         self._has_told = threading.Lock()  # taken for good by who tells
         self._code = code
@@ -169,7 +170,7 @@ class Worker:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # `takers` is the executor's to set.
-        vars(self).update(state, _woken=threading.Event(), _has_told=threading.Lock())
+        vars(self).update(state, _woken=Latch(), _has_told=threading.Lock())
 
     def run(
         self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
@@ -240,7 +241,7 @@ class Worker:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
         self._number_joined(several)
-        if self._woken.is_set():  # meanwhile
+        if self._woken.is_set:  # meanwhile
             self.wake()
         return self._stages[-1]
 
@@ -279,7 +280,7 @@ class Worker:
     def _is_over(self) -> bool:
         """Whether anybody has ended the run early: if not, a Cancelled is the doing of the function that raised it."""
         is_cut_off = self.outlet is not None and self.outlet.cancelled
-        return is_cut_off or self._woken.is_set() or bool(self._board.flag(self._group)[0])
+        return is_cut_off or self._woken.is_set or bool(self._board.flag(self._group)[0])
 
     def _drive(self, last: StageRun) -> Any:
         inlet, outlet = self.inlet, self.outlet

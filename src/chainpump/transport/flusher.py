@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from .flow import FLUSH_NS
+from .latch import Bell, Latch
 
 __all__ = ["Flusher"]
 
@@ -21,8 +22,8 @@ class Flusher:
     def __init__(self, look: Callable[[], int], failed: Callable[[BaseException], object] | None = None) -> None:
         self._look: Callable[[], int] | None = look
         self._failed = failed
-        self._armed = threading.Event()
-        self._stopped = threading.Event()
+        self._armed = Bell()
+        self._stopped = Latch()
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None  # written by the thread once, read by the worker
 
@@ -34,12 +35,11 @@ class Flusher:
                 self._thread.start()
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, str(error)) from error
-        self._armed.set()
+        self._armed.ring()
 
     def _run(self) -> None:
         while True:
             self._armed.wait()
-            self._armed.clear()
             left = FLUSH_NS
             while left and not self._stopped.wait(left / 1e9):
                 try:
@@ -49,7 +49,7 @@ class Flusher:
                     if self._failed is not None:
                         self._failed(error)
                     return
-            if self._stopped.is_set():
+            if self._stopped.is_set:
                 return
 
     def raise_error(self) -> None:
@@ -60,7 +60,7 @@ class Flusher:
     def stop(self) -> None:
         """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
         self._stopped.set()
-        self._armed.set()
+        self._armed.ring()
         if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
             self._thread.join()
         # They belong to the outlet, which belongs to nobody now: no cycle keeps the board mapped.

@@ -1,0 +1,48 @@
+"""What a worker's thread may use although it is broken into at any moment.
+
+`threading.Event` keeps a lock, which it takes in Python code: whoever is broken into there by Cancelled keeps that lock
+for good, and a signal handler that calls `set` waits for the very code that it has interrupted. A bare lock is taken
+and released by the interpreter in one step.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+__all__ = ["Bell", "Latch"]
+
+
+class Bell:
+    """Wakes the one thread that waits for it; rung several times before, it wakes that once."""
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Any thread may call it, and any signal handler, whatever it has interrupted."""
+        if self._silent.locked():
+            with suppress(RuntimeError):  # somebody else has just rung it
+                self._silent.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait until it is rung, for so many seconds at most if that is no less than 0; returns whether it was."""
+        return self._silent.acquire(timeout=seconds)
+
+
+class Latch:
+    """An event that happens once."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._bell = Bell()
+
+    def set(self) -> None:
+        """It has happened. As `Bell.ring`."""
+        self.is_set = True
+        self._bell.ring()
+
+    def wait(self, seconds: float) -> bool:
+        """For one thread: wait until it has happened, for so many seconds at most; returns whether it has."""
+        return self.is_set or self._bell.wait(seconds)

@@ -1,0 +1,97 @@
+"""Signals and Cancelled break into a worker's thread anywhere: what it wakes others with must not stay locked then."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from chainpump import Cancelled
+from chainpump.transport.flusher import Flusher
+from chainpump.transport.latch import Bell, Latch
+from support.gate import LIMIT
+
+
+def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -> bool:
+    """Do something else in front of the `at`-th instruction of a call; whether it came so far."""
+    left = at
+
+    def step(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                by()
+        return step
+
+    sys.settrace(step)
+    try:
+        call()
+    except Cancelled:
+        pass
+    finally:
+        sys.settrace(None)
+    return left <= 0
+
+
+def cancel() -> None:
+    """What a worker's handler of SIGTERM does."""
+    raise Cancelled("broken into")
+
+
+def ends(call: Callable[[], object]) -> bool:
+    """Whether a call comes back."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    return not thread.is_alive()
+
+
+@pytest.mark.parametrize("name", ["arm", "stop"])
+def test_flusher_can_be_stopped_wherever_it_was_broken_into(name: str) -> None:
+    for at in count(1):
+        flusher = Flusher(lambda: 0)
+        flusher.arm()
+        came = broken_into(getattr(flusher, name), at, cancel)
+        assert ends(flusher.stop), f"not after instruction {at} of {name}"
+        if not came:
+            return
+
+
+def test_latch_is_set_by_a_handler_wherever_that_has_broken_in() -> None:
+    def set_and_wait(latch: Latch) -> None:
+        latch.set()
+        latch.wait(LIMIT)
+
+    def at_each_instruction() -> None:
+        for at in count(1):
+            latch = Latch()
+            if not broken_into(partial(set_and_wait, latch), at, latch.set):
+                return
+
+    assert ends(at_each_instruction)
+
+
+def test_latch_ends_a_wait_and_those_after_it() -> None:
+    latch = Latch()
+    assert not latch.wait(0)
+    threading.Timer(0.01, latch.set).start()
+    assert latch.wait(LIMIT)
+    assert latch.wait(LIMIT)
+    latch.set()
+    assert latch.is_set
+
+
+def test_bell_that_was_rung_twice_wakes_once() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    assert bell.wait(LIMIT)
+    assert not bell.wait(0)
