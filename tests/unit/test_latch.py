@@ -31,6 +31,7 @@ def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -
                 by()
         return step
 
+    sys._getframe().f_trace_opcodes = True  # of any frame: 3.12 asks for it before it traces
     sys.settrace(step)
     try:
         call()
@@ -62,6 +63,7 @@ def test_flusher_can_be_stopped_wherever_it_was_broken_into(name: str) -> None:
         came = broken_into(getattr(flusher, name), at, cancel)
         assert ends(flusher.stop), f"not after instruction {at} of {name}"
         if not came:
+            assert at > 1, "no instruction was traced"
             return
 
 
@@ -74,9 +76,12 @@ def test_latch_is_set_by_a_handler_wherever_that_has_broken_in() -> None:
         for at in count(1):
             latch = Latch()
             if not broken_into(partial(set_and_wait, latch), at, latch.set):
+                reached.append(at)
                 return
 
+    reached: list[int] = []
     assert ends(at_each_instruction)
+    assert reached[0] > 1, "no instruction was traced"
 
 
 def test_latch_ends_a_wait_and_those_after_it() -> None:
