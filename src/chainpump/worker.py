@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from . import blame, codec_registry, pickles
@@ -406,5 +406,7 @@ class Worker:
         self._tell = None  # it leads to this worker: no cycle keeps the board mapped
 
     def _close_stages(self) -> None:
-        for stage in reversed(self._stages):
-            stage.close()
+        """The last one first; each of them, whatever another one raises."""
+        with ExitStack() as stack:
+            for stage in self._stages:
+                stack.callback(stage.close)

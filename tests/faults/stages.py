@@ -742,6 +742,14 @@ def stuck_swallowing(items: Iterable[T], gate: Gate) -> Iterator[T]:
         yield item
 
 
+def raising_in_clean_up(items: Iterable[T]) -> Iterator[T]:
+    """What comes, as it is; its clean-up fails."""
+    try:
+        yield from items
+    finally:
+        raise ValueError("bad value")
+
+
 def stuck_in_c(items: Iterable[T], gate: Gate) -> Iterator[T]:
     """Waits in a call that comes back to Python for no signal."""
     for item in items:

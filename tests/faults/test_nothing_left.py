@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, RunError, Threads, sink, source, stage
+from chainpump import Inline, Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
 from chainpump.engine.wiring import Wiring
@@ -116,6 +116,13 @@ def test_nothing_is_left_of_a_failed_run(place: str, journal: Journal) -> None:
     with pytest.raises(Exception, match="raised ValueError on item 3"):
         list(failing)
     assert descendants() == set()
+    assert sorted(journal.lines) == CLEANED_UP
+
+
+def test_clean_up_of_a_stage_runs_although_that_of_another_in_the_same_worker_raises(journal: Journal) -> None:
+    numbers = Pipeline(source(stages.counting, 1 << 60, journal), on=Inline())
+    for _ in numbers.then(stage(stages.raising_in_clean_up), on=Inline()).then(stage(stages.noting, journal, "stage")):
+        break
     assert sorted(journal.lines) == CLEANED_UP
 
 
