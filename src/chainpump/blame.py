@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 
@@ -27,6 +27,8 @@ __all__ = [
     "Who",
     "broken_off",
     "channel_failed",
+    "forced",
+    "left_behind",
     "lost",
     "mistyped",
     "no_run",
@@ -39,6 +41,7 @@ __all__ = [
     "stalled",
     "timed_out",
     "too_many",
+    "unclean",
     "unpicklable",
     "user_traceback",
 ]
@@ -382,6 +385,29 @@ def broken_off(who: Who) -> Failure:
     )
 
 
+def forced(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """A worker was told to end, and was ended by force after the grace. stack: as `timed_out` takes it."""
+    told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, and was ended by force:"
+    return f"{told} its clean-up may not have run. If it needs longer: grace=.{_was_at(stack)}"
+
+
+def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """Not even force has ended it. stack: as `timed_out` takes it."""
+    told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, nor by force, and is left behind."
+    advice = "Nothing ends a thread in a call that does not return: give that call a time limit of its own."
+    return f"{told} {advice}{_was_at(stack)}"
+
+
+def _was_at(stack: str) -> str:
+    calls = list(_calls(stack))
+    return "\n".join(["\nIt was at (most recent call first):", *calls[:DEEP]]) if calls else ""
+
+
+def unclean(lost: Failure) -> str:
+    """A worker has died in a run that was being ended."""
+    return f"{lost.headline} Its clean-up may not have run."
+
+
 def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
     """The system refused a worker what it needs to send or receive: its function has not raised that."""
     number = error.errno if isinstance(error, OSError) else errno.ENOMEM
@@ -402,19 +428,20 @@ def _user_stack(stack: str) -> str:
 
 
 def _user_calls(stack: str) -> Sequence[str]:
-    """The innermost calls of the user's, and what they have called; without those by which this package waits.
-
-    Nor those by which the interpreter, or an installed command, has come to the user's: they are nobody's to look at.
-    """
-    lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
-    within = takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
-    for is_own, run in groupby(within, lambda line: PACKAGE in line):
+    """The innermost calls of the user's, and what they have called; without those by which this package waits."""
+    for is_own, run in groupby(_calls(stack), lambda line: PACKAGE in line):
         calls = [] if is_own else list(run)
         while calls and any(part in calls[-1] for part in WAITING):
             del calls[-1]
         if calls:
             return calls
     return ()
+
+
+def _calls(stack: str) -> Iterator[str]:
+    """Without those by which the interpreter, or an installed command, has come here: they are nobody's to look at."""
+    lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
+    return takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
 
 
 def user_traceback(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from .transport.inlet import short_repr
 if TYPE_CHECKING:
     from logging import LogRecord
 
-__all__ = ["Levels", "Logged", "LogsEnd", "Told", "Warned"]
+__all__ = ["Levels", "Logged", "LogsEnd", "Told", "Warned", "warn"]
 
 PLAIN = {str, int, float, bool, type(None)}  # these load anywhere
 
@@ -100,6 +100,13 @@ class Warned:
 
 
 Told = Logged | Warned
+
+
+def warn(text: str) -> None:
+    """Log what the library itself has to say, where no error can. Raises what handlers and filters raise."""
+    import logging
+
+    logging.getLogger(__package__).warning(text)
 
 
 def _loaded(data: bytes | None, instead: Any) -> Any:

@@ -750,6 +750,14 @@ def raising_in_clean_up(items: Iterable[T]) -> Iterator[T]:
         raise ValueError("bad value")
 
 
+def killed_in_clean_up(items: Iterable[T], gate: Gate) -> Iterator[T]:
+    """Holds at each item; dies of its own hand as it cleans up."""
+    try:
+        yield from gate.hold_each(items)
+    finally:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def stuck_in_c(items: Iterable[T], gate: Gate) -> Iterator[T]:
     """Waits in a call that comes back to Python for no signal."""
     for item in items:

@@ -114,12 +114,21 @@ def test_program_that_ends_with_an_iterator_open_ends_at_once_and_in_silence(pla
 
 
 @pytest.mark.parametrize("place", WITH_WORKERS)
-def test_program_that_ends_with_busy_workers_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
+def test_program_that_ends_with_busy_workers_ends_at_once_and_tells_of_a_thread_alone(place: str, gate: Gate) -> None:
     with started(program.exit_with_open_run, place, gate) as process:
         gate.wait_held()
         announced_at = time.monotonic()
-        assert ended(process) == (0, "", "")
+        status, out, err = ended(process)
     assert time.monotonic() - announced_at < 0.5 + 1.5  # the grace, and the end of an interpreter
+    assert (status, out) == (0, "")
+    assert tells_of_one_left_behind(err) if place == "threads" else not err
+
+
+def tells_of_one_left_behind(text: str) -> bool:
+    """Whether that is all it tells, and where that one is."""
+    headline, at, *calls = text.splitlines()
+    is_told = "is left behind" in headline and at == "It was at (most recent call first):"
+    return is_told and all(line.startswith("  File ") for line in calls)
 
 
 def test_program_that_raises_with_an_iterator_open_tells_only_that(gate: Gate) -> None:
@@ -129,11 +138,14 @@ def test_program_that_raises_with_an_iterator_open_tells_only_that(gate: Gate) -
 
 def test_thread_that_was_left_behind_does_not_keep_the_program(gate: Gate) -> None:
     with started(program.exit_with_left_behind_thread, "threads", gate) as process:
-        assert ended(process) == (0, "", "")
+        status, out, err = ended(process)
+    assert (status, out) == (0, "")
+    assert tells_of_one_left_behind(err)
 
 
 def test_thread_that_was_left_behind_keeps_no_debugger_from_the_program(gate: Gate) -> None:
     with started(program.trace_after_stuck_thread, "threads", gate) as process:
         status, out, err = ended(process)
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert tells_of_one_left_behind(err)
     assert out.startswith("['on', ")

@@ -16,6 +16,7 @@ from support.processes import descendants
 from support.threads import meanwhile, threads_that_stay
 
 GRACE = 0.2  # seconds
+OWN = ("chainpump", "WARNING")  # the logger of the library itself, and its level
 
 PROCESSES_STUCK = [(place, how) for place in ("forkserver", "spawn", "fork") for how in stages.STUCK]
 THREADS_STUCK = [
@@ -45,6 +46,47 @@ def test_worker_that_ignores_its_cancellation_is_killed_after_the_grace(place: s
         left_at = time.monotonic()
     assert GRACE <= time.monotonic() - left_at < GRACE + 1
     assert descendants() == set()
+
+
+@stuck_at(*((place, stages.stuck_swallowing) for place in ("forkserver", "spawn", "fork")))
+def test_worker_that_is_killed_after_the_grace_is_told_of_in_the_log(
+    place: str, how: Any, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stuck(how, gate, place).open(grace=GRACE):
+        pid = gate.wait_held()
+    forced = "did not end within 0.2 s of being told to, and was ended by force: its clean-up may not have run."
+    [text] = told(caplog)
+    headline, at, *calls = text.splitlines()
+    assert headline == f"stage 'stuck_swallowing' (worker 1 of 1, pid {pid}) {forced} If it needs longer: grace=."
+    assert at == "It was at (most recent call first):"
+    assert any(line.endswith(" in stuck_swallowing") for line in calls)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The warnings of the library itself."""
+    return [record.getMessage() for record in caplog.records if (record.name, record.levelname) == OWN]
+
+
+@stuck_at(*THREADS_STUCK)
+def test_worker_that_is_left_behind_is_told_of_in_the_log(
+    place: str, how: Any, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stuck(how, gate, place).open(grace=GRACE):
+        gate.wait_held()
+    assert [text.partition(" (")[0] for text in told(caplog)] == [f"stage '{how.__name__}'"]
+    assert all("nor by force, and is left behind" in text for text in told(caplog))
+    let_threads_end(gate)
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_death_in_a_clean_up_that_no_error_tells_of_is_told_of_in_the_log(
+    place: str, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has left: there is nobody to raise the loss to."""
+    with Pipeline(range(10)).then(stage(stages.killed_in_clean_up, gate), on=on(place), name="dying").open():
+        pid = gate.wait_held()
+    lost = f"stage 'dying' lost worker 1 of 1 (pid {pid}): killed by SIGKILL, 1 item in flight."
+    assert told(caplog) == [f"{lost} Its clean-up may not have run."]
 
 
 @WAYS
@@ -130,8 +172,10 @@ def test_busy_thread_is_interrupted_between_two_instructions(gate: Gate) -> None
 
 
 @pytest.mark.parametrize("place", PROCESSES)
-def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(place: str, gate: Gate) -> None:
-    """A process waits for its threads that are no daemons: this one for ever."""
+def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(
+    place: str, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process waits for its threads that are no daemons: this one for ever. The worker itself has cleaned up."""
     pipeline = Pipeline(range(10)).then(stage(stages.leave_thread, gate), on=on(place))
     with pipeline.open(grace=GRACE) as run:
         items = iter(run)
@@ -140,6 +184,7 @@ def test_stray_thread_of_a_worker_does_not_keep_the_run_for_more_than_the_grace(
         assert list(items) == []
     assert time.monotonic() - ended_at < GRACE + 1
     assert descendants() == set()
+    assert told(caplog) == []
 
 
 @pytest.mark.parametrize("place", PROCESSES)

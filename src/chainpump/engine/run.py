@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from .. import blame
 from ..errors import DeadItem, Failure, LedgerError, RunError, StageError, StallError
 from ..executors.signals import ctrl_c_waits
+from ..logs import warn
 from ..outcome import Failed, Interrupted, Outcome
 from ..plan.plan import PlannedStage, Role
 from ..progress.observing import Observer, Observing
@@ -312,6 +313,9 @@ class Run(Generic[T]):
             self._caller.close(Interrupted())
             self._caller = None
         self._wiring.board.release()
+        unclean, self._supervisor.unclean = self._supervisor.unclean, ()
+        for text in unclean:
+            warn(text)
 
 
 def _cancel(run: weakref.ref[Run[Any]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import blame
 from ..element_wise import Condemned
+from ..errors import WorkerLostError
 from ..executors.base import Lost, WorkerHandle
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
@@ -55,6 +56,8 @@ class Watched:
         self.handle = handle
         self.outcome: Outcome | None = None
         self.steps: deque[tuple[float, Callable[[], None]]] = deque()
+        self.was_forced = False  # to end, after the grace, and may not have cleaned up
+        self.forced_at = ""  # where it was then, as far as it has told
         self.left_behind = False
 
     @property
@@ -97,6 +100,7 @@ class Supervisor:
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
         self.passed: Sequence[Passed] = ()  # the same
+        self.unclean: Sequence[str] = ()  # the same: texts of who may not have cleaned up
         self._asked = 0.0  # when all were asked where they are, in seconds of the monotonic clock; 0 if they were not
         self.stalled: tuple[Reading, str] | None = None  # how and where all were when nothing moved for too long
         self.caller: Worker | None = None  # the caller's own
@@ -293,7 +297,19 @@ class Supervisor:
         """
         kill_at = time.monotonic() + self._grace
         leave_at = kill_at + self._grace + watched.handle.dies_within
-        watched.steps = deque([(kill_at, watched.handle.kill), (leave_at, partial(self._leave_behind, watched))])
+        watched.steps = deque(
+            [
+                (kill_at - TELL_WHERE, watched.handle.ask_stack),
+                (kill_at, partial(self._force, watched)),
+                (leave_at, partial(self._leave_behind, watched)),
+            ]
+        )
+
+    def _force(self, watched: Watched) -> None:
+        """Only a failure is told before the clean-up."""
+        watched.was_forced = watched.outcome is None or isinstance(watched.outcome, Failed)
+        watched.forced_at = watched.handle.read_stack()
+        watched.handle.kill()
 
     def _leave_behind(self, watched: Watched) -> None:
         watched.left_behind = True
@@ -359,10 +375,24 @@ class Supervisor:
         if self._succession.is_still_overdue((watched.group, watched.number)):
             watched.handle.strike()
 
+    def _unclean(self) -> Iterator[str]:
+        """Who may not have cleaned up, and no error tells of it: it was forced to end, is left behind, or has died."""
+        state = self.state
+        for each in self.watched:
+            who = self._wiring.groups[each.group].who(0, each.number)
+            failure = each.outcome.failure if isinstance(each.outcome, Failed) else None
+            if each.left_behind:
+                yield blame.left_behind(who, each.handle.pid, self._grace, each.forced_at)
+            elif each.was_forced:
+                yield blame.forced(who, each.handle.pid, self._grace, each.forced_at)
+            elif failure and failure.error is WorkerLostError and (state.left or each.outcome not in state.failures):
+                yield blame.unclean(failure)
+
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
         self.accounts = self._wiring.accounts()
         self.passed = self._wiring.passed()
+        self.unclean = tuple(self._unclean())
         self.meter.close()
         for watched in self.watched:
             watched.handle.close()
