@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
+from chainpump.engine import supervisor
 from faults import stages
 from faults.places import FORK, PROCESSES, WAYS, beside, on
 from faults.roles import stuck
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants
 from support.threads import meanwhile, threads_that_stay
 
@@ -215,7 +216,7 @@ def test_several_stuck_workers_share_one_grace(gate: Gate) -> None:
     assert time.monotonic() - left_at < GRACE + 1
 
 
-def test_long_clean_up_is_given_the_grace_that_was_asked_for(gate: Gate, second_gate: Gate, journal) -> None:
+def test_long_clean_up_is_given_the_grace_that_was_asked_for(gate: Gate, second_gate: Gate, journal: Journal) -> None:
     """The worker cleans up at the second gate, which opens only once it is there: no clock decides."""
 
     def let_it_clean_up() -> None:
@@ -228,7 +229,46 @@ def test_long_clean_up_is_given_the_grace_that_was_asked_for(gate: Gate, second_
     assert journal.lines == ["cleaned up"]
 
 
-def test_inline_stage_cleans_up_when_the_caller_leaves(journal) -> None:
+class Clock:
+    """Can be put forward, as it is found by a process that was stopped for so long."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.looks = threading.Semaphore(0)  # since it was put forward
+
+    def monotonic(self) -> float:
+        if self.ahead:
+            self.looks.release()
+        return time.monotonic() + self.ahead
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+
+def test_time_in_which_the_whole_program_was_stopped_does_not_count_as_grace(
+    gate: Gate, second_gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-Z, with its machine, or by an overload: the worker has had no chance to clean up meanwhile."""
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "time", clock)
+
+    def go_on_an_hour_later() -> None:
+        second_gate.wait_held()
+        clock.ahead = 3600.0
+        run.cancel()  # which has the supervisor look
+        for _ in range(2):  # after the second look, it has done what was due at the first
+            assert clock.looks.acquire(timeout=LIMIT)
+        second_gate.release()
+
+    pipeline = Pipeline(range(10)).then(stage(stages.slow_clean_up, gate, second_gate, journal), on=Processes(1))
+    with pipeline.open(grace=LIMIT) as run:
+        gate.wait_held()
+        with meanwhile(go_on_an_hour_later):
+            run.close()
+    assert journal.lines == ["cleaned up"]
+
+
+def test_inline_stage_cleans_up_when_the_caller_leaves(journal: Journal) -> None:
     pipeline = Pipeline(source(stages.counting, 1 << 60, journal), on=Inline())
     for item in pipeline.then(stage(stages.noting, journal, "stage"), on=Inline()):
         if item == 3:

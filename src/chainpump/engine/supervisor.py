@@ -60,6 +60,10 @@ class Watched:
         self.forced_at = ""  # where it was then, as far as it has told
         self.left_behind = False
 
+    def put_off(self, seconds: float) -> None:
+        """Our own process has not run for so long, stopped or on a paused machine: nor may the worker have."""
+        self.steps = deque((due + seconds, step) for due, step in self.steps)
+
     @property
     def is_running(self) -> bool:
         """Whether there is still something to wait for."""
@@ -320,8 +324,9 @@ class Supervisor:
         now = time.monotonic()
         for watched in self.watched:
             while watched.is_running and watched.steps and watched.steps[0][0] <= now:
-                _, step = watched.steps.popleft()
+                due, step = watched.steps.popleft()
                 step()
+                watched.put_off(now - due)
             if watched.is_running and self._succession.is_overdue((watched.group, watched.number)):
                 watched.handle.ask_stack()
                 watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
