@@ -1,6 +1,7 @@
 """Kill a worker at every line of the library that it comes to, one run for each: `python -m tests.crash_points`.
 
     python -m tests.crash_points --stage map --restarts 1
+    python -m tests.crash_points --stage source --cancel
 
 A small pipeline of processes: a source, a generator stage, a `map`, and a sink or the caller's loop; some of its items
 travel in slabs. A worker of `--stage` is killed at the n-th line that it executes, for n = 1, 2 and so on until it ends
@@ -11,17 +12,21 @@ Each run must end in time, and nothing may be left of it. Either it names the wo
 items that are right and in order; or it is whole, if the worker had said that it was done. With `--restarts` it must be
 whole. The last lines count what was wrong, and tell how long it took from a death to its report. Exit status 1 if
 anything was wrong.
+
+With `--cancel` nobody is killed: the worker stops in front of its n-th line, somebody cancels the run, and that finds
+the worker there. Then the run must end without force, and every function that had begun must have cleaned up.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -32,25 +37,39 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
-from chainpump import Pipeline, Processes, WorkerLostError, sink, source, stage
+from chainpump import Pipeline, Processes, RunError, WorkerLostError, sink, source, stage
 from chainpump.executors.starts import StartMethod
 from chainpump.pipeline import opened
 from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
+from support.gate import Gate, Journal
 from support.processes import become_reaper
 from support.ptrace import Tracer
+from support.threads import meanwhile
 from support.verdict import Verdict, limited, nothing_left, quiet
 
 __all__ = ["STAGES", "Plan", "enumerate_points", "main", "run_point"]
 
 STAGES = ("source", "stage", "map", "sink")
+BEGUN, CLEANED_UP = "begun", "cleaned up"  # of a function
+ENDS = {False: "lost worker named", True: "cancelled"}  # how a run ends whose bomb goes off in time
 ENOUGH = 3  # times in a row that the worker has ended before the n-th step: how many it takes differs from run to run
 
 
 # ---------------------------------------------------------------------------------------------- what the pipeline does
 
 
-def made() -> Iterator[Any]:
+@contextmanager
+def noted(journal: Journal, name: str) -> Generator[None, None, None]:
+    """Say that a function has begun, and then that it has cleaned up."""
+    journal.write(f"{name} {BEGUN}")
+    try:
+        yield
+    finally:
+        journal.write(f"{name} {CLEANED_UP}")
+
+
+def values() -> Iterator[Any]:
     """Small ones, and one that goes through a slab as bytes, two that do as arrays."""
     yield from range(20)
     yield b"x" * 300_000
@@ -59,9 +78,16 @@ def made() -> Iterator[Any]:
         yield {"number": number}
 
 
-def passed(values: Iterable[Any]) -> Iterator[Any]:
+def made(journal: Journal) -> Iterator[Any]:
+    """A source."""
+    with noted(journal, "source"):
+        yield from values()
+
+
+def passed(items: Iterable[Any], journal: Journal) -> Iterator[Any]:
     """One item for each."""
-    yield from values
+    with noted(journal, "stage"):
+        yield from items
 
 
 def marked(value: Any) -> tuple[str, Any]:
@@ -75,12 +101,13 @@ def summed(item: tuple[str, Any]) -> tuple[str, int]:
     return name, zlib.crc32(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
 
 
-def sums(items: Iterable[Any]) -> list[tuple[str, int]]:
+def sums(items: Iterable[Any], journal: Journal) -> list[tuple[str, int]]:
     """A sink."""
-    return list(map(summed, items))
+    with noted(journal, "sink"):
+        return list(map(summed, items))
 
 
-WANTED = [summed(marked(value)) for value in made()]
+WANTED = [summed(marked(value)) for value in values()]
 
 
 # ------------------------------------------------------------------------------------------------------ one run
@@ -88,48 +115,90 @@ WANTED = [summed(marked(value)) for value in made()]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Whose worker is killed, how workers start, and how often those of the `map` are replaced."""
+    """Whose worker is killed, how workers start, and how often those of the `map` are replaced.
+
+    cancels: the run is cancelled instead.
+    """
 
     stage: str
     method: StartMethod = "fork"
     restarts: int = 0
+    cancels: bool = False
 
-    def open(self) -> Any:
+    def open(self, journal: Journal) -> Any:
         """A run; it has a sink if that is to be killed, and is iterated else."""
         on = Processes(1, start_method=self.method)
         renewed = Processes(1, start_method=self.method, restarts=self.restarts)
-        pipeline: Any = Pipeline(source(made), on=on, name="source").then(stage(passed), on=on, name="stage")
+        pipeline: Any = Pipeline(source(made, journal), on=on, name="source")
+        pipeline = pipeline.then(stage(passed, journal), on=on, name="stage")
         pipeline = pipeline.map(marked, on=renewed, name="map")
         if self.stage != "sink":
             return pipeline.open()
         # A runnable has no `open`: its parts are what `run` is made of.
-        return opened(pipeline.into(sink(sums), on=on, name="sink"))
+        return opened(pipeline.into(sink(sums, journal), on=on, name="sink"))
 
 
-def run_point(plan: Plan, bomb: Bomb, verdict: Verdict, stacks: TextIO | None = None) -> None:
+def run_point(plan: Plan, bomb: Bomb, journal: Journal, verdict: Verdict, stacks: TextIO | None = None) -> None:
     """One run with a bomb in it; note what is wrong."""
     name = f"{plan}, step {bomb.n}"
     with nothing_left(name, verdict):
-        _run(plan, bomb, name, verdict, stacks)
+        _run(plan, bomb, journal, name, verdict, stacks)
 
 
-def _run(plan: Plan, bomb: Bomb, name: str, verdict: Verdict, stacks: TextIO | None) -> None:
+def _run(plan: Plan, bomb: Bomb, journal: Journal, name: str, verdict: Verdict, stacks: TextIO | None) -> None:
     seen: list[Any] = []
     error: Exception | None = None
-    with bomb.planted(plan.method, plan.stage), plan.open() as run, limited(run, name, verdict, stacks):
+    with bomb.planted(plan.method, plan.stage), plan.open(journal) as run, limited(run, name, verdict, stacks):
         group = run._wiring.groups[STAGES.index(plan.stage)]
         row = run._wiring.board.row(group.rows[-1][0])
-        try:
-            seen.extend(map(summed, run) if plan.stage != "sink" else run.result())
-        except Exception as raised:
-            error = raised
-        ended_at = time.monotonic()
+        with _cancelled_by(bomb, run):
+            try:
+                seen.extend(map(summed, run) if plan.stage != "sink" else run.result())
+            except Exception as raised:
+                error = raised
+            ended_at = time.monotonic()
     if error is not None and bomb.died_at is not None:
         verdict.reported_ms.append((ended_at - bomb.died_at) * 1000)
-    for kind, what in _judge(plan, bomb, error, seen, row[Cell.STATE] >= State.DONE):
-        verdict.note(kind, f"{name}: {what}; died at: {bomb.where or None}")
-    outcome = "whole" if error is None else "lost worker named" if bomb.died_at else type(error).__name__
-    verdict.outcomes[f"{outcome}, after a death" if bomb.died_at and error is None else outcome] += 1
+    was_done = row[Cell.STATE] >= State.DONE
+    wrong = _judge_cancelled(error, bomb, seen, journal) if plan.cancels else _judge(plan, bomb, error, seen, was_done)
+    for kind, what in wrong:
+        verdict.note(kind, f"{name}: {what}; went off at: {bomb.where or None}")
+    outcome = "whole" if error is None else ENDS[plan.cancels] if bomb.died_at else type(error).__name__
+    verdict.outcomes[f"{outcome}, all the same" if bomb.died_at and error is None else outcome] += 1
+
+
+@contextmanager
+def _cancelled_by(bomb: Bomb, run: Any) -> Generator[None, None, None]:
+    """Cancel the run as soon as its bomb has gone off, if that one does not kill."""
+    gate = bomb.gate
+    if gate is None:
+        yield
+        return
+
+    def cancel() -> None:
+        if gate.wait_held() != os.getpid():
+            run.cancel()
+
+    with meanwhile(cancel):
+        yield
+        if bomb.died_at is None:  # nor will it: no worker is left
+            gate.announce()
+
+
+def _judge_cancelled(
+    error: Exception | None, bomb: Bomb, seen: list[Any], journal: Journal
+) -> Iterator[tuple[str, str]]:
+    """The same of a run that was cancelled. That no force was used is seen by the silence of standard error."""
+    if error is None and seen != WANTED:
+        yield "lost", f"{len(seen)} of {len(WANTED)} items came, or others, and no error"
+    if seen != WANTED[: len(seen)]:
+        yield "damaged", "what came is not as it was made"
+    if error is not None and (type(error) is not RunError or bomb.died_at is None):
+        yield "blame", repr(error)
+    lines = journal.lines
+    for name in STAGES:
+        if f"{name} {BEGUN}" in lines and f"{name} {CLEANED_UP}" not in lines:
+            yield "unclean", f"'{name}' has not cleaned up"
 
 
 def _judge(
@@ -164,15 +233,16 @@ def enumerate_points(
 ) -> int:
     """Kill at each of these steps; returns how many steps a worker takes at most. calls: count system calls."""
     become_reaper()
-    with plan.open():  # what `multiprocessing` keeps for the life of the program is there from now on
-        pass
     most = missed = 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
+        with plan.open(Journal(folder / "journal")):  # what `multiprocessing` keeps for good is there from now on
+            pass
         tracer = stack.enter_context(Tracer.running(folder)) if calls else None
         for n in count(1 + offset, every):
-            bomb = Bomb(folder / "bomb", n, tracer)
-            run_point(plan, bomb, verdict, stacks)
+            with TemporaryDirectory(dir=folder) as own, Gate(Path(own)) if plan.cancels else nullcontext() as gate:
+                bomb = Bomb(Path(own) / "bomb", n, tracer, gate)
+                run_point(plan, bomb, Journal(Path(own) / "journal"), verdict, stacks)
             most = max(most, bomb.steps)
             missed = 0 if bomb.died_at else missed + 1
             if missed == ENOUGH:
@@ -192,13 +262,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--method", choices=get_args(StartMethod), default="fork", help="how they start (default: fork)"
     )
     parser.add_argument("--calls", action="store_true", help="count system calls and their returns, instead of lines")
+    parser.add_argument("--cancel", action="store_true", help="cancel the run there, instead of killing the worker")
     parser.add_argument("--restarts", type=int, default=0, help="of each worker of the `map` (default: none)")
     options = parser.parse_args(arguments)
+    if options.cancel and (options.calls or options.restarts):
+        parser.error("--cancel stops a worker at lines, and kills none: leave out --calls and --restarts")
     wrong = False
     for stage_name in options.stage or STAGES:
         started = time.monotonic()
         verdict = Verdict()
-        plan = Plan(stage_name, options.method, options.restarts)
+        plan = Plan(stage_name, options.method, options.restarts, options.cancel)
         with quiet(verdict) as stacks:
             most = enumerate_points(plan, options.every, options.offset, verdict, stacks, calls=options.calls)
         print(f"{plan}: {most} steps", *verdict.lines(time.monotonic() - started), sep="\n  ", flush=True)

@@ -38,6 +38,19 @@ def test_worker_of_the_fork_server_killed_at_any_line_is_named() -> None:
     assert verdict.outcomes["lost worker named"] > 1
 
 
+@pytest.mark.parametrize(
+    "plan, offset",
+    [(Plan("source", cancels=True), 150), (Plan("stage", cancels=True), 180), (Plan("sink", cancels=True), 210)],
+    ids=str,
+)
+@FORK
+def test_run_that_is_cancelled_with_a_worker_at_any_line_cleans_up(plan: Plan, offset: int) -> None:
+    verdict = Verdict()
+    steps = enumerate_points(plan, EVERY, offset, verdict)
+    assert verdict.wrong == []
+    assert verdict.outcomes["cancelled"] > steps / EVERY / 2
+
+
 @FORK
 @pytest.mark.parametrize("plan", [Plan("sink"), Plan("map", restarts=1)], ids=str)
 def test_worker_killed_at_any_system_call_is_named_or_replaced(plan: Plan) -> None:

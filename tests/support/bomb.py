@@ -1,4 +1,4 @@
-"""Death of a worker at a moment that a test counts out: at its n-th line of the library, or system call."""
+"""Death of a worker, or a signal to it, at a moment that a test counts out: its n-th line of the library, or call."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import chainpump
 from chainpump.executors import starts
+from support.gate import Gate
 from support.ptrace import Tracer
 
 __all__ = ["Bomb"]
@@ -32,17 +33,19 @@ class Bomb:
     """Kills the first process of a name, at its n-th step; those after it live.
 
     It rests on a file, which outlives who dies, and travels by its path. tracer: counts system calls, instead of lines.
+    gate: it does not kill, but announces itself there, and stays at that line until a signal has come. Lines of the
+    main thread alone are counted then, since signals are handled there.
     """
 
-    def __init__(self, path: Path, n: int, tracer: Tracer | None = None) -> None:
+    def __init__(self, path: Path, n: int, tracer: Tracer | None = None, gate: Gate | None = None) -> None:
         path.write_bytes(bytes(8 * CELLS + TEXT_BYTES))
-        self.__setstate__((path, n, tracer))
+        self.__setstate__((path, n, tracer, gate))
 
-    def __getstate__(self) -> tuple[Path, int, Tracer | None]:
-        return self._path, self.n, self._tracer
+    def __getstate__(self) -> tuple[Path, int, Tracer | None, Gate | None]:
+        return self._path, self.n, self._tracer, self.gate
 
-    def __setstate__(self, state: tuple[Path, int, Tracer | None]) -> None:
-        self._path, self.n, self._tracer = state
+    def __setstate__(self, state: tuple[Path, int, Tracer | None, Gate | None]) -> None:
+        self._path, self.n, self._tracer, self.gate = state
         with self._path.open("r+b") as file:
             self._memory = memoryview(mmap.mmap(file.fileno(), 0))
         self._cells = self._memory[: 8 * CELLS].cast("Q")
@@ -74,12 +77,12 @@ class Bomb:
 
     @property
     def died_at(self) -> float | None:
-        """When it has killed, in seconds of the monotonic clock; None if it has not."""
+        """When it went off, in seconds of the monotonic clock; None if it has not."""
         return self._cells[DIED_AT] / 1e9 or None
 
     @property
     def pid(self) -> int:
-        """Whom it has killed."""
+        """Whom it has killed, or stopped."""
         return self._cells[PID]
 
     @property
@@ -96,7 +99,8 @@ class Bomb:
         if self._tracer is not None:
             self._tracer.attach(self._path, self.n)
         else:
-            threading.settrace(self._enter)
+            if self.gate is None:
+                threading.settrace(self._enter)
             sys.settrace(self._enter)
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
@@ -114,7 +118,10 @@ class Bomb:
         text = where.encode()[:TEXT_BYTES]
         self._memory[8 * CELLS : 8 * CELLS + len(text)] = text
         self._cells[PID], self._cells[DIED_AT] = os.getpid(), time.monotonic_ns()
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self.gate is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            _wait_for_signal(self.gate)
 
     @contextmanager
     def inherited(self) -> Iterator[None]:
@@ -124,6 +131,20 @@ class Bomb:
             yield
         finally:
             INHERITED.clear()
+
+
+def _wait_for_signal(gate: Gate) -> None:
+    """Announce this process, and wait until a signal has been handled; raises what its handler raises."""
+    heard, told = os.pipe2(os.O_NONBLOCK)
+    os.set_blocking(heard, True)
+    before = signal.set_wakeup_fd(told)
+    try:
+        gate.announce()
+        os.read(heard, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(heard)
+        os.close(told)
 
 
 INHERITED: list[Bomb] = []  # by the next process that is forked

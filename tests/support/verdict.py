@@ -30,6 +30,7 @@ KINDS_OF_WRONG = {  # name -> as a summary counts them
     "damaged": "damaged",
     "misplaced": "misplaced",
     "blame": "wrong blames",
+    "unclean": "missing clean-ups",
     "orphan": "orphans",
     "leak": "leaks",
     "noise": "words on standard error",
