@@ -186,7 +186,7 @@ def test_who_iterates_is_named_and_told_at_the_next_item() -> None:
         items = iter(run)
         assert next(items) == 0
         assert descendants(), "the source is at work"
-        run._supervisor._concluded.wait(LIMIT)  # as code between two items would, outside the library
+        run._supervisor.join()  # as code between two items would, outside the library
         with pytest.raises(StallError, match=r"; sink 'iteration' .* is in item 0") as caught:
             list(items)
     assert re.search(rf"^sink 'iteration' .*\n(.*\n)*.*{re.escape(__file__)}", caught.value.__notes__[0], re.MULTILINE)

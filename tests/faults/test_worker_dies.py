@@ -13,7 +13,7 @@ from chainpump.engine.lifecycle import Phase
 from faults import stages
 from faults.places import FORKING, PROCESSES, WAYS, beside, on
 from faults.roles import Fail, counted, failing_sink, failing_source, failing_stage
-from support.gate import LIMIT, Gate
+from support.gate import Gate
 from support.processes import gone, until, wait_asleep, watching
 from support.threads import meanwhile
 
@@ -188,7 +188,7 @@ def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
 def test_run_that_has_failed_before_the_caller_asked_for_an_item_tells_why(place: str) -> None:
     dying = stage(stages.failing_stage, stages.sigkill, 0)
     with Pipeline(range(10)).then(dying, on=on(place), name="failing").open() as run:
-        run._supervisor._concluded.wait(LIMIT)
+        run._supervisor.join()
         with pytest.raises(WorkerLostError, match=lost("stage", "killed by SIGKILL")):
             list(run)
 

@@ -59,36 +59,39 @@ class Run(Generic[T]):
         observers: Sequence[Observer] = (),
     ) -> None:
         self._process = os.getpid()
-        self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
-        self._logs = Logs()
-        try:
-            self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=stall_timeout is not None)
-            try:
-                self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
-            except BaseException:
-                self._wiring.close()
-                raise
-        except OSError as error:
-            raise RunError(blame.no_run(error)) from error
         self._grace = grace
-        meter = self._supervisor.meter
-        self._observing = (
-            Observing(observers, meter.places, meter.read, meter.counts, meter.length) if observers else None
-        )
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Iterator[T] | None = None
-        self._at_exit = partial(_close, weakref.ref(self))
-        atexit.register(self._at_exit)
+        self._is_closed = False
+        with ctrl_c_waits():  # half of it could not be closed
+            self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
+            self._logs = Logs()
+            is_watched = stall_timeout is not None
+            try:
+                self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=is_watched)
+                try:
+                    self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
+                except BaseException:
+                    self._wiring.close()
+                    raise
+            except OSError as error:
+                raise RunError(blame.no_run(error)) from error
+            meter = self._supervisor.meter
+            self._observing = (
+                Observing(observers, meter.places, meter.read, meter.counts, meter.length) if observers else None
+            )
+            self._at_exit = partial(_close, weakref.ref(self))
+            atexit.register(self._at_exit)
         self._start()
 
     def _start(self) -> None:
         """Start the workers: processes before threads, since a fork must not copy threads of ours."""
-        wiring = self._wiring
-        places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.at_first)]
-        places.sort(key=lambda place: -wiring.groups[place[0]].executor.reach)
         watched: list[Watched] = []
         try:
+            wiring = self._wiring
+            places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.at_first)]
+            places.sort(key=lambda place: -wiring.groups[place[0]].executor.reach)
             for place, number in places:
                 group = wiring.groups[place]
                 with ctrl_c_waits():
@@ -290,7 +293,7 @@ class Run(Generic[T]):
 
     def close(self) -> None:
         """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
-        if os.getpid() != self._process:  # a fork has copied this object, but the run is the parent's
+        if self._is_closed or os.getpid() != self._process:  # a fork has copied this object: the run is the parent's
             return
         atexit.unregister(self._at_exit)
         self.cancel()
@@ -300,6 +303,7 @@ class Run(Generic[T]):
             if self._observing is not None:
                 self._observing.close(within=0)
             return
+        self._supervise(())  # if Ctrl-C has broken into the start before anybody was watched
         self._supervisor.join()
         went_well = self._supervisor.state.went_well
         within = None if went_well else self._grace
@@ -313,6 +317,7 @@ class Run(Generic[T]):
             self._caller.close(Interrupted())
             self._caller = None
         self._wiring.board.release()
+        self._is_closed = True
         unclean, self._supervisor.unclean = self._supervisor.unclean, ()
         for text in unclean:
             warn(text)

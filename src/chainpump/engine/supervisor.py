@@ -96,7 +96,10 @@ class Supervisor:
         # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.
         # Reentrant, since a finalizer that closes a run may break in anywhere.
         self._ringing = threading.RLock()
-        self._concluded = threading.Event()
+        self._is_concluded = False
+        # Until it is concluded. No event: Ctrl-C can break into one, whose own lock then stays taken.
+        self._going_on = threading.Lock()
+        self._going_on.acquire()
         self._thread: threading.Thread | None = None
         self._is_started = False
         self.watched: Sequence[Watched] = ()
@@ -141,19 +144,20 @@ class Supervisor:
 
     def post(self, event: Event) -> None:
         """Tell what the caller did. Any thread may call it, at any time; what comes before `start` waits for that."""
-        if self._concluded.is_set():
+        if self._is_concluded:
             return
         self._mail.append(event)
         with self._ringing, suppress(BlockingIOError):  # then it rings already
             if self._thread is None:  # of a run without a thread the lock guards all: two may have something to tell
-                if self._is_started and not self._concluded.is_set():
+                if self._is_started and not self._is_concluded:
                     self._supervise()
             elif not self._ring.closed:
                 os.write(self._ring.fileno(), b"!")
 
     def join(self) -> None:
         """Wait until the run is concluded, and its thread is over."""
-        self._concluded.wait()
+        with self._going_on:
+            pass
         if self._thread is not None:
             self._thread.join()
 
@@ -187,7 +191,8 @@ class Supervisor:
             except BaseException as error:  # the same
                 self.defect = error
             finally:
-                self._concluded.set()
+                self._is_concluded = True
+                self._going_on.release()
 
     def _hear(self) -> Sequence[tuple[Watched, Outcome | Lost]]:
         """Wait, and hear how workers have ended.

@@ -23,7 +23,8 @@ def ctrl_c_waits() -> Generator[None, None, None]:
     nobody knows of. Both means are needed: the handler, because the kernel may give the signal to any thread; the
     mask, because it is what a new interpreter inherits. Only the main thread is ever interrupted.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
         yield
         return
     came: list[int] = []
@@ -31,9 +32,10 @@ def ctrl_c_waits() -> Generator[None, None, None]:
     def note(number: int, _: FrameType | None) -> None:
         came.append(number)
 
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler = signal.signal(signal.SIGINT, note)
-    try:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # from here on: the call that blocks the signal may raise what has come just before
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, note)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from ..transport.latch import Latch
 from .history import History
 from .latency import Counts, Latencies
 from .reading import Place, Reading
@@ -45,7 +46,7 @@ class Observing:
         self._counts = counts
         self._length = length
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
-        self._ended = threading.Event()
+        self._ended = Latch()
         self._left = False  # nobody waits any more
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
         # Items in flight, by stage, as far as they were seen while it went: at the end nothing is. A source has none.

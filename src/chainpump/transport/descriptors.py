@@ -67,7 +67,8 @@ class Descriptor:
             os.close(fd)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_fd"):  # not if Ctrl-C has broken in before
+            self.close()
 
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
         return _received, (reduction.DupFd(self._fd),)  # DupFd works only while a process is being spawned

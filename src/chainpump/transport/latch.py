@@ -1,8 +1,8 @@
-"""What a worker's thread may use although it is broken into at any moment.
+"""What a thread may use although it is broken into at any moment, by Cancelled or by Ctrl-C.
 
-`threading.Event` keeps a lock, which it takes in Python code: whoever is broken into there by Cancelled keeps that lock
-for good, and a signal handler that calls `set` waits for the very code that it has interrupted. A bare lock is taken
-and released by the interpreter in one step.
+`threading.Event` keeps a lock, which it takes in Python code: whoever is broken into there keeps that lock for good,
+and a signal handler that calls `set` waits for the very code that it has interrupted. A bare lock is taken and released
+by the interpreter in one step.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -111,13 +112,17 @@ class MemoryReceiver:
 
 
 class MemoryChannel:
-    """The junction itself. Its lock guards `_frames`, `_producers` and `_hung_up`; threads do not die holding it.
+    """The junction itself. `_lock` guards all that changes; threads do not die holding it.
+
+    All locks are bare: whoever is broken into by Ctrl-C, or by `kill`, leaves none of them taken. A Condition takes its
+    own in Python code, where that can happen.
 
     renewable: there may be more producers while it runs: it ends by being sealed, not as the last of them closes.
     """
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._waiting: set[threading.Lock] = set()
         self._frames: deque[Frame] = deque()
         self._room = FRAMES_EACH * consumers
         self._producers = 1 if renewable else producers  # if they may be replaced, all of them are as one
@@ -135,31 +140,62 @@ class MemoryChannel:
 
     def put(self, frame: Frame, waits: AbstractContextManager[None] = UNTOLD) -> None:
         """Add a frame, waiting for room. Raises Cancelled when hung up."""
-        with self._changed:
-            while len(self._frames) >= self._room and not self._hung_up:
-                with waits:
-                    self._changed.wait()
-            if self._hung_up:
-                raise Cancelled("the channel was closed")
-            self._frames.append(frame)
-            self._changed.notify_all()
+        while True:
+            with self._lock:
+                if self._hung_up:
+                    raise Cancelled("the channel was closed")
+                if len(self._frames) < self._room:
+                    self._frames.append(frame)
+                    self._wake()
+                    return
+                change = self._next_change()
+            with waits:
+                change.acquire()
 
     def get(self, wait: bool) -> Frame | None:
         """Take a frame; None when hung up, or when all producers have closed and nothing is left."""
-        with self._changed:
-            while not self._frames and self._producers and not self._hung_up:
+        while True:
+            with self._lock:
+                if self._has_ended:
+                    return None
+                if self._frames:
+                    self._wake()
+                    return self._frames.popleft()
                 if not wait:
                     raise BlockingIOError
-                self._changed.wait()
-            if self._hung_up or not self._frames:
-                return None
-            self._changed.notify_all()
-            return self._frames.popleft()
+                change = self._next_change()
+            change.acquire()
 
     def wait(self, seconds: float) -> bool:
         """Wait until `get` has something to say; False if that takes longer."""
-        with self._changed:
-            return self._changed.wait_for(lambda: bool(self._frames or not self._producers or self._hung_up), seconds)
+        until = time.monotonic() + seconds
+        while True:
+            with self._lock:
+                if self._frames or self._has_ended:
+                    return True
+                change = self._next_change()
+            if not change.acquire(timeout=max(0.0, until - time.monotonic())):
+                with self._lock:
+                    self._waiting.discard(change)
+                return False
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._hung_up or not (self._producers or self._frames)
+
+    def _next_change(self) -> threading.Lock:
+        """To be acquired once more, when the lock of the channel has been released: that waits for a change."""
+        change = threading.Lock()
+        change.acquire()
+        self._waiting.add(change)
+        return change
+
+    def _wake(self) -> None:
+        """Something has changed."""
+        for change in self._waiting:
+            if change.locked():  # Ctrl-C may have broken in here before
+                change.release()
+        self._waiting.clear()
 
     def producer_closed(self) -> None:
         """One producer fewer; another may come where they are replaced."""
@@ -167,9 +203,9 @@ class MemoryChannel:
             self._end()
 
     def _end(self) -> None:
-        with self._changed:
+        with self._lock:
             self._producers -= 1
-            self._changed.notify_all()
+            self._wake()
 
     def started(self) -> None:
         """Nothing was duplicated."""
@@ -181,9 +217,9 @@ class MemoryChannel:
 
     def hang_up(self) -> None:
         """Wake every sender and receiver for good."""
-        with self._changed:
+        with self._lock:
             self._hung_up = True
-            self._changed.notify_all()
+            self._wake()
         if self.credits:
             self.credits.flood()
 
