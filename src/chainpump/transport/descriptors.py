@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from multiprocessing import reduction
+from socket import SocketType  # the interpreter's own, without the Python code around it
 from typing import Any
 from weakref import WeakSet
 
@@ -34,7 +34,7 @@ class Descriptor:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd if fd > STANDARD_ERROR else _moved(fd)
-        self._socket: socket.socket | None = None
+        self._socket: SocketType | None = None
         _TABLE.owned.add(self)
 
     @property
@@ -50,10 +50,13 @@ class Descriptor:
         """A second descriptor of the same open file, owned by the caller."""
         return Descriptor(os.dup(self._fd))
 
-    def socket(self) -> socket.socket:
+    def socket(self) -> SocketType:
         """The descriptor as a socket; it still belongs to, and is closed by, this object."""
         if self._socket is None:
-            self._socket = socket.socket(fileno=self._fd)
+            # If Ctrl-C breaks in behind the call, the socket has been made, is dropped, and has closed the descriptor.
+            fd, self._fd = self._fd, -1
+            self._socket = SocketType(fileno=fd)
+            self._fd = fd
         return self._socket
 
     def close(self) -> None:
