@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = False
     for stage_name in options.stage or STAGES:
         started = time.monotonic()
-        verdict = Verdict()
+        verdict = Verdict(cause="cancellation" if options.cancel else "death")
         plan = Plan(stage_name, options.method, options.restarts, options.cancel)
         with quiet(verdict) as stacks:
             most = enumerate_points(plan, options.every, options.offset, verdict, stacks, calls=options.calls)

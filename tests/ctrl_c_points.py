@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for place in options.place or PLACES:
         for way in options.way or WAYS:
             started = time.monotonic()
-            verdict = Verdict()
+            verdict = Verdict(cause="Ctrl-C")
             with quiet(verdict) as stacks:
                 most = press_at_each(place, way, options.every, options.offset, verdict, stacks)
             print(

@@ -42,7 +42,7 @@ class Verdict:
     """What was seen of all runs.
 
     wrong: sentences. kinds: how many of each. outcomes: how runs ended. reported_ms: from a death to its report.
-    kills: of workers that are replaced.
+    kills: of workers that are replaced. cause: what is told of in place of a death.
     """
 
     wrong: list[str] = field(default_factory=list)
@@ -50,6 +50,7 @@ class Verdict:
     outcomes: Counter[str] = field(default_factory=Counter)
     reported_ms: list[float] = field(default_factory=list)
     kills: int = 0
+    cause: str = "death"
 
     def note(self, kind: str, sentence: str, count: int = 1) -> None:
         """Something is wrong: of one of `KINDS_OF_WRONG`, so many times."""
@@ -66,8 +67,8 @@ class Verdict:
         if len(self.reported_ms) > 1:
             percentiles = quantiles(self.reported_ms, n=100, method="inclusive")
             yield (
-                f"from death to report, ms: p50 {percentiles[49]:.1f}, p99 {percentiles[98]:.1f}, "
-                f"most {max(self.reported_ms):.1f} ({len(self.reported_ms)} deaths)"
+                f"from {self.cause} to report, ms: p50 {percentiles[49]:.1f}, p99 {percentiles[98]:.1f}, "
+                f"most {max(self.reported_ms):.1f} ({len(self.reported_ms)} times)"
             )
 
 
