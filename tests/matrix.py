@@ -25,6 +25,7 @@ NO_CELLS = {  # campaigns in short, what is injected, and what belongs to one fe
     "test_auto_stages.py",
     "test_chaos.py",
     "test_crash_points.py",
+    "test_ctrl_c_points.py",
     "test_faults_on_purpose.py",
     "test_local_transport.py",
     "test_main_file.py",
