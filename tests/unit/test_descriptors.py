@@ -1,0 +1,32 @@
+"""An owned descriptor is closed once, whatever breaks in."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from chainpump.transport import descriptors
+from chainpump.transport.descriptors import Descriptor
+
+
+def test_descriptor_is_closed_once_although_ctrl_c_has_broken_in_as_it_became_a_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken_into_behind(fileno: int) -> None:
+        socket.socket(fileno=fileno).close()  # as it is when nobody has kept it
+        raise KeyboardInterrupt
+
+    one, other = socket.socketpair()
+    owned = Descriptor(one.detach())
+    number = owned.fileno()
+    monkeypatch.setattr(descriptors, "SocketType", broken_into_behind)
+    with pytest.raises(KeyboardInterrupt):
+        owned.socket()
+    assert owned.closed
+    taken = os.dup2(other.fileno(), number)  # somebody else's by now
+    owned.close()
+    os.fstat(taken)
+    os.close(taken)
+    other.close()
