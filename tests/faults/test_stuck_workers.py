@@ -9,11 +9,12 @@ import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
 from chainpump.engine import supervisor
+from chainpump.executors.processes import ProcessHandle
 from faults import stages
 from faults.places import FORK, PROCESSES, WAYS, beside, on
 from faults.roles import stuck
 from support.gate import LIMIT, Gate, Journal
-from support.processes import descendants
+from support.processes import descendants, until
 from support.threads import meanwhile, threads_that_stay
 
 GRACE = 0.2  # seconds
@@ -51,8 +52,16 @@ def test_worker_that_ignores_its_cancellation_is_killed_after_the_grace(place: s
 
 @stuck_at(*((place, stages.stuck_swallowing) for place in ("forkserver", "spawn", "fork")))
 def test_worker_that_is_killed_after_the_grace_is_told_of_in_the_log(
-    place: str, how: Any, gate: Gate, caplog: pytest.LogCaptureFixture
+    place: str, how: Any, gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read_stack = ProcessHandle.read_stack
+
+    def read_once_told(handle: ProcessHandle) -> str:
+        """It was asked 0.1 s ago, which may be too short on a loaded machine."""
+        until(lambda: bool(read_stack(handle)), "where the worker is")
+        return read_stack(handle)
+
+    monkeypatch.setattr(ProcessHandle, "read_stack", read_once_told)
     with stuck(how, gate, place).open(grace=GRACE):
         pid = gate.wait_held()
     forced = "did not end within 0.2 s of being told to, and was ended by force: its clean-up may not have run."
