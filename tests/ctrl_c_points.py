@@ -34,7 +34,7 @@ from chainpump import Inline, Pipeline, Processes, Threads, sink, source
 from support.processes import become_reaper
 from support.verdict import LIMIT, Verdict, nothing_left, quiet
 
-__all__ = ["PLACES", "WAYS", "main", "press_at_each"]
+__all__ = ["PLACES", "WAYS", "Finger", "main", "press_at_each", "slowly", "total"]
 
 PLACES: dict[str, Any] = {
     "threads": Threads(1),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import count
+
 import pytest
 
-from ctrl_c_points import WAYS, press_at_each
+from chainpump import Pipeline, Threads, sink, source
+from chainpump.pipeline import opened
+from chainpump.transport.frames import Span
+from chainpump.transport.memory import MemoryChannel
+from ctrl_c_points import WAYS, Finger, press_at_each, slowly, total
 from faults.places import FORK
+from support.threads import ends
 from support.verdict import Verdict
 
 EVERY = 61  # moments of about 2,500: so a run of the tests takes seconds
@@ -26,3 +34,31 @@ def test_ctrl_c_at_any_moment_ends_a_run_of_forked_workers() -> None:
     press_at_each("fork", "iterated", 2 * EVERY, EVERY, verdict)
     assert verdict.wrong == []
     assert verdict.outcomes["interrupted"] > 10
+
+
+def test_channel_between_threads_is_hung_up_wherever_ctrl_c_has_broken_in() -> None:
+    def used(channel: MemoryChannel) -> None:
+        channel.sender(0).send([1], False, Span(0, 1), None)
+        channel.get(wait=True)
+        channel.wait(0)
+
+    for n in count(1):
+        channel, finger = MemoryChannel(1, 1, None), Finger(n)
+        with suppress(KeyboardInterrupt):
+            finger.run(lambda: used(channel))  # noqa: B023  # it is over before the next one
+        assert ends(channel.hang_up), f"not after moment {n}, {finger.where}"
+        if finger.pressed_at is None:
+            assert n > 10
+            return
+
+
+def test_run_ends_wherever_ctrl_c_has_broken_into_the_wait_for_its_value() -> None:
+    summed = Pipeline(source(slowly), on=Threads()).into(sink(total), on=Threads())
+    for n in count(1):
+        run, finger = opened(summed), Finger(n)
+        with suppress(KeyboardInterrupt):
+            finger.run(run.result)
+        assert ends(run.close), f"not after moment {n}, {finger.where}"
+        if finger.pressed_at is None:
+            assert n > 10
+            return

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from support.gate import LIMIT
 
-__all__ = ["meanwhile", "threads_that_stay"]
+__all__ = ["ends", "meanwhile", "threads_that_stay"]
 
 T = TypeVar("T")
 
@@ -22,6 +22,14 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Future[T]]:
         future = pool.submit(work)
         yield future
         future.result(LIMIT)
+
+
+def ends(call: Callable[[], object]) -> bool:
+    """Whether a call comes back."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    return not thread.is_alive()
 
 
 def threads_that_stay() -> list[threading.Thread]:

@@ -16,6 +16,7 @@ from chainpump import Cancelled
 from chainpump.transport.flusher import Flusher
 from chainpump.transport.latch import Bell, Latch
 from support.gate import LIMIT
+from support.threads import ends
 
 
 def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -> bool:
@@ -45,14 +46,6 @@ def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -
 def cancel() -> None:
     """What a worker's handler of SIGTERM does."""
     raise Cancelled("broken into")
-
-
-def ends(call: Callable[[], object]) -> bool:
-    """Whether a call comes back."""
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(LIMIT)
-    return not thread.is_alive()
 
 
 @pytest.mark.parametrize("name", ["arm", "stop"])
