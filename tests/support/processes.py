@@ -99,9 +99,11 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 def _rest(pid: int) -> tuple[str, ...]:
-    """The state, the system call and the switches so far of each of a process's threads."""
-    threads = sorted(Path(f"/proc/{pid}/task").iterdir())
-    calls = [(thread / "syscall").read_text() for thread in threads]
+    """The state of a process, the system call of each of its threads, and the switches so far."""
+    calls = []
+    for thread in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            calls.append((thread / "syscall").read_text())
     switches = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "ctxt_switches" in line]
     return (state(pid), *calls, *switches)
 
