@@ -155,9 +155,10 @@ class _Driver:
     def cancel(self) -> None:
         """Cancel what it is in, or is about to begin: once, since a second time would break into its clean-up."""
         with self._lock:
-            if not self._is_cancelled and self._loop is not None and self._main is not None:
+            # First: the loop may have been cancelled, and have ended, before the call below returns.
+            is_first, self._is_cancelled = not self._is_cancelled, True
+            if is_first and self._loop is not None and self._main is not None:
                 self._loop.call_soon_threadsafe(self._main.cancel)
-            self._is_cancelled = True
 
     def tasks(self) -> Sequence[tuple[str, str]]:
         """The items in hand, and where each of them waits; none of a source."""
