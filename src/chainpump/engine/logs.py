@@ -48,7 +48,8 @@ class Logs:
     """The pipes of all worker processes of a run, and the thread that reads them, if there are any.
 
     Shared between threads: `_fresh`, whose operations are atomic; `_handed`, which one thread counts; flags, which are
-    set once; and `_bell`, which `_ringing` guards. All else belongs to the thread, or to who closes logs without one.
+    set once; and `_bell`, which `_ringing` guards. All else belongs to who has taken `_reading`: the thread, or who
+    closes logs before it has begun.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Logs:
         self._fresh: deque[Source] = deque()  # that the thread does not know of yet
         self._bell: tuple[Descriptor, Descriptor] | None = None
         self._ringing = threading.RLock()  # reentrant: a finalizer that closes a run may break in anywhere
+        self._reading = threading.Lock()  # taken once, for good
         self._thread: threading.Thread | None = None
         self._ended = False  # no worker is left
         self._left = False  # nobody waits any more
@@ -72,11 +74,14 @@ class Logs:
         return LogsEnd(writing, self._levels)
 
     def start(self) -> None:
-        """Begin to read, once the first workers are there: a fork must not copy the thread."""
+        """Begin to read, once the first workers are there: a fork must not copy the thread.
+
+        If Cancelled breaks in, the thread may begin, now or later: whether it has is told by `_reading` alone.
+        """
         if self._bell is not None:
             thread = threading.Thread(target=self._hand_on, args=self._bell[:1], name="chainpump logs", daemon=True)
-            thread.start()
             self._thread = thread
+            thread.start()
 
     def end(self) -> None:
         """No worker is left: what is in the pipes is all there will be."""
@@ -90,10 +95,10 @@ class Logs:
         is left behind.
         """
         thread = self._thread
-        if thread is None:
+        if self._reading.acquire(blocking=False):
             self._drain()
             self._unhang()
-        elif thread is not threading.current_thread():
+        elif thread is not None and thread is not threading.current_thread():
             handed = None
             try:
                 while thread.is_alive() and handed != self._handed:
@@ -108,6 +113,8 @@ class Logs:
                 os.write(self._bell[1].fileno(), b"!")
 
     def _hand_on(self, heard: Descriptor) -> None:
+        if not self._reading.acquire(blocking=False):  # it begins late: all that came has been handed on
+            return
         sources: list[Source] = []
         try:
             while not self._ended:
