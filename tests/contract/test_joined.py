@@ -35,7 +35,7 @@ from contract import stages
 from contract.placings import EVERYWHERE, MOST, WITH_WORKERS, Placing
 from contract.stages import Bad
 from support.gate import Gate, Journal
-from support.processes import descendants, gone, watching
+from support.processes import descendants, gone, press_ctrl_c, watching
 from support.threads import meanwhile
 
 Way = Callable[..., Pipeline[Any]]
@@ -466,7 +466,7 @@ def test_ctrl_c_ends_all_parts(way: Way, gate: Gate, on: Processes | Threads) ->
 
     def press() -> None:
         gate.wait_held()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]  # it is alive
+        press_ctrl_c(os.getpid())
 
     for pipeline in (joined, joined.then(stages.same, on=on), joined.inline().take(0, on=on)):
         if "take" in repr(pipeline):

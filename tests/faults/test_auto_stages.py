@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from chainpump.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, MOST_WORKERS
 from support.gate import Gate, Journal
-from support.processes import descendants, until
+from support.processes import descendants, press_ctrl_c, until
 from support.staff import Staff
 from support.threads import meanwhile
 
@@ -103,7 +102,7 @@ def test_ctrl_c_as_a_worker_is_started_leaves_none(
     with Pipeline(range(N)).then(stage(stages.held, gate), on=auto(place)).open() as run:
 
         def press() -> None:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            press_ctrl_c(os.getpid())
             until(lambda: bool(run._supervisor._mail), "the run to be left")
 
         as_a_second_starts(monkeypatch, press)

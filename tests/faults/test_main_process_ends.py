@@ -11,7 +11,7 @@ from faults import program
 from faults.places import ANYWHERE, PROCESSES, WITH_WORKERS
 from faults.program import ended, started
 from support.gate import Gate
-from support.processes import gone, wait_asleep, watching
+from support.processes import gone, press_ctrl_c, wait_asleep, watching
 
 
 def workers_of(gate: Gate) -> AbstractContextManager[list[int]]:
@@ -23,7 +23,7 @@ def workers_of(gate: Gate) -> AbstractContextManager[list[int]]:
 @pytest.mark.parametrize("place", PROCESSES)
 def test_ctrl_c_is_one_keyboard_interrupt_and_the_program_goes_on(place: str, to_all: bool, gate: Gate) -> None:
     with started(program.interrupted, place, gate) as process, workers_of(gate) as workers:
-        (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+        press_ctrl_c(process.pid, to_all)
         assert gone(workers)
         assert ended(process) == (0, "interrupted 1 ['MainThread']\n", "")
 
@@ -35,7 +35,7 @@ def test_ctrl_c_that_nobody_catches_ends_the_program_with_its_own_traceback_alon
     place: str, scenario, to_all: bool, gate: Gate
 ) -> None:
     with started(scenario, place, gate) as process, workers_of(gate) as workers:
-        (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+        press_ctrl_c(process.pid, to_all)
         assert gone(workers)
         status, _, err = ended(process)
     assert status == -signal.SIGINT
@@ -52,7 +52,7 @@ def test_ctrl_c_while_a_worker_is_forked_is_not_lost(gate: Gate) -> None:
 def test_ctrl_c_in_a_stage_of_the_callers_own_thread_is_one_keyboard_interrupt(gate: Gate) -> None:
     with started(program.interrupted, "inline", gate) as process:
         gate.wait_held()
-        os.kill(process.pid, signal.SIGINT)
+        press_ctrl_c(process.pid)
         status, out, err = ended(process)
     assert (status, out, err) == (0, "interrupted 1 ['MainThread']\n", "")
 

@@ -22,6 +22,7 @@ __all__ = [
     "helpers",
     "kill_and_reap",
     "mappings",
+    "press_ctrl_c",
     "state",
     "until",
     "wait_asleep",
@@ -88,6 +89,12 @@ def wait_asleep(pid: int) -> None:
         return len(seen) > 20 and len(set(seen[-20:])) == 1 and seen[-1][0] == "S"
 
     until(rests, f"process {pid} to come to rest")
+
+
+def press_ctrl_c(pid: int, to_group: bool = False) -> None:
+    """Interrupt a process once its main thread waits: CPython may miss a signal that comes just as a wait begins."""
+    wait_asleep(pid)
+    (os.killpg if to_group else os.kill)(pid, signal.SIGINT)
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
