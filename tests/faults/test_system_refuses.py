@@ -237,15 +237,16 @@ def test_child_that_a_program_forks_has_a_fork_server_of_its_own(tmp_path: Path)
 
 
 FORK_FAILS = """
+import sys
 from multiprocessing import forkserver
 from chainpump import *
 
 if __name__ == "__main__":
     forkserver.set_forkserver_preload(["no_forks"])
-    numbers = Pipeline(source(range, 50), on=Processes()).map(abs, on=Processes(2))
-    for _ in range(2):
+    for n in map(int, sys.argv[1:]):
+        numbers = Pipeline(source(range, n), on=Processes()).map(abs, on=Processes(2))
         try:
-            print(list(numbers) == list(range(50)))
+            print(list(numbers) == list(range(n)))
         except RunError as error:
             print(error)
 """
@@ -272,22 +273,25 @@ LOST = (
     r"source 'range' lost worker 1 of 1 \(pid \d+\): exited with code 255\.\n"
     r"  Or the fork server has died, which tells of exit codes; check the kernel log\.\n(- .*\n|  .*\n|Also .*\n)*"
 )
+MORE_THAN_CAN_PASS = "1000000000"  # items; workers that have done all their work are not lost with their fork server
 
 
 @pytest.mark.parametrize(
-    "refused, told",
+    "refused, n, told",
     [
-        pytest.param("1", r"True\n", id="once"),
-        pytest.param("1 1", NOT_STARTED, id="twice"),
-        pytest.param("3", LOST, id="as it has others"),
+        pytest.param("1", "50", r"True\n", id="once"),
+        pytest.param("1 1", "50", NOT_STARTED, id="twice"),
+        pytest.param("3", MORE_THAN_CAN_PASS, LOST, id="as it has others"),
     ],
 )
-def test_fork_server_that_is_refused_a_process_is_followed_by_another(refused: str, told: str, tmp_path: Path) -> None:
+def test_fork_server_that_is_refused_a_process_is_followed_by_another(
+    refused: str, n: str, told: str, tmp_path: Path
+) -> None:
     """It ends by that, which is Python's way. The worker is started once more, and the next run has another server."""
     (tmp_path / "program.py").write_text(FORK_FAILS)
     (tmp_path / "no_forks.py").write_text(NO_FORKS)
     (tmp_path / "refused").write_text(refused)
-    command = [sys.executable, "program.py"]
+    command = [sys.executable, "program.py", n, "50"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False)
     assert re.fullmatch(told + r"True\n", done.stdout)
     assert done.returncode == 0
