@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .building import (
     DEFAULT,
@@ -44,6 +54,11 @@ from .progress.observing import Observer
 from .progress.report import Report
 from .starting import GRACE, RunOptions, start
 
+if TYPE_CHECKING:
+    from typing import TypeGuard  # for checkers: a program does not need it here
+
+    from typing_extensions import TypeForm, TypeIs
+
 __all__ = ["Pipeline", "Runnable", "opened", "with_workers"]
 
 T = TypeVar("T")
@@ -56,16 +71,6 @@ R_co = TypeVar("R_co", covariant=True)
 ChainT = TypeVar("ChainT", bound="_Chain")
 
 RAISE = Raise()
-
-
-class ItemOptions(TypedDict, total=False):
-    """The options of `map`, besides `on`."""
-
-    ordered: bool
-    on_error: Policy
-    timeout: float | None
-    in_flight: int | None
-    name: str | None
 
 
 class _Chain:
@@ -210,7 +215,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     def then(
         self,
-        stage: Stage[T_co, T] | Callable[[Iterable[T_co]], Iterable[T]],
+        stage: Stage[T_co, T] | Callable[[Iterator[T_co]], Iterable[T]],
         *,
         on: Executor = DEFAULT,
         in_flight: int | None = None,
@@ -246,7 +251,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     def into(
         self,
-        sink: Sink[T_co, R] | Callable[[Iterable[T_co]], R],
+        sink: Sink[T_co, R] | Callable[[Iterator[T_co]], R],
         *,
         on: Executor = DEFAULT,
         in_flight: int | None = None,
@@ -276,17 +281,49 @@ class Pipeline(_Chain, Generic[T_co]):
         self,
         function: Callable[[T_co], Any],
         *,
-        returns: type[T],
+        returns: TypeForm[T],
         on: Executor = ...,
-        **options: Unpack[ItemOptions],
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     @overload
     def map(
-        self, function: Callable[[T_co], Awaitable[T]], *, on: Tasks, **options: Unpack[ItemOptions]
+        self,
+        function: Callable[[T_co], Coroutine[Any, Any, T]],
+        *,
+        on: Tasks,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     @overload
     def map(
-        self, function: Callable[[T_co], T], *, on: Executor = ..., **options: Unpack[ItemOptions]
+        self,
+        function: Callable[[T_co], Awaitable[T]],
+        *,
+        on: Tasks,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline[T]: ...
+    @overload
+    def map(
+        self,
+        function: Callable[[T_co], T],
+        *,
+        on: Executor = ...,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     def map(
         self,
@@ -319,6 +356,42 @@ class Pipeline(_Chain, Generic[T_co]):
         operator: Map[Any, Any] = Map(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
 
+    @overload
+    def filter(
+        self,
+        function: Callable[[T_co], TypeIs[T]],
+        *,
+        on: Executor = ...,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline[T]: ...
+    @overload
+    def filter(
+        self,
+        function: Callable[[T_co], TypeGuard[T]],
+        *,
+        on: Executor = ...,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline[T]: ...
+    @overload
+    def filter(
+        self,
+        function: Callable[[T_co], object],
+        *,
+        on: Executor = ...,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline[T_co]: ...
     def filter(
         self,
         function: Callable[[T_co], object],
@@ -329,8 +402,10 @@ class Pipeline(_Chain, Generic[T_co]):
         timeout: float | None = None,
         in_flight: int | None = None,
         name: str | None = None,
-    ) -> Pipeline[T_co]:
+    ) -> Pipeline[Any]:
         """Keep the items for which a function returns something true. The options are those of `map`.
+
+        After a function that says `TypeGuard[B]` or `TypeIs[B]`, the items are of that type.
 
         >>> list(Pipeline(range(6)).filter(lambda number: number % 2, on=Inline()))
         [1, 3, 5]
@@ -343,9 +418,13 @@ class Pipeline(_Chain, Generic[T_co]):
         self,
         function: Callable[[T_co], Any],
         *,
-        returns: type[Iterable[T]],
+        returns: TypeForm[Iterable[T]],
         on: Executor = ...,
-        **options: Unpack[ItemOptions],
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     @overload
     def flat_map(
@@ -353,11 +432,23 @@ class Pipeline(_Chain, Generic[T_co]):
         function: Callable[[T_co], AsyncIterable[T] | Awaitable[Iterable[T]]],
         *,
         on: Tasks,
-        **options: Unpack[ItemOptions],
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     @overload
     def flat_map(
-        self, function: Callable[[T_co], Iterable[T]], *, on: Executor = ..., **options: Unpack[ItemOptions]
+        self,
+        function: Callable[[T_co], Iterable[T]],
+        *,
+        on: Executor = ...,
+        ordered: bool = ...,
+        on_error: Policy = ...,
+        timeout: float | None = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
     ) -> Pipeline[T]: ...
     def flat_map(
         self,

@@ -3,9 +3,11 @@
 # pyright: strict
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar, assert_type
+from typing import Any, Literal, NewType, Protocol, TypeGuard, TypeVar, assert_type
+
+from typing_extensions import TypeIs
 
 from chainpump import (
     DeadItem,
@@ -275,3 +277,76 @@ assert_type(watched, Report[int])
 assert_type(watched.stages, Sequence[StageReport])
 assert_type(watched.to_json(), str)
 assert_type(images.open(observe=print, progress=False).progress(), Progress)
+
+# A stage that reads its input as the iterator that it is.
+
+
+def by_twos(paths: Iterator[Path]) -> Iterator[tuple[Path, Path]]:
+    for path in paths:
+        yield path, next(paths)
+
+
+def every(items: Iterator[T], n: int) -> Iterator[T]:
+    yield from (item for at, item in enumerate(items) if at % n == 0)
+
+
+def first(items: Iterator[T]) -> T:
+    return next(items)
+
+
+assert_type(files.then(by_twos), Pipeline[tuple[Path, Path]])
+assert_type(stage(by_twos), Stage[Path, tuple[Path, Path]])
+assert_type(files.then(stage(by_twos), on=Threads(2)), Pipeline[tuple[Path, Path]])
+assert_type(files.then(stage(every, 3)), Pipeline[Path])
+assert_type(files.into(first), Runnable[Path])
+
+# What `returns=` may be: any type, also one that is no class.
+
+UserId = NewType("UserId", int)
+
+
+class Readable(Protocol):
+    def read(self) -> bytes: ...
+
+
+assert_type(files.map(lambda path: path.name, returns=str | None), Pipeline[str | None])
+assert_type(files.map(lambda path: path.name, returns=Literal["a", "b"]), Pipeline[Literal["a", "b"]])
+assert_type(files.map(lambda path: path.stat().st_uid, returns=UserId), Pipeline[UserId])
+assert_type(files.map(lambda path: path.open("rb"), returns=Readable), Pipeline[Readable])
+assert_type(files.map(lambda path: path.stat, returns=Callable[[], int]), Pipeline[Callable[[], int]])
+assert_type(files.flat_map(lambda path: path.parts, returns=Sequence[str | None]), Pipeline[str | None])
+
+# Whatever can be awaited, on Tasks.
+
+
+def requested(path: Path) -> Awaitable[bytes]:
+    return fetch(path)
+
+
+async def listed_again(item: T) -> list[T]:
+    return [item]
+
+
+def fetched(function: Callable[[Path], Coroutine[Any, Any, T]]) -> Pipeline[T]:
+    return files.map(function, on=Tasks(8))
+
+
+assert_type(files.map(requested, on=Tasks(8)), Pipeline[bytes])
+assert_type(files.map(listed_again, on=Tasks(8)), Pipeline[list[Path]])
+assert_type(fetched(fetch), Pipeline[bytes])
+
+# A filter that narrows.
+
+
+def is_png(image: Image) -> TypeIs[Png]:
+    return isinstance(image, Png)
+
+
+def is_there(path: Path | None) -> TypeGuard[Path]:
+    return path is not None
+
+
+assert_type(images.filter(is_png), Pipeline[Png])
+assert_type(images.filter(is_png, on=Threads(2), ordered=False, name="png"), Pipeline[Png])
+assert_type(files.map(lambda path: path, returns=Path | None).filter(is_there), Pipeline[Path])
+assert_type(files.filter(bool), Pipeline[Path])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from chainpump import Pipeline, Processes, Tasks, Threads, register_codec, sink, source, stage
 
@@ -57,6 +57,18 @@ async def fetch(urls: Iterable[Path]) -> AsyncIterator[Image]:
 
 def area(image: Image) -> int:
     return 0
+
+
+def one_after_another(images: Iterator[Image]) -> Iterator[Image]:
+    yield next(images)
+
+
+def is_png(image: Image) -> TypeGuard[Png]:
+    return isinstance(image, Png)
+
+
+async def fetch_one(path: Path) -> bytes:
+    return b""
 
 
 files = Pipeline(source(paths, "/data"))
@@ -117,6 +129,11 @@ files.map(one, on_error=ValueError)  # E: no policy
 files.map(one, on=3)  # E: no executor
 files.unbatch()  # E: paths cannot be iterated
 files.map(one, returns=3)  # E: no type
+files.map(lambda path: path.name, returns=str | None).map(len)  # E: None has no length
+files.map(one, ordred=False)  # E: misspelt
+files.then(one_after_another)  # E: takes Images
+files.filter(is_png)  # E: takes an Image
+files.map(fetch_one, on=Tasks(2)).map(area)  # E: bytes for an Image
 files.flat_map(lambda path: path.stem, returns=int)  # E: nothing to iterate
 files.map(one, timeout="3")  # E: a str for seconds
 files.filter(one, returns=Image)  # E: a filter returns its items

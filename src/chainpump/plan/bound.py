@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -121,7 +121,7 @@ def source(function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> 
 
 
 def stage(
-    function: Callable[Concatenate[Iterable[A], P], Iterable[B]], /, *args: P.args, **kwargs: P.kwargs
+    function: Callable[Concatenate[Iterator[A], P], Iterable[B]], /, *args: P.args, **kwargs: P.kwargs
 ) -> Stage[A, B]:
     """Bind a generator stage to the arguments that follow its input.
 
@@ -135,7 +135,7 @@ def stage(
     return Stage(function, args, kwargs)
 
 
-def sink(function: Callable[Concatenate[Iterable[A], P], R], /, *args: P.args, **kwargs: P.kwargs) -> Sink[A, R]:
+def sink(function: Callable[Concatenate[Iterator[A], P], R], /, *args: P.args, **kwargs: P.kwargs) -> Sink[A, R]:
     """Bind a sink to the arguments that follow its input; what it returns is the run's value.
 
     >>> sink(sum)
