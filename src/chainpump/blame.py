@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -372,6 +373,26 @@ def left(who: Who) -> Failure:
         None,
         "the run was closed before its end.",
         "Iterate it inside its `with` block, or start another run.",
+    )
+
+
+def asked_within(who: Who) -> Failure:
+    """A run is asked for an item by code that it runs in order to give one, in the same thread."""
+    return who.failure(
+        RunError,
+        None,
+        "the run was asked for an item by its own stage, or by a signal handler that broke into it.",
+        "No item can come of that. Iterate another run of the pipeline there.",
+    )
+
+
+def forked_off(who: Who, owner: int) -> Failure:
+    """A process that was forked off iterates a run of its parent."""
+    return who.failure(
+        RunError,
+        None,
+        f"the run belongs to process {owner}, and this is process {os.getpid()}, which was forked off.",
+        "Iterate it where it was opened, or start another run in this process.",
     )
 
 

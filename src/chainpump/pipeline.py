@@ -15,7 +15,6 @@ from collections.abc import (
 )
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .building import (
@@ -36,6 +35,7 @@ from .building import (
     planned_source,
     resized,
 )
+from .engine.items import items_of
 from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
@@ -590,11 +590,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         """Run it, with the caller's loop as the sink; leaving the loop cancels every worker."""
-        return chain.from_iterable(self._chunks())
-
-    def _chunks(self) -> Iterator[Iterable[T_co]]:
-        with self.open() as run:
-            yield from run.chunks()
+        return items_of(self.open)
 
     def inline(self) -> Pipeline[T_co]:
         """The same pipeline in the caller's thread, as plain generators: breakpoints and profilers work."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -27,6 +28,7 @@ from ..progress.snapshot import Progress, progress
 from ..transport.descriptors import is_forking
 from ..worker import Worker
 from . import ledger
+from .items import items_of
 from .letters import Letters
 from .lifecycle import Ended, Left
 from .logs import Logs
@@ -62,7 +64,9 @@ class Run(Generic[T]):
         self._grace = grace
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
-        self._items: Iterator[T] | None = None
+        self._items: Generator[Iterable[T], None, Outcome] | None = None
+        self._asking = threading.RLock()  # taken by the thread that waits for items
+        self._is_asked = False
         self._is_closed = False
         with ctrl_c_waits():  # half of it could not be closed
             self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
@@ -138,23 +142,48 @@ class Run(Generic[T]):
             self.close()
 
     def __iter__(self) -> Iterator[T]:
-        """The items of the last stage, each once. Raises RunError as soon as the run has failed."""
-        if self._items is None:
-            self._items = chain.from_iterable(self.chunks())
-        return self._items
+        """The items of the last stage, each once. Raises RunError as soon as the run has failed.
 
-    def chunks(self) -> Iterator[Iterable[T]]:
-        """The items, in iterables for `chain.from_iterable`, which costs less than `iter`. Raises what that raises."""
+        Threads may share it, or have an iterator each: every item goes to one of them, and an error to all.
+        """
+        return items_of(lambda: self)
+
+    def next_items(self) -> Iterable[T] | None:
+        """The items to go on with; None at the end. Raises what `iter` raises, for each thread that asks.
+
+        Two threads may be given the same iterable, which is an iterator over a list then. Taking from one is atomic,
+        and it raises nothing by itself.
+        """
+        self._check_process()
+        with self._asking:
+            if self._is_asked:
+                raise RunError(blame.asked_within(self._wiring.groups[-1].who(-1, 0)))
+            self._is_asked = True
+            try:
+                return self._next_items()
+            finally:
+                self._is_asked = False
+
+    def _next_items(self) -> Iterable[T] | None:
         caller = self._caller
-        if caller is None:
-            raise RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
-        try:
-            outcome = yield from caller.chunks()
-        except BaseException:  # Ctrl-C, or the iterator was dropped
-            self.close()
-            raise
-        caller.close(outcome, self._tell_of_caller)
+        if caller is not None:
+            try:
+                if self._items is None:
+                    self._items = caller.chunks()
+                return next(self._items)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+            except BaseException:  # Ctrl-C
+                self.close()
+                raise
+            caller.close(outcome, self._tell_of_caller)
         self._conclude()
+        return None
+
+    def _check_process(self) -> None:
+        """Raises RunError in a process that was forked off: the workers are its parent's."""
+        if os.getpid() != self._process:
+            raise RunError(blame.forked_off(self._wiring.groups[-1].who(-1, 0), self._process))
 
     def take_ready(self, items: Iterator[T]) -> list[T]:
         """The next items of an iterator over this run that need no waiting, but one at least; none at the end."""
@@ -170,6 +199,7 @@ class Run(Generic[T]):
 
         Raises the sink's own exception, or RunError.
         """
+        self._check_process()
         if self._caller is not None:
             self._caller.run(self._tell_of_caller)
         self._conclude()
