@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
 from .codec_registry import EncodeError
+from .source_files import code_reducer
 
 __all__ = ["dumps", "fault", "loads", "travelling"]
 
@@ -27,7 +30,11 @@ def dumps(value: object) -> bytes:
 
     importable = _main_is_importable()
 
+    reducers = cloudpickle.Pickler.dispatch_table
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
+        dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, reducers)
+
         # A worker imports the program's main script itself, as `multiprocessing` has it do. What is found
         # there goes by reference: a copy by value would be a second class, which plain pickle refuses.
         def reducer_override(self, obj: Any) -> Any:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from ..source_files import file_of
+
 __all__ = ["Bound", "Sink", "Source", "Stage", "name_of", "sink", "source", "stage", "underlying", "where_of"]
 
 PACKAGE = __file__.removesuffix("plan/bound.py")  # the folder of this package
@@ -49,7 +51,7 @@ def where_of(function: object) -> str | None:
     code = getattr(underlying(function), "__code__", None)
     if code is None or code.co_filename.startswith(PACKAGE):
         return None
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    return f"{file_of(code)}:{code.co_firstlineno}"
 
 
 # The function is typed `Callable[..., Any]` here: its real type lives in the generic subclasses and was

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import PlanError
+from ..source_files import file_of
 
 __all__ = ["Found", "Problems", "collecting", "is_collecting"]
 
@@ -84,4 +85,4 @@ def _user_line() -> str:
     frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
     while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return f"{file_of(frame.f_code)}:{frame.f_lineno}"
