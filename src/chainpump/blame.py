@@ -40,6 +40,7 @@ __all__ = [
     "returned_early",
     "stacks",
     "stalled",
+    "still_ending",
     "timed_out",
     "too_many",
     "unclean",
@@ -412,6 +413,12 @@ def forced(who: Who, pid: int, seconds: float, stack: str) -> str:
     return f"{told} its clean-up may not have run. If it needs longer: grace=.{_was_at(stack)}"
 
 
+def still_ending(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """A worker has finished, and its process goes on. stack: of all its threads, as `timed_out` takes it."""
+    told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
+    return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
+
+
 def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
     """Not even force has ended it. stack: as `timed_out` takes it."""
     told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, nor by force, and is left behind."
@@ -420,8 +427,15 @@ def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
 
 
 def _was_at(stack: str) -> str:
-    calls = list(_calls(stack))
-    return "\n".join(["\nIt was at (most recent call first):", *calls[:DEEP]]) if calls else ""
+    return _told_calls("It was at", list(_calls(stack)))
+
+
+def _is_at(stack: str) -> str:
+    return _told_calls("It is at", [call for call in _calls(stack) if PACKAGE not in call])
+
+
+def _told_calls(what: str, calls: Sequence[str]) -> str:
+    return "\n".join([f"\n{what} (most recent call first):", *calls[:DEEP]]) if calls else ""
 
 
 def unclean(lost: Failure) -> str:

@@ -23,7 +23,7 @@ from .transport.inlet import short_repr
 if TYPE_CHECKING:
     from logging import LogRecord
 
-__all__ = ["Levels", "Logged", "LogsEnd", "Told", "Warned", "warn"]
+__all__ = ["Levels", "Logged", "LogsEnd", "Said", "Told", "Warned", "warn"]
 
 PLAIN = {str, int, float, bool, type(None)}  # these load anywhere
 
@@ -100,6 +100,17 @@ class Warned:
 
 
 Told = Logged | Warned
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the library itself has to say while a run goes on."""
+
+    text: str
+
+    def hand_on(self) -> None:
+        """Log it. Raises what handlers and filters raise."""
+        warn(self.text)
 
 
 def warn(text: str) -> None:

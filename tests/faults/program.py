@@ -94,6 +94,14 @@ def interrupted(gate: Gate, place: str) -> None:
     assert list(Pipeline(range(3)).then(stages.same, on=on(place))) == [0, 1, 2]
 
 
+def interrupted_while_ending(gate: Gate, place: str) -> None:
+    """Its worker has given all items, and a thread of it waits for ever."""
+    try:
+        list(Pipeline(range(3)).then(stage(stages.leave_thread, gate), on=on(place)))
+    except KeyboardInterrupt:
+        print("interrupted")
+
+
 def interrupted_among_threads(gate: Gate, place: str) -> None:
     """Is interrupted in a loop, and while it waits for a sink; its workers are threads, which hear of no signal."""
     numbers = Pipeline(source(stages.announced, gate, 1 << 60), on=on("threads"))

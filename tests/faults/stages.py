@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import faulthandler
 import gc
+import gzip
 import logging
 import multiprocessing
 import os
 import resource
 import signal
+import tempfile
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -939,11 +943,6 @@ def leave_thread(items: Iterable[T], gate: Gate) -> Iterator[T]:
     yield from items
 
 
-def leave_thread_and_tally(items: Iterable[Any], gate: Gate) -> int:
-    """The same as a sink."""
-    return tally(leave_thread(items, gate))
-
-
 def count_leaving_child(n: int, fork: Callable[[], int], journal: Journal) -> Iterator[int]:
     """0 to n - 1, by a worker that leaves a child behind."""
     yield from leave_child(range(n), fork, journal)
@@ -1080,3 +1079,54 @@ def returns_unpicklable(items: Iterable[Any]) -> object:
     for _ in items:
         pass
     return {"lock": threading.Lock()}
+
+
+# ------------------------------------------------------------------------------- what a process does at its end
+
+KEPT: list[Any] = []  # until the process has ended
+
+
+def upload_later(item: Any, gate: Gate, journal: Journal) -> None:
+    """As `each`: a thread that is not a daemon deals with it once the main thread is over, and the gate is open."""
+
+    def upload() -> None:
+        threading.main_thread().join()
+        gate.hold(None)
+        journal.write(f"uploaded {item}")
+
+    threading.Thread(target=upload, name="uploading").start()
+
+
+def upload_by_pool(item: Any, gate: Gate, journal: Journal) -> None:
+    """The same by a pool of threads."""
+
+    def upload() -> None:
+        gate.hold(None)
+        journal.write(f"uploaded {item}")
+
+    if not KEPT:
+        KEPT.append(ThreadPoolExecutor(1))
+    KEPT[0].submit(upload)
+
+
+def leave_all_open(item: Any, folder: Path) -> None:
+    """As `each`: what a program leaves to its end."""
+    if not KEPT:
+        KEPT.append(tempfile.TemporaryDirectory(dir=folder))
+        KEPT.append((folder / "plain").open("w"))
+        KEPT.append(gzip.open(folder / "zipped", "wt"))  # noqa: SIM115  # it is to be left open
+        atexit.register(lambda: (folder / "handled").write_text("at exit"))
+    KEPT[1].write(f"{item}\n")
+    KEPT[2].write(f"{item}\n")
+
+
+def handlers_in_a_fork(item: Any) -> tuple[Any, Any]:
+    """How a process that a worker forks takes SIGTERM and SIGINT, as numbers."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(handlers)
+
+
+def handlers() -> tuple[str, str]:
+    """How this process takes SIGTERM and SIGINT."""
+    found = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    return "default" if found[0] is signal.SIG_DFL else str(found[0]), str(getattr(found[1], "__name__", found[1]))

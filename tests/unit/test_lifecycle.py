@@ -17,6 +17,7 @@ from chainpump.engine.lifecycle import (
     Seal,
     Stalled,
     Started,
+    UseForce,
     step,
 )
 from chainpump.errors import Failure, StageError
@@ -136,7 +137,13 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             id="a caller who leaves is not waited for",
         ),
         pytest.param((1,), True, [Left(0)], [(Cancel(1), Conclude())], id="a caller alone leaves at once"),
-        pytest.param((1,), True, [ended(0), Left(0)], [(Conclude(),), ()], id="after the end there is nothing to do"),
+        pytest.param(
+            (1,),
+            True,
+            [ended(0), Left(0), ended(0)],
+            [(Conclude(),), (UseForce(),), ()],
+            id="after the end there is nothing to do but to hurry who still ends",
+        ),
     ],
 )
 def test_events_ask_for_actions(

@@ -10,6 +10,7 @@ Groups are the links of the chain, each with its workers; junction `g` lies betw
     Ended(Interrupted)        running            something broke unseen: cancel everything; its cause follows, which is
                                                  the failure nearest to it
     Left                      running            cancel everything; there is nothing to blame
+    Left                      over               use force on processes of workers that have finished and still end
     Stalled                   running            record it, cancel everything
     Started                   running            one more is to end; its group must not be over
     any                       nobody is running  conclude
@@ -35,6 +36,7 @@ __all__ = [
     "Seal",
     "Stalled",
     "Started",
+    "UseForce",
     "step",
 ]
 
@@ -103,7 +105,12 @@ class Conclude:
     """Nobody is running."""
 
 
-Action: TypeAlias = Seal | Cancel | Conclude
+@dataclass(frozen=True, slots=True)
+class UseForce:
+    """All workers have told how they ended, and nobody waits any more for the processes of some that still end."""
+
+
+Action: TypeAlias = Seal | Cancel | Conclude | UseForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class Run:
 def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
     """The next state, and what is to be done."""
     if run.phase is Phase.OVER:
-        return run, ()
+        return run, ((UseForce(),) if isinstance(event, Left) else ())
     if isinstance(event, Left):
         return _concluded(*_cancelled(replace(run, left=True), event.at))
     if isinstance(event, Stalled):

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 
 from ..blame import Who
-from ..logs import Levels, LogsEnd, Told
+from ..logs import Levels, LogsEnd, Said, Told
 from ..transport.chunks import ChunkReader
 from ..transport.descriptors import Descriptor, pipe
 
@@ -47,14 +47,15 @@ class Source:
 class Logs:
     """The pipes of all worker processes of a run, and the thread that reads them, if there are any.
 
-    Shared between threads: `_fresh`, whose operations are atomic; `_handed`, which one thread counts; flags, which are
-    set once; and `_bell`, which `_ringing` guards. All else belongs to who has taken `_reading`: the thread, or who
-    closes logs before it has begun.
+    Shared between threads: `_fresh` and `_said`, whose operations are atomic; `_handed`, which one thread counts;
+    flags, which are set once; and `_bell`, which `_ringing` guards. All else belongs to who has taken `_reading`: the
+    thread, or who closes logs before it has begun.
     """
 
     def __init__(self) -> None:
         self._levels = _levels_asked()
         self._fresh: deque[Source] = deque()  # that the thread does not know of yet
+        self._said: deque[Said] = deque()  # by the library itself
         self._bell: tuple[Descriptor, Descriptor] | None = None
         self._ringing = threading.RLock()  # reentrant: a finalizer that closes a run may break in anywhere
         self._reading = threading.Lock()  # taken once, for good
@@ -72,6 +73,11 @@ class Logs:
         self._fresh.append(Source(who, reading))
         self._ring()
         return LogsEnd(writing, self._levels)
+
+    def say(self, text: str) -> None:
+        """Have a warning of the library itself logged, by the thread: no handler holds who says it."""
+        self._said.append(Said(text))
+        self._ring()
 
     def start(self) -> None:
         """Begin to read, once the first workers are there: a fork must not copy the thread.
@@ -121,6 +127,7 @@ class Logs:
                 while self._fresh:
                     sources.append(self._fresh.popleft())
                 _wait(heard, sources)
+                self._take_said()
                 for source in sources:
                     self._take(source)
                 sources = [source for source in sources if not source.end.closed]
@@ -140,11 +147,19 @@ class Logs:
 
     def _drain(self) -> None:
         """Hand on what is left. The end of a pipe is no sign: a stray child may hold it open."""
+        self._take_said()
         while self._fresh:
             source = self._fresh.popleft()
             while self._take(source):
                 pass
             source.end.close()
+
+    def _take_said(self) -> None:
+        while self._said:
+            said = self._said.popleft()
+            if not self._left:
+                _hand_on(said)
+                self._handed += 1
 
     def _take(self, source: Source) -> bool:
         """Hand on what a worker has sent; returns False if there was nothing."""
@@ -165,9 +180,9 @@ def _wait(heard: Descriptor, sources: list[Source]) -> None:
         os.read(heard.fileno(), 4096)
 
 
-def _hand_on(told: Told, who: Who) -> None:
+def _hand_on(told: Told | Said, *who: Who) -> None:
     try:
-        told.hand_on(who)
+        told.hand_on(*who)
     except BaseException:  # of the user's `showwarning`; it must not end the thread for which workers wait
         thread = threading.current_thread()
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))

@@ -27,7 +27,7 @@ from ..worker import Worker
 from . import lifecycle
 from .inquiries import ASKED, Inquiries
 from .ledger import Account, Passed
-from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started
+from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
 from .staffing import Staffing
 from .stalls import Stalls
@@ -40,6 +40,7 @@ __all__ = ["Supervisor", "Watched"]
 
 TELL_AGAIN = (0.01, 0.03, 0.1, 0.3)  # parts of the grace after which a worker that has not heard is told again
 TELL_WHERE = 0.1  # seconds that a worker has to write where it is, before it is killed for it
+TELL_ENDING = 5.0  # seconds after which a worker that has finished, and whose process has not ended, is told of
 TELL_ALL = 0.5  # the same for all workers of a run that does not move, for which nobody is in a hurry
 
 
@@ -240,7 +241,10 @@ class Supervisor:
                     return
             outcome = told or self._judge(watched, outcome)
         watched.outcome = outcome
-        self._use_force(watched)
+        if isinstance(outcome, Finished) and self.state.phase is Phase.RUNNING:
+            self._let_end(watched)
+        else:
+            self._use_force(watched)
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
         if isinstance(outcome, Failed) and watched.is_running:
             self._interrupt(watched)  # what has failed may be its flusher, while its function is in a long call
@@ -281,6 +285,8 @@ class Supervisor:
             self._wiring.channels[action.junction].seal()
         elif isinstance(action, Cancel):
             self._cancel(action.before)
+        elif isinstance(action, UseForce):
+            self._let_nobody_linger()
 
     def _cancel(self, before: int) -> None:
         """Flags first: who wakes because its channel was hung up must find out why."""
@@ -291,6 +297,14 @@ class Supervisor:
             if watched.group < before and watched.is_running and watched.outcome is None:
                 self._use_force(watched)
                 self._interrupt(watched)
+        if self.state.phase is not Phase.RUNNING:
+            self._let_nobody_linger()
+
+    def _let_nobody_linger(self) -> None:
+        """The processes of workers that have finished no longer have the time that they like to end."""
+        for watched in self.watched:
+            if watched.is_running and isinstance(watched.outcome, Finished):
+                self._use_force(watched)
 
     def _interrupt(self, watched: Watched) -> None:
         """Tell it to end, and again: CPython may miss a signal that arrives just as it begins to wait."""
@@ -298,6 +312,21 @@ class Supervisor:
         now = time.monotonic()
         again = [(now + self._grace * part, watched.handle.interrupt) for part in TELL_AGAIN]
         watched.steps.extendleft(reversed(again))
+
+    def _let_end(self, watched: Watched) -> None:
+        """It has finished: its process may end as a program does, and take its time; if that is long, say so."""
+        tell_at = time.monotonic() + TELL_ENDING
+        watched.steps = deque(
+            [
+                (tell_at - TELL_WHERE, watched.handle.ask_stack),
+                (tell_at, partial(self._tell_ending, watched)),
+            ]
+        )
+
+    def _tell_ending(self, watched: Watched) -> None:
+        who = self._wiring.groups[watched.group].who(0, watched.number)
+        stack = watched.handle.read_stack()
+        self._wiring.warn(blame.still_ending(who, watched.handle.pid, TELL_ENDING, stack))
 
     def _use_force(self, watched: Watched) -> None:
         """From now on it has the grace to end; then force is used, once; then it is given up.
@@ -315,8 +344,7 @@ class Supervisor:
         )
 
     def _force(self, watched: Watched) -> None:
-        """Only a failure is told before the clean-up."""
-        watched.was_forced = watched.outcome is None or isinstance(watched.outcome, Failed)
+        watched.was_forced = True
         watched.forced_at = watched.handle.read_stack()
         watched.handle.kill()
 

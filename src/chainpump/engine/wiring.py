@@ -246,6 +246,10 @@ class Wiring:
         for rows in self.groups[group].rows:
             self.board.row(rows[number])[Cell.PID] = pid
 
+    def warn(self, text: str) -> None:
+        """Log what the library has to say while the run goes on: by the thread for logs, which a handler may hold."""
+        self._logs.say(text)
+
     def roster(self, bell: int) -> Roster:
         """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""
         restoring = {section.end for section in self.sections if section.room is not None}

@@ -20,7 +20,8 @@ from ..faults import Point
 from ..outcome import Buried, Interrupted, Outcome
 from ..transport.descriptors import Descriptor
 from ..worker import Worker
-from .signals import on_sigterm, turn_deaf
+from .exits import begin_afresh, end_in_order
+from .signals import is_deaf, on_sigterm, restore_in_forks, turn_deaf
 from .speech import speak_through
 
 __all__ = ["GO", "LENGTH", "SHOW_STACK", "STACK", "DeafName", "run_worker"]
@@ -33,10 +34,10 @@ F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
 class DeafName(str):
-    """The name of a process that is deaf to Ctrl-C from the moment that it reads its name.
+    """The name of a process that becomes a worker as it reads its name.
 
-    That is the first thing it reads, before it imports the program's main file, which may take seconds. Ctrl-C is for
-    the main process; in a worker it would only print a traceback.
+    That is the first thing it reads, before it imports the program's main file, which may take seconds. It is deaf to
+    Ctrl-C from then on, which is for the main process: in a worker it would only print a traceback.
     """
 
     __slots__ = ()
@@ -46,7 +47,10 @@ class DeafName(str):
 
 
 def _read_name(name: str) -> str:
-    turn_deaf()
+    if not is_deaf():  # the name is read twice where it travels
+        turn_deaf()
+        begin_afresh()
+        restore_in_forks()
     return name
 
 
@@ -76,6 +80,7 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         _show_stack_in(stack)
+        os.write(stack.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
         if worker.logs is not None:
             speak_through(worker.logs)
         worker.run(tell_end)
@@ -83,6 +88,8 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
     except Cancelled:  # between two steps above
         worker.close(Interrupted(), tell_end)
     said.close()
+    _show_stack_in(stack, of_all=True)
+    end_in_order()
 
 
 def _peak_memory() -> int:
@@ -110,13 +117,12 @@ def _tell(said: Descriptor, message: Buried | Outcome) -> None:
         stream.write(LENGTH.pack(len(data)) + data)
 
 
-def _show_stack_in(file: Descriptor) -> None:
-    """Write the Python stack there when asked, even in the middle of a call that does not return."""
+def _show_stack_in(file: Descriptor, of_all: bool = False) -> None:
+    """Write the Python stack there when asked, even in the middle of a call that does not return. of_all: threads."""
     import faulthandler
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
-    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=False)
-    os.write(file.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
+    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=of_all)
 
 
 def _await_go(lifeline: Descriptor) -> None:

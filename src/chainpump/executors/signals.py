@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["ctrl_c_waits", "on_sigterm", "turn_deaf"]
+__all__ = ["ctrl_c_waits", "is_deaf", "on_sigterm", "restore_in_forks", "turn_deaf"]
 
 AGAIN = 0.005  # seconds until SIGTERM is sent once more to a worker that was in a finalizer; those are short
 
@@ -46,25 +46,52 @@ def ctrl_c_waits() -> Generator[None, None, None]:
 
 def turn_deaf() -> None:
     """In a worker: Ctrl-C is for the main process. Not SIG_IGN, which the processes that it starts would inherit."""
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, _hear_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
+def is_deaf() -> bool:
+    """Whether this process is a worker that has done so."""
+    return signal.getsignal(signal.SIGINT) is _hear_nothing
+
+
+def _hear_nothing(_: int, __: FrameType | None) -> None:
+    pass
+
+
 def on_sigterm(interrupt: Callable[[], None]) -> None:
-    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread.
+    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread."""
+    signal.signal(signal.SIGTERM, _Interrupting(interrupt))
 
-    What is raised in a finalizer is printed and lost: there, the signal is put off.
-    """
 
-    def handle(_: int, frame: FrameType | None) -> None:
+class _Interrupting:
+    """A handler of SIGTERM. What is raised in a finalizer is printed and lost: there, the signal is put off."""
+
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+
+    def __call__(self, _: int, frame: FrameType | None) -> None:
         if _is_finalizing(frame):
             later = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
             later.daemon = True
             later.start()
         else:
-            interrupt()
+            self._interrupt()
 
-    signal.signal(signal.SIGTERM, handle)
+
+def restore_in_forks() -> None:
+    """In a worker: processes that it forks, such as those of a pool, are no workers, and take signals as any program.
+
+    Handlers that the worker's own code has set stay.
+    """
+    os.register_at_fork(after_in_child=_restore)
+
+
+def _restore() -> None:
+    if is_deaf():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(signal.getsignal(signal.SIGTERM), _Interrupting):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_finalizing(frame: FrameType | None) -> bool:
