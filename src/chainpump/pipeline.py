@@ -52,7 +52,7 @@ from .plan.subject import Subject
 from .policies import Policy, Raise
 from .progress.observing import Observer
 from .progress.report import Report
-from .starting import GRACE, RunOptions, start
+from .starting import GRACE, RunOptions, check_place, start
 
 if TYPE_CHECKING:
     from typing import TypeGuard  # for checkers: a program does not need it here
@@ -582,6 +582,7 @@ class Pipeline(_Chain, Generic[T_co]):
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
         from .loops import running  # imports asyncio, for those who have imported it
 
+        check_place(self.plan().stages)  # the thread that starts it does not show who has called this
         async with running(self.open) as (run, within):
             items = iter(run)
             while found := await within(run.take_ready, items):
@@ -655,6 +656,7 @@ class Runnable(_Chain, Generic[R_co]):
         from .loops import running  # imports asyncio, for those who have imported it
 
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        check_place(self.plan(on=on).stages)  # the thread that starts it does not show who has called this
         async with running(partial(self._start, options, iterated=False)) as (run, within):
             value = await within(run.result)
         return run.report(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,15 @@ from .engine.run import Run
 from .errors import StageOptionError
 from .executors.base import Executor
 from .joined import start_run
+from .loading import check_not_loading
 from .plan import checks
 from .plan.mainfile import check_main_file
-from .plan.plan import Plan
+from .plan.plan import Plan, PlannedStage
 from .plan.problems import is_collecting
 from .plan.values import check_available
 from .progress.observing import Observer
 
-__all__ = ["GRACE", "RunOptions", "start"]
+__all__ = ["GRACE", "RunOptions", "check_place", "start"]
 
 GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
 
@@ -56,6 +58,13 @@ class RunOptions:
         return observers
 
 
+def check_place(stages: Sequence[PlannedStage]) -> None:
+    """Raise StageOptionError where workers of a run that is started here would start it again."""
+    if any(map(imports_main, stages)):
+        check_not_loading()
+        check_main_file()
+
+
 def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     """Start a run of this plan. Raises what is wrong with it, or with where it is called."""
     observers = options.observers()
@@ -65,8 +74,7 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
             "this pipeline is only being checked, and was about to be run.\n"
             '  Put what runs it under `if __name__ == "__main__":`.'
         )
-    if any(map(imports_main, stages)):
-        check_main_file()
+    check_place(stages)
     if options.check_items:
         check_available()
         stages = tuple(map(checked, stages))

@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from .loading import GUARD
 from .pipeline import Pipeline, Runnable
-from .plan.mainfile import GUARD, guards
+from .plan.mainfile import guards
 
 __all__ = ["Target", "UsageError", "find"]
 

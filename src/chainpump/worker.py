@@ -19,6 +19,7 @@ from .blame import Who
 from .element_wise import Condemned, OperatorRun, Tools
 from .errors import Cancelled, DeadItem
 from .faults import Fate, Point
+from .loading import loading
 from .logs import LogsEnd
 from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
@@ -55,7 +56,8 @@ class Code:
         if self._calls is not None:
             return self._calls
         calls: Sequence[Bound]
-        codecs, calls = pickles.loads(self._pickle)
+        with loading():
+            codecs, calls = pickles.loads(self._pickle)
         codec_registry.install(codecs)
         self._calls = calls
         return calls

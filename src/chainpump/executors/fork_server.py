@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from typing import Any
 
-__all__ = ["ensure_running", "has_gone"]
+__all__ = ["ensure_running", "has_gone", "leave_main_out"]
 
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
 GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has ended by then, or it will not
@@ -49,6 +49,15 @@ def has_gone(server: int) -> bool:
         os.close(alive)
         known.update(NO_SERVER)
         return True
+
+
+def leave_main_out() -> None:
+    """Have the next one not import the main file, which new versions of Python do: where that fails, it ends at once.
+
+    A worker that imports it instead says why it failed.
+    """
+    known = _known()
+    known["_preload_modules"] = [module for module in known["_preload_modules"] if module != "__main__"]
 
 
 def _forget() -> None:

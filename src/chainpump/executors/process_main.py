@@ -8,23 +8,29 @@ import pickle
 import select
 import signal
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import process
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from .. import blame
+from ..blame import Who
 from ..errors import Cancelled, DeadItem
 from ..faults import Point
-from ..outcome import Buried, Interrupted, Outcome
+from ..loading import become_worker
+from ..outcome import Buried, Failed, Interrupted, Outcome
 from ..transport.descriptors import Descriptor
 from ..worker import Worker
 from .exits import begin_afresh, end_in_order
 from .signals import is_deaf, on_sigterm, restore_in_forks, turn_deaf
 from .speech import speak_through
 
-__all__ = ["GO", "LENGTH", "SHOW_STACK", "STACK", "DeafName", "run_worker"]
+__all__ = ["GO", "LENGTH", "SHOW_STACK", "STACK", "FirstName", "run_worker"]
 
 GO = b"!"  # on the lifeline: the main process knows of the worker
 LENGTH = struct.Struct("<Q")  # in front of each message: a stray child may hold the pipe, so its end is no sign
@@ -33,25 +39,67 @@ STACK = "chainpump-stack"  # a worker's stack as text, behind its process id
 F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 
-class DeafName(str):
-    """The name of a process that becomes a worker as it reads its name.
+class FirstName(str):
+    """The name of a worker's process: the first thing that it reads, before it imports the program's main file.
 
-    That is the first thing it reads, before it imports the program's main file, which may take seconds. It is deaf to
-    Ctrl-C from then on, which is for the main process: in a worker it would only print a traceback.
+    That may take seconds, and fail. From the moment that it reads its name, the process is deaf to Ctrl-C, which is for
+    the main process, and what the import raises is told there: `said` is a control pipe, and `who` its worker.
     """
 
-    __slots__ = ()
+    __slots__ = ("_said", "_who")
+    _said: Descriptor | None
+    _who: Who
 
-    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
-        return _read_name, (str(self),)
+    def __new__(cls, name: str, said: Descriptor, who: Who) -> Self:
+        """A descriptor can be handed over once, so this needs one of its own."""
+        first = super().__new__(cls, name)
+        first._said, first._who = said, who
+        return first
+
+    def __reduce__(self) -> tuple[Callable[..., str], tuple[object, ...]]:
+        # It is pickled twice: with what prepares the process, and with its object, which is read after the import.
+        said, self._said = self._said, None
+        return (_read_name, (str(self), said, self._who, os.getpid())) if said is not None else (str, (str(self),))
 
 
-def _read_name(name: str) -> str:
-    if not is_deaf():  # the name is read twice where it travels
+def _read_name(name: str, said: Descriptor, who: Who, parent: int) -> str:
+    _begin()
+    # `multiprocessing` says whose child this is only after the import. A main file that asks is to be told so at once.
+    vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)
+    sys.excepthook = _ImportHook(said, who)
+    return name
+
+
+def _begin() -> None:
+    """Become a worker's process: as it reads its name, or where it is a fork, which reads none."""
+    become_worker()
+    if not is_deaf():
         turn_deaf()
         begin_afresh()
         restore_in_forks()
-    return name
+
+
+class _ImportHook:
+    """Tells the main process what has ended this one before a worker ran in it."""
+
+    def __init__(self, said: Descriptor, who: Who) -> None:
+        self._said = said
+        self._who = who
+
+    def __call__(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        while traceback is not None and _imports(traceback.tb_frame.f_code.co_filename):
+            traceback = traceback.tb_next
+        failure = blame.not_started(self._who, error.with_traceback(traceback))
+        _tell(self._said, Failed(failure, error).packed(self._who))
+
+    def close(self) -> None:
+        """Nothing more to tell: the worker does that."""
+        sys.excepthook = sys.__excepthook__
+        self._said.close()
+
+
+def _imports(path: str) -> bool:
+    return path.startswith((process.__file__.removesuffix("process.py"), "<frozen ", "<string>"))
 
 
 def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
@@ -76,7 +124,10 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
     try:
         on_sigterm(worker.interrupt)
         this = process.current_process()
-        this.name = _read_name(str(this.name))  # a fork has not read it; and nobody is to read it a second time
+        this.name = str(this.name)  # nobody is to read it a second time
+        _begin()
+        if isinstance(sys.excepthook, _ImportHook):
+            sys.excepthook.close()
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         _show_stack_in(stack)

@@ -15,7 +15,7 @@ from ..transport.descriptors import Descriptor, kept_by_fork, pipe
 from ..transport.system import is_portable
 from ..worker import Worker
 from . import fork_server, process_main
-from .process_main import GO, DeafName
+from .process_main import GO, FirstName
 
 __all__ = ["METHODS", "Begun", "Method", "StartMethod"]
 
@@ -53,10 +53,11 @@ class Method:
         """
         who = worker.who
         going, lifeline = pipe()
+        early = said.dup()
         begun = self.kind(
             target=process_main.run_worker,
             args=(worker, said, going, stack, is_portable()),
-            name=DeafName(f"chainpump-{who.stage}-{who.number}"),
+            name=FirstName(f"chainpump-{who.stage}-{who.number}", early, who),
         )
         try:
             with kept_by_fork((*worker.descriptors, said, going, stack)):
@@ -73,6 +74,7 @@ class Method:
             raise
         finally:
             going.close()
+            early.close()
         return Begun(begun, lifeline, death)
 
 
@@ -89,6 +91,7 @@ class ByServer(Method):
         except (ConnectionError, EOFError, ChildProcessError):
             if not fork_server.has_gone(asked):
                 raise
+        fork_server.leave_main_out()
         return super().begin(worker, said, stack)
 
 
