@@ -113,6 +113,13 @@ def test_there_are_two_commands_of_one_line():
     assert tests.rstrip().endswith("python -m pytest -n 2 --dist worksteal")
 
 
+def test_both_commands_install_the_versions_that_were_tested():
+    assert all("pip install -q -c constraints.txt " in command for command in blocks("sh"))
+    pins = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    assert any(pin.startswith("cloudpickle==") for pin in pins)
+
+
 def test_continuous_integration_runs_these_commands():
     script = (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
     assert 'bash -c "$(readme_command 1)"' in script
