@@ -194,10 +194,11 @@ def refused(stage: str, index: int, error: BaseException) -> Failure:
     )
 
 
-def lost(who: Who, pid: int, exit_code: int, in_hand: Sequence[int], started: bool) -> Failure:
+def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
     """A worker's process died without having said that it finished.
 
-    exit_code: negative for a signal. in_hand: numbers of the items that it had received and not finished.
+    exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
+    not finished.
     """
     headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {_death(exit_code)}"
     if in_hand:
@@ -249,7 +250,7 @@ def stacks(found: Iterable[tuple[str, str]]) -> str:
     return "\n".join(told)
 
 
-def poisonous(who: Who, pid: int, exit_code: int, item: Item, cost: int) -> Failure:
+def poisonous(who: Who, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
     """An item that has cost several workers."""
     return who.failure(
         WorkerLostError,
@@ -262,7 +263,9 @@ def poisonous(who: Who, pid: int, exit_code: int, item: Item, cost: int) -> Fail
     )
 
 
-def _death(exit_code: int) -> str:
+def _death(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "died, with an exit code that is not known"
     if exit_code >= 0:
         return f"exited with code {exit_code}"
     known = -exit_code in set(signal.Signals)  # most real-time signals have no name
@@ -277,7 +280,12 @@ def _range_text(in_hand: Sequence[int]) -> str:
     return f"It was in one of the items {in_hand[0]} to {in_hand[-1]}."
 
 
-def _advice(exit_code: int, started: bool) -> str:
+def _advice(exit_code: int | None, started: bool) -> str:
+    if exit_code is None:
+        return (
+            "Other code of this program takes the exit codes of all child processes, or ignores SIGCHLD: os.wait(),\n"
+            "  os.waitpid(-1, ...) or signal.SIG_IGN. Wait for the children that it has started itself, one by one."
+        )
     if exit_code == -signal.SIGKILL:
         return OUT_OF_MEMORY
     if exit_code < 0:

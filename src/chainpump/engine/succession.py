@@ -52,7 +52,9 @@ class Succession:
         self._wiring = wiring
         self._lines: dict[Place, _Line] = {}
 
-    def after(self, place: Place, pid: int, exit_code: int, stack: str) -> Mapping[int, Condemned] | Failed | None:
+    def after(
+        self, place: Place, pid: int, exit_code: int | None, stack: str
+    ) -> Mapping[int, Condemned] | Failed | None:
         """What the successor of a worker that has died is told; or why the run has to end; None if it has none.
 
         stack: where it was, if it was asked before it died.
@@ -93,7 +95,7 @@ class Succession:
         item = Item(self._row(place)[Cell.INDEX])
         return ItemTimeoutError(blame.timed_out(group.who(0, place[1]), pid, item, timeout, stack))
 
-    def _poisonous(self, place: Place, pid: int, exit_code: int) -> RunError:
+    def _poisonous(self, place: Place, pid: int, exit_code: int | None) -> RunError:
         who = self._wiring.groups[place[0]].who(0, place[1])
         item = Item(self._row(place)[Cell.INDEX])
         return WorkerLostError(blame.poisonous(who, pid, exit_code, item, self._line(place).cost))

@@ -15,9 +15,12 @@ __all__ = ["Executor", "Lost", "WorkerHandle"]
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A process died without having said how it ended. exit_code: negative for a signal."""
+    """A process died without having said how it ended.
 
-    exit_code: int
+    exit_code: negative for a signal; None if other code of the program has taken it from the system.
+    """
+
+    exit_code: int | None
 
 
 class WorkerHandle(Protocol):

@@ -20,13 +20,12 @@ GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has e
 def ensure_running(module: str) -> int:
     """Start it unless it runs; returns its process.
 
-    It imports this module once, rather than each worker by itself: 20 times faster starts. And what a worker needs to
-    tell of a failure, lest it has no descriptor left to read that with. Both are added to what the program has asked
-    it to preload, which does nothing once it runs.
+    It imports this module once, rather than each worker by itself: 20 times faster starts. It is added to what the
+    program has asked it to preload, which does nothing once it runs.
     """
     preloaded = _known()["_preload_modules"]
     if module not in preloaded:
-        forkserver.set_forkserver_preload([*preloaded, module, "traceback"])
+        forkserver.set_forkserver_preload([*preloaded, module])
     with suppress(ChildProcessError):  # somebody else has reaped it: that will be seen again
         forkserver.ensure_running()
     pid: int = _known()["_forkserver_pid"]

@@ -123,6 +123,8 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
     worker.takers = [bury]
     try:
         on_sigterm(worker.interrupt)
+        # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         this = process.current_process()
         this.name = str(this.name)  # nobody is to read it a second time
         _begin()
@@ -202,5 +204,7 @@ def _die_with(lifeline: Descriptor) -> None:
     fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # it closed before the kernel was told to watch it
+    closed = select.poll()
+    closed.register(fd, select.POLLIN)
+    if closed.poll(0):  # before the kernel was told to watch it
         os.kill(os.getpid(), signal.SIGKILL)

@@ -133,18 +133,24 @@ class ProcessHandle:
 
     def poll(self) -> Outcome | Lost | None:
         """How it ended, as soon as it says so or has died."""
-        exit_code = self._process.exitcode  # before the last look at the pipe: what it said, it said before it died
+        # Before the last look at the pipe: what it said, it said before it died. The exit code is lost for good where
+        # the program ignores SIGCHLD, or waits for any child as `os.wait` does.
+        has_died, exit_code = self._death.has_come, self._process.exitcode
         outcome = self._heard()
-        if exit_code is None:
+        if exit_code is None and not has_died:
             return outcome
         self._death.end.close()
         if self._control.closed:
             return outcome
         self._control.close()
-        is_ours = -exit_code in self._sent_signals and not (exit_code == -signal.SIGTERM and self._hears)
-        if not is_ours:
+        if not self._was_ended_by_us(exit_code):
             return Lost(exit_code)
         return Failed(blame.broken_off(self._who)) if self._was_mute else Interrupted()
+
+    def _was_ended_by_us(self, exit_code: int | None) -> bool:
+        """Whether it has died of a signal that was sent from here."""
+        deadly = self._sent_signals - {signal.SIGTERM} if self._hears else self._sent_signals
+        return bool(deadly) if exit_code is None else -exit_code in deadly
 
     @property
     def _hears(self) -> bool:
@@ -181,27 +187,34 @@ class ProcessHandle:
 
     def interrupt(self) -> None:
         """Send SIGTERM, which raises Cancelled in its main thread."""
-        self._sent_signals.add(signal.SIGTERM)
-        self._process.terminate()
+        self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         """Send SIGKILL."""
         self._was_mute = self._has_ended
-        self._sent_signals.add(signal.SIGKILL)
-        self._process.kill()
+        self._send(signal.SIGKILL)
 
     def strike(self) -> None:
         """Send SIGKILL, to be told as its death."""
-        self._process.kill()
+        self._send(signal.SIGKILL, ours=False)
+
+    def _send(self, number: signal.Signals, *, ours: bool = True) -> None:
+        """Send a signal, unless it has died: where other code takes its exit code, its number may be another's then.
+
+        ours: if it dies of that, it is no death to be told of.
+        """
+        if self._death.has_come:
+            return
+        if ours:
+            self._sent_signals.add(number)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def ask_stack(self) -> None:
         """Have it write where it is."""
-        if self._process.exitcode is not None:  # its number may be another's afterwards
-            return
         if self._hears:  # and can be asked: one that has only been started would die of the signal
             self._asked_at = os.fstat(self._stack.fileno()).st_size
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, SHOW_STACK)
+            self._send(SHOW_STACK, ours=False)
 
     def read_stack(self) -> str:
         """What it has written of where it is, since it was asked."""
@@ -221,10 +234,11 @@ class ProcessHandle:
         """Reap it and release the descriptors; closing the lifeline ends whatever is left of it. Once only."""
         if self._lifeline.closed:
             return
+        has_died = self._death.has_come
         for end in (self._control, self._death.end, self._lifeline, self._stack):
             end.close()
+        if has_died and self._death.waiter is not None:
+            self._death.waiter.join()
         if self._process.exitcode is not None:
             self._process.join()
-            if self._death.waiter is not None:
-                self._death.waiter.join()
             self._process.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +24,21 @@ StartMethod = Literal["forkserver", "spawn", "fork"]
 
 
 class Death(NamedTuple):
-    """end: readable when the process has died, even if a stray child of it lives on. waiter: who closes it then, if it
-    is not the kernel or the fork server.
+    """end: readable when the process has died, even if a stray child of it lives on, and whoever takes its exit code.
+    waiter: who closes it then, if it is not the kernel or the fork server.
     """
 
     end: Descriptor
     waiter: threading.Thread | None = None
+
+    @property
+    def has_come(self) -> bool:
+        """Whether the process has died."""
+        if self.end.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.end.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class Begun(NamedTuple):
@@ -85,7 +95,7 @@ class ByServer(Method):
 
     def begin(self, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
         """The same."""
-        asked = fork_server.ensure_running(process_main.__name__)
+        asked = fork_server.ensure_running(f"{__package__}.server_preload")
         try:
             return super().begin(worker, said, stack)
         except (ConnectionError, EOFError, ChildProcessError):
