@@ -62,6 +62,8 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
     """
     if annotation is inspect.Signature.empty:
         return UNKNOWN
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:  # nothing in it is to be evaluated
+        return annotation
     inner = underlying(function)
     module = sys.modules.get(getattr(inner, "__module__", None) or "")
     names = getattr(inner, "__globals__", vars(module) if module else {})

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from .annotations import UNKNOWN, Hint
-from .hints import plain, split
+from .forms import plain, split
 
 __all__ = ["array_of", "is_open_dtype", "shapes_fit"]
 
@@ -17,8 +17,9 @@ def is_open_dtype(given: Hint, expected: Hint) -> bool:
     For type checkers `float32` is `floating[_32Bit]`; at run time it is a class of its own.
     """
     origin, args = split(given)
-    is_scalar = isinstance(expected, type) and expected.__module__ == "numpy" and origin in expected.__bases__
-    return is_scalar and all(plain(each) is UNKNOWN for each in args)
+    is_scalar = isinstance(origin, type) and isinstance(expected, type) and expected.__module__ == "numpy"
+    is_open = is_scalar and origin.__module__ == "numpy" and any(origin is each for each in expected.__bases__)
+    return is_open and all(plain(each) is UNKNOWN for each in args)
 
 
 def array_of(hint: Hint) -> Hint | None:

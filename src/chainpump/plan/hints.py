@@ -1,28 +1,55 @@
-"""Type hints as values: taken apart, seen as one of their bases, and put together again."""
+"""Classes as type hints tell of them: what they derive from, with which arguments, what iterating them gives."""
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import inspect
+import os
+import sys
 import typing
 from collections import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping, Reversible, Sequence
+from enum import EnumMeta
+from types import GenericAlias, SimpleNamespace
+from typing import Any, Literal, TypeVar, get_args
 
-from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
+from .annotations import UnresolvedHintError, resolve, signature_of
+from .forms import (
+    MODULES,
+    UNKNOWN,
+    Bindings,
+    Hint,
+    attribute,
+    bindings_of,
+    free_variables,
+    is_new_type,
+    is_qualifier,
+    is_type,
+    is_union,
+    limit_of,
+    plain,
+    split,
+    substitute,
+    type_parameters,
+    union_of,
+)
 from .tuples import Items
+from .typeshed import declared
 
 __all__ = [
     "UNKNOWN",
     "Bindings",
     "Hint",
+    "annotations_of",
     "as_base",
     "bases_of",
     "bindings_of",
+    "field_of",
     "fields_of",
     "is_qualifier",
     "is_subclass",
     "is_type",
+    "is_typed_dict",
     "is_union",
     "item_of",
     "limit_of",
@@ -33,142 +60,7 @@ __all__ = [
     "union_of",
 ]
 
-Bindings: TypeAlias = dict[TypeVar, Hint]
-
-T = TypeVar("T")
-K = TypeVar("K")
-V = TypeVar("V")
-pair: Hint = tuple  # a value, whose arguments are no business of a type checker
-
-# What built-in generics derive from, base and arguments: checkers read it in typeshed, the runtime does not
-# know. Arguments count in the order of their first use; what the base does not use (a generator's) is last.
-DECLARED: Mapping[object, tuple[Hint, ...]] = {
-    str: (Sequence, str),
-    bytes: (Sequence, int),
-    bytearray: (abc.MutableSequence, int),
-    memoryview: (Sequence, int),
-    range: (Sequence, int),
-    list: (abc.MutableSequence, T),
-    collections.deque: (abc.MutableSequence, T),
-    set: (abc.MutableSet, T),
-    frozenset: (abc.Set, T),
-    dict: (abc.MutableMapping, K, V),
-    collections.OrderedDict: (dict, K, V),
-    collections.defaultdict: (dict, K, V),
-    collections.Counter: (dict, T, int),
-    collections.ChainMap: (abc.MutableMapping, K, V),
-    enumerate: (Iterator, pair[int, T]),
-    reversed: (Iterator, T),
-    map: (Iterator, T),
-    filter: (Iterator, T),
-    zip: (Iterator, T),
-    typing.IO: (Iterator, T),
-    abc.Iterator: (Iterable, T),
-    abc.Generator: (Iterator, T),
-    abc.Reversible: (Iterable, T),
-    abc.Collection: (Iterable, T),
-    abc.Sequence: (abc.Collection, T),
-    abc.MutableSequence: (Sequence, T),
-    abc.Set: (abc.Collection, T),
-    abc.MutableSet: (abc.Set, T),
-    abc.Mapping: (abc.Collection, K),
-    abc.MutableMapping: (Mapping, K, V),
-    abc.KeysView: (abc.Set, T),
-    abc.ItemsView: (abc.Set, pair[K, V]),
-    abc.ValuesView: (abc.Collection, T),
-    abc.AsyncIterator: (abc.AsyncIterable, T),
-    abc.AsyncGenerator: (abc.AsyncIterator, T),
-    abc.Coroutine: (abc.Awaitable, T),
-}
-
-QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")  # those of typing_extensions, too
-
-
-def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
-    """A hint's class or form, and its arguments.
-
-    >>> split(list[int])
-    (<class 'list'>, (<class 'int'>,))
-    """
-    origin: Hint = get_origin(hint)
-    return (hint if origin is None else origin), get_args(hint)
-
-
-def is_type(value: object) -> bool:
-    """Whether a value is a type hint: a class, an alias, a union, a word of typing; and no text.
-
-    >>> is_type(list[int]), is_type(3), is_type("int")
-    (True, False, False)
-    """
-    of_typing = type(value).__module__ in ("typing", "typing_extensions")
-    return isinstance(value, type) or get_origin(value) is not None or of_typing
-
-
-def is_union(hint: Hint) -> bool:
-    """Whether a hint is a Union, an Optional or `X | Y`."""
-    return split(hint)[0] in (Union, UnionType)
-
-
-def union_of(hints: Iterable[Hint]) -> Hint:
-    """The union of some hints; unknown where there is none."""
-    members = tuple(hints)
-    return Union[members] if members else Any  # noqa: UP007  # the members are known only now
-
-
-def plain(hint: Hint) -> Hint:
-    """Take away what makes no difference: aliases, qualifiers, other words for what is unknown."""
-    origin, args = split(hint)
-    if hint in (Any, typing.Self) or isinstance(hint, (str, typing.ForwardRef)):
-        return UNKNOWN
-    if args and is_qualifier(origin):
-        return plain(args[0])
-    aliased = _aliased(origin)
-    if aliased is not None:
-        return plain(aliased[args] if args and aliased is not UNKNOWN else aliased)
-    if origin is not hint and getattr(hint, "__args__", None) is None:  # typing.List without arguments
-        return origin
-    parameters = getattr(hint, "__parameters__", ()) if isinstance(hint, type) else ()
-    if any(map(has_default, parameters)):
-        generic: Hint = hint
-        return generic[tuple(map(_default_of, parameters))]
-    return NoneType if hint is None else str if hint is typing.LiteralString else hint
-
-
-def is_qualifier(form: Hint) -> bool:
-    """Whether a form only adds to the type that it is given: `Annotated`, `ReadOnly` and the like."""
-    return form is Annotated or (not isinstance(form, type) and getattr(form, "_name", None) in QUALIFIERS)
-
-
-def has_default(variable: TypeVar) -> bool:
-    """Whether a type variable says what it stands for where nothing is given; of typing or of typing_extensions."""
-    return bool(getattr(variable, "has_default", bool)())
-
-
-def _default_of(variable: TypeVar) -> Hint:
-    return variable.__default__ if has_default(variable) else Any  # type: ignore[attr-defined]  # since 3.13
-
-
-# Since 3.12 aliases and bounds are evaluated when they are asked for: one may name what only a type checker
-# imports, and is then unknown.
-
-
-def _aliased(hint: Hint) -> Hint | None:
-    """What `type Names = list[str]` stands for, of typing or of typing_extensions; None for other hints."""
-    try:
-        return getattr(hint, "__value__", None)
-    except NameError:
-        return UNKNOWN
-
-
-def limit_of(variable: TypeVar) -> Hint:
-    """What is known of a type variable before anything is bound to it."""
-    try:
-        constraints, bound = variable.__constraints__, variable.__bound__
-    except NameError:
-        return UNKNOWN
-    if constraints:
-        return union_of(constraints)
-    return UNKNOWN if bound is None else bound
+DEPTH = 50  # of unions in unions, and the like: what is deeper stands for itself
 
 
 def item_of(hint: Hint) -> Hint | None:
@@ -177,17 +69,25 @@ def item_of(hint: Hint) -> Hint | None:
     >>> item_of(dict[str, int])
     <class 'str'>
     """
+    try:
+        return _item_of(hint, 0)
+    except Exception:  # the code of a hint may raise anything: its metaclass, a descriptor, an alias
+        return UNKNOWN
+
+
+def _item_of(hint: Hint, depth: int) -> Hint | None:
     hint = plain(hint)
-    if hint is UNKNOWN:
+    if hint is UNKNOWN or depth > DEPTH:
         return UNKNOWN
     if isinstance(hint, TypeVar):
-        return item_of(limit_of(hint))
-    if isinstance(hint, NewType):
-        return item_of(hint.__supertype__)
+        return _item_of(limit_of(hint), depth + 1)
+    if is_new_type(hint):
+        return _item_of(hint.__supertype__, depth + 1)
     origin, args = split(hint)
     if is_union(hint) or origin is Literal:
-        items = [item_of(type(each) if origin is Literal else each) for each in args]
-        return None if None in items else UNKNOWN if UNKNOWN in items else union_of(items)
+        items = [_item_of(type(each) if origin is Literal else each, depth + 1) for each in args]
+        is_known = all(each is not None and each is not UNKNOWN for each in items)
+        return union_of(items) if is_known else None if any(each is None for each in items) else UNKNOWN
     view = as_base(hint, abc.Iterable)
     return None if view is None else plain((*get_args(view), UNKNOWN)[0])
 
@@ -199,8 +99,8 @@ def as_base(hint: Hint, base: type) -> Hint | None:
     collections.abc.Mapping[str, int]
     """
     view, origin = _derived(hint, base), split(hint)[0]
-    cls = Mapping if typing.is_typeddict(origin) else origin  # a TypedDict is a dict, but may not be used as one
-    by_members = getattr(base, "_is_protocol", False)  # more than the names of methods is to be compared
+    cls = Mapping if is_typed_dict(origin) else origin  # a TypedDict is a dict, but may not be used as one
+    by_members = attribute(base, "_is_protocol") is True  # more than the names of methods is to be compared
     if view is None and isinstance(cls, type) and not by_members and is_subclass(cls, base):
         return base  # registered, or by the methods that it has
     return view
@@ -210,92 +110,149 @@ def _derived(hint: Hint, base: type) -> Hint | None:
     origin, args = split(hint)
     if origin is base:
         return hint
-    parents = _parents(origin, args) if isinstance(origin, type) else ()
-    return next((view for parent in parents if (view := _derived(parent, base)) is not None), None)
+    for parent in _parents(origin, args) if isinstance(origin, type) else ():
+        view = _derived(parent, base)
+        if view is not None:
+            return view
+    return None
 
 
 def is_subclass(cls: type, base: type) -> bool:
     """Like issubclass, and False for a Protocol that cannot be checked at run time."""
     try:
         return issubclass(cls, base)
-    except TypeError:
+    except Exception:  # a metaclass's own check
         return False
+
+
+def is_typed_dict(cls: object) -> bool:
+    """Whether this is a TypedDict, of typing or of typing_extensions."""
+    return isinstance(cls, type) and {"__total__", "__required_keys__"} <= vars(cls).keys()
 
 
 def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
     # 1. A tuple's items are a union. 2. Kinds of classes whose bases the runtime hides. 3. Built-in generics.
-    # 4. Classes: their bases, then what their own methods say of their items.
+    # 4. Classes: their bases, then what their own methods say of them.
+    parameters, bases = declared(origin) or (None, ())
     if origin is tuple:
         kinds = Items.of(args).kinds
-        yield Sequence[Any if UNKNOWN in kinds else union_of(kinds)]  # type: ignore[misc]  # a value
-    elif typing.is_typeddict(origin):
-        yield Mapping[str, object]
+        yield GenericAlias(Sequence, (Any if any(plain(each) is UNKNOWN for each in kinds) else union_of(kinds),))
+    elif origin is type and args:
+        yield from _of_metaclass(plain(args[0]))
+    elif is_typed_dict(origin):
+        yield GenericAlias(Mapping, (str, object))
     elif tuple in origin.__bases__ and hasattr(origin, "_fields"):
-        yield tuple[tuple(fields_of(origin).values())]  # type: ignore[misc]  # a value
-    elif origin in DECLARED:
-        base, *given = DECLARED[origin]
-        hint = base[tuple(given)]
-        yield substitute(hint, bindings_of(hint.__parameters__, args))
+        known, given = fields_of(origin), bindings_of(parameters_of(origin), args)
+        yield GenericAlias(tuple, tuple(substitute(known.get(each, Any), given) for each in origin._fields))
+    elif parameters is not None:
+        given = bindings_of(parameters, args)
+        yield from (substitute(hint, given) for hint in bases)
     else:
-        for hint in (*bases_of(origin), *_iteration(origin)):
-            yield substitute(hint, bindings_of(parameters_of(origin), args))
+        given = bindings_of(parameters_of(origin), args)
+        yield from (substitute(hint, given) for hint in (*bases_of(origin), *kinds_by_methods(origin)))
+
+
+def _of_metaclass(hint: Hint) -> Iterator[Hint]:
+    """What a class itself is: an object of its metaclass; an enum is its members, one after the other."""
+    cls = split(hint)[0]
+    if isinstance(cls, EnumMeta):
+        yield GenericAlias(Reversible, (cls,))
+    if isinstance(cls, type):
+        yield type(cls)
 
 
 def bases_of(cls: type) -> list[Hint]:
     """What a class derives from, as it was written; without Generic and Protocol."""
-    bases = vars(cls).get("__orig_bases__", cls.__bases__)
-    return [base for base in bases if split(base)[0] not in (typing.Generic, typing.Protocol)]
+    written = vars(cls).get("__orig_bases__")
+    bases = written if isinstance(written, tuple) else cls.__bases__
+    return [each for each in bases if _name_of(split(each)[0]) not in ("Generic", "Protocol")]
 
 
-def parameters_of(cls: type) -> tuple[TypeVar, ...]:
+def _name_of(base: Hint) -> str:
+    return str(attribute(base, "__name__")) if attribute(base, "__module__") in MODULES else ""
+
+
+def parameters_of(cls: type) -> tuple[Any, ...]:
     """A generic class's type variables, in order; those of `class Named(dict[str, T])` too, which hides them."""
-    hidden = (each for base in bases_of(cls) for each in getattr(base, "__parameters__", ()))
-    return getattr(cls, "__parameters__", ()) or tuple(dict.fromkeys(hidden))
+    hidden = (each for base in bases_of(cls) for each in free_variables(base))
+    return type_parameters(cls) or tuple(dict.fromkeys(hidden))
+
+
+def annotations_of(cls: type) -> Mapping[str, object]:
+    """A class's own; `type` has a descriptor for those of others."""
+    try:
+        return inspect.get_annotations(cls)
+    except Exception:  # the class has an attribute of that name of its own; and since 3.14 they are evaluated
+        return {}
 
 
 def fields_of(cls: type) -> dict[str, Hint]:
-    """The hints of a class's attributes, as a TypedDict gives them to its keys; unknown where they cannot be read."""
-    names = dict.fromkeys(getattr(cls, "__annotations__", {}), Any)
-    parameters = {each.__name__: each for base in cls.__mro__ for each in getattr(base, "__type_params__", ())}
+    """The hints of a class's attributes, as a TypedDict gives them to its keys; unknown where one cannot be read."""
+    names = {each.__name__: each for base in cls.__mro__ for each in type_parameters(base, "__type_params__")}
     try:
-        return names | typing.get_type_hints(cls, localns=parameters or None, include_extras=True)
+        return typing.get_type_hints(cls, localns=names or None, include_extras=True)
     except Exception:  # annotations are expressions: evaluating one may raise anything
-        return names
+        return {key: field_of(base, key) for base in reversed(cls.__mro__) for key in annotations_of(base)}
 
 
-def bindings_of(parameters: Sequence[TypeVar], args: Sequence[Hint]) -> Bindings:
-    """What a class's type variables stand for where it has these arguments; those without one, for their default."""
-    return {each: _default_of(each) for each in parameters} | dict(zip(parameters, args, strict=False))
-
-
-def _iteration(cls: type) -> Iterator[Hint]:
-    """Iterable of what a class's own `__next__` or `__iter__` says."""
-    name = next((name for name in ("__next__", "__iter__") if vars(cls).get(name) is not None), None)
-    if name is None or cls is abc.Iterable:
-        return
-    method = vars(cls)[name]
+def field_of(cls: type, name: str) -> Hint:
+    """The hint of one attribute, which the class itself annotates."""
+    names = {each.__name__: each for each in type_parameters(cls, "__type_params__")}
+    holder = SimpleNamespace(__annotations__={"hint": annotations_of(cls)[name]})
+    known = vars(sys.modules.get(cls.__module__, typing))
     try:
-        result = resolve(signature_of(method).return_annotation, method)
+        return typing.get_type_hints(holder, known, {**vars(cls), **names}, include_extras=True)["hint"]
+    except Exception:  # as above
+        return Any
+
+
+# What the methods of a class make it, whether it says so or not: the method, the form, and its argument by the result.
+def _whole(result: Hint, _: Hint) -> Hint:
+    return result
+
+
+def _item(result: Hint, cls: Hint) -> Hint:
+    return UNKNOWN if split(result)[0] is split(cls)[0] else item_of(result)
+
+
+def _awaited(result: Hint, _: Hint) -> Hint:
+    return (*get_args(as_base(result, abc.Generator)), UNKNOWN, UNKNOWN, UNKNOWN)[2]
+
+
+def _later_item(result: Hint, _: Hint) -> Hint:
+    return (*get_args(as_base(result, abc.AsyncIterable)), UNKNOWN)[0]
+
+
+KINDS: Mapping[str, tuple[tuple[str, ...], Hint, Callable[[Hint, Hint], Hint]]] = {
+    "__next__": (("__iter__",), abc.Iterator, _whole),
+    "__iter__": ((), abc.Iterable, _item),
+    "__reversed__": (("__iter__",), abc.Reversible, _item),
+    "__anext__": (("__aiter__",), abc.AsyncIterator, _whole),
+    "__aiter__": ((), abc.AsyncIterable, _later_item),
+    "__await__": ((), abc.Awaitable, _awaited),
+    "__fspath__": ((), os.PathLike, _whole),
+    "__enter__": (("__exit__",), contextlib.AbstractContextManager, _whole),
+    "__aenter__": (("__aexit__",), contextlib.AbstractAsyncContextManager, _whole),
+}
+
+
+def kinds_by_methods(cls: type) -> Iterator[Hint]:
+    """What a class is by its own methods: an Iterable of what its `__iter__` gives, and the like."""
+    if cls.__module__ in ("collections.abc", "contextlib", "os", "typing"):
+        return
+    for name, (others, form, pick) in KINDS.items():
+        method = vars(cls).get(name)
+        if method is None or not all(hasattr(cls, each) for each in others):
+            continue
+        own = GenericAlias(cls, parameters_of(cls)) if parameters_of(cls) else cls
+        result = _result_of(method, cls, own)
+        argument = UNKNOWN if result is UNKNOWN else pick(result, own)
+        yield GenericAlias(form, (Any if argument is None or argument is UNKNOWN else argument,))
+
+
+def _result_of(method: Callable[..., Any], cls: type, own: Hint) -> Hint:
+    try:
+        result = resolve(signature_of(method).return_annotation, method, cls)
     except UnresolvedHintError:
-        result = UNKNOWN
-    if name == "__iter__":
-        result = UNKNOWN if split(result)[0] is cls else item_of(result)
-    yield Iterable[Any if result in (None, UNKNOWN) else result]  # type: ignore[misc]  # a value
-
-
-def substitute(hint: Hint, bindings: Mapping[TypeVar, Hint]) -> Hint:
-    """Put what was found for type variables in their place; those not found stay.
-
-    >>> substitute(dict[str, list[T]], {T: int})
-    dict[str, list[int]]
-    """
-    if isinstance(hint, TypeVar):
-        return bindings.get(hint, hint)
-    if isinstance(hint, type) or not getattr(hint, "__parameters__", ()):
-        return hint
-    found = (bindings.get(each, each) for each in hint.__parameters__)
-    return hint[tuple(Any if each is UNKNOWN else _spread(each) for each in found)]
-
-
-def _spread(hint: Hint) -> Hint:
-    return typing.Unpack[hint] if isinstance(hint, typing.TypeVarTuple) else hint
+        return UNKNOWN
+    return own if result is typing.Self else result

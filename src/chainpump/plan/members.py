@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import typing
 from collections import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .hints import Bindings, as_base, bindings_of, fields_of, is_qualifier, parameters_of, plain, split, substitute
+from .forms import attribute
+from .hints import (
+    Bindings,
+    annotations_of,
+    as_base,
+    bindings_of,
+    field_of,
+    fields_of,
+    is_qualifier,
+    parameters_of,
+    plain,
+    split,
+    substitute,
+)
+from .signatures import positional
 
 __all__ = [
     "Field",
@@ -46,6 +63,8 @@ NO_MEMBERS = frozenset(vars(_Bare)) | {
     "__type_params__",
     "__match_args__",
     "__new__",
+    "__protocol_attrs__",
+    "__callable_proto_members_only__",
 }
 PLAIN_VALUES = (bool, int, float, str, bytes)  # of class attributes: the hint that a checker infers
 
@@ -63,19 +82,19 @@ class Member:
 
 def is_protocol(cls: object) -> bool:
     """Whether a class is a Protocol itself; one that derives from it is none."""
-    return bool(getattr(cls, "_is_protocol", False))
+    return attribute(cls, "_is_protocol") is True
 
 
 def protocol_members(protocol: type) -> list[str]:
     """The names of what a Protocol asks for."""
-    bases = [base for base in protocol.__mro__ if is_protocol(base) and base is not Protocol]
-    names = (name for base in bases for name in (*vars(base), *_annotations(base)))
+    bases = [base for base in protocol.__mro__ if is_protocol(base) and base.__name__ != "Protocol"]
+    names = (name for base in bases for name in (*vars(base), *annotations_of(base)))
     return list(dict.fromkeys(name for name in names if name not in NO_MEMBERS and not name.startswith("_abc_")))
 
 
 def members(cls: type) -> list[str]:
     """The names of what a class itself offers in public, but for how it is made."""
-    names = dict.fromkeys((*vars(cls), *_annotations(cls)))
+    names = dict.fromkeys((*vars(cls), *annotations_of(cls)))
     return [name for name in names if name not in NO_MEMBERS and (not name.startswith("_") or name.endswith("__"))]
 
 
@@ -85,62 +104,70 @@ def member_of(hint: Hint, name: str) -> Member | None:
     if not isinstance(cls, type):
         return None
     for base in cls.__mro__:
-        annotations = _annotations(base)
+        annotations = annotations_of(base)
         if (name in vars(base) or name in annotations) and base is not Generic:
             bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
-            return (
-                _annotated(base, name, bindings) if name in annotations else _defined(vars(base)[name], base, bindings)
-            )
+            if name in annotations:
+                return _annotated(base, name, bindings)
+            return _defined(vars(base)[name], base, hint, bindings)
     return None
 
 
-def _annotations(cls: type) -> Mapping[str, object]:
-    """A class's own; `type` has a descriptor for those of others."""
-    own = vars(cls).get("__annotations__", {})
-    return own if isinstance(own, dict) else {}
+def _annotated(cls: type, name: str, bindings: Mapping[Any, Hint]) -> Member:
+    hint = field_of(cls, name)
+    is_fixed = is_frozen(cls) or split(hint)[0] in (ClassVar, Final) or isinstance(vars(cls).get(name), property)
+    return Member(substitute(plain(hint), bindings), not is_fixed)
 
 
-def _annotated(cls: type, name: str, bindings: Mapping[TypeVar, Hint]) -> Member:
-    hint = fields_of(cls)[name]
-    frozen = getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) or "_fields" in vars(cls)
-    settable = not (frozen or split(hint)[0] in (ClassVar, Final) or isinstance(vars(cls).get(name), property))
-    return Member(substitute(plain(hint), bindings), settable)
+def is_frozen(cls: type) -> bool:
+    """Whether what objects of a class hold cannot be replaced: tuples, frozen dataclasses, and those of libraries."""
+    if "_fields" in vars(cls) or getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) is True:
+        return True
+    config = getattr(cls, "model_config", None)  # pydantic's
+    by_config = isinstance(config, dict) and config.get("frozen") is True
+    return by_config or getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"  # of attrs
 
 
-def _defined(value: object, cls: type, bindings: Mapping[TypeVar, Hint]) -> Member | None:
+def _defined(value: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Member | None:
     if value is None:  # `__hash__ = None` takes a method away
         return None
-    if isinstance(value, property):
-        result = signature_of(value.fget).return_annotation if value.fget else UNKNOWN
-        return Member(_hint(result, value.fget, cls, bindings), value.fset is not None)
+    if isinstance(value, (property, functools.cached_property)):
+        getter = value.fget if isinstance(value, property) else value.func
+        result = signature_of(getter).return_annotation if getter else UNKNOWN
+        settable = not isinstance(value, property) or value.fset is not None
+        return Member(_hint(result, getter, cls, own, bindings), settable)
     if isinstance(value, staticmethod):
-        return Member(_signature(value.__func__, cls, bindings, 0))
+        return Member(_signature(value.__func__, cls, own, bindings, 0))
     if isinstance(value, classmethod):
-        return Member(_signature(value.__func__, cls, bindings, 1))
+        return Member(_signature(value.__func__, cls, own, bindings, 1))
     if callable(value) and not isinstance(value, type):
-        return Member(_signature(value, cls, bindings, 1))
+        return Member(_signature(value, cls, own, bindings, 1))
     return Member(type(value) if type(value) in PLAIN_VALUES else UNKNOWN, settable=True)
 
 
 def _signature(
-    function: Callable[..., Any], cls: type, bindings: Mapping[TypeVar, Hint], bound: int
+    function: Callable[..., Any], cls: type, own: Hint, bindings: Mapping[Any, Hint], bound: int
 ) -> inspect.Signature:
     """A method's signature with its hints, as it is called. bound: how many parameters are given already."""
     signature = signature_of(function)
     parameters = list(signature.parameters.values())
     if parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
         parameters = parameters[bound:]
+    result = _hint(signature.return_annotation, function, cls, own, bindings)
+    if inspect.iscoroutinefunction(function):
+        result = GenericAlias(Coroutine, (Any, Any, Any if result is UNKNOWN else result))
     return inspect.Signature(
-        [each.replace(annotation=_hint(each.annotation, function, cls, bindings)) for each in parameters],
-        return_annotation=_hint(signature.return_annotation, function, cls, bindings),
+        [each.replace(annotation=_hint(each.annotation, function, cls, own, bindings)) for each in parameters],
+        return_annotation=result,
     )
 
 
-def _hint(annotation: object, function: object, cls: type, bindings: Mapping[TypeVar, Hint]) -> Hint:
+def _hint(annotation: object, function: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Hint:
     try:
-        return substitute(plain(resolve(annotation, function, cls)), bindings)
+        hint = resolve(annotation, function, cls)
     except UnresolvedHintError:
         return UNKNOWN
+    return own if hint is typing.Self else substitute(plain(hint), bindings)
 
 
 def call_signature(hint: Hint) -> inspect.Signature | None:
@@ -152,20 +179,11 @@ def call_signature(hint: Hint) -> inspect.Signature | None:
     origin, args = split(hint)
     if origin is abc.Callable:
         takes, result = args or (..., UNKNOWN)
-        return inspect.Signature(list(_positional(takes)), return_annotation=plain(result))
+        return inspect.Signature(list(positional(takes)), return_annotation=plain(result))
     if origin is type and args and isinstance(split(args[0])[0], type):
-        return inspect.Signature(list(_positional(...)), return_annotation=plain(args[0]))  # a subclass may take other
+        return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))  # a subclass may take other
     member = member_of(hint, "__call__") if origin is not type else None
     return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
-
-
-def _positional(takes: object) -> Iterator[Parameter]:
-    if not isinstance(takes, list):  # `...`, a ParamSpec, Concatenate: anything goes
-        yield Parameter("args", Parameter.VAR_POSITIONAL, annotation=UNKNOWN)
-        yield Parameter("kwargs", Parameter.VAR_KEYWORD, annotation=UNKNOWN)
-        return
-    for place, hint in enumerate(takes):
-        yield Parameter(f"_{place}", Parameter.POSITIONAL_ONLY, annotation=plain(hint))
 
 
 def answers_any(cls: type) -> bool:

@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, ParamSpec, TypeVarTuple, get_args, get_origin
 
 from .annotations import UNKNOWN, Hint
-from .hints import plain
+from .forms import Bindings, plain, unpacked, words_of
 
-__all__ = ["parameter_pairs"]
+__all__ = ["parameter_pairs", "positional"]
+
+Parameter = inspect.Parameter
 
 
-def parameter_pairs(have: inspect.Signature, want: inspect.Signature) -> Sequence[tuple[Hint, Hint]] | None:
-    """What each wanted parameter is sent as, and what takes it; None if it cannot be called so."""
+def positional(takes: Hint) -> Iterator[Parameter]:
+    """The parameters that the first argument of `Callable` tells of: a list, `...`, a ParamSpec or Concatenate."""
+    if words_of(get_origin(takes)) == "Concatenate":
+        *first, rest = get_args(takes)
+        yield from positional(first)
+        yield from positional(rest)
+    elif isinstance(takes, (list, tuple)):
+        for place, hint in enumerate(_spread(takes)):
+            rest = unpacked(hint)
+            kind = Parameter.POSITIONAL_ONLY if rest is None else Parameter.VAR_POSITIONAL
+            yield Parameter(f"_{place}", kind, annotation=plain(hint) if rest is None else _repeated(rest))
+            if rest is not None:  # what comes behind it can only be left out
+                return
+    else:
+        is_variable = isinstance(takes, ParamSpec)
+        yield Parameter("args", Parameter.VAR_POSITIONAL, annotation=takes.args if is_variable else UNKNOWN)
+        yield Parameter("kwargs", Parameter.VAR_KEYWORD, annotation=takes.kwargs if is_variable else UNKNOWN)
+
+
+def _spread(takes: Sequence[Hint]) -> Iterator[Hint]:
+    """The hints of a list of parameters, with the items of an unpacked tuple among them."""
+    for hint in takes:
+        inner = unpacked(hint)
+        args = get_args(inner)
+        yield from args if get_origin(inner) is tuple and not any(each is ... for each in args) else (hint,)
+
+
+def _repeated(hint: Hint) -> Hint:
+    """What each further argument is, of `*tuple[int, ...]`; for `*Ts`, anything."""
+    return UNKNOWN if isinstance(hint, TypeVarTuple) else plain((*get_args(hint), Any)[0])
+
+
+def parameter_pairs(
+    have: inspect.Signature, want: inspect.Signature, bindings: Bindings
+) -> Sequence[tuple[Hint, Hint]] | None:
+    """What each wanted parameter is sent as, and what takes it; None if it cannot be called so.
+
+    bindings: of the type variables of `want`; what its ParamSpec stands for is found here.
+    """
+    have, want = _shortened(have, want, bindings)
     if _takes_anything(have) or _takes_anything(want):
         return ()
     given, wanted = _Parameters(have), _Parameters(want)
@@ -30,6 +71,29 @@ def parameter_pairs(have: inspect.Signature, want: inspect.Signature) -> Sequenc
     if any(taker is None or _is_optional(each) > _is_optional(taker) for each, taker in pairs):
         return None
     return [(each.annotation, taker.annotation) for each, taker in pairs if taker is not None]
+
+
+def _shortened(
+    have: inspect.Signature, want: inspect.Signature, bindings: Bindings
+) -> tuple[inspect.Signature, inspect.Signature]:
+    """Both, without what a ParamSpec stands for, of which only the parameters before it are left to compare."""
+    # 1. The given one's own stands for whatever it is called with. 2. What is bound already is what is wanted.
+    # 3. Otherwise it is bound to what the given one takes besides.
+    given, wanted = _Parameters(have), _Parameters(want)
+    if given.variable is not None:
+        first = [Parameter(each.name, each.kind, annotation=each.annotation) for each in given.by_place]
+        return inspect.Signature(first), inspect.Signature(wanted.by_place[: len(first)])
+    if wanted.variable is None:
+        return have, want
+    count = len(wanted.by_place)
+    if wanted.variable in bindings:
+        rest = [each.replace(name=f"rest{each.name}") for each in positional(bindings[wanted.variable])]
+        first = [each.replace(kind=Parameter.POSITIONAL_ONLY) for each in wanted.by_place]
+        return have, inspect.Signature([*first, *rest])
+    behind = given.by_place[count:]
+    is_plain = not (given.rest or given.named_rest or given.by_name)
+    bindings[wanted.variable] = [each.annotation for each in behind] if is_plain else ...
+    return inspect.Signature([*given.by_place[:count]]), inspect.Signature(wanted.by_place)
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:
@@ -56,3 +120,5 @@ class _Parameters:
         self.by_name = kinds.get(kind.KEYWORD_ONLY, [])
         self.rest = next(iter(kinds.get(kind.VAR_POSITIONAL, ())), None)
         self.named_rest = next(iter(kinds.get(kind.VAR_KEYWORD, ())), None)
+        variable = get_origin(self.rest.annotation) if self.rest is not None else None
+        self.variable = variable if isinstance(variable, ParamSpec) else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import typing
-from typing import NamedTuple, get_args, get_origin
+from typing import NamedTuple, TypeVarTuple, get_args, get_origin
 
-from .annotations import UNKNOWN, Hint
+from .forms import UNKNOWN, Hint, unpacked
 
 __all__ = ["Items", "is_unpacked"]
 
@@ -24,7 +23,7 @@ class Items(NamedTuple):
     @classmethod
     def of(cls, args: tuple[Hint, ...]) -> Items:
         """From the arguments of `tuple[...]`, in which there may be another one, unpacked."""
-        if Ellipsis in args:
+        if any(each is ... for each in args):
             return cls((), args[:1])
         items = cls(())
         for each in args:
@@ -40,19 +39,16 @@ class Items(NamedTuple):
     @property
     def kinds(self) -> tuple[Hint, ...]:
         """Whatever an item can be."""
-        return self.first + self.middle + self.last
+        middle = tuple(UNKNOWN if isinstance(each, TypeVarTuple) else each for each in self.middle)
+        return self.first + middle + self.last
 
 
 def is_unpacked(hint: Hint) -> bool:
     """Whether this is `*tuple[...]` or `*Ts`."""
-    origin: Hint = get_origin(hint)
-    return origin is typing.Unpack or bool(getattr(hint, "__unpacked__", False))
+    return unpacked(hint) is not None
 
 
 def _unpacked(hint: Hint) -> Items:
-    """What `*tuple[...]` adds; for `*Ts`, any number of anything."""
-    origin: Hint = get_origin(hint)
-    if origin is typing.Unpack:
-        (hint,) = get_args(hint)
-        origin = get_origin(hint)
-    return Items.of(get_args(hint)) if origin is tuple else Items((), (UNKNOWN,))
+    """What `*tuple[...]` adds; for `*Ts`, any number of what it stands for."""
+    inner = unpacked(hint)
+    return Items.of(get_args(inner)) if get_origin(inner) is tuple else Items((), (inner,))

@@ -651,7 +651,7 @@ DIFFER = [
     (Callable[[int], str], Callable[[int], int], "result of the function: str where int is expected."),
     (Callable[[int], str], Callable[[str], str], "parameter 1 of the function: int where str is expected."),
     (Base, Closes, "member 'close' of Closes, which Base does not have."),
-    (Named3, HasSize, "'size' of HasSize: str where int is expected."),
+    (Named3, HasSize, "member 'size' of HasSize: str where int is expected."),
     (list[Base], Sequence[Closes], "member 'close' of Closes, which Base does not have, in the item of list."),
 ]
 

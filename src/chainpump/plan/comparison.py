@@ -1,0 +1,237 @@
+"""Questions about two hints, answered one by one: each once, a question inside itself with yes, however deep they lie.
+
+A rule is a generator: it yields the questions that its own answer depends on, and is sent their answers. So a deep hint
+needs no deep stack, and one place remembers what was asked, and notices what never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Annotated, Any, ForwardRef, Literal, TypeAlias, TypeVar, get_origin
+
+from .forms import UNKNOWN, Bindings, Hint, free_variables, is_union, split, substitute, unpacked
+
+__all__ = ["Asking", "Comparison", "Judge", "Question", "Verdict", "all_of", "exactly", "value_key"]
+
+Answer = TypeVar("Answer")
+
+DEPTH = 2_000  # of questions: a hint 200 deep asks 400, and what goes deeper grows for ever
+NESTED = 30  # times that two classes are compared by their members, or two aliases, inside themselves
+QUESTIONS = 20_000  # of one comparison: about 0.3 s; what is undecided then is taken to fit
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether one hint stands in a relation to another. bindings: of the type variables of `expected`, filled by it.
+
+    judge: the relation; None for `fits`. grows: it may be asked inside itself of ever larger hints, without end.
+    """
+
+    given: Hint
+    expected: Hint
+    bindings: Bindings
+    judge: Judge | None = None
+    grows: bool = False
+
+
+Asking: TypeAlias = Generator[Question, bool, bool]
+Verdict: TypeAlias = Generator[Question, bool, bool | None]  # of one rule; None: it is not its business
+Judge: TypeAlias = Callable[["Comparison", Question], Asking]
+Key: TypeAlias = tuple[int, int, Judge]  # of a question: two hints as tokens, and their relation
+
+
+def all_of(questions: Iterable[Question]) -> Asking:
+    """Whether the answer to each is yes; it asks no further than to the first no."""
+    for each in questions:
+        if not (yield each):
+            return False
+    return True
+
+
+def exactly(comparison: Comparison, question: Question) -> Asking:
+    """Whether two hints mean the same: what can be written to has to be so."""
+    given, expected, bindings = question.given, question.expected, question.bindings
+    if not (yield Question(given, expected, bindings)):
+        return False
+    return (yield Question(comparison.substitute(expected, bindings), given, {}))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A question that is being answered. low: the outermost open question that its answer takes as given, by place."""
+
+    key: Key
+    question: Question
+    variables: Sequence[Any]
+    shape: object
+    asking: Asking
+    concluded: int
+    low: int
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What one comparison knows by now. count: of the questions asked. raised: by the code of hints."""
+
+    judge: Judge
+    count: int = 0
+    raised: list[Exception] = field(default_factory=list)
+    _known: dict[tuple[Any, ...], bool] = field(default_factory=dict)  # with what type variables stand for
+    _open: dict[Key, int] = field(default_factory=dict)  # where in the stack
+    _shapes: dict[Any, int] = field(default_factory=dict)  # how many open questions are of one
+    _supposed: list[tuple[Any, ...]] = field(default_factory=list)  # known, if some open question is a yes
+    _tokens: dict[Any, int] = field(default_factory=dict)  # by structure
+    _seen: dict[int, tuple[Hint, int]] = field(default_factory=dict)  # by id; the hint is kept, and so its id
+    _made: dict[Any, dict[int, Hint]] = field(default_factory=dict)
+
+    def answer(self, question: Question) -> bool:
+        """Answer a question, and all that it leads to."""
+        stack: list[_Open] = []
+        verdict = self._begun(question, stack)
+        while stack:
+            top = stack[-1]
+            try:
+                asked = next(top.asking) if verdict is None else top.asking.send(verdict)
+            except StopIteration as done:
+                verdict = self._conclude(stack, bool(done.value))
+            except Exception as error:  # metaclasses, descriptors and aliases may raise anything
+                self.raised.append(error)
+                verdict = self._conclude(stack, verdict=True)
+            else:
+                verdict = self._begun(asked, stack)
+        return bool(verdict)
+
+    def drive(self, asking: Generator[Question, bool, Answer]) -> Answer:
+        """What a rule comes to, whose questions are answered meanwhile."""
+        try:
+            question = next(asking)
+            while True:
+                question = asking.send(self.answer(question))
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+
+    def _begun(self, question: Question, stack: list[_Open]) -> bool | None:
+        try:
+            return self._begin(question, stack)
+        except Exception as error:  # as above
+            self.raised.append(error)
+            return True
+
+    def _begin(self, question: Question, stack: list[_Open]) -> bool | None:
+        """The answer, where it is known or has to be supposed; else the question is opened."""
+        # 1. It never ends: yes. 2. It is asked inside itself: yes, if all else is. 3. It was answered before.
+        self.count += 1
+        judge = question.judge or self.judge
+        key = (self.token(question.given), self.token(question.expected), judge)
+        shape = _shape(question)
+        if self.count > QUESTIONS or len(stack) >= DEPTH or self._shapes.get(shape, 0) >= NESTED:
+            return True
+        if key in self._open:
+            stack[-1].low = min(stack[-1].low, self._open[key])
+            return True
+        variables = free_variables(question.expected)
+        if key[0] == key[1] and not variables:
+            return True
+        known = self._known.get((*key, *self._bound(variables, question.bindings)))
+        if known is not None:
+            return known
+        self._open[key] = len(stack)
+        if shape is not None:
+            self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        stack.append(_Open(key, question, variables, shape, judge(self, question), len(self._supposed), len(stack)))
+        return None
+
+    def _bound(self, variables: Sequence[Any], bindings: Bindings) -> Iterable[int]:
+        """What the type variables stand for by now, as tokens."""
+        return [self.token(bindings[each]) if each in bindings else -1 for each in variables]
+
+    def _conclude(self, stack: list[_Open], verdict: bool) -> bool:
+        done, place = stack.pop(), len(stack)
+        del self._open[done.key]
+        if done.shape is not None:
+            self._shapes[done.shape] -= 1
+        key = (*done.key, *self._bound(done.variables, done.question.bindings))
+        if not verdict:  # nothing that supposed this to be a yes holds
+            for each in self._supposed[done.concluded :]:
+                self._known.pop(each, None)
+            del self._supposed[done.concluded :]
+        elif done.low < place:
+            self._supposed.append(key)
+            stack[-1].low = min(stack[-1].low, done.low)
+        if verdict or not done.variables:
+            self._known[key] = verdict
+        return verdict
+
+    def substitute(self, hint: Hint, bindings: Bindings) -> Hint:
+        """Like `forms.substitute`; the parts of a deep hint are made only once."""
+        variables = [each for each in free_variables(hint) if each in bindings]
+        if not variables:
+            return hint
+        self.token(hint)  # keeps it, and so the ids of its parts
+        found = tuple((id(each), self.token(bindings[each])) for each in variables)
+        return substitute(hint, {each: bindings[each] for each in variables}, self._made.setdefault(found, {}))
+
+    def token(self, hint: Hint) -> int:
+        """A number that is the same for hints of the same structure."""
+        pending = [hint]
+        while pending:
+            each = pending[-1]
+            _, number = self._seen.get(id(each), (each, None))
+            if number is not None and number >= 0:
+                pending.pop()
+                continue
+            form, parts = _structure(each)
+            missing = [part for part in parts if id(part) not in self._seen]
+            self._seen[id(each)] = each, -1  # begun: a list may hold itself
+            if missing and number is None:
+                pending += missing
+                continue
+            numbers = [self._seen[id(part)][1] for part in parts]
+            known = (form, *(sorted(set(numbers)) if form == UNION else numbers))
+            is_same = form == SAME
+            self._seen[id(each)] = each, numbers[0] if is_same else self._tokens.setdefault(known, len(self._tokens))
+            pending.pop()
+        return self._seen[id(hint)][1]
+
+
+def _shape(question: Question) -> object:
+    """The classes or aliases that may be met inside themselves, ever larger; None for other questions."""
+    given, expected = (split(each)[0] for each in (question.given, question.expected))
+    if question.grows:
+        return id(given), id(expected), question.judge
+    are_aliases = all(type(each).__name__ == "TypeAliasType" for each in (given, expected))
+    return (id(given), id(expected)) if are_aliases else None
+
+
+UNION, SAME, LIST = "union", "same", "list"  # forms: of any order; of the one part that it has; of parameters
+
+
+def _structure(hint: Hint) -> tuple[Any, Sequence[Hint]]:  # noqa: PLR0911  # a case for each kind of hint
+    """A value that stands for the form of a hint, and its parts."""
+    if hint is None or isinstance(hint, (str, ForwardRef)):
+        return SAME, (NoneType if hint is None else UNKNOWN,)
+    if isinstance(hint, (list, tuple)):
+        return LIST, hint
+    origin, args = split(hint)
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return (id(origin), bool(args)), args
+    if origin is Annotated and args:
+        return SAME, args[:1]
+    if origin is Literal:
+        return (Literal, frozenset(map(value_key, args))), ()
+    parts = getattr(hint, "__args__", None) or ()
+    if is_union(hint):
+        return UNION, parts
+    return (id(origin), bool(parts), unpacked(hint) is not None), parts if isinstance(parts, tuple) else ()
+
+
+def value_key(value: object) -> Hashable:
+    """What two values have in common that are the same Literal: 1 and True are not."""
+    try:
+        hash(value)
+    except Exception:  # the value's own
+        return id(value)
+    return type(value), value

@@ -1,0 +1,298 @@
+"""Type hints as values: taken apart, made plain, and put together again. Nothing here hashes or compares a hint."""
+
+from __future__ import annotations
+
+import typing
+from collections import abc
+from collections.abc import Iterable, Mapping, Sequence
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, NewType, ParamSpec, TypeAlias, TypeVar, TypeVarTuple, Union, get_args, get_origin
+
+from .annotations import UNKNOWN, Hint
+
+__all__ = [
+    "MODULES",
+    "UNKNOWN",
+    "Bindings",
+    "Hint",
+    "attribute",
+    "bindings_of",
+    "by_identity",
+    "default_of",
+    "free_variables",
+    "has_default",
+    "is_new_type",
+    "is_qualifier",
+    "is_type",
+    "is_union",
+    "limit_of",
+    "plain",
+    "split",
+    "substitute",
+    "type_parameters",
+    "union_of",
+    "unpacked",
+    "words_of",
+]
+
+Variable: TypeAlias = TypeVar | ParamSpec | TypeVarTuple
+# What type variables stand for: a TypeVar for a hint; a ParamSpec for a list of hints, or `...`; a TypeVarTuple for a
+# tuple's hint.
+Bindings: TypeAlias = dict[Any, Hint]
+
+QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")  # those of typing_extensions, too
+MODULES = ("typing", "typing_extensions")
+ALIASES = 100  # of aliases: one that stands for another, and so on; more of them only where it stands for itself
+
+
+def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
+    """A hint's class or form, and its arguments.
+
+    >>> split(list[int])
+    (<class 'list'>, (<class 'int'>,))
+    """
+    origin: Hint = get_origin(hint)
+    if origin is not None:
+        return origin, get_args(hint)
+    made = vars(hint).get("__pydantic_generic_metadata__") if isinstance(hint, type) else None
+    return (made["origin"], made["args"]) if made and made["origin"] else (hint, ())
+
+
+def is_type(value: object) -> bool:
+    """Whether a value is a type hint: a class, an alias, a union, a word of typing; and no text.
+
+    >>> is_type(list[int]), is_type(3), is_type("int")
+    (True, False, False)
+    """
+    return isinstance(value, type) or get_origin(value) is not None or type(value).__module__ in MODULES
+
+
+def is_union(hint: Hint) -> bool:
+    """Whether a hint is a Union, an Optional or `X | Y`."""
+    origin: object = get_origin(hint)
+    return origin is Union or origin is UnionType
+
+
+def union_of(hints: Iterable[Hint]) -> Hint:
+    """The union of some hints; unknown where there is none, and where Python cannot make it."""
+    members = tuple(Any if each is UNKNOWN else each for each in hints)
+    try:
+        return Union[members] if members else Any  # noqa: UP007  # the members are known only now
+    except TypeError:  # one cannot be hashed, or is no type
+        return Any
+
+
+def words_of(hint: Hint) -> str:
+    """The name of a special form, of typing or of typing_extensions: `Unpack`, `ReadOnly`; empty for a class."""
+    return "" if isinstance(hint, type) else str(getattr(hint, "_name", None) or "")
+
+
+def is_qualifier(form: Hint) -> bool:
+    """Whether a form only adds to the type that it is given: `Annotated`, `ReadOnly` and the like."""
+    return form is Annotated or words_of(form) in QUALIFIERS
+
+
+def is_new_type(hint: Hint) -> bool:
+    """Whether this is a NewType, of typing or of typing_extensions."""
+    return isinstance(hint, NewType) or (type(hint).__name__ == "NewType" and hasattr(hint, "__supertype__"))
+
+
+def plain(hint: Hint) -> Hint:
+    """Take away what makes no difference: aliases, qualifiers, other words for what is unknown."""
+    for _ in range(ALIASES):
+        inner = _opened(hint)
+        if inner is hint:
+            return hint
+        hint = inner
+    return UNKNOWN
+
+
+def _opened(hint: Hint) -> Hint:  # noqa: PLR0911  # a case for each kind of hint
+    if any(hint is each for each in (Any, typing.Self)) or isinstance(hint, (str, typing.ForwardRef)):
+        return UNKNOWN
+    if hint is None or hint is typing.LiteralString:
+        return NoneType if hint is None else str
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return _with_defaults(hint)
+    origin, args = split(hint)
+    if args and is_qualifier(origin):
+        return args[0]
+    if type(origin).__name__ == "TypeAliasType":
+        return _aliased(origin, args)
+    if origin is not hint and getattr(hint, "__args__", None) is None:  # typing.List without arguments
+        return origin
+    return hint
+
+
+def _with_defaults(cls: type) -> Hint:
+    parameters = type_parameters(cls)
+    if not any(map(has_default, parameters)):
+        return cls
+    return GenericAlias(cls, tuple(map(default_of, parameters)))
+
+
+# Since 3.12 aliases and bounds are evaluated when they are asked for: one may name what only a type checker
+# imports, or raise anything else, and is then unknown.
+
+
+def _aliased(alias: Hint, args: tuple[Hint, ...]) -> Hint:
+    """What `type Names = list[str]` stands for, of typing or of typing_extensions."""
+    try:
+        value = alias.__value__
+    except Exception:  # an expression: it may raise anything
+        return UNKNOWN
+    return substitute(value, bindings_of(type_parameters(alias, "__type_params__"), args))
+
+
+def attribute(owner: object, name: str) -> Any:
+    """An attribute of a class or form; None without one, and where its own code raises."""
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # a metaclass's own, or a descriptor's
+        return None
+
+
+def type_parameters(owner: object, name: str = "__parameters__") -> tuple[Any, ...]:
+    """The type variables of a class or alias; none where a class has an attribute of that name that is its own."""
+    found = attribute(owner, name)
+    return found if isinstance(found, tuple) else ()
+
+
+def by_identity(*classes: Hint) -> Mapping[int, Hint]:
+    """Some classes by their ids: that of a hint may not be hashable."""
+    return {id(each): each for each in classes}
+
+
+def has_default(variable: Hint) -> bool:
+    """Whether a type variable says what it stands for where nothing is given; of typing or of typing_extensions."""
+    return bool(getattr(variable, "has_default", bool)())
+
+
+def default_of(variable: Hint) -> Hint:
+    """What a type variable stands for where nothing is given."""
+    try:
+        return variable.__default__ if has_default(variable) else ... if isinstance(variable, ParamSpec) else Any
+    except Exception:  # evaluated late, as above
+        return Any
+
+
+def limit_of(variable: TypeVar) -> Hint:
+    """What is known of a type variable before anything is bound to it."""
+    try:
+        constraints, bound = variable.__constraints__, variable.__bound__
+    except Exception:  # evaluated late, as above
+        return UNKNOWN
+    if constraints:
+        return union_of(constraints)
+    return UNKNOWN if bound is None else bound
+
+
+def bindings_of(parameters: Sequence[Hint], args: Sequence[Hint]) -> Bindings:
+    """What type variables stand for where a generic has these arguments; those without one, for their default.
+
+    A TypeVarTuple takes all that its neighbours leave.
+    """
+    found = {each: default_of(each) for each in parameters}
+    many = next((place for place, each in enumerate(parameters) if isinstance(each, TypeVarTuple)), None)
+    if many is None or not args:
+        return found | dict(zip(parameters, args, strict=False))
+    behind = len(parameters) - many - 1
+    last = len(args) - behind
+    found |= dict(zip(parameters[:many], args[:many], strict=False))
+    found[parameters[many]] = GenericAlias(tuple, tuple(args[many:last]))
+    return found | dict(zip(parameters[many + 1 :], args[last:], strict=False))
+
+
+def free_variables(hint: Hint) -> tuple[Any, ...]:
+    """The type variables that a hint names."""
+    if isinstance(hint, (TypeVar, ParamSpec, TypeVarTuple)):
+        return (hint,)
+    if isinstance(hint, (list, tuple)):
+        return tuple(dict.fromkeys(each for part in hint for each in free_variables(part)))
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return ()
+    return type_parameters(hint)
+
+
+def substitute(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint] | None = None) -> Hint:
+    """Put what was found for type variables in their place; those not found stay.
+
+    done: what was made of the parts of hints before, by their ids, for the same bindings.
+
+    >>> substitute(dict[str, list[T]], {T: int})
+    dict[str, list[int]]
+    """
+    return _put(hint, bindings, {} if done is None else done) if bindings else hint
+
+
+def _put(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint]) -> Hint:
+    """done: what was made of each part, by its id: parts may be shared, and many."""
+    if isinstance(hint, (TypeVar, ParamSpec)):
+        return bindings.get(hint, hint)
+    if isinstance(hint, list):
+        return _put_all(hint, bindings, done)
+    if not any(each in bindings for each in free_variables(hint)):
+        return hint
+    if id(hint) not in done:
+        origin, args = split(hint)
+        done[id(hint)] = _made(hint, origin, _put_all(args, bindings, done))
+    return done[id(hint)]
+
+
+def _put_all(args: Iterable[Hint], bindings: Mapping[Any, Hint], done: dict[int, Hint]) -> list[Hint]:
+    made: list[Hint] = []
+    for each in args:
+        many = unpacked(each)
+        if isinstance(many, TypeVarTuple) and many in bindings:
+            made += _spread(bindings[many])
+        else:
+            value = _put(each, bindings, done)
+            made.append(Any if value is UNKNOWN else value)
+    return made
+
+
+def _spread(hint: Hint) -> Iterable[Hint]:
+    """The arguments that stand for a TypeVarTuple."""
+    origin, args = split(hint)
+    if origin is not tuple:
+        return (typing.Unpack[tuple[Any, ...]],)
+    return (typing.Unpack[hint],) if Ellipsis in args else args
+
+
+def unpacked(hint: Hint) -> Hint | None:
+    """What stands behind the star of `*Ts`, `*tuple[...]` or `Unpack[...]`; None for other hints."""
+    if isinstance(hint, GenericAlias):
+        return GenericAlias(get_origin(hint), hint.__args__) if hint.__unpacked__ else None
+    return get_args(hint)[0] if words_of(get_origin(hint)) == "Unpack" else None
+
+
+def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911  # a case for each kind of hint
+    """The same form with other arguments; unknown where they cannot be its own."""
+    if is_union(hint):
+        return union_of(args)
+    try:
+        if origin is abc.Callable:
+            takes, result = args
+            return abc.Callable[_taken(takes), result]
+        if isinstance(hint, GenericAlias):
+            made = GenericAlias(origin, tuple(args))
+            return typing.Unpack[made] if hint.__unpacked__ else made
+        if words_of(origin) == "Concatenate":
+            return _concatenated(args)
+        if origin is Annotated:
+            return args[0]
+        return hint.copy_with(tuple(args)) if hasattr(hint, "copy_with") else hint[tuple(args)]
+    except (TypeError, ValueError):
+        return UNKNOWN
+
+
+def _taken(takes: Hint) -> Hint:
+    """A callable's parameters, as `Callable` takes them."""
+    return list(takes) if isinstance(takes, (list, tuple)) else ... if takes is Any else takes
+
+
+def _concatenated(args: list[Hint]) -> Hint:
+    *first, rest = args
+    if isinstance(rest, (list, tuple)):
+        return [*first, *rest]
+    return [*first, typing.Unpack[tuple[Any, ...]]] if rest in (..., Any) else typing.Concatenate[tuple(args)]

@@ -1,0 +1,156 @@
+"""What type checkers read in typeshed, and the runtime does not know: the bases of built-in and standard classes.
+
+A class with its type variables, in order, and its bases as they depend on them. Modules that are not loaded are not
+loaded for this: nobody can name their classes.
+"""
+
+# mypy: disable-error-code="valid-type"
+# Hints are values here, and no business of a type checker.
+from __future__ import annotations
+
+import collections
+import contextlib
+import io
+import itertools
+import os
+import re
+import types
+import typing
+from collections import abc
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from .forms import Hint
+
+__all__ = ["declared"]
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+
+Declared: TypeAlias = tuple[tuple[Any, ...], tuple[Hint, ...]]
+
+pair: Hint = tuple  # a value, whose arguments are no business of a type checker
+BUFFER: tuple[Hint, ...] = tuple(filter(None, [getattr(abc, "Buffer", None)]))  # since 3.12
+CONTEXT: Hint = contextlib.AbstractContextManager
+ASYNC_CONTEXT: Hint = contextlib.AbstractAsyncContextManager
+PATH: Hint = os.PathLike
+
+ITERATORS = (
+    *(itertools.accumulate, itertools.chain, itertools.combinations, itertools.combinations_with_replacement),
+    *(itertools.compress, itertools.count, itertools.cycle, itertools.dropwhile, itertools.filterfalse),
+    *(itertools.islice, itertools.pairwise, itertools.permutations, itertools.product, itertools.repeat),
+    *(itertools.starmap, itertools.takewhile, itertools.zip_longest),
+)
+
+DECLARED: Mapping[object, Declared] = {
+    str: ((), (abc.Sequence[str],)),
+    bytes: ((), (abc.Sequence[int], *BUFFER)),
+    bytearray: ((), (abc.MutableSequence[int], *BUFFER)),
+    memoryview: ((T,), (abc.Sequence[int], *BUFFER)),
+    range: ((), (abc.Sequence[int],)),
+    list: ((T,), (abc.MutableSequence[T],)),
+    set: ((T,), (abc.MutableSet[T],)),
+    frozenset: ((T,), (abc.Set[T],)),
+    dict: ((K, V), (abc.MutableMapping[K, V],)),
+    collections.deque: ((T,), (abc.MutableSequence[T],)),
+    collections.OrderedDict: ((K, V), (dict[K, V],)),
+    collections.defaultdict: ((K, V), (dict[K, V],)),
+    collections.Counter: ((T,), (dict[T, int],)),
+    collections.ChainMap: ((K, V), (abc.MutableMapping[K, V],)),
+    collections.UserDict: ((K, V), (abc.MutableMapping[K, V],)),
+    collections.UserList: ((T,), (abc.MutableSequence[T],)),
+    collections.UserString: ((), (abc.Sequence[collections.UserString],)),
+    types.MappingProxyType: ((K, V), (abc.Mapping[K, V],)),
+    type({}.keys()): ((K, V), (abc.KeysView[K],)),
+    type({}.values()): ((K, V), (abc.ValuesView[V],)),
+    type({}.items()): ((K, V), (abc.ItemsView[K, V],)),
+    # Iterators.
+    enumerate: ((T,), (abc.Iterator[pair[int, T]],)),
+    reversed: ((T,), (abc.Iterator[T],)),
+    map: ((T,), (abc.Iterator[T],)),
+    filter: ((T,), (abc.Iterator[T],)),
+    zip: ((T,), (abc.Iterator[T],)),
+    itertools.groupby: ((K, T), (abc.Iterator[pair[K, abc.Iterator[T]]],)),
+    types.GeneratorType: ((T, K, V), (abc.Generator[T, K, V],)),
+    types.AsyncGeneratorType: ((T, K), (abc.AsyncGenerator[T, K],)),
+    types.CoroutineType: ((T, K, V), (abc.Coroutine[T, K, V],)),
+    # Abstract classes: as the runtime has them, with their arguments.
+    abc.Iterator: ((T,), (abc.Iterable[T],)),
+    abc.Generator: ((T, K, V), (abc.Iterator[T],)),
+    abc.Reversible: ((T,), (abc.Iterable[T],)),
+    abc.Collection: ((T,), (abc.Iterable[T], abc.Container[T], abc.Sized)),
+    abc.Sequence: ((T,), (abc.Reversible[T], abc.Collection[T])),
+    abc.MutableSequence: ((T,), (abc.Sequence[T],)),
+    abc.Set: ((T,), (abc.Collection[T],)),
+    abc.MutableSet: ((T,), (abc.Set[T],)),
+    abc.Mapping: ((K, V), (abc.Collection[K],)),
+    abc.MutableMapping: ((K, V), (abc.Mapping[K, V],)),
+    abc.KeysView: ((T,), (abc.MappingView, abc.Set[T])),
+    abc.ItemsView: ((K, V), (abc.MappingView, abc.Set[pair[K, V]])),
+    abc.ValuesView: ((T,), (abc.MappingView, abc.Collection[T])),
+    abc.AsyncIterator: ((T,), (abc.AsyncIterable[T],)),
+    abc.AsyncGenerator: ((T, K), (abc.AsyncIterator[T],)),
+    abc.Coroutine: ((K, V, T), (abc.Awaitable[T],)),
+    # Files.
+    typing.IO: ((T,), (abc.Iterator[T], CONTEXT[typing.IO[T]])),
+    io.IOBase: ((), (abc.Iterator[bytes],)),
+    io.TextIOBase: ((), (io.IOBase, abc.Iterator[str])),
+    io.TextIOWrapper: ((T,), (io.TextIOBase, typing.TextIO)),
+    io.StringIO: ((), (io.TextIOBase, typing.TextIO)),
+    io.BytesIO: ((), (io.BufferedIOBase, typing.BinaryIO)),
+    io.FileIO: ((), (io.RawIOBase, typing.BinaryIO)),
+    io.BufferedReader: ((T,), (io.BufferedIOBase, typing.BinaryIO)),
+    io.BufferedWriter: ((), (io.BufferedIOBase, typing.BinaryIO)),
+    io.BufferedRandom: ((), (io.BufferedIOBase, typing.BinaryIO)),
+    os.DirEntry: ((T,), (PATH[T],)),
+    re.Match: ((T,), ()),
+    re.Pattern: ((T,), ()),
+    # Contexts.
+    contextlib.closing: ((T,), (CONTEXT[T],)),
+    contextlib.nullcontext: ((T,), (CONTEXT[T], ASYNC_CONTEXT[T])),
+    contextlib.ExitStack: ((), (CONTEXT[contextlib.ExitStack],)),
+    contextlib.redirect_stdout: ((T,), (CONTEXT[T],)),
+    contextlib.redirect_stderr: ((T,), (CONTEXT[T],)),
+    **dict.fromkeys(ITERATORS, ((T,), (abc.Iterator[T],))),
+}
+
+# By module and name: what has to be imported to be known.
+BY_NAME: Mapping[tuple[str, str], Declared] = {
+    ("_csv", "reader"): ((), (abc.Iterator[list[str]],)),
+    ("_csv", "Reader"): ((), (abc.Iterator[list[str]],)),
+    ("array", "array"): ((T,), (abc.MutableSequence[T], *BUFFER)),
+    ("itertools", "batched"): ((T,), (abc.Iterator[T],)),
+    ("csv", "DictReader"): ((T,), (abc.Iterator[dict[T, Any]],)),
+    ("_asyncio", "Future"): ((T,), (abc.Awaitable[T],)),
+    ("asyncio.futures", "Future"): ((T,), (abc.Awaitable[T],)),
+    ("gzip", "GzipFile"): ((), (io.BufferedIOBase,)),
+    ("bz2", "BZ2File"): ((), (io.BufferedIOBase, typing.IO[bytes])),
+    ("lzma", "LZMAFile"): ((), (io.BufferedIOBase, typing.IO[bytes])),
+    ("tempfile", "_TemporaryFileWrapper"): ((T,), (typing.IO[T],)),
+    ("tempfile", "SpooledTemporaryFile"): ((T,), (typing.IO[T],)),
+    ("tempfile", "TemporaryDirectory"): ((T,), (CONTEXT[T],)),
+    ("os", "_Environ"): ((T,), (abc.MutableMapping[T, T],)),
+    ("shelve", "Shelf"): ((V,), (abc.MutableMapping[str, V],)),
+    ("weakref", "WeakKeyDictionary"): ((K, V), (abc.MutableMapping[K, V],)),
+    ("weakref", "WeakValueDictionary"): ((K, V), (abc.MutableMapping[K, V],)),
+    ("_weakrefset", "WeakSet"): ((T,), (abc.MutableSet[T],)),
+    ("contextlib", "_GeneratorContextManager"): ((T, K, V), (CONTEXT[T],)),
+    ("contextlib", "_AsyncGeneratorContextManager"): ((T, K), (ASYNC_CONTEXT[T],)),
+    ("contextlib", "AsyncExitStack"): ((), (ASYNC_CONTEXT[contextlib.AsyncExitStack],)),
+    ("concurrent.futures._base", "Executor"): ((), (CONTEXT[Any],)),
+}
+
+
+def declared(cls: type) -> Declared | None:
+    """A class's type variables and its bases; None of classes that tell them themselves."""
+    found = _declared().get(id(cls))
+    return found[1] if found is not None else BY_NAME.get((cls.__module__, cls.__qualname__))
+
+
+@cache
+def _declared() -> Mapping[int, tuple[object, Declared]]:
+    """By id: a metaclass may hash as it likes."""
+    return {id(cls): (cls, what) for cls, what in DECLARED.items()}
