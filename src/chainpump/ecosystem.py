@@ -1,4 +1,5 @@
-"""Codecs for types of well-known libraries whose own pickles copy their buffers. Each library is imported by its items.
+"""Codecs for types of well-known libraries whose own pickles copy their buffers, and weights of those that do not tell
+their size. Each library is imported by its items.
 
 NumPy, pandas and pyarrow need none: their pickles leave buffers outside by themselves.
 """
@@ -9,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["LIBRARIES", "decode_image", "decode_tensor", "encode_image", "encode_tensor"]
+__all__ = ["LIBRARIES", "WEIGHTS", "decode_image", "decode_tensor", "encode_image", "encode_tensor"]
 
 # Any, in all of this module: types of libraries that need not be installed.
 
@@ -75,8 +76,29 @@ def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
     return image
 
 
+ONE_BYTE = frozenset(("1", "L", "P"))  # modes of Pillow with one byte for a pixel
+
 # By the full name of a class, its subclasses included: the module that defines it, and encode and decode.
 LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any], Any], Any]]] = {
     "torch.Tensor": ("torch", encode_tensor, decode_tensor),
     "PIL.Image.Image": ("PIL.Image", encode_image, decode_image),
+}
+
+
+def weigh_pixels(core: Any) -> int:
+    """Bytes of the memory of an image: one or four for each pixel."""
+    width, height = core.size
+    return int(width) * int(height) * (1 if core.mode in ONE_BYTE else 4)
+
+
+def weigh_frame(frame: Any) -> int:
+    """Bytes of a table of polars."""
+    return int(frame.estimated_size())
+
+
+# By the full name of a class: bytes that an instance keeps alive, where neither `nbytes` nor `sys.getsizeof` tells.
+WEIGHTS: Mapping[str, Callable[[Any], int]] = {
+    "builtins.ImagingCore": weigh_pixels,
+    "polars.dataframe.frame.DataFrame": weigh_frame,
+    "polars.series.series.Series": weigh_frame,
 }

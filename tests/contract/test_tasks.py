@@ -6,9 +6,11 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,15 @@ from chainpump import (
     source,
     stage,
 )
+from chainpump.transport import flow
+from chainpump.transport.flow import FRAME_BYTES
 from contract import stages
 from contract.stages import Bad
 from contract.test_operators import anywhere
 from support.gate import LIMIT, WHOLE, Gate
 
 N = 300
+PAGE = 100_000  # bytes
 FOR_EVER = 3_600.0  # seconds; nobody waits so long
 NEIGHBOURS: dict[str, Executor] = {"inline": Inline(), "threads": Threads(2), "processes": Processes(2)}
 ORDERS = pytest.mark.parametrize("ordered", [True, False])
@@ -48,6 +53,12 @@ ORDERS = pytest.mark.parametrize("ordered", [True, False])
 
 def numbers(n: int = N) -> Pipeline[int]:
     return Pipeline(source(stages.numbers, n), on=Threads())
+
+
+@dataclass
+class Page:
+    number: int
+    content: bytearray
 
 
 class Door:
@@ -317,17 +328,63 @@ def test_items_in_flight_behind_tasks_are_bounded(behind: Executor, ordered: boo
     assert Counter(pipeline) == Counter(pipeline.inline())
 
 
+class Turnpike:
+    """Lets items pass while it is open."""
+
+    def __init__(self) -> None:
+        self.is_open = threading.Event()
+        self.is_open.set()
+        self.taken = 0
+
+    def passing(self, item: object) -> int:
+        self.is_open.wait(LIMIT)
+        self.taken += 1
+        return self.taken
+
+
 @ORDERS
-def test_a_slow_consumer_holds_up_the_source(ordered: bool) -> None:
-    counting = Counting()
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_a_slow_consumer_holds_up_tasks_at_twice_their_number(ordered: bool, in_flight: int) -> None:
+    counting, turnpike = Counting(), Turnpike()
     pipeline = Pipeline(source(counting.source, 100_000), on=Threads()).map(counting.work, on=Tasks(4), ordered=ordered)
-    with pipeline.then(stages.same, on=Threads(), in_flight=1).open() as run:
-        next(iter(run))
-        made = -1
-        while made != counting.made:  # 0.2 s without a move: everybody waits
-            made = counting.made
-            threading.Event().wait(0.2)
-        assert made < 20_000
+    with pipeline.map(turnpike.passing, on=Threads(), in_flight=in_flight).open() as run:
+        deque(islice(run, 500), maxlen=0)
+        turnpike.is_open.clear()
+        assert settled(lambda: counting.done) <= turnpike.taken + 8 + in_flight
+        turnpike.is_open.set()
+
+
+@ORDERS
+def test_large_results_of_tasks_wait_for_a_slow_consumer_in_bounded_memory(
+    ordered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "HELD_BYTES", 20 * PAGE)
+    turnpike, made = Turnpike(), 0
+
+    async def fetch(number: int) -> Page:
+        nonlocal made
+        await asyncio.sleep(0)
+        made += 1
+        return Page(number, bytearray(PAGE))
+
+    pipeline = Pipeline(range(10_000)).map(fetch, on=Tasks(4), ordered=ordered)
+    with pipeline.map(turnpike.passing, on=Threads()).open() as run:
+        deque(islice(run, 500), maxlen=0)
+        turnpike.is_open.clear()
+        waiting = (
+            (20 if ordered else 2 * 4) + 4 + 20 + 2 * (FRAME_BYTES // PAGE + 1)
+        )  # for room, in the channel, in hands
+        assert turnpike.taken + 8 <= settled(lambda: made) <= turnpike.taken + waiting
+        turnpike.is_open.set()
+
+
+def settled(count: Callable[[], int]) -> int:
+    """What a count comes to: once 0.2 s pass without a move, everybody waits."""
+    value = -1
+    while value != count():
+        value = count()
+        threading.Event().wait(0.2)
+    return value
 
 
 # ------------------------------------------------------------------------------------------------------- same blame

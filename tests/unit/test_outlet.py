@@ -43,6 +43,7 @@ class Recorder:
     """A sender that takes snapshots, and keeps what it is given instead of sending it."""
 
     descriptors: Sequence[Descriptor] = ()
+    flush_bytes = FLUSH_BYTES
 
     def __init__(self) -> None:
         self.frames: list[tuple[list[Any], bool, Span]] = []

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from chainpump.transport.credits import Credits, Window
-from chainpump.transport.flow import MAX_WINDOW, WINDOW_BYTES
+from chainpump.transport.flow import HELD_BYTES, MAX_WINDOW
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.turnstile import Turnstile
 
@@ -106,13 +106,13 @@ def test_a_window_grows_while_items_take_little_room(window: Window) -> None:
 
 def test_a_window_is_bounded_by_the_bytes_that_it_may_take(window: Window) -> None:
     sizes = windows(Turnstile(window, LEAST), window, 100, 10, nbytes=10 * 65_536)
-    bound = WINDOW_BYTES // 65_536
+    bound = HELD_BYTES // 65_536
     assert bound - bound // 8 <= sizes[-1] <= bound + bound // 8
     assert max(sizes[20:]) <= bound + bound // 8
 
 
 def test_a_window_is_never_less_than_what_keeps_the_workers_busy(window: Window) -> None:
-    sizes = windows(Turnstile(window, LEAST), window, 50, 4, nbytes=40 * WINDOW_BYTES)
+    sizes = windows(Turnstile(window, LEAST), window, 50, 4, nbytes=40 * HELD_BYTES)
     assert all(LEAST - LEAST // 8 <= size <= LEAST for size in sizes)
 
 
@@ -129,7 +129,7 @@ def test_a_window_shrinks_when_items_become_large_but_takes_nothing_back(window:
     push(turnstile, number, number + 1_000, nbytes=1_000 << 20)
     taken(turnstile)
     turnstile.release()
-    assert number + 1_000 - (20_000 + ahead) + LEAST <= room(window) <= 1_000 + 2 * WINDOW_BYTES // (1 << 20)
+    assert number + 1_000 - (20_000 + ahead) + LEAST <= room(window) <= 1_000 + 2 * HELD_BYTES // (1 << 20)
 
 
 def test_what_came_too_early_gives_no_room(window: Window) -> None:

@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..element_wise import OperatorRun
 from ..operators import Operator
 from ..transport.board import Cell
+from ..transport.flow import MAX_WINDOW
 from ..transport.frames import Frame, Span
+from ..transport.weights import Weigher
 from ..worker import Worker
+from .task_room import TaskRoom
 from .threads import line_of
 
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
+    Made: TypeAlias = tuple[Sequence[Any], int]  # what came of an item, and its bytes
     # Part of a span: its items' numbers and tasks, and where the span ends, if this is the last of it.
-    Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Sequence[Any]]]], int | None]
+    Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Made]]], int | None]
 
 __all__ = ["Fatal", "Flow"]
 
@@ -55,12 +59,15 @@ class Flow:
         self._stage = stage
         self._at_once = at_once
         self._slots = asyncio.Semaphore(at_once)
-        # Without order, so many items may be under way or wait to be sent: else a slow consumer would let them pile up.
-        self._room = asyncio.Semaphore(2 * at_once)
+        # Results that have finished out of order wait for the first of them. They are the only ones that may be many:
+        # without order, and where slots bound what is in flight, they wait for nothing but a slow consumer.
+        is_exact = self._inlet.is_metered or (self._outlet is not None and self._outlet.is_bounded)
+        piles_up = stage.operator.ordered and not is_exact
+        self._room = TaskRoom(2 * at_once, MAX_WINDOW if piles_up else 2 * at_once)
+        self._weigher = Weigher()
         self._is_failing = False
         self._parent: asyncio.Task[Any] | None = None
-        # What is to be sent next, in this order; None at the end. Where order is kept, whoever numbers the items bounds
-        # how much waits here for the first.
+        # What is to be sent next, in this order; None at the end. `_room` bounds how much that is.
         self._line: asyncio.Queue[Run | None] = asyncio.Queue()
         self._span: Span | None = None  # of what was sent last
         self._number = 0
@@ -130,7 +137,7 @@ class Flow:
                 inlet.pay_for_one()
 
     async def _begin_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
-        tasks: list[tuple[int, asyncio.Task[Sequence[Any]]]] = []
+        tasks: list[tuple[int, asyncio.Task[Made]]] = []
         span = frame.span
         for position in positions:
             tasks.append((frame.number(position), await self._task(group, frame, position)))
@@ -143,16 +150,16 @@ class Flow:
     async def _begin(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
         for position in positions:
             number = frame.number(position)
-            await self._room.acquire()
             task = await self._task(group, frame, position)
             alone = frame.span._replace(start=number, stop=number + 1, last=False)
             task.add_done_callback(partial(self._over, alone))
 
-    def _over(self, span: Span, task: asyncio.Task[Sequence[Any]]) -> None:
+    def _over(self, span: Span, task: asyncio.Task[Made]) -> None:
         self._line.put_nowait((span, [(span.start, task)], span.stop))
 
-    async def _task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Sequence[Any]]:
+    async def _task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Made]:
         """Begin with one item, as soon as not too many are under way."""
+        await self._room.enter()
         await self._slots.acquire()
         item = frame.entries[position]
         task = group.create_task(self._results(item, (frame.span.origin, frame.index(position), item)))
@@ -179,7 +186,14 @@ class Flow:
         for task, (index, since) in found[:MOST_TOLD]:
             yield f"in item {index} for {(now - since) / 1e9:.3g} s", _stack_of(task.get_coro())
 
-    async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
+    async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Made:
+        made = await self._policy_of(item, hand)
+        nbytes = self._weigher.weigh(made) if made else 0
+        self._room.weigh(nbytes)
+        return made, nbytes
+
+    async def _policy_of(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
+        """What comes of an item, by the policy if the function raises."""
         import asyncio
 
         tries = 0
@@ -227,12 +241,17 @@ class Flow:
             self._span = span
             self._outlet.open_span(span, distinct=False)
         made: list[tuple[int, Sequence[Any]]] = []
+        nbytes = 0
         for number, task in tasks:
             if made and not task.done():
                 await sender.call(self._put, made, None)
-                made = []
-            made.append((number, await task))
+                self._room.leave(len(made), nbytes)
+                made, nbytes = [], 0
+            results, each = await task
+            made.append((number, results))
+            nbytes += each
         await sender.call(self._put, made, stop)
+        self._room.leave(len(made), nbytes)
 
     async def _send_finished(self, sender: _Helper, run: Run) -> None:
         """Send this and what else has finished: to go to the thread for each would take longer than to send it."""
@@ -243,10 +262,9 @@ class Flow:
                 self._line.put_nowait(None)
                 break
             runs.append(more)
-        made = [(span, number, task.result()) for span, tasks, _ in runs for number, task in tasks]
-        await sender.call(self._put_each, made)
-        for _ in runs:
-            self._room.release()
+        made = [(span, number, *task.result()) for span, tasks, _ in runs for number, task in tasks]
+        await sender.call(self._put_each, [each[:3] for each in made])
+        self._room.leave(len(made), sum(nbytes for *_, nbytes in made))
 
     def _put_each(self, made: Sequence[tuple[Span, int, Sequence[Any]]]) -> None:
         for span, number, results in made:

@@ -41,6 +41,11 @@ class End(Protocol):
 class Sender(End, Protocol):
     """One producer's end."""
 
+    @property
+    def flush_bytes(self) -> int:
+        """How many bytes of items make a frame, as `admit` and `send` count them."""
+        ...
+
     def admit(self, item: Any) -> tuple[Any, int]:
         """The entry that a frame carries for an item that may change later, and its bytes. Raises ItemFault."""
         ...

@@ -8,24 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from sys import getsizeof
 from typing import Any
 
 from .. import codec_registry, pickles
 from ..codec_registry import PROTOCOL
 from .apart import set_apart
-from .flow import FLUSH_BYTES, LARGE_BYTES
+from .flow import LARGE_BYTES
 
-__all__ = ["PROTOCOL", "SCALARS", "STRINGS", "ItemFault", "Large", "Pickling", "portion"]
+__all__ = ["PROTOCOL", "ItemFault", "Large", "Pickling"]
 
-# Exact types that nobody can mutate: the snapshot at the yield may wait until their frame leaves, and then costs
-# a tenth, since one pickle holds them all. A subclass may carry state, and does not count.
-SCALARS: frozenset[type] = frozenset((int, float, bool, complex, type(None)))
-STRINGS: frozenset[type] = frozenset((str, bytes))
-
-SAMPLE = 64  # entries that are looked at
 MODULES = sys.modules  # an item of a library has a codec only where that library is
-MOST_BYTES = 4 * FLUSH_BYTES  # a frame that is weighed only at a glance may have so much
 
 
 class ItemFault(Exception):
@@ -126,20 +118,6 @@ class Pickling:
         large = Large(data, self._aside[:])
         self._aside.clear()
         return large
-
-
-def portion(entries: Sequence[Any]) -> int:
-    """How many of these entries, from the first, make a frame that is not too large: by a sample, at a glance.
-
-    >>> portion([b"x" * 1000] * 4096), portion(range(4096))
-    (65, 4096)
-    """
-    sample = entries[:: len(entries) // SAMPLE + 1]
-    kinds = set(map(type, sample))
-    if kinds <= SCALARS:
-        return len(entries)
-    each = sum(map(len if kinds <= STRINGS else getsizeof, sample)) / len(sample)
-    return len(entries) if each * len(entries) <= MOST_BYTES else max(1, int(FLUSH_BYTES / each))
 
 
 def _in_band(aside: list[memoryview], buffer: pickle.PickleBuffer) -> bool:

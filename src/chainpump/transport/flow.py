@@ -8,11 +8,14 @@ from __future__ import annotations
 __all__ = [
     "FLUSH_BYTES",
     "FLUSH_NS",
+    "FRAME_BYTES",
+    "HELD_BYTES",
     "LARGE_BYTES",
     "MAX_HINT",
     "MAX_WINDOW",
     "arena_cap",
     "consumer_share",
+    "has_room",
     "next_hint",
     "next_service_ns",
     "next_window",
@@ -27,7 +30,8 @@ MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in t
 MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage
 MIN_ARENA = 8 << 20  # bytes; small pools stay in the cache and are about 3x faster than large ones
 MAX_WINDOW = 65_536  # items; enough for the largest frames of a dozen workers
-WINDOW_BYTES = 64 << 20  # bytes of what comes too early that may be held where the order is restored
+HELD_BYTES = 64 << 20  # bytes that may wait in one place: between threads, behind tasks, or for their turn
+FRAME_BYTES = 524_288  # bytes that the items of one frame keep alive, at most, if there are several
 MIN_SLAB = 65_536  # bytes; a multiple of every page size
 
 
@@ -51,6 +55,17 @@ def next_hint(hint: int, service_ns: float) -> int:
     return max(1, min(hint * MAX_STEP, wanted, MAX_HINT))
 
 
+def has_room(waiting: int, nbytes: int, least: int, most: int) -> bool:
+    """Whether one more may wait in a place: up to 64 MB, however small they are; a few, however large they are.
+
+    waiting: how many there are. least: so many may wait whatever they weigh. most: so many, and no more.
+
+    >>> has_room(5, 0, 2, 8), has_room(8, 0, 2, 8), has_room(5, 1 << 30, 2, 8), has_room(1, 1 << 30, 2, 8)
+    (True, False, False, True)
+    """
+    return waiting < least or (waiting < most and nbytes < HELD_BYTES)
+
+
 def next_window(size: int, bytes_each: float, least: int) -> int:
     """How many items may be on their way to where their order is restored: it doubles while they take little room.
 
@@ -59,7 +74,7 @@ def next_window(size: int, bytes_each: float, least: int) -> int:
     >>> next_window(16, 100.0, 8), next_window(65_536, 100.0, 8), next_window(1024, 10e6, 8), next_window(16, 1e9, 8)
     (32, 65536, 8, 8)
     """
-    room = int(WINDOW_BYTES / max(bytes_each, 1.0))
+    room = int(HELD_BYTES / max(bytes_each, 1.0))
     return max(least, min(2 * size, MAX_WINDOW, room))
 
 

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from typing import Any
 
 from ..errors import Cancelled
 from ..faults import Fate, Point
 from .credits import Credits
 from .descriptors import Descriptor
+from .flow import FRAME_BYTES, has_room
 from .frames import Frame, Span
 from .hand import Hand
 from .waits import UNTOLD
+from .weights import Weigher
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 
-WEIGHED = 100  # parts of an item that are weighed
-FRAMES_EACH = 4  # frames that may wait per consumer; each holds about 1 ms of its work, or 64 KB
+FRAMES_EACH = 4  # frames that may wait per consumer, where they are small; each holds about 1 ms of its work
 CREDIT_NONE: Sequence[Descriptor] = ()
 
 
 class MemorySender:
     """One producer's end."""
 
+    flush_bytes = FRAME_BYTES  # of what items keep alive: nothing is copied
+
     def __init__(self, channel: MemoryChannel, producer: int) -> None:
         self._channel = channel
         self._producer = producer
         self.credits = channel.credits
         self._open = True
+        # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
+        self._admitting, self._sending = Weigher(), Weigher()
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -41,8 +44,8 @@ class MemorySender:
         return CREDIT_NONE
 
     def admit(self, item: Any) -> tuple[Any, int]:
-        """The item itself, and its own size in bytes: threads share objects, as plain generators do."""
-        return item, sys.getsizeof(item, 64)
+        """The item itself, and about how many bytes it keeps alive: threads share objects, as plain generators do."""
+        return item, self._admitting.weigh(item)
 
     def send(
         self,
@@ -53,9 +56,9 @@ class MemorySender:
         waits: AbstractContextManager[None] = UNTOLD,
     ) -> int:
         """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
-        nbytes = _weight(entries[0]) * len(entries) if entries else 0
+        nbytes = self._sending.together(entries)
         self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes), waits)
-        return 0  # nothing is copied
+        return nbytes
 
     def open(self, fate: Fate | None = None) -> None:
         """Nothing to do, but for faults."""
@@ -67,12 +70,6 @@ class MemorySender:
         if self._open:
             self._open = False
             self._channel.producer_closed()
-
-
-def _weight(item: Any) -> int:
-    """About how many bytes an item takes: itself, and what it holds directly."""
-    parts = item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple, set, frozenset)) else ()
-    return sys.getsizeof(item, 64) + sum(sys.getsizeof(part, 64) for part in islice(parts, WEIGHED))
 
 
 class MemoryReceiver:
@@ -124,7 +121,8 @@ class MemoryChannel:
         self._lock = threading.Lock()
         self._waiting: set[threading.Lock] = set()
         self._frames: deque[Frame] = deque()
-        self._room = FRAMES_EACH * consumers
+        self._nbytes = 0  # of these
+        self._consumers = consumers
         self._producers = 1 if renewable else producers  # if they may be replaced, all of them are as one
         self._renewable = renewable
         self._hung_up = False
@@ -144,8 +142,9 @@ class MemoryChannel:
             with self._lock:
                 if self._hung_up:
                     raise Cancelled("the channel was closed")
-                if len(self._frames) < self._room:
+                if has_room(len(self._frames), self._nbytes, self._consumers, FRAMES_EACH * self._consumers):
                     self._frames.append(frame)
+                    self._nbytes += frame.nbytes
                     self._wake()
                     return
                 change = self._next_change()
@@ -160,7 +159,9 @@ class MemoryChannel:
                     return None
                 if self._frames:
                     self._wake()
-                    return self._frames.popleft()
+                    frame = self._frames.popleft()
+                    self._nbytes -= frame.nbytes
+                    return frame
                 if not wait:
                     raise BlockingIOError
                 change = self._next_change()

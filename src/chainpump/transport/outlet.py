@@ -20,13 +20,14 @@ from ..errors import Cancelled
 from .board import Cell
 from .breaks import BREAKS, Refusal, broken, remembered
 from .channel import Sender
-from .codec import SCALARS, STRINGS, ItemFault, Large, portion
+from .codec import ItemFault, Large
 from .credits import Credits, Window
-from .flow import FLUSH_BYTES, FLUSH_NS
+from .flow import FLUSH_NS, FRAME_BYTES
 from .flusher import Flusher
 from .frames import Span
 from .order import Numbering, Piece, Placing
 from .waits import UNTOLD, Wait
+from .weights import SCALARS, STRINGS, Weigher
 
 __all__ = ["Outlet"]
 
@@ -77,6 +78,7 @@ class Outlet:
         self._number: Callable[[], int] | None = None
         self._sent = int(row[Cell.SENT])  # by predecessors
         self._bytes = 0.0  # per item, lately
+        self._weigher = Weigher()
         self._last_sent = 0  # ns
         self._since = 0  # ns; when the first pending item came
         self._holds_slots = False
@@ -122,7 +124,7 @@ class Outlet:
         pending = self._pending
         append = pending.append
         number = self._number
-        limit = self._limit()
+        limit, most = self._limit(), self._sender.flush_bytes
         size = 0
         for item in self._metered(items) if self._bounds else items:
             kind = type(item)
@@ -137,7 +139,7 @@ class Outlet:
             append(item)
             waiting = len(pending)
             size = nbytes if waiting == 1 else size + nbytes  # the flusher may have taken what was there before
-            if waiting >= limit or size >= FLUSH_BYTES:
+            if waiting >= limit or size >= most:
                 self.flush()
                 limit = self._limit()
             elif waiting == 1:
@@ -148,7 +150,7 @@ class Outlet:
         while found := list(islice(items, self._limit())):
             self._pending += found
             while self._pending:
-                self.flush(portion(self._pending))
+                self.flush(self._weigher.portion(self._pending, FRAME_BYTES))
 
     def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
         """Add the results of element-wise functions, which nobody changes any more; raises what making them raises.
@@ -180,11 +182,11 @@ class Outlet:
         waiting = 0
         while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
             waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
-            self.flush(min(limit, portion(self._pending)))
+            self.flush(self._weigher.portion(self._pending[:limit], FRAME_BYTES))
 
     def _limit(self) -> int:
-        limit = self._hint[0] or 1
-        return limit if limit * self._bytes <= FLUSH_BYTES else max(1, int(FLUSH_BYTES / self._bytes))
+        limit, most = self._hint[0] or 1, self._sender.flush_bytes
+        return limit if limit * self._bytes <= most else max(1, int(most / self._bytes))
 
     def _admit(self, item: Any, kind: type) -> tuple[Any, int]:
         """The entry of an item that may be changed later, or that joins a frame of snapshots."""

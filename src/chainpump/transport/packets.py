@@ -19,7 +19,7 @@ from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
 from .culprits import culprit
 from .descriptors import Descriptor, pipe
-from .flow import LARGE_BYTES
+from .flow import FLUSH_BYTES, LARGE_BYTES
 from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 from .hand import Hand
 from .records import RecordWire
@@ -36,6 +36,8 @@ PACKET_BYTES = 262_144  # bytes; the receive buffer: above what any wire carries
 
 class PacketSender:
     """One producer's end."""
+
+    flush_bytes = FLUSH_BYTES  # of pickles
 
     def __init__(
         self,

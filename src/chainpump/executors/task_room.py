@@ -1,0 +1,49 @@
+"""How many items tasks may deal with before their results are sent: by count and by bytes."""
+
+from __future__ import annotations
+
+from ..transport.flow import has_room
+
+__all__ = ["TaskRoom"]
+
+
+class TaskRoom:
+    """Bounds the items that have been begun and not been sent. Belongs to the event loop's thread.
+
+    least, most: as for `has_room`. Tasks that have not ended count with what the last one has made.
+    """
+
+    def __init__(self, least: int, most: int) -> None:
+        import asyncio
+
+        self._least = least
+        self._most = most
+        self._begun = 0  # and not sent
+        self._made = 0  # of these, ended
+        self._nbytes = 0  # of what those have made
+        self._each = 0  # bytes; of what was made last
+        self._changed = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Begin with one more, as soon as there is room."""
+        while not has_room(self._begun, self._expected, self._least, self._most):
+            self._changed.clear()
+            await self._changed.wait()
+        self._begun += 1
+
+    @property
+    def _expected(self) -> int:
+        return self._nbytes + (self._begun - self._made) * self._each
+
+    def weigh(self, nbytes: int) -> None:
+        """So much was made of one of them."""
+        self._made += 1
+        self._nbytes += nbytes
+        self._each = nbytes
+
+    def leave(self, count: int, nbytes: int) -> None:
+        """So many were sent, and what was made of them."""
+        self._begun -= count
+        self._made -= count
+        self._nbytes -= nbytes
+        self._changed.set()
