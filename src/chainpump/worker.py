@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -142,6 +143,8 @@ class Worker:
         self._winding_up = False
         self._is_shielded = False  # while it is, an interruption is put off
         self._was_put_off = False
+        # What `interrupt` has raised; weakly, for its traceback holds the frames and items that it came through.
+        self._raised: weakref.ref[Cancelled] | None = None
         self._is_closed = False
         self.was_terminated = False  # True if it was interrupted although its run was not cancelled
 
@@ -362,7 +365,16 @@ class Worker:
             self._was_put_off = True
         elif not (self._winding_up or any(stage.cancelled for stage in self._stages)):
             self._winding_up = True
-            raise Cancelled("the run was cancelled")
+            cancelled = Cancelled("the run was cancelled")
+            self._raised = weakref.ref(cancelled)
+            raise cancelled
+
+    def take_back(self, lost: BaseException | None) -> bool:
+        """Whether this is what `interrupt` has raised. If so, it was lost in a finalizer: the next one raises again."""
+        is_ours = lost is not None and self._raised is not None and self._raised() is lost
+        if is_ours:
+            self._winding_up = False
+        return is_ours
 
     @contextmanager
     def uninterrupted(self) -> Generator[None, None, None]:

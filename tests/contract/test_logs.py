@@ -336,6 +336,8 @@ def test_workers_of_a_run_inside_a_worker_are_named_by_that_run(place: str, kept
 def test_warnings_are_warnings_of_the_main_process(place: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
+        # From Python 3.12 on, CPython warns of each fork beside threads, in the main process.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         list(Pipeline(source(speaking.warned, "careful"), on=on(place)))
     assert [(each.category, str(each.message)) for each in caught] == [
         (RuntimeWarning, "careful"),

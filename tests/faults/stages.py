@@ -879,6 +879,48 @@ def held_in_finalizer(items: Iterable[T], gate: Gate, journal: Journal) -> Itera
         yield item
 
 
+def held_in_callback(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """Is in the callback of a weak reference when it is cancelled, and waits for ever after."""
+    for item in items:
+        dying = Finalized(lambda: None)
+        reference = weakref.ref(dying, lambda _: _come_and_go(gate))
+        del dying
+        assert reference() is None
+        _wait_for_ever(gate, journal)
+        yield item
+
+
+def _cleaning_up(gate: Gate) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _come_and_go(gate)
+
+
+def held_in_dropped_generator(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """Is in the clean-up of a generator that nobody holds when it is cancelled, and waits for ever after."""
+    for item in items:
+        next(_cleaning_up(gate))
+        _wait_for_ever(gate, journal)
+        yield item
+
+
+def killed_in_callback(items: Iterable[T], gate: Gate, journal: Journal) -> Iterator[T]:
+    """As a thread: is at the gate, in the callback of a weak reference; and then cannot end but by Cancelled."""
+    for item in items:
+        dying = Finalized(lambda: None)
+        reference = weakref.ref(dying, lambda _: gate.hold(None))
+        del dying
+        assert reference() is None
+        try:
+            while True:
+                pass
+        except BaseException as error:
+            journal.write(type(error).__name__)
+            raise
+        yield item
+
+
 class NeverStarts(Processes):
     """An executor that has no room."""
 

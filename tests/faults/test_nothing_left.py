@@ -7,6 +7,7 @@ look for processes at once, where the library has promised that they are gone.
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from chainpump.engine.lifecycle import Left
 from chainpump.engine.supervisor import Supervisor, Watched
 from chainpump.engine.wiring import Wiring
 from chainpump.executors.processes import ProcessHandle
+from chainpump.executors.threads import ThreadHandle
 from chainpump.faults import VARIABLE
 from chainpump.transport import outlet
 from chainpump.transport.descriptors import kept_by_fork
@@ -173,13 +175,40 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
     assert journal.lines == ["stage cleaned up"]
 
 
-@pytest.mark.parametrize("finalizing", [stages.held_in_del, stages.held_in_finalizer], ids=lambda it: it.__name__)
+FINALIZING = [
+    stages.held_in_del,
+    stages.held_in_finalizer,
+    stages.held_in_callback,
+    stages.held_in_dropped_generator,
+]
+
+
+@pytest.mark.parametrize("finalizing", FINALIZING, ids=lambda it: it.__name__)
 def test_cancellation_that_arrives_in_a_finalizer_is_not_lost(finalizing: Any, gate: Gate, journal: Journal) -> None:
     """Python drops what is raised there; so the worker must hear of it afterwards, where it waits for ever."""
     pipeline = Pipeline(range(10)).then(stage(finalizing, gate, journal), on=Processes(1))
     with pipeline.open(grace=10):
         gate.wait_held()
     assert journal.lines == ["Cancelled"]
+
+
+def test_cancellation_of_a_thread_that_is_lost_in_a_callback_is_sent_again(
+    gate: Gate, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = sys.unraisablehook
+    kill = ThreadHandle.kill
+
+    def kill_in_callback(handle: ThreadHandle) -> None:
+        kill(handle)
+        monkeypatch.setattr(ThreadHandle, "kill", kill)
+        gate.release()
+
+    monkeypatch.setattr(ThreadHandle, "kill", kill_in_callback)
+    pipeline = Pipeline(range(10)).then(stage(stages.killed_in_callback, gate, journal), on=Threads(1))
+    with pipeline.open(grace=1):
+        gate.wait_held()
+    assert journal.lines == ["Cancelled"]
+    assert sys.unraisablehook is hook
 
 
 def test_nothing_is_left_where_a_worker_could_not_be_started(journal: Journal) -> None:

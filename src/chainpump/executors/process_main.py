@@ -122,7 +122,7 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
 
     worker.takers = [bury]
     try:
-        on_sigterm(worker.interrupt)
+        on_sigterm(worker.interrupt, worker.take_back)
         # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         this = process.current_process()

@@ -10,9 +10,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["ctrl_c_waits", "is_deaf", "on_sigterm", "restore_in_forks", "turn_deaf"]
+from .swallowed import Swallowed
 
-AGAIN = 0.005  # seconds until SIGTERM is sent once more to a worker that was in a finalizer; those are short
+__all__ = ["ctrl_c_waits", "is_deaf", "on_sigterm", "restore_in_forks", "turn_deaf"]
 
 
 @contextmanager
@@ -59,24 +59,31 @@ def _hear_nothing(_: int, __: FrameType | None) -> None:
     pass
 
 
-def on_sigterm(interrupt: Callable[[], None]) -> None:
-    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread."""
-    signal.signal(signal.SIGTERM, _Interrupting(interrupt))
+def on_sigterm(interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
+    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread.
+
+    take_back: is asked of an exception that Python has swallowed whether it is the one that `interrupt` has raised;
+    if so, SIGTERM is sent again.
+    """
+    signal.signal(signal.SIGTERM, _Interrupting(interrupt, take_back))
 
 
 class _Interrupting:
-    """A handler of SIGTERM. What is raised in a finalizer is printed and lost: there, the signal is put off."""
+    """A handler of SIGTERM. A finalizer runs to its end: there, the signal is put off."""
 
-    def __init__(self, interrupt: Callable[[], None]) -> None:
+    def __init__(self, interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
         self._interrupt = interrupt
+        self._swallowed = Swallowed(take_back, self._resend).install()
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         if _is_finalizing(frame):
-            later = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
-            later.daemon = True
-            later.start()
+            self._swallowed.resend_later()
         else:
             self._interrupt()
+
+    @staticmethod
+    def _resend() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def restore_in_forks() -> None:
@@ -98,7 +105,7 @@ def _is_finalizing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code is weakref.finalize.__call__.__code__ or frame.f_code.co_name == "__del__":
             return True
-        if frame.f_code.co_name == "cb" and frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True  # which drops the lock of a module that has been imported
+        if Swallowed.is_running(frame):
+            return True
         frame = frame.f_back
     return False

@@ -17,6 +17,7 @@ from ..plan.plan import Reach, Workers, check_workers, copies_of
 from ..transport.descriptors import pipe
 from ..worker import Worker
 from .base import Lost
+from .swallowed import Swallowed
 
 __all__ = ["ThreadHandle", "Threads", "line_of", "stack_of"]
 
@@ -68,6 +69,7 @@ class ThreadHandle:
         self._lock = threading.Lock()
         self._interruptible = True
         self._killed = False
+        self._swallowed: Swallowed | None = None  # from the first `kill` to the end: it refers to this handle
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -110,6 +112,9 @@ class ThreadHandle:
             self._interruptible = False
             if self._killed:
                 _raise_in(threading.get_ident(), None)  # takes back one that has not arrived yet
+            if self._swallowed is not None:
+                self._swallowed.remove()
+                self._swallowed = None
 
     @property
     def pid(self) -> int:
@@ -144,7 +149,11 @@ class ThreadHandle:
         with self._lock:
             if self._interruptible and self._thread.ident is not None:
                 self._killed = True
+                self._swallowed = self._swallowed or Swallowed(self._is_lost, self.kill).install()
                 _raise_in(self._thread.ident, Cancelled)
+
+    def _is_lost(self, error: BaseException | None) -> bool:
+        return isinstance(error, Cancelled) and self.is_current_thread()
 
     def strike(self) -> None:
         """Never: a thread has no successor."""
