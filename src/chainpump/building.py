@@ -18,9 +18,10 @@ from .operators import Each, Filter, FlatMap, Map, Operator
 from .plan import checks
 from .plan.annotations import UNKNOWN
 from .plan.bound import Bound, Source
+from .plan.item_subject import ItemSubject
 from .plan.plan import AUTO, PlannedStage, Reach, Role, Workers
 from .plan.problems import Problems
-from .plan.subject import ItemSubject, Subject
+from .plan.subject import Subject
 from .plan.texts import show
 from .plan.values import CheckedItems, CheckedResult
 from .policies import Policy

@@ -6,11 +6,24 @@ import functools
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..source_files import file_of
 
-__all__ = ["Bound", "Sink", "Source", "Stage", "name_of", "sink", "source", "stage", "underlying", "where_of"]
+__all__ = [
+    "Bound",
+    "Sink",
+    "Source",
+    "Stage",
+    "attribute",
+    "name_of",
+    "sink",
+    "source",
+    "stage",
+    "underlying",
+    "where_of",
+]
 
 PACKAGE = __file__.removesuffix("plan/bound.py")  # the folder of this package
 
@@ -23,35 +36,67 @@ Out_co = TypeVar("Out_co", covariant=True)
 In_contra = TypeVar("In_contra", contravariant=True)
 
 
+def attribute(value: object, name: str) -> Any:  # of whatever a user passes
+    """An attribute that an object or its class has; None where only a `__getattr__` would answer, or it raises."""
+    try:
+        inspect.getattr_static(value.__func__ if type(value) is MethodType else value, name)
+    except Exception:  # whatever an object does when it is looked at
+        if type(value) is not MethodType or not hasattr(MethodType, name):
+            return None
+    try:
+        return getattr(value, name)
+    except Exception:  # a property may raise anything
+        return None
+
+
 def underlying(function: object) -> object:
     """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
     inner: object = function
-    while inner is not None:
+    seen: set[int] = set()  # `__wrapped__` may lead back
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
         function = inner
-        names = ("func",) if isinstance(function, functools.partial) else ("__wrapped__", "__func__")
-        inner = next((getattr(function, name) for name in names if hasattr(function, name)), None)
-    if hasattr(function, "__code__"):
+        names = ("func",) if type(function) is functools.partial else ("__wrapped__", "__func__")
+        inner = next((each for name in names if (each := attribute(function, name)) is not None), None)
+    if attribute(function, "__code__") is not None:
         return function
     is_class = isinstance(function, type)
     owner, methods = (function, ("__init__", "__new__")) if is_class else (type(function), ("__call__",))
-    candidates = (inspect.unwrap(getattr(owner, each)) for each in methods if hasattr(owner, each))
-    return next((each for each in candidates if hasattr(each, "__code__")), function)
+    candidates = (_unwrapped(attribute(owner, each)) for each in methods)
+    return next((each for each in candidates if attribute(each, "__code__") is not None), function)
+
+
+def _unwrapped(function: Any) -> object:
+    try:
+        return inspect.unwrap(function)
+    except ValueError:  # it leads back to itself
+        return function
 
 
 def name_of(function: object) -> str:
     """The short name of a function or callable object, as messages show it."""
-    if isinstance(function, functools.partial):
+    if type(function) is functools.partial:
         return name_of(function.func)
-    name = getattr(function, "__name__", None) or type(function).__name__
-    return str(name)
+    name = attribute(function, "__name__")
+    return name if isinstance(name, str) and name else type(function).__name__
 
 
 def where_of(function: object) -> str | None:
     """Where a function is defined, as `file:line`, or None for this package's own and where Python cannot tell."""
-    code = getattr(underlying(function), "__code__", None)
-    if code is None or code.co_filename.startswith(PACKAGE):
+    code = attribute(underlying(function), "__code__")
+    file = None if code is None else file_of(code)
+    if file is None or file.startswith(PACKAGE):
         return None
-    return f"{file_of(code)}:{code.co_firstlineno}"
+    return _place_of_class(function) if file == "<string>" else f"{file}:{code.co_firstlineno}"
+
+
+def _place_of_class(made: object) -> str | None:
+    """The line of a class whose methods were made for it, as those of a dataclass are."""
+    try:
+        cls: Any = made if isinstance(made, type) else type(made)
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return None
 
 
 # The function is typed `Callable[..., Any]` here: its real type lives in the generic subclasses and was

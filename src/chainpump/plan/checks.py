@@ -9,15 +9,17 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import AsyncIterable
-from typing import TypeVar
 
 from .. import pickles
 from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, signature_of
 from .bound import Bound, Sink, Source, name_of
-from .hints import Bindings, item_of, plain, substitute
+from .hints import Bindings, item_of
+from .item_subject import ItemSubject
+from .overloads import bound_to
 from .problems import Problems
-from .subject import EMPTY, TEXTS, ItemSubject, Subject, is_any
+from .reading import EMPTY
+from .subject import TEXTS, Subject, is_any
 
 __all__ = [
     "check_count",
@@ -45,7 +47,7 @@ def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = Fal
     if _is_callable(subject, problems):
         with problems:
             subject.check_annotated()
-            return _bound_to(subject.items(), {})
+            return bound_to(subject.items(), _argument_bindings(subject, {}, problems))
     return UNKNOWN
 
 
@@ -63,7 +65,7 @@ def check_stage(
     with problems:
         subject.check_annotated()
         bindings = _stream_bindings(subject, after_name, after_where, problems)
-        return _bound_to(subject.items(), bindings)
+        return bound_to(subject.items(), bindings)
     return UNKNOWN
 
 
@@ -83,7 +85,7 @@ def check_sink(
         if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
             subject.check_annotated()
         bindings = _stream_bindings(subject, after_name, after_where, problems)
-        return _bound_to(subject.result, bindings)
+        return bound_to(subject.result, bindings)
     return UNKNOWN
 
 
@@ -96,15 +98,16 @@ def check_map(subject: ItemSubject, after_name: str, after_where: str | None, pr
                 "is a generator function, which returns a generator for each item",
                 f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
             )
-        return _bound_to(subject.result, bindings)
+        return bound_to(subject.result, bindings)
     return UNKNOWN
 
 
 def check_filter(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
-    """The hint of the items, which a filter leaves as they are."""
+    """The hint of the items, which a filter leaves as they are, unless it says that it narrows them."""
     _bindings_of(subject, after_name, after_where, problems)
     with problems:
         subject.check_runs()
+        return subject.narrowed
     return subject.after
 
 
@@ -112,7 +115,7 @@ def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | Non
     """The hint of the items of what a function of one item returns or yields."""
     bindings = _bindings_of(subject, after_name, after_where, problems)
     with problems:
-        return UNKNOWN if subject.result is UNKNOWN else _bound_to(subject.items(), bindings)
+        return UNKNOWN if subject.result is UNKNOWN else bound_to(subject.items(), bindings)
     return UNKNOWN
 
 
@@ -141,7 +144,14 @@ def _stream_bindings(subject: Subject, after_name: str, after_where: str | None,
         subject.check_takes_stream()
         with problems:
             subject.refuse_junction(after_name, after_where)
-    return bindings or {}
+    return _argument_bindings(subject, bindings or {}, problems)
+
+
+def _argument_bindings(subject: Subject, bindings: Bindings, problems: Problems) -> Bindings:
+    """The same and what arguments tell; functions among them that do not fit are noted."""
+    with problems:
+        subject.check_functions(bindings)
+    return bindings
 
 
 def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
@@ -244,9 +254,3 @@ def check_seconds(value: object, what: str, least: float = 0) -> None:
     """An option that is a time: StageOptionError unless it is a finite number of at least so many seconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
         raise StageOptionError(f"{what} must be a number of seconds of at least {least:g} but got: {value!r}.")
-
-
-def _bound_to(hint: Hint, bindings: Bindings) -> Hint:
-    """Put in what was found for type variables; those of which the input says nothing are unknown."""
-    free = (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
-    return plain(substitute(hint, dict.fromkeys(free, UNKNOWN) | bindings))

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NoReturn, get_args
 
 from ..errors import StageTypeError
-from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .bound import Bound, underlying
+from .annotations import UNKNOWN, Hint, UnresolvedHintError
+from .arguments import bind_arguments
+from .bound import Bound, attribute, underlying
+from .callables import readings_of
 from .fits import fits
-from .hints import Bindings, as_base, is_type, item_of, plain
+from .hints import Bindings, as_base, item_of, plain
+from .overloads import chosen
+from .ownership import is_own
+from .reading import EMPTY, POSITIONAL, Reading, parameter_of_items
 from .texts import difference, show
 
-__all__ = ["EMPTY", "TEXTS", "ItemSubject", "Subject", "is_any"]
-
-EMPTY = inspect.Parameter.empty
-POSITIONAL = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    inspect.Parameter.VAR_POSITIONAL,
-)
+__all__ = ["TEXTS", "Subject", "argument_of", "is_any", "show_annotation"]
 
 # What iterating a text gives, item by item: nobody means that.
 TEXTS: Mapping[Hint, str] = {str: "character", bytes: "byte", bytearray: "byte"}
@@ -34,8 +32,11 @@ def is_any(function: object, *tests: Callable[[object], bool]) -> bool:
 
     It does not look into a decorated function, whose decorator may have made another kind of it.
     """
-    candidates = (function, getattr(type(function), "__call__", None))  # noqa: B004  # the method, not whether
-    return any(test(each) for test in tests for each in candidates)
+    candidates = (function, attribute(type(function), "__call__"))
+    try:
+        return any(test(each) for test in tests for each in candidates)
+    except Exception:  # an object may raise anything as it is asked for its class
+        return False
 
 
 class _Text(str):
@@ -68,14 +69,25 @@ class Subject:
         return f" ({self.bound.where})" if self.bound.where else ""
 
     @cached_property
+    def reading(self) -> Reading:
+        """The way in which it is called; of several overloads the one that is meant."""
+        ways = readings_of(self.bound.function)
+        return chosen([each for each in ways if self._problem_of(each) is None] or ways[:1], self.after, self._accepts)
+
+    @property
     def signature(self) -> inspect.Signature:
         """Its signature, annotations as written."""
-        return signature_of(self.bound.function)
+        return self.reading.signature
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether the author of the program can change it."""
+        return is_own(self.bound.function)
 
     @cached_property
     def parameter(self) -> inspect.Parameter:
         """The parameter that takes the items."""
-        found = next((each for each in self.signature.parameters.values() if each.kind in POSITIONAL), None)
+        found = parameter_of_items(self.signature)
         if found is None:
             self._refuse_parameters()
         return found
@@ -99,9 +111,11 @@ class Subject:
 
     def _resolve(self, annotation: object, what: str) -> Hint:
         try:
-            return plain(resolve(annotation, self.bound.function))
+            return self.reading.hint(annotation)
         except UnresolvedHintError as error:
-            self.refuse(f"has a hint that cannot be read: {_shown(annotation)} of {what}", str(error))
+            if not self.is_own:  # nobody is asked to change what is not theirs
+                return UNKNOWN
+            self.refuse(f"has a hint that cannot be read: {show_annotation(annotation)} of {what}", str(error))
 
     def check_callable(self) -> None:
         """It is a function that takes items, and async where it has to be."""
@@ -114,19 +128,37 @@ class Subject:
         is_async = is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         if is_async and not self.awaits:
             self._refuse_async()
-        known = inspect.isfunction(underlying(function)) or inspect.isbuiltin(function)
-        if self.awaits and not is_async and known and self.short != "<lambda>":
+        if self.awaits and not is_async and not self._may_be_awaited():
             self.refuse("is not async, and Tasks runs async functions", "Run it on Threads, or make it an `async def`.")
         if role != "source":
             _ = self.parameter
 
+    def _may_be_awaited(self) -> bool:
+        """Whether what a function returns that is not async itself may be something to wait for."""
+        function, inner = self.bound.function, underlying(self.bound.function)
+        is_known = inspect.isfunction(inner) or inspect.isbuiltin(function)
+        if not is_known or self.short == "<lambda>" or is_any(inner, inspect.iscoroutinefunction):
+            return True
+        result = self.reading.called
+        return any(as_base(result, kind) is not None for kind in (Awaitable, AsyncIterable))
+
     def check_arguments(self) -> None:
         """It can be called with what it is given."""
+        problem = self._problem_of(self.reading)
+        if problem is not None:
+            self._refuse_arguments(problem)
+
+    def _problem_of(self, way: Reading) -> str | None:
+        """Why it cannot be called so with what it is given, as Python says it."""
         try:
-            inputs = () if self.role == "source" else (EMPTY,)
-            self.signature.bind(*inputs, *self.bound.args, **self.bound.kwargs)
+            way.signature.bind(*self._inputs, *self.bound.args, **self.bound.kwargs)
         except TypeError as error:
-            self._refuse_arguments(str(error))
+            return str(error)
+        return None
+
+    @property
+    def _inputs(self) -> Sequence[object]:
+        return () if self.role == "source" else (EMPTY,)
 
     def _refuse_async(self) -> NoReturn:
         if self.role in ("stage", "sink"):
@@ -153,14 +185,20 @@ class Subject:
     def check_known(self, yields: Hint) -> None:
         """What comes of it is known, as a strict pipeline has it."""
         if yields is UNKNOWN:
-            self.refuse("yields what nobody knows, and the pipeline is strict", f"Annotate its result{self._or_name}.")
+            self.refuse("yields what nobody knows, and the pipeline is strict", self._to_know())
 
-    @property
-    def _or_name(self) -> str:
-        return ""
+    def _to_know(self) -> str:
+        """How the pipeline is to know what comes of it."""
+        if not self.is_own:
+            return f"Call it in a {self.role} of your own, which is annotated."
+        wrapper = self.bound.function
+        is_decorated = attribute(wrapper, "__wrapped__") is not None and self.signature.return_annotation is UNKNOWN
+        return "Annotate its decorator, which hides its hints" if is_decorated else "Annotate its result"
 
     def check_annotated(self) -> None:
-        """The function says what it takes and what comes out; nobody asks that of builtins."""
+        """The function says what it takes and what comes out; nobody asks that of what is not the program's own."""
+        if not self.is_own:
+            return
         takes = self.role != "source" and self.parameter.annotation is EMPTY
         gives = self.role != "sink" and self.signature.return_annotation is EMPTY
         if takes or gives:
@@ -173,11 +211,12 @@ class Subject:
 
     def items(self) -> Hint:
         """The hint of what iterating the function's result gives."""
-        result, item = self.result, item_of(self.result)
+        result = self.result
         if self.awaits and as_base(result, AsyncIterable):
-            return plain((*get_args(as_base(result, AsyncIterable)), UNKNOWN)[0])
+            return argument_of(result, AsyncIterable)
         if as_base(result, AsyncIterable) or as_base(result, Awaitable):
             self._refuse_async()
+        item = item_of(result)
         if item is None and is_any(self.bound.function, inspect.isgeneratorfunction):
             self.refuse(
                 f"yields, but says that it returns {show(result)}",
@@ -219,7 +258,15 @@ class Subject:
     def bindings(self) -> Bindings | None:
         """What type variables stand for, if what the stage before yields fits what this one expects."""
         bindings: Bindings = {}
-        return bindings if self._fits(bindings) else None
+        return bindings if self._accepts(self.after, self.takes, bindings) else None
+
+    def check_functions(self, bindings: Bindings) -> None:
+        """The functions among its arguments are what it expects; `bindings` gets what arguments tell of variables."""
+        wrong = bind_arguments(self.reading, self._inputs, self.bound, bindings)
+        if wrong is not None:
+            name, have, want = wrong
+            differ = filter(None, [difference(have, want)])
+            self.refuse(f"is given {show(have)} as '{name}', and expects {show(want)}", *differ)
 
     def refuse_junction(self, after_name: str, after_where: str | None) -> NoReturn:
         """Raise StageTypeError: it cannot follow the stage before."""
@@ -246,9 +293,10 @@ class Subject:
     def _how(self) -> str:
         return f"and its arguments, without calling it: {self.role}(function, argument)"
 
-    def _fits(self, bindings: Bindings) -> bool:
+    def _accepts(self, after: Hint, takes: Hint, bindings: Bindings) -> bool:
+        """Whether a function that takes this may follow items of this hint."""
         given: Hint = Iterator
-        return fits(given[Any if self.after is UNKNOWN else self.after], self.takes, bindings)
+        return self.role == "source" or fits(given[Any if after is UNKNOWN else after], takes, bindings)
 
     @property
     def _takes_of_one(self) -> Hint:
@@ -260,7 +308,9 @@ class Subject:
     def _text(self, *, first: bool = False, result: bool = False) -> str:
         """The signature as text; with a hint to write for its items, or its result, where one is missing."""
         signature = self.signature
-        parameters = [each.replace(annotation=_shown(each.annotation)) for each in signature.parameters.values()]
+        parameters = [
+            each.replace(annotation=show_annotation(each.annotation)) for each in signature.parameters.values()
+        ]
         if first:
             items = inspect.Parameter("items", POSITIONAL[1])
             known = "..." if self.after is UNKNOWN else show(self.after)
@@ -270,84 +320,19 @@ class Subject:
         returns = (
             _Text("AsyncIterator[...]" if self.awaits else "Iterator[...]")
             if result
-            else _shown(signature.return_annotation)
+            else show_annotation(signature.return_annotation)
         )
         name = "stage" if self.short == "<lambda>" else self.short
         return f"{name}{signature.replace(parameters=parameters, return_annotation=returns)}"
 
 
-@dataclass(frozen=True)
-class ItemSubject(Subject):
-    """A function of one item under examination. It needs no hints: what is not known is not checked."""
-
-    returns: Hint = None  # instead of what it says itself
-
-    @cached_property
-    def result(self) -> Hint:
-        """The hint of what it returns: as its user says, where it does not say itself."""
-        declared = self._resolve(self.signature.return_annotation, "its result")
-        if self.returns is None:
-            return declared
-        if not is_type(self.returns):
-            self.refuse(f"must have a type as returns= but got: {self.returns!r}", "For example returns=int.")
-        if not fits(declared, self.returns, {}):
-            self.refuse(
-                f"returns {show(declared)}, and not {show(self.returns)} as returns= says",
-                "Leave returns= out where the function has a hint of its own.",
-            )
-        return plain(self.returns)
-
-    def check_known(self, yields: Hint) -> None:
-        """The same, and so is whether it fits."""
-        if self.short != "<lambda>" and self.parameter.annotation is EMPTY:
-            self.refuse(
-                "has no type hint for its item, and the pipeline is strict",
-                f"Annotate it: its items are {show(self.after)}.",
-            )
-        super().check_known(yields)
-
-    @property
-    def _or_name(self) -> str:
-        return f", or name it: .{self.role}({self.short}, returns=...)"
-
-    def check_runs(self) -> None:
-        """It is no generator function, which would never run: nobody iterates what it returns."""
-        if is_any(self.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-            self.refuse(
-                "is a generator function, which would never run: nobody iterates what it returns",
-                f"Use .flat_map({self.short}) for what it yields.",
-            )
-
-    @property
-    def _label(self) -> str:
-        return f".{self.role}({self.name})"
-
-    @property
-    def _how(self) -> str:
-        return f"itself: .{self.role}(function)"
-
-    def _fits(self, bindings: Bindings) -> bool:
-        return UNKNOWN in (self.after, self.takes) or fits(self.after, self.takes, bindings)
-
-    @property
-    def _takes_of_one(self) -> Hint:
-        return self.takes
-
-    def _to_take(self, have: str) -> str:
-        return have
-
-    def _refuse_parameters(self) -> NoReturn:
-        self.refuse("has no parameter for an item", f"It is defined as {self._text()}.")
-
-    def _refuse_arguments(self, problem: str) -> NoReturn:
-        self.refuse(
-            f"cannot be called with one item: {problem}",
-            f"Bind the rest of its arguments: .{self.role}(functools.partial({self.short}, ...)).",
-            f"It is defined as {self._text()}.",
-        )
-
-
-def _shown(annotation: object) -> Any:  # text, or the class that stands for a missing annotation
-    if annotation in (UNKNOWN, EMPTY):
+def show_annotation(annotation: object) -> Any:  # text, or the class that stands for a missing annotation
+    """An annotation as it was written."""
+    if annotation is UNKNOWN or annotation is EMPTY:
         return EMPTY
     return _Text(annotation if isinstance(annotation, str) else show(annotation))
+
+
+def argument_of(hint: Hint, base: type) -> Hint:
+    """What a generic class is given, of which a hint is: unknown where it is not told."""
+    return plain((*get_args(as_base(hint, base)), UNKNOWN)[0])

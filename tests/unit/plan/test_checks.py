@@ -7,7 +7,7 @@ import functools
 import sqlite3
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -213,7 +213,8 @@ def test_what_the_input_does_not_tell_is_unknown() -> None:
         for each in items:
             yield each, to(each)
 
-    assert after(int, stage(convert, str)) == tuple[int, Any]
+    assert after(int, stage(convert, lambda number: number)) == tuple[int, Any]
+    assert after(int, stage(convert, str)) == tuple[int, str]
     assert after(UNKNOWN, stage(batch, 3)) == list[Any]
     assert after(UNKNOWN, stage(unbatch)) is UNKNOWN
     assert after(UNKNOWN, stage(infer, "m.pt")) is float
@@ -518,14 +519,16 @@ def test_a_decorator_may_turn_an_async_function_or_a_generator_into_a_plain_one(
         yield from items
 
     assert after(str, stage(pages)) is bytes
-    assert ending(int, sink(rows)) == Iterator[int]
+    assert ending(int, sink(rows)) == list[int]
+    with pytest.raises(StageTypeError, match=r"'pages' expects   str"):
+        after(int, stage(pages))
 
 
-def synchronous(function: Callable[P, Any]) -> Callable[P, Any]:
+def synchronous(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     return functools.wraps(function)(lambda *args, **kwargs: asyncio.run(function(*args, **kwargs)))
 
 
-def collected(function: Callable[P, Iterable[R]]) -> Callable[P, Any]:
+def collected(function: Callable[P, Iterable[R]]) -> Callable[P, list[R]]:
     return functools.wraps(function)(lambda *args, **kwargs: list(function(*args, **kwargs)))
 
 

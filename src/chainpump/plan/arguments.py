@@ -1,0 +1,47 @@
+"""The arguments that are bound to a function, beside its hints: of functions, whether they are what is expected."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+
+from .annotations import UNKNOWN, Hint
+from .bound import Bound
+from .callables import hint_of
+from .fits import fits
+from .hints import Bindings, substitute
+from .reading import EMPTY, Reading
+
+__all__ = ["bind_arguments"]
+
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def bind_arguments(
+    way: Reading, inputs: Sequence[object], bound: Bound, bindings: Bindings
+) -> tuple[str, Hint, Hint] | None:
+    """Bind type variables to what arguments are; returns the first function that is not what is expected.
+
+    Of other values nothing is refused: they are at hand, and what they are called with may be less than a hint says.
+    """
+    for name, value, annotation in _arguments(way, inputs, bound):
+        have, want, trial = hint_of(value), way.known(annotation), dict(bindings)
+        if UNKNOWN in (have, want):
+            continue
+        if fits(have, want, trial):
+            bindings.update(trial)
+        elif callable(value):
+            return name, have, substitute(want, bindings)
+    return None
+
+
+def _arguments(way: Reading, inputs: Sequence[object], bound: Bound) -> Iterator[tuple[str, object, object]]:
+    """The name, the value and the annotation of each argument that follows the items."""
+    try:
+        given = way.signature.bind(*inputs, *bound.args, **bound.kwargs).arguments
+    except TypeError:  # which is told elsewhere
+        return
+    for name, value in given.items():
+        parameter = way.signature.parameters[name]
+        if parameter.kind not in VARIADIC and value is not EMPTY:
+            yield name, value, parameter.annotation
