@@ -17,7 +17,7 @@ from .joined import Joined
 from .operators import Each, Filter, FlatMap, Map, Operator
 from .plan import checks
 from .plan.annotations import UNKNOWN
-from .plan.bound import Bound, Source
+from .plan.bound import Bound, Source, is_a
 from .plan.item_subject import ItemSubject
 from .plan.plan import AUTO, PlannedStage, Reach, Role, Workers
 from .plan.problems import Problems
@@ -192,7 +192,7 @@ def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
 
 
 def _check_unbound(function: object) -> None:
-    if isinstance(function, Bound):
+    if is_a(function, Bound):
         raise StageTypeError(
             f"a function of one item is to be given as it is but got: {function!r}.\n"
             "  Bind further arguments with functools.partial."

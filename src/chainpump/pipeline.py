@@ -44,7 +44,7 @@ from .executors.tasks import Tasks
 from .joined import Concat, Joined, Merge
 from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan import checks
-from .plan.bound import Bound, Sink, Source, Stage
+from .plan.bound import Bound, Sink, Source, Stage, is_a
 from .plan.hints import UNKNOWN, union_of
 from .plan.plan import Plan, PlannedStage, Role, Workers
 from .plan.problems import Problems
@@ -237,7 +237,7 @@ class Pipeline(_Chain, Generic[T_co]):
         Raises StageTypeError or StageOptionError here, before anything starts.
         """
         problems = Problems()
-        bound = stage if isinstance(stage, Bound) else Stage(stage)
+        bound: Bound = stage if is_a(stage, Bound) else Stage(stage)  # type: ignore[assignment, arg-type]  # by its type
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:
@@ -266,7 +266,7 @@ class Pipeline(_Chain, Generic[T_co]):
         The options are those of `then`. With several workers the value is the list of what each returned.
         """
         problems = Problems()
-        bound = sink if isinstance(sink, Bound) else Sink(sink)
+        bound: Bound = sink if is_a(sink, Bound) else Sink(sink)  # type: ignore[assignment, arg-type]  # by its type
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:

@@ -17,6 +17,7 @@ __all__ = [
     "Source",
     "Stage",
     "attribute",
+    "is_a",
     "name_of",
     "sink",
     "source",
@@ -25,6 +26,7 @@ __all__ = [
     "where_of",
 ]
 
+MADE = ("<string>", "<attrs generated ")  # the files of what dataclasses, named tuples and attrs make for a class
 PACKAGE = __file__.removesuffix("plan/bound.py")  # the folder of this package
 
 P = ParamSpec("P")
@@ -49,6 +51,11 @@ def attribute(value: object, name: str) -> Any:  # of whatever a user passes
         return None
 
 
+def is_a(value: object, kind: type) -> bool:
+    """Whether a value is of a class by its type, whatever its `__class__` says or raises."""
+    return issubclass(type(value), kind)
+
+
 def underlying(function: object) -> object:
     """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
     inner: object = function
@@ -60,7 +67,7 @@ def underlying(function: object) -> object:
         inner = next((each for name in names if (each := attribute(function, name)) is not None), None)
     if attribute(function, "__code__") is not None:
         return function
-    is_class = isinstance(function, type)
+    is_class = is_a(function, type)
     owner, methods = (function, ("__init__", "__new__")) if is_class else (type(function), ("__call__",))
     candidates = (_unwrapped(attribute(owner, each)) for each in methods)
     return next((each for each in candidates if attribute(each, "__code__") is not None), function)
@@ -87,13 +94,13 @@ def where_of(function: object) -> str | None:
     file = None if code is None else file_of(code)
     if file is None or file.startswith(PACKAGE):
         return None
-    return _place_of_class(function) if file == "<string>" else f"{file}:{code.co_firstlineno}"
+    return _place_of_class(function) if file.startswith(MADE) else f"{file}:{code.co_firstlineno}"
 
 
 def _place_of_class(made: object) -> str | None:
     """The line of a class whose methods were made for it, as those of a dataclass are."""
     try:
-        cls: Any = made if isinstance(made, type) else type(made)
+        cls: Any = made if is_a(made, type) else type(made)
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):
         return None

@@ -18,10 +18,10 @@ from types import FunctionType, MethodDescriptorType, MethodType
 from typing import Any
 
 from .annotations import UNKNOWN, Hint
-from .bound import attribute
+from .bound import attribute, is_a
 from .decorators import applied, decorated
 from .fits import fits
-from .hints import Bindings, as_base, bindings_of, parameters_of
+from .hints import Bindings, as_base, bindings_of, fields_of, parameters_of
 from .reading import ANYTHING, EMPTY, REST, Reading, Signed, callable_hint, parameter_of_items
 
 __all__ = ["hint_of", "readings_of"]
@@ -98,16 +98,25 @@ def _given_by(owner: object, name: str) -> dict[Any, Hint]:
 
 
 def _read_class(cls: type) -> tuple[Reading, ...]:
-    parameters = parameters_of(cls)
-    generic: Hint = cls
-    made = generic[tuple(parameters)] if parameters and hasattr(cls, "__class_getitem__") else cls
+    made = _generic(cls)
     overloads = [*_overloads(attribute(cls, "__new__")), *_overloads(attribute(cls, "__init__"))]
     if overloads:
         ways = [_bound(_as_written(each), MethodType(each, cls), None) for each in overloads]
         return tuple(replace(each, signature=each.signature.replace(return_annotation=made)) for each in ways)
     signature = REST if issubclass(cls, Enum) else _signature(cls)
+    if issubclass(cls, tuple) and attribute(cls, "_fields"):  # whose own function lives in a module of its own
+        fields = fields_of(cls)
+        takes = [each.replace(annotation=fields.get(each.name, UNKNOWN)) for each in signature.parameters.values()]
+        signature = signature.replace(parameters=takes)
     known = signature if attribute(_maker(cls), "__code__") else _all_known(signature)
     return (Reading(known.replace(return_annotation=made), cls),)
+
+
+def _generic(cls: type) -> Hint:
+    """A class with its own type variables."""
+    parameters = parameters_of(cls)
+    generic: Hint = cls
+    return generic[tuple(parameters)] if parameters and hasattr(cls, "__class_getitem__") else cls
 
 
 def _maker(cls: type) -> object:
@@ -124,8 +133,13 @@ def _read_function(function: FunctionType) -> tuple[Reading, ...]:
     if wrapped is None or "__signature__" in vars(function):
         return (_as_written(function),)
     if callable(vars(function).get("dispatch")):  # of functools.singledispatch: others take other types
-        return tuple(each.without_hints() for each in _read(wrapped))
+        return tuple(_of_any_type(each) for each in _read(wrapped))
     return decorated(function, _read(_without_cycle(wrapped)))
+
+
+def _of_any_type(reading: Reading) -> Reading:
+    takes = [each.replace(annotation=UNKNOWN) for each in reading.signature.parameters.values()]
+    return replace(reading, signature=reading.signature.replace(parameters=takes))
 
 
 def _without_cycle(wrapped: Any) -> Any:
@@ -140,7 +154,7 @@ def _as_written(function: Any) -> Reading:
     first = parameter_of_items(signature)
     if owner is not None and first is not None and first.annotation is EMPTY:
         rest = list(signature.parameters.values())[1:]
-        signature = signature.replace(parameters=[first.replace(annotation=owner), *rest])
+        signature = signature.replace(parameters=[first.replace(annotation=_generic(owner)), *rest])
     return Reading(signature, function, {}, inspect.iscoroutinefunction(function))
 
 
@@ -206,9 +220,12 @@ def hint_of(value: object) -> Hint:
     """The hint of an argument that is bound to a function: of plain values, classes and functions; else unknown."""
     if type(value) in PLAIN:
         return type(value)
-    if isinstance(value, type):
-        return type[value]
-    ways = readings_of(value) if callable(value) else ()
+    if not callable(value):
+        return UNKNOWN
+    if is_a(value, type):
+        of: Hint = type
+        return of[value]
+    ways = readings_of(value)
     if len(ways) != 1 or ways[0] is ANYTHING:
         return UNKNOWN
     return callable_hint(ways[0], str(attribute(value, "__name__") or type(value).__name__))

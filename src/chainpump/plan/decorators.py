@@ -152,17 +152,13 @@ def _decorator_of(wrapper: FunctionType) -> Decorator | None:
 
 def _around(wrapper: FunctionType, code: CodeType) -> tuple[object, int]:
     """The outermost function around a wrapper that can be found, and how many functions deep the wrapper is in it."""
-    outer, *inner = code.co_qualname.split(".<locals>.")
-    found = _walk(wrapper.__globals__, outer)
-    if _holds(found, code):
-        return found, len(inner)
     frame = inspect.currentframe()
     while frame is not None and not _nests(frame.f_code, code):
         frame = frame.f_back
-    if frame is None:
-        return None, 0
-    path = code.co_qualname.removeprefix(f"{frame.f_code.co_qualname}.<locals>.").split(".<locals>.")
-    found = _walk(frame.f_locals, path[0])
+    names = wrapper.__globals__ if frame is None else frame.f_locals  # of a function that runs
+    running = "" if frame is None else f"{frame.f_code.co_qualname}.<locals>."
+    path = code.co_qualname.removeprefix(running).split(".<locals>.")
+    found = _walk(names, path[0])
     return (found, len(path) - 1) if _holds(found, code) else (None, 0)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import PurePath
 
-from .bound import PACKAGE, attribute, underlying
+from .bound import MADE, PACKAGE, attribute, is_a, underlying
 
-__all__ = ["is_own"]
+__all__ = ["is_own", "is_own_file"]
 
 INSTALLED = frozenset({"site-packages", "dist-packages"})  # the folders of what was installed
 
@@ -28,10 +28,10 @@ def is_own_file(file: str) -> bool:
 def _file_of(function: object) -> str | None:
     inner = underlying(function)
     file = getattr(attribute(inner, "__code__"), "co_filename", None)
-    if isinstance(file, str) and file != "<string>":
+    if isinstance(file, str) and not file.startswith(MADE):
         return file
-    cls = inner if isinstance(inner, type) else function
-    if not (isinstance(cls, type) or isinstance(file, str)):
+    cls = inner if is_a(inner, type) else function
+    if not (is_a(cls, type) or isinstance(file, str)):
         return None  # written in C
     module = sys.modules.get(str(attribute(cls, "__module__")))  # a class whose methods were made for it
     if module is not None and module.__name__ == "__main__":

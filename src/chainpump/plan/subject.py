@@ -17,7 +17,7 @@ from .callables import readings_of
 from .fits import fits
 from .hints import Bindings, as_base, item_of, plain
 from .overloads import chosen
-from .ownership import is_own
+from .ownership import is_own, is_own_file
 from .reading import EMPTY, POSITIONAL, Reading, parameter_of_items
 from .texts import difference, show
 
@@ -280,8 +280,11 @@ class Subject:
         )
         first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
         lines = (f"{what:{first}}   {hint:{second}}  {where}".rstrip() for what, hint, where in rows)
-        change = f"let '{after_name}' yield {want}, " if after_where else ""
-        advice = f"Let '{self.name}' take {self._to_take(have)}, {change}or put a stage between them."
+        can_change = after_where is not None and is_own_file(after_where)
+        ways = [f"let '{self.name}' take {self._to_take(have)}"] * self.is_own
+        ways += [f"let '{after_name}' yield {want}"] * can_change
+        advice = ", ".join((*ways, "or put a stage between them." if ways else "put a stage between them."))
+        advice = advice[0].upper() + advice[1:]
         differ = filter(None, [difference(self.after, expected)])
         raise StageTypeError("\n  ".join((f"{self._label} cannot follow '{after_name}':", *lines, *differ, advice)))
 
