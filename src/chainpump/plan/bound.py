@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from types import MethodType
+from types import CodeType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..source_files import file_of
@@ -91,7 +91,7 @@ def name_of(function: object) -> str:
 def where_of(function: object) -> str | None:
     """Where a function is defined, as `file:line`, or None for this package's own and where Python cannot tell."""
     code = attribute(underlying(function), "__code__")
-    file = None if code is None else file_of(code)
+    file = file_of(code) if is_a(code, CodeType) else None
     if file is None or file.startswith(PACKAGE):
         return None
     return _place_of_class(function) if file.startswith(MADE) else f"{file}:{code.co_firstlineno}"
