@@ -32,9 +32,9 @@ class Finished:
     def packed(self, who: Who) -> Outcome:
         """The same, with a value that is sure to survive the way to the main process."""
         try:
-            return replace(self, value=pickle.dumps(self.value, 5))
+            return replace(self, value=pickles.plain(self.value))
         except Exception as error:
-            reason = pickles.fault(self.value, lambda part: pickle.dumps(part, 5)) or str(error)
+            reason = pickles.fault(self.value, pickles.plain) or str(error)
             return Failed(blame.unpicklable_value(who, os.getpid(), reason))
 
     def unpacked(self, who: Who) -> Outcome:
@@ -55,7 +55,7 @@ class Failed:
     def packed(self, who: Who) -> Failed:
         """The same, with its cause as a pickle that was seen to load again; without one if there is none."""
         try:
-            cause = pickle.dumps(self.cause, 5)
+            cause = pickles.plain(self.cause)
             if len(cause) <= MAX_CAUSE and type(pickle.loads(cause)) is type(self.cause):
                 return replace(self, cause=cause)
         except Exception:  # noqa: S110  # whatever a user's __reduce__ or __init__ raises: then it travels as text

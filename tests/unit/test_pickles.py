@@ -10,9 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 import pytest
 
-from chainpump import pickles
+from chainpump import main_objects, pickles
 
 LOCK = threading.Lock()
 
@@ -85,6 +86,44 @@ def test_a_class_of_a_notebook_takes_its_place_in_the_worker_s_main(
     assert type(pickle.loads(pickle.dumps(arrived()))) is arrived
 
 
+def test_only_what_a_function_of_a_notebook_reaches_travels_with_it(main: types.ModuleType) -> None:
+    exec(
+        "BIG = bytes(1 << 20)\nSMALL = 1\n"
+        "class Unrelated:\n    lock = __import__('threading').Lock()\n    def big(self): return BIG\n"
+        "def used(): return SMALL\n"
+        "def function(): return used()",
+        vars(main),
+    )
+    assert len(pickles.dumps(main.function)) < 4096
+    assert there_and_back(main.function)() == 1
+
+
+def test_an_item_of_a_notebook_s_class_brings_its_definition_to_who_does_not_know_it(
+    main: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = define_in(main)
+    data = pickles.plain([point(), point()])
+    assert [type(each) for each in pickle.loads(data)] == [point, point]
+    monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())  # as in another process
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
+    first, second = pickle.loads(data)
+    assert type(first) is type(second) is not point
+    assert type(pickle.loads(pickles.plain(first))) is type(first)
+    assert sys.modules["__main__"].Point is type(first)
+
+
+def test_a_definition_that_is_too_large_for_each_item_is_refused_and_says_what_is_large(main: types.ModuleType) -> None:
+    exec(
+        f"BIG = bytes({pickles.MOST_DEFINITION} + 1)\nclass Table:\n    def row(self): return BIG",
+        vars(main),
+    )
+    with pytest.raises(
+        pickle.PicklingError, match=r"Table.row has 1 MB with all that it mentions, which would go with"
+    ):
+        pickles.plain(main.Table())
+
+
 @pytest.mark.parametrize(
     "value,text",
     [
@@ -109,6 +148,26 @@ def test_fault_names_the_captured_variable_of_a_closure() -> None:
     handle = LOCK
     text = pickles.fault(lambda: handle, pickles.dumps, name="decode")
     assert text == "decode (captured variable 'handle'): cannot pickle '_thread.lock' object"
+
+
+def test_fault_names_the_global_that_a_function_mentions(main: types.ModuleType) -> None:
+    exec(
+        "LOCK = __import__('threading').Lock()\ndef inner(): return LOCK, outer\ndef outer(): return inner()",
+        vars(main),
+    )
+    text = pickles.fault(main.outer, pickles.dumps, name="outer")
+    assert text == "outer (global 'inner') (global 'LOCK'): cannot pickle '_thread.lock' object"
+
+
+def test_fault_names_the_method_and_base_of_a_class(main: types.ModuleType) -> None:
+    exec(
+        "LOCK = __import__('threading').Lock()\n"
+        "class Base:\n    def get(self): return LOCK\n"
+        "class Table(Base):\n    pass\n",
+        vars(main),
+    )
+    text = pickles.fault(main.Table, pickles.dumps, name="Table")
+    assert text == "Table (base class 'Base').get (global 'LOCK'): cannot pickle '_thread.lock' object"
 
 
 def test_fault_goes_only_so_deep() -> None:

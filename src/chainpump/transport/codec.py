@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .. import codec_registry, pickles
+from .. import codec_registry, main_objects, pickles
 from ..codec_registry import PROTOCOL
 from .apart import set_apart
 from .flow import LARGE_BYTES
 
 __all__ = ["PROTOCOL", "ItemFault", "Large", "Pickling"]
 
+MAIN = b"__main__"  # so pickle names the module of what it leaves to be found there
 MODULES = sys.modules  # an item of a library has a codec only where that library is
 
 
@@ -63,6 +64,9 @@ class Pickling:
         self._with_codecs: _TablePickler | None = None
         self._looks_inside = False
         self._modules = 0  # how many there were at the last look for one that has codecs
+        # Where no worker can import the main module, items that name it are pickled by value, from the first one on.
+        self._needs_main = False
+        self._by_value = None if main_objects.is_importable() else _TablePickler(self._in_band, pickles.ItemPickler)
         self._plain_for = -1  # as long as there are so many modules, plain pickle does all that there is to do
 
     def snapshot(self, item: object) -> bytes | Large:
@@ -70,12 +74,22 @@ class Pickling:
         try:
             if len(MODULES) == self._plain_for:  # here, since a call would cost more than this
                 data = pickle.dumps(item, PROTOCOL, buffer_callback=self._in_band)
+                if self._by_value is not None and MAIN in data:
+                    data = self._dumps(item)
             else:
                 data = self._dumps(item)
+        except Exception:
+            self._aside.clear()
+            data = self._second_try(item)
+        return self._with_buffers(data) if self._aside else data
+
+    def _second_try(self, item: object) -> bytes:
+        """As ever: the first one was made in haste. Raises ItemFault."""
+        try:
+            return self._dumps(item)
         except Exception as error:
             self._aside.clear()
             raise ItemFault(pickles.fault(item, self._try)) from error
-        return self._with_buffers(data) if self._aside else data
 
     def frame(self, entries: Sequence[Any]) -> bytes | Large:
         """Pickle the entries of a frame together, which costs a tenth. Raises ItemFault with the place of one."""
@@ -96,17 +110,32 @@ class Pickling:
         self._looks_inside, self._plain_for = True, -1
 
     def _dumps(self, value: object) -> bytes:
+        if self._looks_inside:
+            value = set_apart(value)
+        if not self._needs_main:
+            try:
+                data = self._by_name(value)
+            except Exception:  # it may be of a function that is not found by its name
+                if self._by_value is None:
+                    raise
+            else:
+                if self._by_value is None or MAIN not in data:
+                    return data
+            self._aside.clear()
+            self._needs_main, self._plain_for = True, -1
+        assert self._by_value is not None
+        return self._by_value.dumps(value)
+
+    def _by_name(self, value: object) -> bytes:
         if len(MODULES) != self._modules:
             self._modules = len(MODULES)
             if self._with_codecs is None and codec_registry.are_needed():
                 self._with_codecs = _TablePickler(self._in_band)
-        if self._looks_inside:
-            value = set_apart(value)
-        elif self._with_codecs is None:
+        if self._with_codecs is not None:
+            return self._with_codecs.dumps(value)
+        if not self._looks_inside:
             self._plain_for = self._modules
-        if self._with_codecs is None:
-            return pickle.dumps(value, PROTOCOL, buffer_callback=self._in_band)
-        return self._with_codecs.dumps(value)
+        return pickle.dumps(value, PROTOCOL, buffer_callback=self._in_band)
 
     def _try(self, value: object) -> None:
         try:
@@ -131,9 +160,11 @@ def _in_band(aside: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
 class _TablePickler:
     """`pickle.dumps` with codecs. It is kept from item to item, and holds nothing of them: 0.1 us more than without."""
 
-    def __init__(self, in_band: Callable[[pickle.PickleBuffer], bool]) -> None:
+    def __init__(
+        self, in_band: Callable[[pickle.PickleBuffer], bool], kind: type[pickle.Pickler] = pickle.Pickler
+    ) -> None:
         self._buffer = io.BytesIO()
-        self._pickler = pickle.Pickler(self._buffer, PROTOCOL, buffer_callback=in_band)
+        self._pickler = kind(self._buffer, PROTOCOL, buffer_callback=in_band)
         self._pickler.dispatch_table = codec_registry.Reducers()
 
     def dumps(self, value: object) -> bytes:
