@@ -65,6 +65,7 @@ REFUSALS: Mapping[int, str] = {
     errno.ENFILE: f"The system has {NO_DESCRIPTOR}",
     errno.ENOMEM: "The system has no memory for large items, which cross in shared memory: hold fewer of them at once.",
     errno.ENOSPC: "Shared memory is full: give /dev/shm more room, or hold fewer large items at once.",
+    errno.EFBIG: "Shared memory counts as a file: raise its limit (`ulimit -f`), or hold fewer large items.",
     errno.EBADF: NOT_ITS_OWN,
 }
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."

@@ -597,7 +597,7 @@ def test_a_channel_whose_producers_are_replaced_ends_as_it_is_sealed(
     received = thread(drain, receiver)
     send(first, [0, 1])
     first.close()
-    second = channel.sender(0, generation=1)
+    second = channel.sender(0)
     second.open()
     send(second, [2, 3], first=2)
     second.close()

@@ -281,8 +281,15 @@ def limit_memory(nbytes: int) -> None:
 
 def arrays_without_memory(n: int) -> Iterator[Any]:
     """Arrays, by a process that can map no other one."""
-    large = list(arrays(n, 64 << 20))
-    limit_memory(32 << 20)
+    large = list(arrays(n, 8 << 20))
+    limit_memory(4 << 20)
+    yield from large
+
+
+def arrays_without_files(n: int) -> Iterator[Any]:
+    """Arrays, by a process that can make no file any larger."""
+    large = list(arrays(n))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     yield from large
 
 

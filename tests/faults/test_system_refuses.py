@@ -24,6 +24,7 @@ from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageEr
 from chainpump.executors import starts
 from chainpump.faults import VARIABLE
 from chainpump.transport.outlet import Outlet
+from chainpump.transport.system import VARIABLE as TRANSPORT
 from chainpump.transport.system import is_portable
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
@@ -352,23 +353,19 @@ def test_run_has_another_fork_server_where_somebody_has_reaped_the_first() -> No
 
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
-@pytest.mark.parametrize(
-    "arrays, number, advice",
-    [
-        (stages.arrays_without_memory, errno.ENOMEM, "The system has no memory for large items, "),
-        (stages.arrays_without_descriptors, errno.EMFILE, "Its process has no descriptor left: "),
-    ],
-)
-def test_worker_that_has_no_room_for_its_slabs_is_named(
-    place: str, arrays: Any, number: int, advice: str, way: Any
-) -> None:
-    """Nor is there a descriptor left to read the code with that tells of it."""
-    pipeline = Pipeline(source(arrays, 3), on=on(place), name="load").then(stages.same, on=on(place))
-    first_line = rf"^source 'load' \(worker 1 of 1, pid \d+\) could not send: OSError: \[Errno {number}\] .*\n"
-    with pytest.raises(RunError, match=first_line + f"  {advice}") as caught:
-        way(pipeline, place)
+def test_worker_that_has_no_room_for_its_slabs_is_named(place: str, way: Any) -> None:
+    pipeline = Pipeline(source(stages.arrays_without_files, 3), on=on(place), name="load")
+    first_line = r"^source 'load' \(worker 1 of 1, pid \d+\) could not send: OSError: \[Errno 27\] .*\n"
+    with pytest.raises(RunError, match=first_line + "  Shared memory counts as a file: ") as caught:
+        way(pipeline.then(stages.same, on=on(place)), place)
     assert isinstance(caught.value.__cause__, OSError)
-    assert caught.value.__cause__.errno == number
+    assert caught.value.__cause__.errno == errno.EFBIG
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("arrays", [stages.arrays_without_memory, stages.arrays_without_descriptors])
+def test_worker_that_can_map_and_open_nothing_more_sends_its_arrays(place: str, arrays: Any) -> None:
+    assert len(list(Pipeline(source(arrays, 12), on=on(place)).map(len, on=on(place)))) == 12
 
 
 NO_DESCRIPTOR = (
@@ -416,9 +413,18 @@ def test_error_of_the_system_from_an_item_that_is_rebuilt_is_the_items(place: st
         list(Pipeline(source(stages.starving), on=on(place)).then(stages.same, on=on(place)))
 
 
+MOUNTED = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
 FULL_SHM = """
 mount -t tmpfs -o size=4k none /dev/shm || exit 77
 cat /dev/zero > /dev/shm/full 2>/dev/null
+exec "$@"
+"""
+SMALL_SHM = """
+mount -t tmpfs -o size=512k none /dev/shm || exit 77
+exec "$@"
+"""
+SMALL_FILES = """
+ulimit -f {kilobytes} || exit 77
 exec "$@"
 """
 ARRAYS = """
@@ -432,17 +438,48 @@ if __name__ == "__main__":
 """
 
 
+def under(shell: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run program.py of this folder by a shell that makes its surroundings first."""
+    command = [*shell, "sh", sys.executable, "program.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WHOLE, check=False)
+    if done.returncode and re.match(r"unshare: |mount: ", done.stderr):
+        pytest.skip("this system permits no mount to its users")
+    return done
+
+
 @pytest.mark.parametrize("on", ["Processes()", "Processes(start_method='spawn')", "Processes(start_method='fork')"])
 def test_large_items_travel_although_dev_shm_is_full(on: str, tmp_path: Path) -> None:
     """As it often is in containers, where it has 64 MB; only the portable slabs are kept there."""
     (tmp_path / "program.py").write_text(ARRAYS.format(on=on))
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_SHM, "sh", sys.executable]
-    done = subprocess.run(
-        [*command, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False
-    )
-    if done.returncode and re.match(r"unshare: |mount: ", done.stderr):
-        pytest.skip("this system permits no mount to its users")
+    done = under([*MOUNTED, FULL_SHM], tmp_path)
     if is_portable():
         assert "RunError: the run could not start: OSError: [Errno 28] No space left on device\n" in done.stderr
     else:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_portable_slabs_for_which_dev_shm_has_no_room_are_told_of_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as a crash of native code, by the signal for a page that cannot be had."""
+    monkeypatch.setenv(TRANSPORT, "portable")
+    (tmp_path / "program.py").write_text(ARRAYS.format(on="Processes()"))
+    done = under([*MOUNTED, SMALL_SHM], tmp_path)
+    assert "RunError: source 'map' (worker 1 of 1, pid " in done.stderr
+    assert ") could not send: OSError: [Errno 28] No space left on device\n  Shared memory is full: " in done.stderr
+
+
+@pytest.mark.parametrize("transport", ["linux", "portable"])
+def test_large_items_travel_under_a_limit_on_the_size_of_files(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRANSPORT, transport)
+    (tmp_path / "program.py").write_text(ARRAYS.format(on="Processes()"))
+    done = under(["bash", "-c", SMALL_FILES.format(kilobytes=16 << 10)], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_item_above_the_limit_on_the_size_of_files_is_told_of_as_that(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(ARRAYS.format(on="Processes()"))
+    done = under(["bash", "-c", SMALL_FILES.format(kilobytes=1 << 10)], tmp_path)
+    assert ") could not send: OSError: [Errno 27] File too large\n  Shared memory counts as a file: " in done.stderr

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import pickle
+import resource
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +15,15 @@ import numpy as np
 import pytest
 
 from chainpump.errors import Cancelled
+from chainpump.transport import arena
+from chainpump.transport.arena import Arena
 from chainpump.transport.codec import Large
 from chainpump.transport.descriptors import pipe
 from chainpump.transport.flow import arena_cap, consumer_share
 from chainpump.transport.frames import PLACE
 from chainpump.transport.records import RecordWire
 from chainpump.transport.seqpacket import PacketWire
-from chainpump.transport.slabs import REGION, Arena, Slabs
+from chainpump.transport.slabs import Slabs, punch_all_but
 from chainpump.transport.system import VARIABLE, is_portable, shared_file
 
 MIB = 1 << 20
@@ -42,11 +47,11 @@ class Pair:
     def __init__(self) -> None:
         self.wire = RecordWire(keeps=False) if is_portable() else PacketWire(keeps=False)
         self.out = self.wire.out()
-        self.file = shared_file("test", REGION)
+        self.file = shared_file("test", 0)
         self.reading, self.writing = pipe()
         os.set_blocking(self.reading.fileno(), False)
-        self.arena = Arena(self.file, self.reading, 0, 1, self.out, generation=0)
-        self.slabs = Slabs(self.file, [self.writing])
+        self.arena = Arena(self.file, self.reading, 1, self.out)
+        self.slabs = Slabs([self.file], [self.writing])
 
     def place(self, item: Large) -> bytes:
         return self.arena.place(item)
@@ -235,3 +240,163 @@ def test_a_view_outlives_its_producer(pair: Pair) -> None:
     pair.reading.close()
     assert view[-1] == 9
     del view  # the pipe is broken
+
+
+# ------------------------------------------------------------------------------------------- pages that are given back
+
+
+class Clock:
+    """Of the arena, set by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = arena.time.monotonic_ns()
+        monkeypatch.setattr(arena.time, "monotonic_ns", lambda: self.now)
+
+    def next_window(self) -> None:
+        self.now += arena.WINDOW_NS
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def cross(pair: Pair, item: Large, times: int = 1) -> None:
+    for _ in range(times):
+        pair.load(pair.place(item))
+
+
+def test_slabs_that_are_not_needed_for_a_window_give_their_pages_back(clock: Clock, pair: Pair) -> None:
+    for place in [pair.place(just_under(4 * MIB)) for _ in range(4)]:
+        pair.load(place)
+    assert resident(pair) == 16 * MIB
+    clock.next_window()
+    cross(pair, just_under(4 * MIB), 5)  # all four were needed before; from here on one is
+    assert resident(pair) == 16 * MIB
+    clock.next_window()
+    cross(pair, just_under(4 * MIB))
+    assert resident(pair) == 4 * MIB
+
+
+def test_a_producer_that_sends_no_large_items_any_more_gives_all_pages_back(clock: Clock, pair: Pair) -> None:
+    for place in [pair.place(just_under(4 * MIB)) for _ in range(4)]:
+        pair.load(place)
+    for _ in range(2):
+        clock.next_window()
+        pair.arena.look()
+    assert resident(pair) == 0
+
+
+def test_the_cap_falls_when_items_are_small_again(clock: Clock, pair: Pair) -> None:
+    """Not before the large ones have come back: their consumer may hold as much as it was told with them."""
+    (view,) = pair.send(64 * MIB)
+    for _ in range(3):
+        clock.next_window()
+        cross(pair, just_under(MIB))
+    assert len([pair.place(just_under(MIB)) for _ in range(100)]) == 100  # under the cap of the large one
+    pair.wire.hang_up()  # nobody is to wait for ever
+    del view
+
+
+def test_the_cap_of_a_stream_of_small_items_does_not_know_of_a_large_one_long_ago(clock: Clock, pair: Pair) -> None:
+    cross(pair, large(64 * MIB))
+    for _ in range(3):
+        clock.next_window()
+        cross(pair, just_under(MIB))
+    pair.wire.hang_up()
+    for _ in range(arena_cap(MIB, 1) // MIB):
+        pair.place(just_under(MIB))
+    with pytest.raises(Cancelled):  # instead of waiting
+        pair.place(just_under(MIB))
+
+
+def test_a_producer_that_ends_gives_its_idle_pages_back_and_consumers_give_the_rest(pair: Pair) -> None:
+    views = [pair.send(MIB - 256)[0] for _ in range(3)]
+    cross(pair, just_under(2 * MIB))
+    pair.arena.close()
+    pair.reading.close()
+    assert resident(pair) == 3 * MIB
+    views.pop()
+    assert resident(pair) == 2 * MIB
+    views.clear()
+    assert resident(pair) == 0
+
+
+def end_run(pair: Pair) -> None:
+    punch_all_but(pair.file, pair.slabs.end()[0])
+
+
+def test_after_the_run_only_what_is_kept_takes_memory(pair: Pair) -> None:
+    kept = [pair.send(MIB - 256, fill=n)[0] for n in range(4)]
+    del kept[0], kept[1]
+    end_run(pair)
+    assert resident(pair) == 2 * MIB
+    assert [view[-1] for view in kept] == [1, 3]
+    del kept[0]
+    assert resident(pair) == MIB
+    assert kept[0][-1] == 3
+
+
+def test_a_fork_that_drops_a_view_takes_nothing_from_its_parent(pair: Pair) -> None:
+    kept = [pair.send(MIB, fill=9)[0]]
+    end_run(pair)
+    child = os.fork()
+    if not child:
+        kept.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert kept[0][-1] == 9
+
+
+def test_what_arrives_once_the_run_is_over_is_not_read(pair: Pair) -> None:
+    place = pair.place(large(MIB))
+    end_run(pair)
+    with pytest.raises(Cancelled):
+        pair.load(place)
+
+
+# ---------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux can make a pipe smaller")
+def test_a_consumer_that_drops_more_views_than_its_pipe_was_made_for_loses_none(pair: Pair) -> None:
+    fcntl.fcntl(pair.reading.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+    most = 4096 // arena.RETURN.size
+    pair.arena = Arena(pair.file, pair.reading, 1, pair.out)
+    cross(pair, large(4 * MIB * most // 16))  # so large that bytes are no bound
+    kept = [pair.send(131_072)[0] for _ in range(most + 20)]
+    assert sum(map(is_view, kept)) == most - 2
+    kept.clear()  # a full pipe would raise in a finalizer, which pytest tells of
+    used = {offset_of(pair.place(large(131_072))) for _ in range(most)}
+    assert len(used) == most
+
+
+def test_a_limit_on_the_size_of_files_is_met_by_using_less(pair: Pair) -> None:
+    """Slabs of one size are given up for those of another: the file grows only by what is in use at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 * MIB, hard))
+    try:
+        for size in [MIB, 2 * MIB, 4 * MIB, 8 * MIB, MIB] * 3:
+            cross(pair, just_under(size), 3)
+        with pytest.raises(OSError, match=rf"Errno {errno.EFBIG}"):
+            pair.place(just_under(16 * MIB))
+        cross(pair, just_under(8 * MIB))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_where_there_is_no_room_idle_slabs_make_some(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, written = 5 * MIB, os.pwritev
+
+    def pwritev(fd: int, buffers: Any, offset: int) -> int:
+        if resident(pair) + sum(map(len, buffers)) > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    for place in [pair.place(just_under(MIB)) for _ in range(3)]:
+        pair.load(place)
+    cross(pair, just_under(4 * MIB))
+    with pytest.raises(OSError, match=rf"Errno {errno.ENOSPC}"):
+        pair.place(just_under(8 * MIB))
+    assert resident(pair) == 0

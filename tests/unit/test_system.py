@@ -69,6 +69,15 @@ def test_only_a_reserved_shared_file_takes_room_at_once(transport: str, reserved
     file.close()
 
 
+def test_a_shared_file_that_grows_cannot_be_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "linux")
+    file = shared_file("test", 0)
+    os.ftruncate(file.fileno(), 8192)
+    with pytest.raises(PermissionError):
+        os.ftruncate(file.fileno(), 4096)
+    file.close()
+
+
 @pytest.mark.parametrize("nbytes", [0, 4095, 8192])
 def test_a_shared_file_of_linux_cannot_be_cut_off_nor_grow(nbytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "linux")

@@ -206,7 +206,7 @@ class Wiring:
         ended = next((section for section in self.sections if section.end == group), None)
         ends = Ends(
             self.channels[group - 1].receiver(hand.dup() if hand is not None else None) if before else None,
-            self.channels[group].sender(number, generation) if group < len(self.channels) else None,
+            self.channels[group].sender(number) if group < len(self.channels) else None,
             begun.dup() if begun is not None else None,
             Turnstile(ended.room.dup(), ended.least) if ended is not None and ended.room is not None else None,
         )

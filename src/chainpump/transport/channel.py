@@ -93,8 +93,8 @@ class Receiver(End, Protocol):
 class Channel(Protocol):
     """The main process's hold on a junction."""
 
-    def sender(self, producer: int, generation: int = 0) -> Sender:
-        """The end of one producer, counted from 0. generation: how many have had it before."""
+    def sender(self, producer: int) -> Sender:
+        """The end of one producer, counted from 0."""
         ...
 
     def receiver(self, hand: Hand | None = None) -> Receiver:

@@ -27,8 +27,8 @@ PLACED = 2  # the rest of the span, and its numbers, come before the payload: th
 PLACED_LENGTH = struct.Struct("<I")
 
 # Where the payload is, for a frame in a slab: offset and size of the slab, length of the pickle, how many bytes of
-# slabs this consumer may hold, number of buffers; the length of each buffer follows as a u64.
-PLACE = struct.Struct("<QQQQQ")
+# slabs this consumer may hold and how many slabs, number of buffers; the length of each buffer follows as a u64.
+PLACE = struct.Struct("<QQQQQQ")
 
 
 class Span(NamedTuple):

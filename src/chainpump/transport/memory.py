@@ -128,7 +128,7 @@ class MemoryChannel:
         self._hung_up = False
         self.credits = None if in_flight is None else Credits.of(in_flight)
 
-    def sender(self, producer: int, generation: int = 0) -> MemorySender:
+    def sender(self, producer: int) -> MemorySender:
         """The end of one producer, counted from 0."""
         return MemorySender(self, producer)
 

@@ -1,7 +1,7 @@
 """The channel between processes of one machine: frames as packets on a wire, what is large beside it in slabs.
 
 producers ----- packets -----> [wire] ----> consumers      frames, in order per producer
-          <------- return pipes --------                   offsets of slabs, one pipe per producer
+          <------- return pipes --------                   offsets of slabs, one file and one pipe per producer
           <--------- credits -----------                   only with `in_flight=`
 """
 
@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from ..faults import Fate, Point
+from .arena import Arena
 from .codec import PROTOCOL, ItemFault, Large, Pickling
 from .credits import Credits
 from .culprits import culprit
@@ -24,7 +26,7 @@ from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, 
 from .hand import Hand
 from .records import RecordWire
 from .seqpacket import PacketWire
-from .slabs import REGION, Arena, Slabs
+from .slabs import Slabs, punch_all_but
 from .system import is_portable, shared_file
 from .waits import UNTOLD
 from .wire import Wire, WireIn, WireOut
@@ -42,19 +44,17 @@ class PacketSender:
     def __init__(
         self,
         out: WireOut,
-        slabs: Descriptor,
+        file: Descriptor,
         returns: Descriptor,
         producer: int,
         consumers: int,
         credits: Credits | None,
-        generation: int = 0,
     ) -> None:
         self._out = out
-        self._slabs = slabs
+        self._file = file
         self._returns = returns
         self._producer = producer
         self._consumers = consumers
-        self._generation = generation
         self.credits = credits
         # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
         self._admitting, self._sending = Pickling(), Pickling()
@@ -64,7 +64,7 @@ class PacketSender:
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
         shared = self.credits.descriptors if self.credits else ()
-        return (*self._out.descriptors, self._slabs, self._returns, *shared)
+        return (*self._out.descriptors, self._file, self._returns, *shared)
 
     def admit(self, item: Any) -> tuple[bytes | Large, int]:
         """A snapshot of an item and its size in bytes. Raises ItemFault."""
@@ -94,6 +94,8 @@ class PacketSender:
         head = (self._producer, len(entries), span.start)
         if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
             if self._out.send(HEADER.pack(form, flags, *head) + place + payload, waits):
+                if self._arena is not None:
+                    self._arena.look()
                 return len(payload)
         if isinstance(payload, bytes):
             if len(payload) >= LARGE_BYTES:
@@ -108,8 +110,7 @@ class PacketSender:
 
     def _place(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
         if self._arena is None:
-            ends = (self._slabs, self._returns, self._producer, self._consumers, self._out, self._generation)
-            self._arena = Arena(*ends)
+            self._arena = Arena(self._file, self._returns, self._consumers, self._out)
         return self._arena.place(item, waits)
 
     def open(self, fate: Fate | None = None) -> None:
@@ -121,12 +122,14 @@ class PacketSender:
 
     def close(self) -> None:
         """Close this producer's descriptors; the last producer to do so ends the channel."""
+        arena, self._arena = self._arena, None
+        if arena is not None:
+            arena.close()
         for descriptor in self.descriptors:
             descriptor.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        ends = (self._out, self._slabs, self._returns)
-        return (*ends, self._producer, self._consumers, self.credits, self._generation)
+        return (self._out, self._file, self._returns, self._producer, self._consumers, self.credits)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketSender.__init__(self, *state)
@@ -138,7 +141,7 @@ class PacketReceiver:
     def __init__(
         self,
         into: WireIn,
-        slabs: Descriptor,
+        files: Sequence[Descriptor],
         returns: Sequence[Descriptor],
         credits: Credits | None,
         hand: Hand | None = None,
@@ -146,17 +149,18 @@ class PacketReceiver:
         self._into = into
         self._hand = hand
         self._resumes = False
-        self._file = slabs
+        self._files = tuple(files)
         self._returns = tuple(returns)
         self.credits = credits
-        self._slabs = Slabs(slabs, self._returns)
+        self.slabs = Slabs(self._files, self._returns)
         self._buffer = memoryview(b"")
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
         shared = (part.descriptors for part in (self.credits, self._hand) if part is not None)
-        return (*self._into.descriptors, self._file, *self._returns, *(each for part in shared for each in part))
+        ends = (*self._into.descriptors, *self._files, *self._returns)
+        return (*ends, *(each for part in shared for each in part))
 
     def receive(self, wait: bool) -> Frame | None:
         """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False.
@@ -176,7 +180,7 @@ class PacketReceiver:
         places = list(self._places(self._buffer))
         self._hand.clear()  # first: what has gone back must not be read again
         for producer, place in places:
-            self._slabs.give_back(producer, place)
+            self.slabs.give_back(producer, place)
 
     def _places(self, packet: memoryview) -> Iterator[tuple[int, memoryview]]:
         """The slabs that a packet refers to, and their producer."""
@@ -184,7 +188,7 @@ class PacketReceiver:
         if flags & IN_SLAB:
             yield producer, (place := _parts(packet, flags)[1])
             if form == Form.PACKET:
-                yield from self._places(self._slabs.load(producer, place, _copied, keep=True))
+                yield from self._places(self.slabs.load(producer, place, _copied, keep=True))
 
     def wait(self, seconds: float) -> bool:
         """Wait until a frame is there, or the end; False if that takes longer."""
@@ -197,16 +201,16 @@ class PacketReceiver:
         place, payload = _parts(packet, flags)
         keep = self._hand is not None
         if form == Form.PACKET:
-            return self._decode(self._slabs.load(producer, payload, _copied, keep))
+            return self._decode(self.slabs.load(producer, payload, _copied, keep))
         span, numbers = Span(start, start + count, origin=producer), None
         if place:
             *rest, numbers = pickle.loads(place)
             span = Span(start, *rest)
         frame = Frame(producer, span, [], numbers, pickle.loads if form == Form.SNAPSHOTS else None, len(payload))
         if flags & IN_SLAB:
-            _, slab, length, _, buffers = PLACE.unpack_from(payload)
+            _, slab, length, *_, buffers = PLACE.unpack_from(payload)
             frame.nbytes = slab if buffers else length
-            value = self._slabs.load(producer, payload, partial(_rebuilt, frame, count), keep)
+            value = self.slabs.load(producer, payload, partial(_rebuilt, frame, count), keep)
         else:
             value = _rebuilt(frame, count, payload)
         frame.entries = [value] if form == Form.BUFFERS else value
@@ -217,11 +221,13 @@ class PacketReceiver:
         if fate is not None:
             self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
         self._into.open()
+        self.slabs.open()
         self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
         self._resumes = self._hand is not None and not self._hand.is_empty
 
     def close(self) -> None:
         """Close this consumer's descriptors."""
+        self.slabs.close()
         for descriptor in self.descriptors:
             descriptor.close()
 
@@ -231,7 +237,7 @@ class PacketReceiver:
         return self._hand
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._into, self._file, self._returns, self.credits, self._hand)
+        return (self._into, self._files, self._returns, self.credits, self._hand)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketReceiver.__init__(self, *state)
@@ -272,37 +278,37 @@ class PacketChannel:
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._renewable = renewable
         self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
-        self._slabs = shared_file("chainpump-slabs", producers * REGION)
+        self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
+        self._users: WeakSet[Slabs] = WeakSet()  # of this process: who still has views when all has ended
         self._returns = [pipe() for _ in range(producers)]
         for end in (end for ends in self._returns for end in ends):
             os.set_blocking(end.fileno(), False)
         self._consumers = consumers
         self._credits = None if in_flight is None else Credits.of(in_flight)
 
-    def sender(self, producer: int, generation: int = 0) -> PacketSender:
+    def sender(self, producer: int) -> PacketSender:
         """The end of one producer, counted from 0, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = self._returns[producer][0].dup()
-        ends = (self._wire.out(), self._slabs.dup(), returns)
-        return PacketSender(*ends, producer, self._consumers, credits, generation)
+        return PacketSender(self._wire.out(), self._files[producer].dup(), returns, producer, self._consumers, credits)
 
     def receiver(self, hand: Hand | None = None) -> PacketReceiver:
         """The end of one consumer, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = [writing.dup() for _, writing in self._returns]
-        return PacketReceiver(self._wire.into(), self._slabs.dup(), returns, credits, hand)
+        receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, hand)
+        self._users.add(receiver.slabs)
+        return receiver
 
     def started(self) -> None:
         """All ends are with their workers: drop the copies that would hide the death of a peer."""
         self._wire.started()
         if not self._renewable:
-            self._close_copies()
+            self._close_pipes()
 
-    def _close_copies(self) -> None:
-        for reading, writing in self._returns:
-            reading.close()
-            writing.close()
-        self._slabs.close()
+    def _close_pipes(self) -> None:
+        for end in (end for ends in self._returns for end in ends):
+            end.close()
 
     def seal(self) -> None:
         """Every producer is done: what is queued stays readable, then comes the end."""
@@ -316,7 +322,12 @@ class PacketChannel:
 
     def close(self) -> None:
         """Close what is left; all workers have ended."""
-        self._close_copies()
+        used = [slabs.end() for slabs in self._users]
+        for producer, file in enumerate(self._files):
+            if not file.closed and (views := [slab for each in used for slab in each[producer]]):
+                punch_all_but(file, views)
+            file.close()
+        self._close_pipes()
         self._wire.close()
         if self._credits:
             self._credits.close()

@@ -48,9 +48,9 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
         os.pwrite(descriptor.fileno(), bytes(nbytes), 0)
     else:
         os.ftruncate(descriptor.fileno(), nbytes)
-    if nbytes and not is_portable():
+    if not is_portable():
         # Who maps it dies by SIGBUS where it has been cut off. So nobody can: not by mistake, not by a descriptor that
         # has leaked. Pages may still be given back, and written.
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL | (fcntl.F_SEAL_GROW if nbytes else 0)
         fcntl.fcntl(descriptor.fileno(), fcntl.F_ADD_SEALS, seals)
     return descriptor
