@@ -26,6 +26,7 @@ from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
 from .stages import Assignment, ChannelInput, Input, Link, StageRun
+from .surroundings import Surroundings
 from .transport import waits
 from .transport.board import Board, Cell, State
 from .transport.codec import ItemFault
@@ -39,6 +40,8 @@ from .transport.outlet import Outlet
 
 __all__ = ["Code", "Worker"]
 
+# What of a worker does not travel. Its surroundings do so before it, since it finds its modules by them.
+LOCAL = ("takers", "surroundings", "_woken", "_has_told")
 LOOP = Bound(iter)  # stands for the caller's own `for` loop, which asks for items and is never called
 
 
@@ -97,6 +100,7 @@ class Worker:
     watched: it says on the board which item it is in, and since when.
     fate: which of its calls are to fail on purpose; None for none.
     logs: where it logs, in a process of its own; it keeps that to its death.
+    surroundings: those of the program, for a process of its own; the run's to close.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Worker:
         watched: bool = False,
         fate: Fate | None = None,
         logs: LogsEnd | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.assignments = assignments
         self.takers = takers
@@ -126,6 +131,7 @@ class Worker:
         self._watched = watched
         self.fate = fate
         self.logs = logs
+        self.surroundings = surroundings
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = Latch()
         self._tell: Callable[[Outcome], object] | None = None
@@ -162,7 +168,8 @@ class Worker:
     def descriptors(self) -> Sequence[Descriptor]:
         """What it must keep when it is forked."""
         logs = [self.logs.pipe] if self.logs is not None else []
-        return [*self._board.descriptors, *logs, *self._ends.descriptors]
+        streams = self.surroundings.descriptors if self.surroundings is not None else ()
+        return [*self._board.descriptors, *logs, *streams, *self._ends.descriptors]
 
     def hand_over(self) -> None:
         """It has been started in another process, or nowhere: close this process's copies of its ends."""
@@ -171,11 +178,11 @@ class Worker:
             self.logs.pipe.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("takers", "_woken", "_has_told")}
+        return {key: value for key, value in vars(self).items() if key not in LOCAL}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # `takers` is the executor's to set.
-        vars(self).update(state, _woken=Latch(), _has_told=threading.Lock())
+        vars(self).update(state, surroundings=None, _woken=Latch(), _has_told=threading.Lock())
 
     def run(
         self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None

@@ -8,17 +8,21 @@ import errno
 import faulthandler
 import gc
 import gzip
+import locale
 import logging
 import multiprocessing
 import os
 import resource
 import signal
+import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -1179,3 +1183,52 @@ def handlers() -> tuple[str, str]:
     """How this process takes SIGTERM and SIGINT."""
     found = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     return "default" if found[0] is signal.SIG_DFL else str(found[0]), str(getattr(found[1], "__name__", found[1]))
+
+
+def stdin_attributes(items: Iterable[int]) -> Iterator[tuple[str, str, bool, bool, bool]]:
+    """What may be asked of `sys.stdin` without reading it."""
+    sys.stdin.reconfigure(encoding="utf-8")
+    for _ in items:
+        yield sys.stdin.name, sys.stdin.encoding, sys.stdin.closed, sys.stdin.readable(), sys.stdin.isatty()
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a worker finds around it."""
+
+    variables: dict[str, str]
+    of_c_library: str
+    directory: str
+    umask: int
+    path: list[str]
+    zone: str
+    locale: str
+
+
+def look_around(_: object) -> Around:
+    """All of it."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    library = ctypes.CDLL(None)
+    library.getenv.restype = ctypes.c_char_p
+    told = library.getenv(b"CHAINPUMP_TEST_ADDED") or b""
+    return Around(
+        dict(os.environ),
+        told.decode(),
+        str(Path.cwd()),
+        umask,
+        sys.path,
+        time.tzname[0],
+        locale.setlocale(locale.LC_ALL),
+    )
+
+
+def look_around_later(gate: Gate) -> Around:
+    """The same, once the test says so."""
+    return look_around(gate.hold(0))
+
+
+def say(text: str) -> None:
+    """On both streams, without Python's own: in a fork those are what the tests have put there."""
+    for number in (1, 2):
+        os.write(number, f"{text} to {number}\n".encode())

@@ -17,6 +17,7 @@ from ..faults import Faults, Point
 from ..operators import Operator
 from ..plan.plan import AUTO, PlannedStage, Reach, Role
 from ..stages import Assignment
+from ..surroundings import Surroundings
 from ..transport import waits
 from ..transport.board import Board, Cell, State
 from ..transport.channel import Channel
@@ -150,6 +151,7 @@ class Wiring:
         self._watched = watched
         self._letters = letters
         self._logs = logs
+        self._surroundings: tuple[Surroundings, ...] = ()
         self.groups = tuple(_groups(stages, iterated, apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
@@ -162,6 +164,9 @@ class Wiring:
         self.hands: dict[tuple[int, int], Hand] = {}
         self._started: Counter[tuple[int, int]] = Counter()  # how many workers each place has had
         try:
+            if any(group.executor.reach is Reach.HOST for group in self.groups):
+                around = Surroundings.now()
+                self._surroundings = around, around.without_input()  # of the source's worker, and of all others
             self.sections.extend(_sections(self.groups))
             exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
             for end, (left, right) in enumerate(junctions, start=1):
@@ -227,6 +232,7 @@ class Wiring:
             watched=self._watched,
             fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
             logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
+            surroundings=self._surroundings[min(group, 1)] if this.executor.reach is Reach.HOST else None,
         )
 
     def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
@@ -330,6 +336,8 @@ class Wiring:
             section.close()
         for hand in self.hands.values():
             hand.close()
+        for surroundings in self._surroundings[:1]:
+            surroundings.close()
         self.board.close()
         self._logs.end()
 

@@ -27,7 +27,8 @@ from ..transport.descriptors import pipe, room_to_start
 from ..transport.system import shared_file
 from ..worker import Worker
 from .base import Lost
-from .process_main import LENGTH, SHOW_STACK, STACK
+from .control import LENGTH
+from .process_main import SHOW_STACK, STACK
 from .starts import METHODS, StartMethod
 
 __all__ = ["ProcessHandle", "Processes"]

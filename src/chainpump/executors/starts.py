@@ -16,7 +16,8 @@ from ..transport.descriptors import Descriptor, kept_by_fork, pipe
 from ..transport.system import is_portable
 from ..worker import Worker
 from . import fork_server, process_main
-from .process_main import GO, FirstName
+from .first_name import FirstName
+from .process_main import GO
 
 __all__ = ["METHODS", "Begun", "Method", "StartMethod"]
 
@@ -67,7 +68,7 @@ class Method:
         begun = self.kind(
             target=process_main.run_worker,
             args=(worker, said, going, stack, is_portable()),
-            name=FirstName(f"chainpump-{who.stage}-{who.number}", early, who),
+            name=FirstName(f"chainpump-{who.stage}-{who.number}", early, who, worker.surroundings),
         )
         try:
             with kept_by_fork((*worker.descriptors, said, going, stack)):
