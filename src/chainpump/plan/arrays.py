@@ -18,8 +18,9 @@ def is_open_dtype(given: Hint, expected: Hint) -> bool:
     """
     origin, args = split(given)
     is_scalar = isinstance(origin, type) and isinstance(expected, type) and expected.__module__ == "numpy"
+    is_scalar = is_scalar and all(each.__module__ == "numpy" for each in expected.__bases__)  # float64 is a float, too
     is_open = is_scalar and origin.__module__ == "numpy" and any(origin is each for each in expected.__bases__)
-    return is_open and all(plain(each) is UNKNOWN for each in args)
+    return is_open and origin.__name__ != "generic" and all(plain(each) is UNKNOWN for each in args)
 
 
 def array_of(hint: Hint) -> Hint | None:

@@ -202,10 +202,10 @@ def _classes(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 RULES: tuple[Rule, ...] = (
     _variables,
     _unknowns,
+    _classes_of_unions,
     unions,
     _literals,
     _new_types,
-    _classes_of_unions,
     _arrays,
     callables,
     _tuples,

@@ -192,12 +192,11 @@ def bindings_of(parameters: Sequence[Hint], args: Sequence[Hint]) -> Bindings:
 
     A TypeVarTuple takes all that its neighbours leave.
     """
-    found = {each: default_of(each) for each in parameters}
+    found: Bindings = {each: default_of(each) for each in parameters}
     many = next((place for place, each in enumerate(parameters) if isinstance(each, TypeVarTuple)), None)
-    if many is None or not args:
+    if many is None:
         return found | dict(zip(parameters, args, strict=False))
-    behind = len(parameters) - many - 1
-    last = len(args) - behind
+    last = max(len(args) - (len(parameters) - many - 1), 0)
     found |= dict(zip(parameters[:many], args[:many], strict=False))
     found[parameters[many]] = GenericAlias(tuple, tuple(args[many:last]))
     return found | dict(zip(parameters[many + 1 :], args[last:], strict=False))

@@ -10,7 +10,7 @@ import typing
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping, Reversible, Sequence
 from enum import EnumMeta
-from types import GenericAlias, SimpleNamespace
+from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args
 
 from .annotations import UnresolvedHintError, resolve, signature_of
@@ -110,7 +110,7 @@ def _derived(hint: Hint, base: type) -> Hint | None:
     origin, args = split(hint)
     if origin is base:
         return hint
-    for parent in _parents(origin, args) if isinstance(origin, type) else ():
+    for parent in _parents(origin, args, base) if isinstance(origin, type) else ():
         view = _derived(parent, base)
         if view is not None:
             return view
@@ -130,13 +130,13 @@ def is_typed_dict(cls: object) -> bool:
     return isinstance(cls, type) and {"__total__", "__required_keys__"} <= vars(cls).keys()
 
 
-def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
+def _parents(origin: type, args: tuple[Hint, ...], wanted: type) -> Iterator[Hint]:
     # 1. A tuple's items are a union. 2. Kinds of classes whose bases the runtime hides. 3. Built-in generics.
     # 4. Classes: their bases, then what their own methods say of them.
     parameters, bases = declared(origin) or (None, ())
     if origin is tuple:
         kinds = Items.of(args).kinds
-        yield GenericAlias(Sequence, (Any if any(plain(each) is UNKNOWN for each in kinds) else union_of(kinds),))
+        yield GenericAlias(Sequence, (union_of(kinds),))
     elif origin is type and args:
         yield from _of_metaclass(plain(args[0]))
     elif is_typed_dict(origin):
@@ -149,7 +149,10 @@ def _parents(origin: type, args: tuple[Hint, ...]) -> Iterator[Hint]:
         yield from (substitute(hint, given) for hint in bases)
     else:
         given = bindings_of(parameters_of(origin), args)
-        yield from (substitute(hint, given) for hint in (*bases_of(origin), *kinds_by_methods(origin)))
+        own = origin if type_parameters(origin) == () else GenericAlias(origin, parameters_of(origin))
+        found = (*bases_of(origin), *kinds_by_methods(origin, own, wanted))
+        # A metaclass is of no class in particular.
+        yield from (substitute(GenericAlias(type, (object,)) if each is type else each, given) for each in found)
 
 
 def _of_metaclass(hint: Hint) -> Iterator[Hint]:
@@ -198,7 +201,7 @@ def fields_of(cls: type) -> dict[str, Hint]:
 def field_of(cls: type, name: str) -> Hint:
     """The hint of one attribute, which the class itself annotates."""
     names = {each.__name__: each for each in type_parameters(cls, "__type_params__")}
-    holder = SimpleNamespace(__annotations__={"hint": annotations_of(cls)[name]})
+    holder = type("Holder", (), {"__annotations__": {"hint": annotations_of(cls)[name]}})  # a class may say Final
     known = vars(sys.modules.get(cls.__module__, typing))
     try:
         return typing.get_type_hints(holder, known, {**vars(cls), **names}, include_extras=True)["hint"]
@@ -207,23 +210,23 @@ def field_of(cls: type, name: str) -> Hint:
 
 
 # What the methods of a class make it, whether it says so or not: the method, the form, and its argument by the result.
-def _whole(result: Hint, _: Hint) -> Hint:
+def _whole(result: Hint) -> Hint:
     return result
 
 
-def _item(result: Hint, cls: Hint) -> Hint:
-    return UNKNOWN if split(result)[0] is split(cls)[0] else item_of(result)
+def _item(result: Hint) -> Hint:
+    return (*get_args(as_base(plain(result), abc.Iterator)), UNKNOWN)[0]
 
 
-def _awaited(result: Hint, _: Hint) -> Hint:
-    return (*get_args(as_base(result, abc.Generator)), UNKNOWN, UNKNOWN, UNKNOWN)[2]
+def _awaited(result: Hint) -> Hint:
+    return (*get_args(as_base(plain(result), abc.Generator)), UNKNOWN, UNKNOWN, UNKNOWN)[2]
 
 
-def _later_item(result: Hint, _: Hint) -> Hint:
-    return (*get_args(as_base(result, abc.AsyncIterable)), UNKNOWN)[0]
+def _later_item(result: Hint) -> Hint:
+    return (*get_args(as_base(plain(result), abc.AsyncIterator)), UNKNOWN)[0]
 
 
-KINDS: Mapping[str, tuple[tuple[str, ...], Hint, Callable[[Hint, Hint], Hint]]] = {
+KINDS: Mapping[str, tuple[tuple[str, ...], Hint, Callable[[Hint], Hint]]] = {
     "__next__": (("__iter__",), abc.Iterator, _whole),
     "__iter__": ((), abc.Iterable, _item),
     "__reversed__": (("__iter__",), abc.Reversible, _item),
@@ -236,17 +239,19 @@ KINDS: Mapping[str, tuple[tuple[str, ...], Hint, Callable[[Hint, Hint], Hint]]] 
 }
 
 
-def kinds_by_methods(cls: type) -> Iterator[Hint]:
-    """What a class is by its own methods: an Iterable of what its `__iter__` gives, and the like."""
+def kinds_by_methods(cls: type, own: Hint, wanted: type) -> Iterator[Hint]:
+    """What a class is by its own methods: an Iterable of what its `__iter__` gives, and the like.
+
+    own: its hint. wanted: only what derives from this is looked for; so an iterator that returns itself ends there.
+    """
     if cls.__module__ in ("collections.abc", "contextlib", "os", "typing"):
         return
     for name, (others, form, pick) in KINDS.items():
         method = vars(cls).get(name)
-        if method is None or not all(hasattr(cls, each) for each in others):
+        if method is None or not is_subclass(form, wanted) or not all(hasattr(cls, each) for each in others):
             continue
-        own = GenericAlias(cls, parameters_of(cls)) if parameters_of(cls) else cls
         result = _result_of(method, cls, own)
-        argument = UNKNOWN if result is UNKNOWN else pick(result, own)
+        argument = UNKNOWN if result is UNKNOWN else pick(result)
         yield GenericAlias(form, (Any if argument is None or argument is UNKNOWN else argument,))
 
 

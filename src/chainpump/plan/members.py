@@ -8,7 +8,7 @@ import typing
 from collections import abc
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from types import GenericAlias
+from types import DynamicClassAttribute, GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
@@ -17,16 +17,19 @@ from .hints import (
     Bindings,
     annotations_of,
     as_base,
+    bases_of,
     bindings_of,
     field_of,
     fields_of,
     is_qualifier,
+    is_typed_dict,
     parameters_of,
     plain,
     split,
     substitute,
 )
 from .signatures import positional
+from .typeshed import is_unordered, result_of
 
 __all__ = [
     "Field",
@@ -98,8 +101,11 @@ def members(cls: type) -> list[str]:
     return [name for name in names if name not in NO_MEMBERS and (not name.startswith("_") or name.endswith("__"))]
 
 
-def member_of(hint: Hint, name: str) -> Member | None:
-    """An attribute of what a hint stands for; None where its class does not tell of one."""
+def member_of(hint: Hint, name: str, own: Hint = None) -> Member | None:
+    """An attribute of what a hint stands for; None where its class does not tell of one.
+
+    own: what Self is, where that is another hint.
+    """
     cls = split(hint)[0]
     if not isinstance(cls, type):
         return None
@@ -109,7 +115,7 @@ def member_of(hint: Hint, name: str) -> Member | None:
             bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
             if name in annotations:
                 return _annotated(base, name, bindings)
-            return _defined(vars(base)[name], base, hint, bindings)
+            return None if is_unordered(base, name) else _defined(vars(base)[name], base, own or hint, bindings)
     return None
 
 
@@ -131,11 +137,10 @@ def is_frozen(cls: type) -> bool:
 def _defined(value: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Member | None:
     if value is None:  # `__hash__ = None` takes a method away
         return None
-    if isinstance(value, (property, functools.cached_property)):
-        getter = value.fget if isinstance(value, property) else value.func
+    if isinstance(value, (property, DynamicClassAttribute, functools.cached_property)):
+        getter = value.func if isinstance(value, functools.cached_property) else value.fget
         result = signature_of(getter).return_annotation if getter else UNKNOWN
-        settable = not isinstance(value, property) or value.fset is not None
-        return Member(_hint(result, getter, cls, own, bindings), settable)
+        return Member(_hint(result, getter, cls, own, bindings), getattr(value, "fset", None) is not None)
     if isinstance(value, staticmethod):
         return Member(_signature(value.__func__, cls, own, bindings, 0))
     if isinstance(value, classmethod):
@@ -152,14 +157,26 @@ def _signature(
     signature = signature_of(function)
     parameters = list(signature.parameters.values())
     if parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
-        parameters = parameters[bound:]
+        parameters = [_by_place(each, function, cls) for each in parameters[bound:]]
     result = _hint(signature.return_annotation, function, cls, own, bindings)
+    if result is UNKNOWN and not hasattr(function, "__code__"):
+        result = result_of(cls, getattr(function, "__name__", ""))
     if inspect.iscoroutinefunction(function):
         result = GenericAlias(Coroutine, (Any, Any, Any if result is UNKNOWN else result))
     return inspect.Signature(
         [each.replace(annotation=_hint(each.annotation, function, cls, own, bindings)) for each in parameters],
         return_annotation=result,
     )
+
+
+def _by_place(parameter: Parameter, function: Callable[..., Any], cls: type) -> Parameter:
+    """A parameter; by its place only, where nobody gives it by name: of a special method, or named `__value`."""
+    if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
+        return parameter
+    name = getattr(function, "__name__", "")
+    is_special = name.startswith("__") and name.endswith("__") and name != "__call__"
+    is_private = parameter.name.startswith(("__", f"_{cls.__name__.lstrip('_')}__"))
+    return parameter.replace(kind=Parameter.POSITIONAL_ONLY) if is_special or is_private else parameter
 
 
 def _hint(annotation: object, function: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Hint:
@@ -193,8 +210,10 @@ def answers_any(cls: type) -> bool:
 
 def sets(cls: type, name: str) -> bool:
     """Whether some method mentions an attribute of this name: it may be set in `__init__`, where no hint tells."""
-    functions = (value for base in cls.__mro__ for value in vars(base).values() if inspect.isfunction(value))
-    return any(name in function.__code__.co_names for function in functions)
+    functions = ((base, value) for base in cls.__mro__ for value in vars(base).values() if inspect.isfunction(value))
+    # Not those that `dataclass` puts there, which are about any attribute.
+    own = (each for base, each in functions if each.__globals__.get("__name__") == base.__module__)
+    return any(name in function.__code__.co_names for function in own)
 
 
 class Field(NamedTuple):
@@ -209,7 +228,15 @@ def typed_fields(hint: Hint) -> dict[str, Field]:
     """The fields of a TypedDict, by their keys."""
     cls, args = split(hint)
     given = bindings_of(parameters_of(cls), args)
-    return {key: _typed_field(cls, key, each, given) for key, each in fields_of(cls).items()}
+    found: dict[str, Field] = {}
+    for base in bases_of(cls):
+        if is_typed_dict(split(base)[0]):
+            found |= typed_fields(substitute(base, given))
+    inherited = {key: annotations_of(split(base)[0]).get(key) for base in bases_of(cls) for key in found}
+    changed = {
+        key: each for key, each in fields_of(cls).items() if annotations_of(cls).get(key) is not inherited.get(key)
+    }
+    return found | {key: _typed_field(cls, key, each, given) for key, each in changed.items()}
 
 
 def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> Field:

@@ -60,8 +60,7 @@ def parameter_pairs(
     pairs: list[tuple[inspect.Parameter, inspect.Parameter | None]] = []
     for place, each in enumerate(wanted.by_place):
         taker = given.by_place[place] if place < len(given.by_place) else given.rest
-        named = taker is not None and inspect.Parameter.POSITIONAL_OR_KEYWORD is each.kind is taker.kind
-        pairs.append((each, None if named and taker is not None and taker.name != each.name else taker))
+        pairs.append((each, taker if taker is not None and _takes_by_name(taker, each, given) else None))
     left = given.by_place[len(wanted.by_place) :]
     by_name = {each.name: each for each in (*given.by_name, *left)}
     pairs += [(each, by_name.pop(each.name, given.named_rest)) for each in wanted.by_name]
@@ -71,6 +70,14 @@ def parameter_pairs(
     if any(taker is None or _is_optional(each) > _is_optional(taker) for each, taker in pairs):
         return None
     return [(each.annotation, taker.annotation) for each, taker in pairs if taker is not None]
+
+
+def _takes_by_name(taker: Parameter, wanted: Parameter, given: _Parameters) -> bool:
+    """Whether a parameter takes what may be given by name as well: it has the same name, or anything has."""
+    if wanted.kind is not Parameter.POSITIONAL_OR_KEYWORD:
+        return True
+    is_named = taker.kind is Parameter.POSITIONAL_OR_KEYWORD and taker.name == wanted.name
+    return is_named or bool(taker is given.rest and given.named_rest)
 
 
 def _shortened(

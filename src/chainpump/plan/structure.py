@@ -100,7 +100,7 @@ def _has_members(given: Hint, expected: Hint, names: Iterable[str], bindings: Bi
 
 def has_member(given: Hint, expected: Hint, name: str, bindings: Bindings) -> Asking:
     """Whether one hint has what another one has under a name."""
-    have, want = member_of(given, name), member_of(expected, name)
+    have, want = member_of(given, name), member_of(expected, name, given)
     if name == "__call__" and (signature := call_signature(given)) is not None:
         have = Member(signature)
     if want is None:

@@ -251,7 +251,7 @@ def _step_into_member(given: Hint, expected: Hint, name: str, known: Comparison)
     # 1. It is missing. 2. It is to be assigned to, and cannot be. 3. It is a value of another type. 4. It is called
     # in another way, in a part that can be named, or as a whole.
     where = f"member '{name}' of {_name(split(expected)[0], full=False)}"
-    have, want = member_of(given, name), member_of(expected, name)
+    have, want = member_of(given, name), member_of(expected, name, given)
     if have is None or want is None:
         return Step(f"{where}, which {show(given)} does not have", why=".")
     one, other = have.hint, want.hint

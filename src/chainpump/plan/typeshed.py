@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
-from .forms import Hint
+from .forms import UNKNOWN, Hint, by_identity
 
-__all__ = ["declared"]
+__all__ = ["declared", "is_unordered", "result_of"]
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -96,13 +96,17 @@ DECLARED: Mapping[object, Declared] = {
     abc.Coroutine: ((K, V, T), (abc.Awaitable[T],)),
     # Files.
     typing.IO: ((T,), (abc.Iterator[T], CONTEXT[typing.IO[T]])),
-    io.IOBase: ((), (abc.Iterator[bytes],)),
-    io.TextIOBase: ((), (io.IOBase, abc.Iterator[str])),
-    io.TextIOWrapper: ((T,), (io.TextIOBase, typing.TextIO)),
-    io.StringIO: ((), (io.TextIOBase, typing.TextIO)),
-    io.BytesIO: ((), (io.BufferedIOBase, typing.BinaryIO)),
-    io.FileIO: ((), (io.RawIOBase, typing.BinaryIO)),
-    io.BufferedReader: ((T,), (io.BufferedIOBase, typing.BinaryIO)),
+    typing.TextIO: ((), (CONTEXT[typing.TextIO], typing.IO[str])),
+    typing.BinaryIO: ((), (CONTEXT[typing.BinaryIO], typing.IO[bytes])),
+    io.IOBase: ((), (abc.Iterator[bytes], CONTEXT[Any])),
+    io.TextIOBase: ((), (abc.Iterator[str], io.IOBase)),
+    io.BufferedIOBase: ((), (io.IOBase,)),
+    io.RawIOBase: ((), (io.IOBase,)),
+    io.TextIOWrapper: ((T,), (CONTEXT[io.TextIOWrapper], io.TextIOBase, typing.TextIO)),
+    io.StringIO: ((), (CONTEXT[io.StringIO], io.TextIOBase, typing.TextIO)),
+    io.BytesIO: ((), (CONTEXT[io.BytesIO], io.BufferedIOBase, typing.BinaryIO)),
+    io.FileIO: ((), (CONTEXT[io.FileIO], io.RawIOBase, typing.BinaryIO)),
+    io.BufferedReader: ((T,), (CONTEXT[io.BufferedReader], io.BufferedIOBase, typing.BinaryIO)),
     io.BufferedWriter: ((), (io.BufferedIOBase, typing.BinaryIO)),
     io.BufferedRandom: ((), (io.BufferedIOBase, typing.BinaryIO)),
     os.DirEntry: ((T,), (PATH[T],)),
@@ -124,6 +128,9 @@ BY_NAME: Mapping[tuple[str, str], Declared] = {
     ("array", "array"): ((T,), (abc.MutableSequence[T], *BUFFER)),
     ("itertools", "batched"): ((T,), (abc.Iterator[T],)),
     ("csv", "DictReader"): ((T,), (abc.Iterator[dict[T, Any]],)),
+    ("pathlib", "PurePath"): ((), (PATH[str],)),
+    ("pathlib._local", "PurePath"): ((), (PATH[str],)),
+    ("_asyncio", "Task"): ((T,), (abc.Awaitable[T],)),
     ("_asyncio", "Future"): ((T,), (abc.Awaitable[T],)),
     ("asyncio.futures", "Future"): ((T,), (abc.Awaitable[T],)),
     ("gzip", "GzipFile"): ((), (io.BufferedIOBase,)),
@@ -154,3 +161,29 @@ def declared(cls: type) -> Declared | None:
 def _declared() -> Mapping[int, tuple[object, Declared]]:
     """By id: a metaclass may hash as it likes."""
     return {id(cls): (cls, what) for cls, what in DECLARED.items()}
+
+
+# What special methods that are written in C return, whatever their class is.
+RESULTS: Mapping[str, Hint] = {
+    **dict.fromkeys(("__str__", "__repr__", "__format__"), str),
+    **dict.fromkeys(("__len__", "__hash__", "__int__", "__index__", "__sizeof__", "__length_hint__", "__trunc__"), int),
+    **dict.fromkeys(("__bool__", "__contains__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"), bool),
+    "__float__": float,
+    "__complex__": complex,
+    "__bytes__": bytes,
+}
+OWN = ("__abs__", "__neg__", "__pos__", "__invert__")  # a number gives one of its own class
+ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
+UNORDERED = by_identity(object, complex, dict, range, memoryview, type(None))  # they have these methods, which refuse
+
+
+def result_of(cls: type, method: str) -> Hint:
+    """What a method that is written in C returns; unknown where it is not known of all classes."""
+    if method in OWN and cls in (int, float, complex):
+        return float if cls is complex and method == "__abs__" else cls
+    return RESULTS.get(method, UNKNOWN)
+
+
+def is_unordered(cls: type, method: str) -> bool:
+    """Whether a method only seems to be there: all classes in C have all comparisons, if any."""
+    return method in ORDER and id(cls) in UNORDERED

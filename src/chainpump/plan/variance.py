@@ -9,12 +9,13 @@ import typing
 from collections import abc
 from collections.abc import Callable, Generator, Sequence
 from types import GenericAlias
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple, get_args
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple, get_args, get_origin
 
 from .comparison import Question, exactly
 from .forms import Bindings, Hint, bindings_of, by_identity, substitute
 from .hints import as_base, bases_of, parameters_of, split
 from .structure import structurally
+from .tuples import Items
 from .typeshed import declared
 
 __all__ = ["argument_questions"]
@@ -50,19 +51,21 @@ def argument_questions(
     base, wanted = split(expected)
     have = get_args(view)
     parameters = parameters_of(base)
-    if any(isinstance(each, TypeVarTuple) for each in parameters) and have and wanted:
+    is_given = [get_origin(each) is not None for each in (view, expected)]  # `Array[()]` has no arguments, either
+    if any(isinstance(each, TypeVarTuple) for each in parameters) and all(is_given):
         given, sought = bindings_of(parameters, have), bindings_of(parameters, wanted)
-        have, wanted = (tuple(found[each] for each in parameters) for found in (given, sought))
+        have, wanted = (tuple(map(found.__getitem__, parameters)) for found in (given, sought))
     questions: list[tuple[int, Question]] = []
     for place, (one, other) in enumerate(zip(have, wanted, strict=False)):
         variable = parameters[place] if place < len(parameters) else None
         if isinstance(variable, ParamSpec):
             one, other = _callable_of(one), _callable_of(other)  # noqa: PLW2901  # what can be called with it
         covariant, contravariant = yield from _variance_of(base, place)
+        is_covariant = covariant or (isinstance(variable, TypeVarTuple) and bool(Items.of(get_args(other)).middle))
         if contravariant and not covariant:
             question = Question(substitute(other, bindings), one, {})
         else:
-            question = Question(one, other, bindings, None if covariant else exactly)
+            question = Question(one, other, bindings, None if is_covariant else exactly)
         questions.append((place, question))
     return questions
 
