@@ -41,6 +41,7 @@ __all__ = [
     "stacks",
     "stalled",
     "still_ending",
+    "text_of",
     "timed_out",
     "too_many",
     "unclean",
@@ -140,7 +141,7 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
     """User code raised."""
     on_item = f" on {item}" if item else ""
     advice = NOT_ITS_WORD if isinstance(error, Cancelled) else ""
-    details = [*_text(error).splitlines(), f"item: {item.text}" if item else "", advice, who.definition()]
+    details = [*text_of(error).splitlines(), f"item: {item.text}" if item else "", advice, who.definition()]
     return who.failure(
         StageError,
         pid,
@@ -151,7 +152,8 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
     )
 
 
-def _text(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself, whatever its `str` does."""
     try:
         return str(error) or repr(error)
     except Exception as bad:  # a user's __str__ must not hide the failure that it is to describe
@@ -189,7 +191,7 @@ def refused(stage: str, index: int, error: BaseException) -> Failure:
         0,
         None,
         f"the function that takes the dead letters of '{stage}' raised {type(error).__name__} on item {index}:",
-        (_text(error), "It is the `to=` of its DeadLetter policy."),
+        (text_of(error), "It is the `to=` of its DeadLetter policy."),
         index,
         traceback=user_traceback(error),
     )
@@ -352,7 +354,7 @@ def not_started(who: Who, error: BaseException) -> Failure:
     return who.failure(
         StageError,
         None,
-        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {_text(error)}",
+        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {text_of(error)}",
         _start_advice(error),
         traceback=user_traceback(error),
     )
@@ -360,7 +362,7 @@ def not_started(who: Who, error: BaseException) -> Failure:
 
 def no_run(error: OSError | RuntimeError) -> Failure:
     """The system has no room for what a run needs beside its workers: nobody is to blame."""
-    headline = f"the run could not start: {type(error).__name__}: {_text(error)}"
+    headline = f"the run could not start: {type(error).__name__}: {text_of(error)}"
     return Failure(RunError, "", "", 0, None, headline, (_start_advice(error),))
 
 
@@ -458,7 +460,7 @@ def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what
     return who.failure(
         RunError,
         pid,
-        f"{who.placed(pid)} could not {what}: {type(error).__name__}: {_text(error)}",
+        f"{who.placed(pid)} could not {what}: {type(error).__name__}: {text_of(error)}",
         REFUSALS.get(number or 0, f"The system refused it; {who.stage} has not raised this."),
         traceback=user_traceback(error),
     )

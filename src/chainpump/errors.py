@@ -2,6 +2,7 @@
 
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
+├─ RemoteError          stands in a dead letter for an exception that cannot be sent
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
                         UnpicklableItemError, ItemTypeError, ItemTimeoutError, TooManyFailuresError, StallError,
                         LedgerError
@@ -12,7 +13,7 @@ Every class survives pickle: its fields are the positional arguments, its text i
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ __all__ = [
     "LedgerError",
     "PipelineError",
     "PlanError",
+    "RemoteError",
     "RunError",
     "StageError",
     "StageOptionError",
@@ -105,14 +107,37 @@ class DeadItem:
 
     item: the item itself, or its short repr where it cannot be sent to the main process.
     index: its number, counted from 0 where it comes from.
-    error: what the function raised, or None if that cannot be sent. traceback: the worker's, as text.
+    error: what the function raised, or a `RemoteError` in its place if that cannot be sent to the main process.
+    traceback: the worker's, as text.
     """
 
     stage: str
     index: int
     item: Any
-    error: BaseException | None
+    error: BaseException
     traceback: str
+
+
+class RemoteError(PipelineError):
+    """Stands for an exception that cannot be sent to the main process, as one whose class needs more than its `args`.
+
+    type_name: `urllib.error.HTTPError`. text: what `str` said of the exception. Attributes of the exception that can be
+    sent have their own names here: `error.code`.
+    """
+
+    def __init__(self, type_name: str, text: str = "", attributes: Mapping[str, Any] | None = None) -> None:
+        super().__init__(type_name, text)
+        vars(self).update(attributes or {}, type_name=type_name, text=text)
+
+    type_name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
+
+    # Attributes are those of the exception, of any name and type: type checkers need not know them.
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{self.args[0]} had no attribute {name!r}, or it cannot be sent to another process")
 
 
 class RunError(PipelineError):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
+from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
 from . import blame, pickles
 from .blame import Who
-from .errors import DeadItem, Failure
+from .errors import DeadItem, Failure, RemoteError
 from .transport.inlet import short_repr
 
 __all__ = ["Buried", "Failed", "Finished", "Interrupted", "Outcome"]
@@ -98,26 +101,51 @@ Outcome = Finished | Failed | Interrupted
 class Buried:
     """A dead letter on its way to the main process: the item and its error as pickles, where they can travel.
 
-    text: the short repr that stands for the item where it cannot.
+    text, told: what stands for the item and for its error where they cannot.
     """
 
     letter: DeadItem
     item: bytes | None
     text: str
     error: bytes | None
+    told: RemoteError
 
     @classmethod
     def packed(cls, letter: DeadItem) -> Buried:
         """Parts that are sure to survive the journey."""
-        text = short_repr(letter.item)
+        text, told = short_repr(letter.item), _stand_in(letter.error)
         item, error = pickles.travelling(letter.item), pickles.travelling(letter.error)
-        return cls(replace(letter, item=None, error=None), item, text, error)
+        if error is None:
+            error = pickles.travelling(_stand_in(letter.error, _attributes(letter.error)))
+        return cls(replace(letter, item=None, error=told), item, text, error, told)
 
     def unpacked(self) -> DeadItem:
         """The dead letter, in the main process."""
-        item, error = self.text, None
+        item: Any = self.text
+        error: BaseException = self.told
         with suppress(Exception):  # it loads in the worker only
             item = self.text if self.item is None else pickle.loads(self.item)
         with suppress(Exception):
-            error = None if self.error is None else pickle.loads(self.error)
+            error = self.told if self.error is None else pickle.loads(self.error)
         return replace(self.letter, item=item, error=error)
+
+
+def _stand_in(error: BaseException, attributes: Mapping[str, Any] = MappingProxyType({})) -> RemoteError:
+    kind = type(error)
+    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return RemoteError(f"{prefix}{kind.__qualname__}", blame.text_of(error), attributes)
+
+
+def _attributes(error: BaseException) -> Mapping[str, Any]:
+    """What of it can be sent: its own fields, and those that its class keeps in C or in slots, such as `errno`."""
+    classes = takewhile(lambda each: each is not BaseException, type(error).__mro__)
+    kinds = (MemberDescriptorType, GetSetDescriptorType)
+    slots = [name for each in classes for name, value in vars(each).items() if isinstance(value, kinds)]
+    found: dict[str, Any] = {}
+    for name in (*slots, *vars(error)):
+        with suppress(Exception):  # a slot that was never set, or whatever a property raises
+            value = getattr(error, name)
+            data = None if name.startswith("__") else pickles.travelling(value)
+            if data is not None and len(data) <= MAX_CAUSE:
+                found[name] = value
+    return found

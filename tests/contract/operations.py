@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any, TypeVar
+from urllib.error import HTTPError
 
 from contract.stages import Bad
 from support.gate import Gate, Journal
@@ -179,6 +183,14 @@ def exhausted(value: int) -> int:
 def raising_unsendable(value: int) -> int:
     if value == 5:
         raise Unsendable(value, value)
+    return value
+
+
+def not_found(value: int) -> int:
+    if value == 5:
+        error = HTTPError(f"http://host/{value}", 404, "Not Found", Message(), io.BytesIO(b"no such page"))
+        error.lock = threading.Lock()  # type: ignore[attr-defined]  # what no process can send
+        raise error
     return value
 
 

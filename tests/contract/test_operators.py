@@ -19,6 +19,7 @@ from chainpump import (
     Pipeline,
     Processes,
     Raise,
+    RemoteError,
     Retry,
     RunError,
     Runnable,
@@ -519,8 +520,24 @@ def test_a_dead_letter_whose_error_cannot_travel_has_its_traceback(places: Place
         assert list(run) == [value for value in range(20) if value != 5]
         (letter,) = run.dead_letters
     assert (letter.index, letter.item) == (5, 5)
-    assert letter.error is None or places.first.reach == 0
+    assert str(letter.error).endswith("5 and 5")
     assert letter.traceback.endswith("Unsendable: 5 and 5")
+
+
+@pytest.mark.parametrize("places", FEW)
+def test_an_error_that_cannot_travel_is_told_by_its_type_its_text_and_its_attributes(places: Places) -> None:
+    pipeline = numbers(places, 20).map(operations.not_found, on=places.first, on_error=DeadLetter())
+    letter: Any
+    (letter,) = pipeline.into(stages.listed, on=places.sink).run().dead_letters
+    assert (letter.error.code, letter.error.filename) == (404, "http://host/5")
+    if isinstance(letter.error, RemoteError):
+        assert (letter.error.type_name, letter.error.text) == ("urllib.error.HTTPError", "HTTP Error 404: Not Found")
+        assert str(letter.error) == "urllib.error.HTTPError: HTTP Error 404: Not Found"
+        with pytest.raises(AttributeError, match=r"^urllib\.error\.HTTPError had no attribute 'lock', or it "):
+            _ = letter.error.lock
+    else:
+        assert places.first.reach == 0
+        letter.error.close()
 
 
 @pytest.mark.parametrize("places", FEW)

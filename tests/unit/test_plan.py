@@ -46,6 +46,13 @@ def test_a_plan_tells_behind_which_stage_order_is_undefined() -> None:
     assert numbers.map(abs, ordered=False).map(abs).plan().orders == ["kept", "undefined", "undefined"]
 
 
+def test_order_is_kept_behind_workers_that_may_be_replaced_whatever_was_asked_for() -> None:
+    replaced = Pipeline(range(9)).map(abs, ordered=False).map(abs, on=Processes(2, restarts=1), ordered=False)
+    assert replaced.plan().orders == ["kept"] * 3
+    behind = replaced.then(same, on=Threads(1)).map(abs, on=Threads(2), ordered=False)
+    assert behind.plan().orders == ["kept"] * 4 + ["undefined"]
+
+
 def test_a_plan_never_changes() -> None:
     with pytest.raises(FrozenInstanceError):
         Plan((planned(),)).stages = ()  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from itertools import accumulate
+from itertools import accumulate, groupby
 from operator import and_
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -192,5 +192,11 @@ class Plan:
     @property
     def orders(self) -> list[str]:
         """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
-        kept = accumulate((stage.keeps_order for stage in self.stages), and_)
+        keeps: list[bool] = []
+        for is_element_wise, run in groupby(self.stages, lambda stage: stage.ordered is not None):
+            stages = list(run)
+            # Behind workers that may be replaced the engine drops what comes twice, and that restores the order.
+            restores = is_element_wise and any(stage.on.restarts for stage in stages)
+            keeps += [restores or stage.keeps_order for stage in stages]
+        kept = accumulate(keeps, and_)
         return ["kept" if each else "undefined" for each in kept]
