@@ -217,14 +217,24 @@ def test_report_of_a_run_that_was_interrupted_says_so(command, tmp_path, name, n
         ("run.txt", "write it to a file that ends in .html or .json."),
         ("missing/run.html", "No such file or directory"),
         ("folder.html", "Is a directory"),
+        ("pipe.html", "it is a named pipe; a report is written to a file."),
     ],
 )
 def test_report_that_cannot_be_written_is_refused_before_anything_starts(command, tmp_path, path, why):
     (tmp_path / "folder.html").mkdir()
+    os.mkfifo(tmp_path / "pipe.html")
     done = run(command("endless", "--report", tmp_path / path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: --report {tmp_path / path}: {why}\n"
-    assert [each.name for each in tmp_path.iterdir() if each.suffix] == ["folder.html"]
+    assert sorted(each.name for each in tmp_path.iterdir() if each.suffix) == ["folder.html", "pipe.html"]
+
+
+def test_report_is_written_where_a_link_leads_though_nothing_is_there_yet(command, tmp_path):
+    link, target = tmp_path / "link.json", tmp_path / "run.json"
+    link.symlink_to(target)
+    assert run(command("summed", "--report", link)).returncode == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["status"] == "completed"
 
 
 @pytest.mark.parametrize("name, said", [("summed", ""), ("failing", "StageError: stage 'fail' ")])

@@ -22,6 +22,7 @@ from .errors import (
     UnpicklableItemError,
     WorkerLostError,
 )
+from .printable import printable, printable_lines
 
 __all__ = [
     "Item",
@@ -88,7 +89,7 @@ class Who:
     @property
     def label(self) -> str:
         """The stage alone: `stage 'decode'`."""
-        return f"{self.role} '{self.stage}'"
+        return f"{self.role} '{printable(self.stage)}'"
 
     def placed(self, pid: int | None) -> str:
         """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
@@ -105,19 +106,19 @@ class Who:
         exit_code: int | None = None,
         traceback: str = "",
     ) -> Failure:
-        """A record that blames this worker; empty details are left out."""
+        """A record that blames this worker, of texts that a terminal does not obey; empty details are left out."""
         return Failure(
             error,
             self.role,
             self.stage,
             self.number,
             pid,
-            headline,
-            tuple(filter(None, details)),
+            printable_lines(headline),
+            tuple(map(printable_lines, filter(None, details))),
             item.index if item else None,
-            item.text if item else None,
+            printable(item.text) if item and item.text else None,
             exit_code,
-            traceback,
+            printable_lines(traceback),
         )
 
     def definition(self) -> str:
@@ -190,10 +191,11 @@ def refused(stage: str, index: int, error: BaseException) -> Failure:
         stage,
         0,
         None,
-        f"the function that takes the dead letters of '{stage}' raised {type(error).__name__} on item {index}:",
-        (text_of(error), "It is the `to=` of its DeadLetter policy."),
+        f"the function that takes the dead letters of '{printable(stage)}' raised {type(error).__name__} "
+        f"on item {index}:",
+        (printable_lines(text_of(error)), "It is the `to=` of its DeadLetter policy."),
         index,
-        traceback=user_traceback(error),
+        traceback=printable_lines(user_traceback(error)),
     )
 
 

@@ -11,11 +11,13 @@ import traceback
 from argparse import ArgumentParser
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
 from .commands import COMMANDS, FAILED, OK, ReaderGone
 from .errors import PipelineError, PlanError
+from .printable import printable_lines
 from .targets import UsageError
 
 __all__ = ["main"]
@@ -53,6 +55,9 @@ class Terminated(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What the terminal, or whoever reads the output, has no letter for is spelt out.
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
         import argcomplete
@@ -72,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("cancelled by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable_lines(f"error: {error}"), file=sys.stderr)
         return USAGE
     except Exception as error:  # whatever it was, it is told and gives the exit status
         _explain(error, with_traceback=options.traceback)
@@ -141,7 +146,7 @@ def _explain(error: Exception, *, with_traceback: bool) -> None:
     lines = [f"{type(error).__name__}: {error}", *notes]
     if isinstance(error, PlanError):
         lines.append(_built_at(error))
-    print("\n".join(lines).rstrip(), file=sys.stderr)
+    print(printable_lines("\n".join(lines).rstrip()), file=sys.stderr)
 
 
 def _built_at(error: PlanError) -> str:

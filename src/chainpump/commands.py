@@ -15,6 +15,7 @@ from .errors import PlanError
 from .pipeline import Pipeline, Runnable, opened, with_workers
 from .plan.plan import AUTO, Plan, PlannedStage, Workers
 from .plan.problems import collecting
+from .printable import printable_lines
 from .progress.report import Report
 from .progress.snapshot import Progress
 from .settings import READ, named_pipeline, suggestion
@@ -76,13 +77,16 @@ def _check_report(path: Path) -> None:
     """Before anything starts: can a report be written there? Raises UsageError."""
     if path.suffix not in REPORTS:
         raise UsageError(f"--report {path}: write it to a file that ends in {' or '.join(REPORTS)}.")
-    is_new = not path.exists()
+    target = path.resolve()  # a link may lead to a file that is yet to be written
+    is_new = not target.exists()
+    if target.is_fifo():  # to open it would wait for a reader, perhaps for ever
+        raise UsageError(f"--report {path}: it is a named pipe; a report is written to a file.")
     try:
-        path.open("ab").close()
+        target.open("ab").close()
     except OSError as error:
         raise UsageError(f"--report {path}: {error.strerror}") from error
     if is_new:
-        path.unlink()
+        target.unlink()
 
 
 def _write_report(report: Report[Any], path: Path | None) -> int:
@@ -126,7 +130,7 @@ def _look(options: Namespace, show: Callable[[Plan], str]) -> int:
     with collecting() as problems:
         found = _pipeline(options)
     for problem in problems:
-        _emit(f"{type(problem.error).__name__}: {problem.error}\n  at {problem.where}\n")
+        _emit(printable_lines(f"{type(problem.error).__name__}: {problem.error}\n  at {problem.where}\n"))
     _emit(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else show(found.plan()).rstrip("\n"))
     return FAILED if problems else OK
 
@@ -147,7 +151,7 @@ def _stacks(options: Namespace) -> int:
     and the calls of your code that it is in. The process need not be able to answer, and
     goes on as it was; works on Linux, for processes of the same user.
     """
-    _emit(stacks(options.pid))
+    _emit(printable_lines(stacks(options.pid)))
     return OK
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .printable import printable
+
 __all__ = ["table"]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay rows out under their heads; a column whose cells all start with a digit is set to the right.
 
+    Cells may hold any text: each takes one line, and a terminal obeys nothing in it.
+
     >>> print(table(("stage", "items"), [("load", "12"), ("parse", "7")]))
     stage  items
     load      12
     parse      7
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     columns = list(zip(heads, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [all(cell[:1].isdigit() for cell in column[1:] if cell) and len(column) > 1 for column in columns]

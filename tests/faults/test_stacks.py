@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from chainpump import Inline, Pipeline, Processes, Tasks, source, stage
 from chainpump import stacks as looking
 from chainpump.stacks import stacks
 from chainpump.targets import UsageError
+from chainpump.transport import system
 from chainpump.transport.system import is_portable
 from faults import program, stages
 from faults.places import on, places
@@ -181,7 +184,7 @@ def test_a_worker_that_runs_a_pipeline_of_its_own_is_told_beside_its_workers(gat
 
 
 def test_old_answers_do_not_pile_up(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "MOST", 2_000)
+    monkeypatch.setattr(system, "MOST", 2_000)
     with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
         pid = gate.wait_held()
         wait_asleep(pid)
@@ -193,7 +196,7 @@ def test_old_answers_do_not_pile_up(gate: Gate, monkeypatch: pytest.MonkeyPatch)
 
 
 def _sizes(pid: int, text: str) -> tuple[int, str]:
-    return max(path.stat().st_size for path in looking._files(pid, "/memfd:chainpump-stack (deleted)")), text
+    return max(os.fstat(file).st_size for file in looking._memory_files(pid, "chainpump-stack")), text
 
 
 def refusal(pid: int) -> str:
@@ -217,6 +220,65 @@ def test_where_there_is_nothing_to_tell_it_says_why(gate: Gate, monkeypatch: pyt
             assert refusal(os.getpid()) == f"process {os.getpid()} has another version of chainpump: ask with that one."
         gate.release()
         assert list(run) == [0]
+
+
+ROSTER = {"teams": [], "board": 0, "bell": 0, "cells": looking.CELLS, "pid": 1, "opened": 0}
+TEAM = {"stages": [["stage", "decode", None]], "rows": [0], "workers": 1, "at_first": 1, "restores": False}
+
+
+@pytest.mark.parametrize(
+    "roster, board",
+    [
+        pytest.param("[" * 100_000, 0, id="nested deeply"),
+        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "workers": 10**12}]}), 0, id="more workers than rows"),
+        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "rows": [-(10**30)]}]}), 8, id="no row"),
+        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "rows": []}]}), 8, id="no rows"),
+        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "stages": []}]}), 8 * looking.CELLS, id="no stage"),
+        pytest.param(json.dumps({**ROSTER, "teams": 3}), 0, id="no teams"),
+        pytest.param(json.dumps(ROSTER), looking.LARGEST + 1, id="a board that is too large"),
+        pytest.param("\ud800", 0, id="no text"),
+    ],
+)
+def test_a_hostile_process_gets_an_answer_at_once_and_keeps_its_files(roster: str, board: int) -> None:
+    with memory_file("chainpump-board", b"") as file, memory_file("chainpump-run", b"") as run:
+        os.ftruncate(file, board)
+        said = roster.replace('"board": 0', f'"board": {os.fstat(file).st_ino}').encode(errors="surrogatepass")
+        os.write(run, said + b"\n" + bytes(2 << 20))
+        size = os.fstat(run).st_size
+        assert refusal(os.getpid()) == f"process {os.getpid()} has another version of chainpump: ask with that one."
+        assert os.fstat(run).st_size == size
+
+
+def test_a_file_that_only_has_the_name_of_a_memory_file_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("root's")
+    with secret.open():
+        inode = secret.stat().st_ino
+        monkeypatch.setattr(
+            looking, "_name", lambda held: "/memfd:chainpump-run (deleted)" if os.fstat(held).st_ino == inode else ""
+        )
+        assert refusal(os.getpid()).startswith("no pipeline runs in process")
+
+
+def test_a_number_that_leads_to_another_file_meanwhile_changes_nothing(tmp_path: Path) -> None:
+    with memory_file("chainpump-run", b"its own") as file, (tmp_path / "other").open("wb") as other:
+        for held in looking._held(os.getpid(), "/memfd:chainpump-run (deleted)"):
+            os.dup2(other.fileno(), file)
+            with looking._opened(held, os.O_RDONLY) as found:
+                assert os.pread(found, 100, 0) == b"its own"
+
+
+@contextmanager
+def memory_file(name: str, content: bytes) -> Iterator[int]:
+    """A file in memory that this process has open."""
+    file = os.memfd_create(name)
+    try:
+        os.write(file, content)
+        yield file
+    finally:
+        os.close(file)
 
 
 def test_a_process_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ Workers in processes of their own are asked by a signal, so this answers for tho
 
 from __future__ import annotations
 
-import ast
 import fcntl
+import json
 import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from ..transport.system import shared_file
+from ..transport.system import shared_file, trim
 from .standings import Roster, Whereabouts
 
 __all__ = ["ASKED", "RUN", "Inquiries", "answered"]
@@ -36,13 +37,15 @@ class Inquiries:
     def answer(self, found: Iterable[Whereabouts]) -> None:
         """Tell whoever has asked."""
         with suppress(OSError):  # there is no room: no reason to end a run
-            os.write(self._file.fileno(), f"{list(map(tuple, found))!r}\n".encode(errors="replace"))
+            trim(self._file)
+            os.write(self._file.fileno(), f"{json.dumps([time.monotonic_ns(), list(found)])}\n".encode())
 
     def close(self) -> None:
         """The run is over."""
         self._file.close()
 
 
-def answered(text: str) -> list[Whereabouts]:
-    """What `answer` has told. Raises ValueError or TypeError if another version has told it."""
-    return [Whereabouts(*each) for each in ast.literal_eval(text)]
+def answered(text: str) -> tuple[int, list[Whereabouts]]:
+    """When `answer` was called, in ns, and what it has told. Raises ValueError or TypeError for another version."""
+    at, found = json.loads(text)
+    return at, [Whereabouts(place and tuple(place), within, stack) for place, within, stack in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,13 +72,14 @@ class Roster:
 
     def packed(self) -> str:
         """As one line of plain values: nobody else is to load a pickle of this process."""
-        return repr(asdict(self))
+        return json.dumps(asdict(self))
 
     @classmethod
     def unpacked(cls, text: str) -> Roster:
-        """What `packed` has made. Raises ValueError, KeyError or TypeError if another version has made it."""
-        told = ast.literal_eval(text)
-        return cls(**{**told, "teams": [Team(**team) for team in told["teams"]]})
+        """What `packed` has made. Raises ValueError, LookupError or TypeError if another version has made it."""
+        told = json.loads(text)
+        teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in told["teams"]]
+        return cls(**{**told, "teams": teams})
 
 
 @dataclass(frozen=True, slots=True)

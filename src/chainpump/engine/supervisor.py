@@ -224,6 +224,9 @@ class Supervisor:
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._heard.fileno() in ready and ASKED in os.read(self._heard.fileno(), 4096):
+            for each in self.watched:
+                if each.is_running:
+                    each.handle.trim_stacks()
             self._inquiries.answer([*self._where(os.getpid()), Whereabouts(None, "", stack_of(self._opener))])
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 

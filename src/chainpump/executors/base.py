@@ -61,6 +61,10 @@ class WorkerHandle(Protocol):
         """Have it write where it is, soon."""
         ...
 
+    def trim_stacks(self) -> None:
+        """Throw away what it has written of where it was, if that is much."""
+        ...
+
     def read_stack(self) -> str:
         """Where it was when it was asked: a line for each call, the innermost first; empty if it could not say."""
         ...

@@ -24,7 +24,7 @@ from ..errors import StageOptionError
 from ..outcome import Buried, Failed, Interrupted, Outcome
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
 from ..transport.descriptors import pipe, room_to_start
-from ..transport.system import shared_file
+from ..transport.system import shared_file, trim
 from ..worker import Worker
 from .base import Lost
 from .control import LENGTH
@@ -216,6 +216,10 @@ class ProcessHandle:
         if self._hears:  # and can be asked: one that has only been started would die of the signal
             self._asked_at = os.fstat(self._stack.fileno()).st_size
             self._send(SHOW_STACK, ours=False)
+
+    def trim_stacks(self) -> None:
+        """Throw away what it has written of where it was, if that is much: whoever looks from outside asks for it."""
+        trim(self._stack)
 
     def read_stack(self) -> str:
         """What it has written of where it is, since it was asked."""

@@ -162,6 +162,9 @@ class ThreadHandle:
     def ask_stack(self) -> None:
         """Nothing to do: this process sees its own threads."""
 
+    def trim_stacks(self) -> None:
+        """Nothing to do: it writes none."""
+
     def read_stack(self) -> str:
         """Where it is, as `faulthandler` would write it."""
         return stack_of(self._worker.thread)

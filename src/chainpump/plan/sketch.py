@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..printable import printable
 from .annotations import UNKNOWN
 from .plan import AUTO, Placement, Plan, PlannedStage, Role
 
-__all__ = ["Card", "Link", "Part", "printable", "sketch"]
+__all__ = ["Card", "Link", "Part", "sketch"]
 
 SOME = 3  # workers that are drawn of a stage that has as many as are of use
 IN_ORDER = {"kept": "in order", "undefined": "as they come"}
@@ -94,12 +95,3 @@ def _bounds(stage: PlannedStage, follower: PlannedStage | None) -> Iterator[str]
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
-
-
-def printable(text: str) -> str:
-    r"""The same text, where what has no picture, such as a line break, is spelt as in Python's literals.
-
-    >>> print(printable("a\n<b>"))
-    a\n<b>
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

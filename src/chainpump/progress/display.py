@@ -30,6 +30,8 @@ def shown() -> Observer:
     """Whoever shows progress here. Raises StageOptionError where that takes what is not installed."""
     if _in_notebook():
         return Notebook()
+    if sys.stderr is None or sys.stderr.closed:
+        return unseen
     if not sys.stderr.isatty():
         return Lines(sys.stderr)
     try:
@@ -45,6 +47,10 @@ def shown() -> Observer:
 def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def unseen(_: Progress) -> None:
+    """Nothing is shown: the program has closed its standard error."""
 
 
 class Lines:
@@ -101,18 +107,20 @@ class Live:
 def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> Table:
     """Progress as a table of rich for so many characters: shares of time as bars, the bottleneck marked."""
     from rich.table import Table
+    from rich.text import Text
 
     heads, rows = cells(progress.stages)
     left_out = {"starved", "blocked", *(() if width >= WIDE else LESS)}
     kept = [place for place, head in enumerate(heads) if head not in left_out]
-    table = Table(box=None, padding=(0, 2, 0, 0), caption=progress.line(), caption_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), caption=Text(progress.line()), caption_justify="left")
     for place in kept:
         table.add_column(heads[place], justify="left" if heads[place] in {"stage", "on"} else "right", no_wrap=True)
     table.add_column("busy/starved/blocked", no_wrap=True)
     mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
     for each, row in zip(progress.stages, rows, strict=True):
         name, *others = (row[place] for place in kept)
-        named = f"{name} {mark}" if each.is_bottleneck else name
+        # As a text of its own: a name in square brackets is no markup.
+        named = Text(f"{name} {mark}" if each.is_bottleneck else name)
         table.add_row(named, *others, _bar(each, marks), style="bold" if each.is_bottleneck else None)
     return table
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import log2
 from typing import TYPE_CHECKING, Any  # a page shows nothing of a report's value
 
+from ..printable import printable
 from .history import Sample
 from .latency import PERCENTS, STEPS, Latency, readable
 from .snapshot import clock
@@ -52,8 +53,8 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: l
 
 def page(report: Report[Any]) -> str:
     """All of it."""
-    held_by = f"; the bottleneck is <strong>{escape(report.bottleneck)}</strong>" if report.bottleneck else ""
-    chain = " → ".join(escape(stage.stage) for stage in report.stages)
+    held_by = f"; the bottleneck is <strong>{_shown(report.bottleneck)}</strong>" if report.bottleneck else ""
+    chain = " → ".join(_shown(stage.stage) for stage in report.stages)
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -101,8 +102,8 @@ def _chain(stages: Sequence[StageReport]) -> str:
         parts.append(
             f'<rect x="1" y="{y + 1}" width="{WIDTH - 2}" height="{BOX - 2}" rx="6" fill="var(--box)" stroke="{edge}" '
             f'stroke-width="{2 if stage.is_bottleneck else 1}"/>'
-            f'<text x="12" y="{y + 22}">{escape(stage.stage)}</text>'
-            f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{escape(stage.executor)}, '
+            f'<text x="12" y="{y + 22}">{_shown(stage.stage)}</text>'
+            f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{_shown(stage.executor)}, '
             f"{stage.rate:,.0f} items/s</text>{_bar(stage, y + 34)}"
         )
     height = len(stages) * (BOX + GAP) - GAP
@@ -197,7 +198,7 @@ def _colour(place: int) -> str:
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    items = (f'<li><i style="background:{colour}"></i>{escape(name)}</li>' for name, colour in entries)
+    items = (f'<li><i style="background:{colour}"></i>{_shown(name)}</li>' for name, colour in entries)
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -210,8 +211,12 @@ def _decisions(report: Report[Any]) -> str:
     return f'<h2>Workers given and taken back</h2><div class="wide">{html_table(heads, rows)}</div>'
 
 
+def _shown(text: str) -> str:
+    return escape(printable(text))
+
+
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of texts."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f"<th>{_shown(cell)}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{_shown(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"

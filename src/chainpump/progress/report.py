@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
+from ..printable import printable_lines
 from ..processors import processors
 from ..tables import table
 from .allotment import Decision
@@ -111,13 +112,13 @@ class Report(Generic[T]):
         told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
         run = f"{self.duration:.2f} s{told}"
         lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
-        return "\n".join(filter(None, lines))
+        return printable_lines("\n".join(filter(None, lines)))
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
         from .page import page  # workers import this module, and write no pages
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        Path(path).write_text(printable_lines(page(self)), encoding="utf-8")
 
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.

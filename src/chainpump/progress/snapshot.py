@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import attrgetter
 
+from ..printable import printable
 from ..tables import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
 from .reading import Place, Reading, WorkerReading
@@ -93,7 +94,7 @@ class Progress:
         if self.left is not None and not self.is_over:
             parts.append(f"{clock(self.left)} left")
         if self.bottleneck is not None:
-            parts.append(f"bottleneck {self.bottleneck}")
+            parts.append(f"bottleneck {printable(self.bottleneck)}")
         return ", ".join(parts)
 
 
@@ -103,7 +104,7 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
     heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
     rows = [
         (
-            each.stage,
+            printable(each.stage),
             each.executor,
             str(each.alive),
             "" if each.role == "source" else f"{each.received:,}",

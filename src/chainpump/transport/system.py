@@ -12,10 +12,11 @@ import sys
 from ..errors import StageOptionError
 from .descriptors import Descriptor
 
-__all__ = ["VARIABLE", "is_portable", "shared_file"]
+__all__ = ["VARIABLE", "is_portable", "shared_file", "trim"]
 
 VARIABLE = "CHAINPUMP_TRANSPORT"
 CHOICES = ("linux", "portable")
+MOST = 1 << 20  # bytes that a file may have come to before what is old in it is thrown away
 IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so nobody can open or foresee them
 
 
@@ -54,3 +55,14 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL | (fcntl.F_SEAL_GROW if nbytes else 0)
         fcntl.fcntl(descriptor.fileno(), fcntl.F_ADD_SEALS, seals)
     return descriptor
+
+
+def trim(file: Descriptor) -> None:
+    """Throw away what is old in a file that is added to, if that is much; its first line stays, which says whose it is.
+
+    For its owner alone: others may look at it, and are never to cut off what may be another file by now.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size > MOST:
+        head, end, _ = os.pread(file.fileno(), size, 0).partition(b"\n")
+        os.ftruncate(file.fileno(), len(head + end))
