@@ -42,6 +42,7 @@ __all__ = [
     "stacks",
     "stalled",
     "still_ending",
+    "survived",
     "text_of",
     "timed_out",
     "too_many",
@@ -430,6 +431,13 @@ def still_ending(who: Who, pid: int, seconds: float, stack: str) -> str:
     """A worker has finished, and its process goes on. stack: of all its threads, as `timed_out` takes it."""
     told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
     return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
+
+
+def survived(who: Who, pid: int, left: Sequence[str], seconds: float | None) -> str:
+    """A worker's process has ended, and left processes behind. seconds: until they were ended by force; None before."""
+    told = "are told to end (SIGTERM)" if seconds is None else f"were ended by force after {seconds:g} s (SIGKILL)"
+    advice = "What is to outlive its worker has to be started with start_new_session=True."
+    return f"{who.placed(pid)} has ended, and what it had started and left behind {told}: {', '.join(left)}. {advice}"
 
 
 def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from chainpump import Pipeline, sink, source, stage
@@ -193,6 +194,11 @@ def large_items(gate: Gate, place: str) -> None:
     passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
     with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
         assert next(iter(run)).nbytes == 2 << 20
+
+
+def in_a_program(gate: Gate, place: str) -> None:
+    """Its worker waits for a program that hears no SIGTERM."""
+    list(Pipeline(range(2)).map(partial(stages.in_a_program, gate=gate, is_deaf=True), on=on(place)))
 
 
 def held_up_in_native_code(gate: Gate, place: str) -> None:

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -976,13 +977,17 @@ def libc_fork() -> int:
 def leave_child(
     items: Iterable[T], fork: Callable[[], int], journal: Journal, then: Callable[[], Any] | None = None
 ) -> Iterator[T]:
-    """Leave a child behind that sleeps, at the first item; then go on, or fail."""
+    """Leave a child behind that sleeps in a session of its own, at the first item; then go on, or fail."""
     for index, item in enumerate(items):
         if index == 0:
+            is_apart, say = os.pipe()
             child = fork()
             if child == 0:
+                os.setsid()
+                os.write(say, b"!")
                 while True:
                     ctypes.PyDLL(None).pause()
+            os.read(is_apart, 1)
             journal.write(child)
             if then is not None:
                 then()
@@ -1232,3 +1237,35 @@ def say(text: str) -> None:
     """On both streams, without Python's own: in a fork those are what the tests have put there."""
     for number in (1, 2):
         os.write(number, f"{text} to {number}\n".encode())
+
+
+# ----------------------------------------------------------------------------------- programs that workers start
+
+
+def sleeper(gate: Gate, *, is_deaf: bool = False, is_apart: bool = False) -> subprocess.Popen[bytes]:
+    """A program that comes to the gate, and sleeps."""
+    deaf = "trap '' TERM;" if is_deaf else ""
+    script = f"{deaf} echo $$ > {gate.held}; sleep 1000 & wait; wait"
+    return subprocess.Popen(["/bin/sh", "-c", script], start_new_session=is_apart)
+
+
+def in_a_program(item: int, gate: Gate, is_deaf: bool) -> int:
+    """For `map`: item 1 is never done with."""
+    if item == 1:
+        sleeper(gate, is_deaf=is_deaf).wait()
+    return item
+
+
+def in_a_pool(item: int, gate: Gate) -> int:
+    """The same by a process of a pool."""
+    if item == 1:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            pool.apply(gate.hold, (item,))
+    return item
+
+
+def leave_program(item: int, gate: Gate, is_apart: bool) -> int:
+    """For `map`: it does not wait for its program, which has begun."""
+    KEPT.append(sleeper(gate, is_apart=is_apart))
+    gate.wait_released()
+    return item

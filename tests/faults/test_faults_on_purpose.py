@@ -24,7 +24,8 @@ from chainpump import (
     source,
 )
 from chainpump.engine.lifecycle import Ended, Event
-from chainpump.engine.supervisor import Supervisor, Watched
+from chainpump.engine.supervisor import Supervisor
+from chainpump.engine.watched import Watched
 from chainpump.executors import process_main
 from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
 from chainpump.outcome import Buried

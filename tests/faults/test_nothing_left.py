@@ -19,7 +19,8 @@ import pytest
 
 from chainpump import Inline, Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.lifecycle import Left
-from chainpump.engine.supervisor import Supervisor, Watched
+from chainpump.engine.supervisor import Supervisor
+from chainpump.engine.watched import Watched
 from chainpump.engine.wiring import Wiring
 from chainpump.executors.processes import ProcessHandle
 from chainpump.executors.threads import ThreadHandle

@@ -39,6 +39,11 @@ class Gate:
         self._held, self._released = state
         self._ends = ()
 
+    @property
+    def held(self) -> Path:
+        """Where a program that is no Python writes its process id, as a line, to say that it is here."""
+        return self._held
+
     # ------------------------------------------------------------------------------------ what a worker calls
 
     def hold(self, item: T) -> T:

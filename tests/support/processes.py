@@ -22,6 +22,7 @@ __all__ = [
     "helpers",
     "kill_and_reap",
     "mappings",
+    "parent",
     "press_ctrl_c",
     "state",
     "until",
@@ -57,6 +58,13 @@ def descendants() -> set[int]:
         fresh = {pid for pid, parent in parents.items() if parent in fresh}
         found |= fresh
     return {pid for pid in found - helpers() if not _reaped(pid)}
+
+
+def parent(pid: int) -> int:
+    """Who has started a process that lives."""
+    fields = _stat(pid)
+    assert fields is not None, f"process {pid} has ended"
+    return int(fields[1])
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -32,7 +32,8 @@ from .items import items_of
 from .letters import Letters
 from .lifecycle import Ended, Left
 from .logs import Logs
-from .supervisor import Supervisor, Watched
+from .supervisor import Supervisor
+from .watched import Watched
 from .wiring import Wiring
 
 __all__ = ["Run"]
@@ -104,7 +105,7 @@ class Run(Generic[T]):
                             self._caller = self._supervisor.caller = wiring.worker(place, number)
                             wiring.place(place, number, os.getpid())
                         else:
-                            watched.append(Watched(place, number, wiring.start(place, number)))
+                            watched.append(self._supervisor.start_worker(place, number))
                     except Exception as error:
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
             for channel in wiring.channels:

@@ -7,7 +7,7 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 from .. import blame
 from ..element_wise import Condemned
 from ..errors import WorkerLostError
-from ..executors.base import Lost, WorkerHandle
+from ..executors.base import Lost
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..progress.allotment import Decision
@@ -33,42 +33,13 @@ from .staffing import Staffing
 from .stalls import Stalls
 from .standings import Whereabouts
 from .succession import Succession
+from .watched import TELL_WHERE, Watched
 from .wiring import Wiring
 
-__all__ = ["Supervisor", "Watched"]
+__all__ = ["Supervisor"]
 
 
-TELL_AGAIN = (0.01, 0.03, 0.1, 0.3)  # parts of the grace after which a worker that has not heard is told again
-TELL_WHERE = 0.1  # seconds that a worker has to write where it is, before it is killed for it
-TELL_ENDING = 5.0  # seconds after which a worker that has finished, and whose process has not ended, is told of
 TELL_ALL = 0.5  # the same for all workers of a run that does not move, for which nobody is in a hurry
-
-
-class Watched:
-    """A started worker, as the supervisor's thread follows it.
-
-    steps: what is done to it unless it ends before, and when, in seconds of the monotonic clock. Empty while it may
-    run as long as it likes.
-    """
-
-    def __init__(self, group: int, number: int, handle: WorkerHandle) -> None:
-        self.group = group
-        self.number = number
-        self.handle = handle
-        self.outcome: Outcome | None = None
-        self.steps: deque[tuple[float, Callable[[], None]]] = deque()
-        self.was_forced = False  # to end, after the grace, and may not have cleaned up
-        self.forced_at = ""  # where it was then, as far as it has told
-        self.left_behind = False
-
-    def put_off(self, seconds: float) -> None:
-        """Our own process has not run for so long, stopped or on a paused machine: nor may the worker have."""
-        self.steps = deque((due + seconds, step) for due, step in self.steps)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether there is still something to wait for."""
-        return not self.left_behind and bool(self.handle.waitables)
 
 
 class Supervisor:
@@ -104,6 +75,7 @@ class Supervisor:
         self._thread: threading.Thread | None = None
         self._is_started = False
         self.watched: Sequence[Watched] = ()
+        self._leaving: Sequence[Watched] = ()  # others have their places; processes that they have left are still there
         self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
@@ -179,8 +151,10 @@ class Supervisor:
                     self._apply(self._mail.popleft())
                 for watched, outcome in heard:
                     self._record(watched, outcome)
+                for watched in self._everybody:
+                    watched.end_remains()
                 self._take_steps()
-                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self.watched):
+                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self._everybody):
                     return
                 heard = self._hear()
         except BaseException as error:  # a defect here must end the run, and be told
@@ -208,17 +182,18 @@ class Supervisor:
 
     def _wait(self) -> Sequence[Watched]:
         """Wait until workers have something to say or die, mail comes, or a step is due."""
-        running = [watched for watched in self.watched if watched.is_running]
-        times = [watched.steps[0][0] for watched in running if watched.steps]
+        running = [watched for watched in self._everybody if watched.is_running]
+        times = [watched.due for watched in running if watched.due is not None]
         if self.state.phase is Phase.RUNNING:
             times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
             times += [self._staffing.due] if self._staffing.due is not None else []
-            times += [due for each in running if (due := self._succession.due((each.group, each.number))) is not None]
+            at_work = [each.place for each in running if each.is_at_work]
+            times += [due for place in at_work if (due := self._succession.due(place)) is not None]
         return self._ready(max(0.0, min(times) - time.monotonic()) * 1000 if times else None)
 
     def _ready(self, timeout: float | None) -> Sequence[Watched]:
         """Who has something to say or has died, after so many milliseconds at most. Answers who has asked meanwhile."""
-        by_descriptor = {fd: each for each in self.watched if each.is_running for fd in each.handle.waitables}
+        by_descriptor = {fd: each for each in self._everybody if each.is_running for fd in each.handle.waitables}
         poll = select.poll()
         for fd in (self._heard.fileno(), *by_descriptor):
             poll.register(fd, select.POLLIN)
@@ -236,8 +211,9 @@ class Supervisor:
         if isinstance(outcome, Lost):
             told = None
             if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:
-                place = (watched.group, watched.number)
-                told = self._succession.after(place, watched.handle.pid, outcome.exit_code, watched.handle.read_stack())
+                told = self._succession.after(
+                    watched.place, watched.pid, outcome.exit_code, watched.handle.read_stack()
+                )
             if isinstance(told, Mapping):
                 told = self._start(watched.group, watched.number, told)
                 if told is None:
@@ -245,25 +221,40 @@ class Supervisor:
             outcome = told or self._judge(watched, outcome)
         watched.outcome = outcome
         if isinstance(outcome, Finished) and self.state.phase is Phase.RUNNING:
-            self._let_end(watched)
+            watched.let_end()
         else:
-            self._use_force(watched)
+            watched.use_force()
         self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
         if isinstance(outcome, Failed) and watched.is_running:
-            self._interrupt(watched)  # what has failed may be its flusher, while its function is in a long call
+            watched.interrupt()  # what has failed may be its flusher, while its function is in a long call
 
     def _start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
         """Start a worker while the run goes on, in a place where none runs; whoever had it before is over."""
-        places = [(each.group, each.number) for each in self.watched]
+        places = [each.place for each in self.watched]
         at = places.index((group, number)) if (group, number) in places else len(places)
         for before in self.watched[at : at + 1]:
-            before.handle.close()
+            if not before.is_running:
+                before.handle.close()
         try:
-            handle = self._wiring.start(group, number, condemned)
+            started = self.start_worker(group, number, condemned)
         except Exception as error:
             return Failed(blame.not_started(self._wiring.groups[group].who(0, number), error), error)
-        self.watched = (*self.watched[:at], Watched(group, number, handle), *self.watched[at + 1 :])
+        for before in self.watched[at : at + 1]:
+            before.was_replaced = True
+            self._leaving = [each for each in (*self._leaving, before) if each.is_running]
+        self.watched = (*self.watched[:at], started, *self.watched[at + 1 :])
         return None
+
+    def start_worker(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Watched:
+        """Have a worker started in a place where none runs; it is to be given to `start`. Raises what that raises."""
+        handle = self._wiring.start(group, number, condemned)
+        who = self._wiring.groups[group].who(0, number)
+        return Watched(group, number, handle, who, self._grace, self._wiring.warn)
+
+    @property
+    def _everybody(self) -> Sequence[Watched]:
+        """All workers, and those that were replaced and have left something behind."""
+        return (*self.watched, *self._leaving)
 
     def _judge(self, watched: Watched, lost: Lost) -> Outcome:
         """What the death of a silent worker means: lost, unless the board says that it had done all its work."""
@@ -274,7 +265,7 @@ class Supervisor:
             return Finished(early=row[Cell.STATE] == State.STOPPED)
         in_hand = self._wiring.in_hand(watched.group, watched.number)
         started = row[Cell.STATE] != State.STARTING
-        return Failed(blame.lost(who, watched.handle.pid, lost.exit_code, in_hand, started))
+        return Failed(blame.lost(who, watched.pid, lost.exit_code, in_hand, started))
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Ended) and isinstance(event.outcome, Finished) and event.group == self.state.last:
@@ -298,8 +289,8 @@ class Supervisor:
         self._wiring.wake(before)
         for watched in self.watched:
             if watched.group < before and watched.is_running and watched.outcome is None:
-                self._use_force(watched)
-                self._interrupt(watched)
+                watched.use_force()
+                watched.interrupt()
         if self.state.phase is not Phase.RUNNING:
             self._let_nobody_linger()
 
@@ -307,65 +298,18 @@ class Supervisor:
         """The processes of workers that have finished no longer have the time that they like to end."""
         for watched in self.watched:
             if watched.is_running and isinstance(watched.outcome, Finished):
-                self._use_force(watched)
-
-    def _interrupt(self, watched: Watched) -> None:
-        """Tell it to end, and again: CPython may miss a signal that arrives just as it begins to wait."""
-        watched.handle.interrupt()
-        now = time.monotonic()
-        again = [(now + self._grace * part, watched.handle.interrupt) for part in TELL_AGAIN]
-        watched.steps.extendleft(reversed(again))
-
-    def _let_end(self, watched: Watched) -> None:
-        """It has finished: its process may end as a program does, and take its time; if that is long, say so."""
-        tell_at = time.monotonic() + TELL_ENDING
-        watched.steps = deque(
-            [
-                (tell_at - TELL_WHERE, watched.handle.ask_stack),
-                (tell_at, partial(self._tell_ending, watched)),
-            ]
-        )
-
-    def _tell_ending(self, watched: Watched) -> None:
-        who = self._wiring.groups[watched.group].who(0, watched.number)
-        stack = watched.handle.read_stack()
-        self._wiring.warn(blame.still_ending(who, watched.handle.pid, TELL_ENDING, stack))
-
-    def _use_force(self, watched: Watched) -> None:
-        """From now on it has the grace to end; then force is used, once; then it is given up.
-
-        A thread that blocks for ever cannot be ended, and is left behind.
-        """
-        kill_at = time.monotonic() + self._grace
-        leave_at = kill_at + self._grace + watched.handle.dies_within
-        watched.steps = deque(
-            [
-                (kill_at - TELL_WHERE, watched.handle.ask_stack),
-                (kill_at, partial(self._force, watched)),
-                (leave_at, partial(self._leave_behind, watched)),
-            ]
-        )
-
-    def _force(self, watched: Watched) -> None:
-        watched.was_forced = True
-        watched.forced_at = watched.handle.read_stack()
-        watched.handle.kill()
-
-    def _leave_behind(self, watched: Watched) -> None:
-        watched.left_behind = True
-        if watched.outcome is None:
-            self._record(watched, Interrupted())
+                watched.use_force()
+                watched.interrupt()
 
     def _take_steps(self) -> None:
         now = time.monotonic()
-        for watched in self.watched:
-            while watched.is_running and watched.steps and watched.steps[0][0] <= now:
-                due, step = watched.steps.popleft()
-                step()
-                watched.put_off(now - due)
-            if watched.is_running and self._succession.is_overdue((watched.group, watched.number)):
+        for watched in self._everybody:
+            watched.take_steps(now)
+            if watched.left_behind and watched.outcome is None and not watched.was_replaced:
+                self._record(watched, Interrupted())
+            if watched.is_at_work and self._succession.is_overdue(watched.place):
                 watched.handle.ask_stack()
-                watched.steps.append((now + TELL_WHERE, partial(self._strike, watched)))
+                watched.add_step(now + TELL_WHERE, partial(self._strike, watched))
 
         if self._staffing.due is not None and self.state.phase is Phase.RUNNING and self._staffing.due <= now:
             self._look_at_staff()
@@ -375,10 +319,10 @@ class Supervisor:
     def _look_at_staff(self) -> None:
         """Auto stages get more workers, or fewer."""
         needed = [each for each in self.watched if each.is_running and each.group >= self.state.superfluous]
-        active = {(each.group, each.number): each.handle.pid for each in needed if each.outcome is None}
+        active = {each.place: each.pid for each in needed if each.outcome is None}
         if self.caller is not None:
             active[self.state.last, 0] = os.getpid()
-        occupied = {(each.group, each.number) for each in self.watched if each.is_running}
+        occupied = {each.place for each in self.watched if each.is_running}
         for group, number in self._staffing.look(active, occupied):
             self._apply(Started(group))
             failed = self._start(group, number)
@@ -405,27 +349,25 @@ class Supervisor:
         """Where every worker is, and each of its tasks, as far as it has told. pid: only those of this process."""
         for each in self.watched:
             if each.is_running and pid in (None, each.handle.pid):
-                place = (each.group, each.number)
-                yield Whereabouts(place, "", each.handle.read_stack())
-                yield from (Whereabouts(place, *task) for task in each.handle.read_tasks())
+                yield Whereabouts(each.place, "", each.handle.read_stack())
+                yield from (Whereabouts(each.place, *task) for task in each.handle.read_tasks())
         if self.caller is not None:
             yield Whereabouts((len(self._wiring.groups) - 1, 0), "", stack_of(self.caller.thread))
 
     def _strike(self, watched: Watched) -> None:
         """Kill a worker that takes too long, unless it has come out of the item meanwhile."""
-        if self._succession.is_still_overdue((watched.group, watched.number)):
+        if self._succession.is_still_overdue(watched.place):
             watched.handle.strike()
 
     def _unclean(self) -> Iterator[str]:
         """Who may not have cleaned up, and no error tells of it: it was forced to end, is left behind, or has died."""
         state = self.state
         for each in self.watched:
-            who = self._wiring.groups[each.group].who(0, each.number)
             failure = each.outcome.failure if isinstance(each.outcome, Failed) else None
             if each.left_behind:
-                yield blame.left_behind(who, each.handle.pid, self._grace, each.forced_at)
+                yield blame.left_behind(each.who, each.pid, self._grace, each.forced_at)
             elif each.was_forced:
-                yield blame.forced(who, each.handle.pid, self._grace, each.forced_at)
+                yield blame.forced(each.who, each.pid, self._grace, each.forced_at)
             elif failure and failure.error is WorkerLostError and (state.left or each.outcome not in state.failures):
                 yield blame.unclean(failure)
 
@@ -435,14 +377,14 @@ class Supervisor:
         self.passed = self._wiring.passed()
         self.unclean = tuple(self._unclean())
         self.meter.close()
-        for watched in self.watched:
+        for watched in self._everybody:
             watched.handle.close()
         self._wiring.close()
         with self._ringing:  # the bell first: nobody is to ring where nobody listens
             self._ring.close()
             self._heard.close()
         self._inquiries.close()
-        self.watched = ()
+        self.watched = self._leaving = ()
         self.caller = None
 
 

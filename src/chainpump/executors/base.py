@@ -45,6 +45,11 @@ class WorkerHandle(Protocol):
         """How it ended, once, as soon as that is known; never blocks."""
         ...
 
+    @property
+    def remains(self) -> Sequence[str]:
+        """What it has started and left behind, once it has died: a text for each process. Signals go to these then."""
+        ...
+
     def interrupt(self) -> None:
         """Ask it to stop what it is doing, politely: its clean-up runs."""
         ...

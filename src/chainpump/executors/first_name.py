@@ -106,6 +106,7 @@ def _become_worker(surroundings: Surroundings | None) -> None:
     """As it reads its name, or where it is a fork, which reads none."""
     become_worker()
     turn_deaf()
+    os.setsid()  # it leads a group, in which all that it starts can be found and ended: docs/adr/0024
     begin_afresh()
     restore_in_forks()
     if surroundings is not None:

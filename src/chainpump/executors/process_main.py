@@ -50,6 +50,7 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
             send(said, packed)
 
     worker.takers = [bury]
+    has_begun = False
     try:
         on_sigterm(worker.interrupt, worker.take_back)
         # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
@@ -57,6 +58,7 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
         this = process.current_process()
         assert isinstance(this.name, FirstName)  # `starts` has given it
         this.name = this.name.begin()
+        has_begun = True
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         _show_stack_in(stack)
@@ -68,8 +70,9 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
     except Cancelled:  # between two steps above
         worker.close(Interrupted(), tell_end)
     said.close()
-    _show_stack_in(stack, of_all=True)
-    end_in_order()
+    if has_begun:  # else a fork would end what is its parent's
+        _show_stack_in(stack, of_all=True)
+        end_in_order()
 
 
 def _peak_memory() -> int:
@@ -110,21 +113,21 @@ def _die_portably_with(lifeline: Descriptor) -> None:
     def wait() -> None:
         with suppress(OSError):  # a stage that has closed it is told of otherwise
             os.read(lifeline.fileno(), 1)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
 
 
 def _die_with(lifeline: Descriptor) -> None:
-    """Have the kernel kill this process when the other end of the lifeline closes, however that comes about.
+    """Have the kernel kill this process's group when the other end of the lifeline closes, however that comes about.
 
     Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.
     """
     fd = lifeline.fileno()
-    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())  # negative: a group
     fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
     closed = select.poll()
     closed.register(fd, select.POLLIN)
     if closed.poll(0):  # before the kernel was told to watch it
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.killpg(os.getpid(), signal.SIGKILL)

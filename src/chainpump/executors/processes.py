@@ -29,6 +29,7 @@ from ..worker import Worker
 from .base import Lost
 from .control import LENGTH
 from .process_main import SHOW_STACK, STACK
+from .remains import Remains, remains_of
 from .starts import METHODS, StartMethod
 
 __all__ = ["ProcessHandle", "Processes"]
@@ -98,6 +99,7 @@ class ProcessHandle:
         self._received = bytearray()
         self._has_ended = False  # the other end of the control pipe is closed
         self._was_mute = False  # it was already when the process was killed, which had said nothing
+        self._remains: Remains | None = None  # of its group, once it has died
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
@@ -128,12 +130,17 @@ class ProcessHandle:
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Its control pipe, until it has said how it ended or can say no more, and its death."""
+        """Its control pipe, until it has said how it ended or can say no more, its death, and what it leaves behind."""
+        if self._remains is not None:
+            return self._remains.waitables
         waits = [] if self._control.closed or self._has_ended else [self._control.fileno()]
-        return waits if self._death.end.closed else [*waits, self._death.end.fileno()]
+        return [*waits, self._death.end.fileno()]
 
     def poll(self) -> Outcome | Lost | None:
         """How it ended, as soon as it says so or has died."""
+        if self._remains is not None:
+            self._remains.look()
+            return None
         # Before the last look at the pipe: what it said, it said before it died. The exit code is lost for good where
         # the program ignores SIGCHLD, or waits for any child as `os.wait` does.
         has_died, exit_code = self._death.has_come, self._process.exitcode
@@ -141,6 +148,7 @@ class ProcessHandle:
         if exit_code is None and not has_died:
             return outcome
         self._death.end.close()
+        self._remains = remains_of(self.pid)
         if self._control.closed:
             return outcome
         self._control.close()
@@ -186,12 +194,23 @@ class ProcessHandle:
         del self._received[:end]
         return message
 
+    @property
+    def remains(self) -> Sequence[str]:
+        """The processes of its group, once it has ended."""
+        return self._remains.names if self._remains is not None else ()
+
     def interrupt(self) -> None:
         """Send SIGTERM, which raises Cancelled in its main thread."""
+        if self._remains is not None:
+            self._remains.send(signal.SIGTERM)
+            return
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         """Send SIGKILL."""
+        if self._remains is not None:
+            self._remains.send(signal.SIGKILL)
+            return
         self._was_mute = self._has_ended
         self._send(signal.SIGKILL)
 
@@ -242,6 +261,8 @@ class ProcessHandle:
         has_died = self._death.has_come
         for end in (self._control, self._death.end, self._lifeline, self._stack):
             end.close()
+        if self._remains is not None:
+            self._remains.close()
         if has_died and self._death.waiter is not None:
             self._death.waiter.join()
         if self._process.exitcode is not None:

@@ -140,6 +140,11 @@ class ThreadHandle:
         self._over.close()
         return None
 
+    @property
+    def remains(self) -> Sequence[str]:
+        """None: processes that it has started are the main process's."""
+        return ()
+
     def interrupt(self) -> None:
         """Wake it from a pause; its channels wake it too, and its next item raises Cancelled."""
         self._worker.wake()
