@@ -27,6 +27,7 @@ from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.supervisor import Supervisor
 from chainpump.engine.watched import Watched
 from chainpump.executors import process_main
+from chainpump.executors.control import LENGTH
 from chainpump.faults import DELAY, EXIT_CODE, VARIABLE
 from chainpump.outcome import Buried
 from chainpump.transport.descriptors import Descriptor
@@ -291,7 +292,7 @@ def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
 ) -> None:
     """Item 1 is left to the flusher, which fails of it while the worker is in the middle of the letter of item 2."""
     monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
-    monkeypatch.setattr(process_main, "_tell", tell_in_halves)
+    monkeypatch.setattr(process_main, "tell", tell_in_halves)
     ask("send@third_fails=#2")
     numbers = Pipeline(source(iter, [[0, 1, 2]]), on=on(place))
     pipeline = numbers.unbatch(on=Inline()).map(third_fails, on=on(place), on_error=DeadLetter(ValueError), in_flight=9)
@@ -306,9 +307,9 @@ def third_fails(item: int) -> int:
 
 
 def tell_in_halves(said: Descriptor, message: Any) -> None:
-    """In place of `process_main._tell`: a write to a pipe that is full comes to this."""
+    """In place of `process_main.tell`: a write to a pipe that is full comes to this."""
     data = pickle.dumps(message, 5)
-    data = process_main.LENGTH.pack(len(data)) + data
+    data = LENGTH.pack(len(data)) + data
     os.write(said.fileno(), data[:20])
     time.sleep(DELAY)
     os.write(said.fileno(), data[20:])
@@ -323,7 +324,7 @@ def test_letter_in_which_its_worker_is_cancelled_arrives_whole(
             gate.announce()
         tell_in_halves(said, message)
 
-    monkeypatch.setattr(process_main, "_tell", announced)
+    monkeypatch.setattr(process_main, "tell", announced)
     numbers = Pipeline(source(range, 5), on=on(place))
     with numbers.map(third_fails, on=on(place), on_error=DeadLetter(ValueError)).open() as run:
         gate.wait_held()

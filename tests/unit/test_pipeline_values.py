@@ -202,3 +202,33 @@ def test_an_iterable_has_no_executor() -> None:
 def test_an_executor_of_the_run_is_checked_as_well() -> None:
     with pytest.raises(StageOptionError, match="on must be an executor but got: 3"):
         TOTAL.run(on=3)  # type: ignore[arg-type]
+
+
+class AnswersEverything(dict[str, Any]):
+    """Keeps what it is asked for, as some containers of settings do."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.setdefault(name, [])
+
+
+class Recorder:
+    """An iterable, and a function, that has whatever it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return self
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([1, 2])
+
+
+def test_an_iterable_that_answers_every_attribute_is_not_asked_for_any() -> None:
+    settings = AnswersEverything(a=1)
+    assert list(Pipeline(settings)) == ["a"]
+    assert settings == {"a": 1}
+    recorder = Recorder()
+    assert list(Pipeline(recorder)) == [1, 2]
+    assert recorder.asked == []

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable
 from .. import pickles
 from ..errors import StageOptionError, StageTypeError
 from .annotations import UNKNOWN, Hint, signature_of
-from .bound import Bound, Sink, Source, name_of
+from .bound import Bound, Sink, Source, attribute, name_of
 from .hints import Bindings, item_of
 from .item_subject import ItemSubject
 from .overloads import bound_to
@@ -180,7 +180,7 @@ def check_iterable(value: object) -> Hint:
             f"Pipeline(...) would read this {kind.__name__} one {TEXTS[kind]} at a time.\n"
             "  If it is one item, write Pipeline([value]); if that is meant, Pipeline(list(value))."
         )
-    item = item_of(getattr(value, "__orig_class__", kind))
+    item = item_of(attribute(value, "__orig_class__") or kind)
     if item is None and hasattr(kind, "__getitem__"):  # the old protocol: indexed from 0
         return UNKNOWN
     if item is None:
