@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from . import blame
 from .engine.run import Run
+from .errors import RunError
 
 __all__ = ["running"]
 
@@ -27,7 +29,10 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
         async def within(function: Callable[..., Any], *args: Any) -> Any:
             return await loop.run_in_executor(pool, function, *args)
 
-        starting = loop.run_in_executor(pool, start)
+        try:
+            starting = loop.run_in_executor(pool, start)
+        except RuntimeError as error:  # the system refuses a thread
+            raise RunError(blame.no_run(error)) from error
         try:
             run = await asyncio.shield(starting)
         except asyncio.CancelledError:

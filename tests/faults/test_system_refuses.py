@@ -1,5 +1,6 @@
 """The system has no room: for descriptors, memory, processes or threads. The run says so, and nothing of it is left."""
 
+import asyncio
 import errno
 import gc
 import os
@@ -20,7 +21,18 @@ from typing import Any
 
 import pytest
 
-from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, UnpicklableItemError, source, stage
+from chainpump import (
+    DeadLetter,
+    Inline,
+    Pipeline,
+    Processes,
+    RunError,
+    StageError,
+    Threads,
+    UnpicklableItemError,
+    source,
+    stage,
+)
 from chainpump.executors import starts
 from chainpump.faults import VARIABLE
 from chainpump.transport.outlet import Outlet
@@ -166,6 +178,41 @@ def test_run_that_gets_no_thread_of_its_own_does_not_start(
         way(pipeline, "forkserver", observe=print)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert descendants() == set()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("place", places("forkserver", "threads", "tasks"))
+def test_run_that_gets_no_thread_from_some_moment_on_ends_with_an_error_of_its_own(
+    place: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one for those that have started already to be ended by."""
+    refuse_threads_from(monkeypatch, n)
+    pipeline = passed(place, 2, stages.count, N).map(abs, on=Inline(), on_error=DeadLetter(to=print))
+    with pytest.raises(RunError, match=r"RuntimeError: can't start new thread\n  The system refused: "):
+        list(pipeline.open(observe=print))
+    assert descendants() == set()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_run_in_an_event_loop_that_gets_no_thread_says_so(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def consumed() -> list[int]:
+        return [item async for item in Pipeline(range(3)).map(abs, on=Threads(2))]
+
+    refuse_threads_from(monkeypatch, n)
+    with pytest.raises(RunError, match=r"RuntimeError: can't start new thread\n  The system refused: "):
+        asyncio.run(consumed())
+
+
+def refuse_threads_from(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """As the system does once there are as many as it allows. n: counted from 1."""
+    start, numbers = threading.Thread.start, count(1)
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(numbers) >= n:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -120,7 +120,8 @@ class Run(Generic[T]):
             except RuntimeError as error:
                 raise RunError(blame.no_run(error)) from error
         except BaseException:
-            self._supervise(watched)
+            with suppress(RuntimeError):  # of a thread that the system refuses: then the workers have ended here
+                self._supervise(watched)
             self.close()
             watched.clear()  # the traceback leads to this frame: nobody who keeps it is to keep the board mapped
             raise
