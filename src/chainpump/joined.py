@@ -12,6 +12,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias
@@ -209,7 +210,12 @@ class Merge(_Runs):
 
     def _iterate(self) -> Generator[Any, None, None]:
         takers = [
-            threading.Thread(target=self._take, args=(begin, place), name=f"chainpump merge {place + 1}", daemon=True)
+            threading.Thread(
+                target=copy_context().run,
+                args=(self._take, begin, place),
+                name=f"chainpump merge {place + 1}",
+                daemon=True,
+            )
             for place, begin in enumerate(self._starts)
         ]
         receiver = self._channel.receiver()

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from . import blame
@@ -24,13 +26,14 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
     If the task is cancelled meanwhile, the run is, and its end is awaited.
     """
     loop = asyncio.get_running_loop()
+    context = copy_context()  # which the one thread keeps: what a stage sets there stays set
     with ThreadPoolExecutor(1, "chainpump async") as pool:
 
         async def within(function: Callable[..., Any], *args: Any) -> Any:
-            return await loop.run_in_executor(pool, function, *args)
+            return await loop.run_in_executor(pool, partial(context.run, function), *args)
 
         try:
-            starting = loop.run_in_executor(pool, start)
+            starting = loop.run_in_executor(pool, context.run, start)
         except RuntimeError as error:  # the system refuses a thread
             raise RunError(blame.no_run(error)) from error
         try:

@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import Context
 from typing import Any
 
 from . import blame, codec_registry, pickles
@@ -41,7 +42,7 @@ from .transport.outlet import Outlet
 __all__ = ["Code", "Worker"]
 
 # What of a worker does not travel. Its surroundings do so before it, since it finds its modules by them.
-LOCAL = ("takers", "surroundings", "_woken", "_has_told")
+LOCAL = ("takers", "surroundings", "context", "_woken", "_has_told")
 LOOP = Bound(iter)  # stands for the caller's own `for` loop, which asks for items and is never called
 
 
@@ -101,6 +102,7 @@ class Worker:
     fate: which of its calls are to fail on purpose; None for none.
     logs: where it logs, in a process of its own; it keeps that to its death.
     surroundings: those of the program, for a process of its own; the run's to close.
+    context: what context variables are for a thread of the main process, which enters it; nobody else does.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Worker:
         fate: Fate | None = None,
         logs: LogsEnd | None = None,
         surroundings: Surroundings | None = None,
+        context: Context | None = None,
     ) -> None:
         self.assignments = assignments
         self.takers = takers
@@ -132,6 +135,7 @@ class Worker:
         self.fate = fate
         self.logs = logs
         self.surroundings = surroundings
+        self.context = context if context is not None else Context()
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = Latch()
         self._tell: Callable[[Outcome], object] | None = None
@@ -182,7 +186,7 @@ class Worker:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # `takers` is the executor's to set.
-        vars(self).update(state, surroundings=None, _woken=Latch(), _has_told=threading.Lock())
+        vars(self).update(state, surroundings=None, context=Context(), _woken=Latch(), _has_told=threading.Lock())
 
     def run(
         self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -152,6 +153,7 @@ class Wiring:
         self._letters = letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
+        self._context = copy_context()  # workers may be started by other threads, later
         self.groups = tuple(_groups(stages, iterated, apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
@@ -233,6 +235,7 @@ class Wiring:
             fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
             logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
             surroundings=self._surroundings[min(group, 1)] if this.executor.reach is Reach.HOST else None,
+            context=self._context.copy(),
         )
 
     def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:

@@ -72,7 +72,7 @@ class ThreadHandle:
         self._swallowed: Swallowed | None = None  # from the first `kill` to the end: it refers to this handle
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=worker.context.run, args=(self._run,), name=name, daemon=True)
         try:
             self._thread.start()
         except BaseException:
