@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from ..transport.system import shared_file, trim
+from ..transport.system import text_file, trim
 from .standings import Roster, Whereabouts
 
 __all__ = ["ASKED", "RUN", "Inquiries", "answered"]
@@ -30,7 +30,7 @@ class Inquiries:
     """The memory file of a run; belongs to the supervisor."""
 
     def __init__(self, roster: Roster) -> None:
-        self._file = shared_file(RUN, 0)
+        self._file = text_file(RUN)
         fcntl.fcntl(self._file.fileno(), fcntl.F_SETFL, os.O_APPEND)
         os.write(self._file.fileno(), f"{roster.packed()}\n".encode())
 

@@ -24,7 +24,7 @@ from ..errors import StageOptionError
 from ..outcome import Buried, Failed, Interrupted, Outcome
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
 from ..transport.descriptors import pipe, room_to_start
-from ..transport.system import shared_file, trim
+from ..transport.system import text_file, trim
 from ..worker import Worker
 from .base import Lost
 from .control import LENGTH
@@ -110,7 +110,7 @@ class ProcessHandle:
             undo.callback(self._control.close)
             with closing(said):
                 os.set_blocking(self._control.fileno(), False)
-                self._stack = shared_file(STACK, 0)
+                self._stack = text_file(STACK)
                 undo.callback(self._stack.close)
                 with room_to_start():
                     self._process, self._lifeline, self._death = method.begin(worker, said, self._stack)

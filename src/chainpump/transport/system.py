@@ -12,7 +12,7 @@ import sys
 from ..errors import StageOptionError
 from .descriptors import Descriptor
 
-__all__ = ["VARIABLE", "is_portable", "shared_file", "trim"]
+__all__ = ["VARIABLE", "is_portable", "shared_file", "text_file", "trim"]
 
 VARIABLE = "CHAINPUMP_TRANSPORT"
 CHOICES = ("linux", "portable")
@@ -38,13 +38,7 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
     they are touched, or at once if they are `reserved`, which raises OSError if there is none. `name` is for those who
     look on. The portable kind is a file that has been unlinked.
     """
-    if is_portable():
-        import tempfile  # with all that it imports, which no worker on Linux is to wait for
-
-        with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
-            descriptor = Descriptor(os.dup(file.fileno()))
-    else:
-        descriptor = Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+    descriptor = text_file(name)
     if reserved:
         os.pwrite(descriptor.fileno(), bytes(nbytes), 0)
     else:
@@ -55,6 +49,16 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL | (fcntl.F_SEAL_GROW if nbytes else 0)
         fcntl.fcntl(descriptor.fileno(), fcntl.F_ADD_SEALS, seals)
     return descriptor
+
+
+def text_file(name: str) -> Descriptor:
+    """Memory that processes add text to, and read; nobody maps it, so `trim` may cut it off. Named as `shared_file`."""
+    if is_portable():
+        import tempfile  # with all that it imports, which no worker on Linux is to wait for
+
+        with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
+            return Descriptor(os.dup(file.fileno()))
+    return Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
 
 
 def trim(file: Descriptor) -> None:
