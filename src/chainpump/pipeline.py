@@ -618,8 +618,9 @@ class Runnable(_Chain, Generic[R_co]):
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
         on: the executor of the stages that named none; a source gets one worker of it.
         stall_timeout: seconds without any movement after which the run ends with a StallError, which says what every
-        worker was at. Each item then costs about half a microsecond more per stage. What runs in the caller's own
-        thread cannot be interrupted: there the error comes once it is over.
+        worker was at; while a worker starts, it has 60 seconds at least. Each item then costs about half a microsecond
+        more per stage. What runs in the caller's own thread cannot be interrupted: there the error comes once it is
+        over.
         check_items: while developing, whether to look if every item is of the type that its stage declares, down to the
         last element; the first that is not ends the run with an ItemTypeError. It takes microseconds per item, and the
         extra `chainpump[check]`.

@@ -101,7 +101,10 @@ def _loaded(gate: Gate) -> Callable[[int], int]:
     return abs
 
 
-def test_a_worker_that_takes_too_long_to_start_is_named_with_what_it_loads(gate: Gate, clock: Clock) -> None:
+def test_a_worker_that_takes_too_long_to_start_is_named_with_what_it_loads(
+    gate: Gate, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainpump.engine.stalls.START_UP", TIMEOUT)
     held = Pipeline(range(10)).map(HeldAsItLoads(gate), on=Processes(), name="decode")
     message = r"; stage 'decode' \(worker 1 of 1, pid \d+\) is starting\."
     with meanwhile(gate.wait_held) as is_loading:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from chainpump import blame
+from chainpump.engine.stalls import START_UP, Stalls
 from chainpump.engine.standings import Roster, Team, moved_last, standings
 from chainpump.transport.board import CELLS, Cell, State
 from chainpump.transport.waits import MASK
@@ -122,3 +123,13 @@ def test_a_worker_that_came_later_has_moved_only_once_it_has_dealt_with_an_item(
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
     assert moved_last(ROSTER, board.__getitem__) == (7 if counts else 0)
+
+
+def test_a_stall_is_not_told_while_a_worker_starts_but_after_a_minute() -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
+    board[0][Cell.MOVED] = 7_000_000_000
+    assert Stalls(ROSTER, board.__getitem__, 5).due() == 7 + START_UP
+    assert Stalls(ROSTER, board.__getitem__, 90).due() == 7 + 90
+    board[1][Cell.STATE] = State.RUNNING
+    assert Stalls(ROSTER, board.__getitem__, 5).due() == 7 + 5

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from .. import blame
 from ..blame import Item
 from ..errors import Failure
+from ..transport.board import Cell, State
 from .standings import Roster, Rows, Whereabouts, moved_last, stacks_of, standings, table_of, turns
 
 __all__ = ["Stalls"]
+
+START_UP = 60.0  # seconds; a worker may import large libraries before its first item, on a busy machine
 
 
 class Stalls:
@@ -23,7 +26,16 @@ class Stalls:
 
     def due(self) -> float:
         """When to look again, in seconds of the monotonic clock: sooner there cannot be a stall."""
-        return max(self._roster.opened, moved_last(self._roster, self._rows)) / 1e9 + self._seconds
+        return max(self._roster.opened, moved_last(self._roster, self._rows)) / 1e9 + self._allowed()
+
+    def _allowed(self) -> float:
+        """Seconds without any movement; more while a worker starts, for which items may wait."""
+        is_starting = any(
+            self._rows(team.rows[0] + number)[Cell.STATE] == State.STARTING
+            for team in self._roster.teams
+            for number in range(team.at_first)
+        )
+        return max(self._seconds, START_UP) if is_starting else self._seconds
 
     def failure(self) -> Failure:
         """What to tell."""
@@ -35,7 +47,7 @@ class Stalls:
         holder = min(at_work, key=lambda each: (each.item is None or each.item not in awaited, each.since))
         item = Item(holder.item) if holder.item is not None else None
         lines = table_of(found, now).splitlines()
-        return blame.stalled(holder.who, holder.pid, holder.at, self._seconds, lines, item)
+        return blame.stalled(holder.who, holder.pid, holder.at, self._allowed(), lines, item)
 
     def where(self, found: Iterable[Whereabouts]) -> str:
         """What to note with it."""
