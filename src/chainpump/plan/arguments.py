@@ -1,9 +1,10 @@
-"""The arguments that are bound to a function, beside its hints: of functions, whether they are what is expected."""
+"""The arguments that are bound to a function, beside its hints: functions and plain values are what it expects."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from .annotations import UNKNOWN, Hint
 from .bound import Bound
@@ -20,9 +21,9 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def bind_arguments(
     way: Reading, inputs: Sequence[object], bound: Bound, bindings: Bindings
 ) -> tuple[str, Hint, Hint] | None:
-    """Bind type variables to what arguments are; returns the first function that is not what is expected.
+    """Bind type variables to what arguments are; returns the first that is not what is expected.
 
-    Of other values nothing is refused: they are at hand, and what they are called with may be less than a hint says.
+    Only functions, classes and plain values such as numbers and texts are looked at: what is in a list nobody knows.
     """
     for name, value, annotation in _arguments(way, inputs, bound):
         have, want, trial = hint_of(value), way.known(annotation), dict(bindings)
@@ -30,7 +31,7 @@ def bind_arguments(
             continue
         if fits(have, want, trial):
             bindings.update(trial)
-        elif callable(value):
+        elif callable(value) or not fits(Literal[value], want, {}):
             return name, have, substitute(want, bindings)
     return None
 
@@ -43,5 +44,6 @@ def _arguments(way: Reading, inputs: Sequence[object], bound: Bound) -> Iterator
         return
     for name, value in given.items():
         parameter = way.signature.parameters[name]
-        if parameter.kind not in VARIADIC and value is not EMPTY:
+        is_default = value is parameter.default  # `size: int = None`, as one may write it
+        if parameter.kind not in VARIADIC and value is not EMPTY and not is_default:
             yield name, value, parameter.annotation

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
-from types import FunctionType, MethodDescriptorType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType
 from typing import Any
 
 from .annotations import UNKNOWN, Hint
@@ -22,11 +22,14 @@ from .bound import attribute, is_a
 from .decorators import applied, decorated
 from .fits import fits
 from .hints import Bindings, as_base, bindings_of, fields_of, parameters_of
+from .known import with_known
+from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, REST, Reading, Signed, callable_hint, parameter_of_items
 
 __all__ = ["hint_of", "readings_of"]
 
 Parameter = inspect.Parameter
+FUNCTIONS = frozenset({FunctionType, MethodType, BuiltinFunctionType, MethodDescriptorType, functools.partial})
 PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
@@ -109,7 +112,7 @@ def _read_class(cls: type) -> tuple[Reading, ...]:
         takes = [each.replace(annotation=fields.get(each.name, UNKNOWN)) for each in signature.parameters.values()]
         signature = signature.replace(parameters=takes)
     known = signature if attribute(_maker(cls), "__code__") else _all_known(signature)
-    return (Reading(known.replace(return_annotation=made), cls),)
+    return with_known(cls, Reading(known.replace(return_annotation=made), cls, _given_by(cls, "__init__")))
 
 
 def _generic(cls: type) -> Hint:
@@ -131,7 +134,8 @@ def _read_function(function: FunctionType) -> tuple[Reading, ...]:
         return tuple(map(_as_written, overloads))
     wrapped = vars(function).get("__wrapped__")
     if wrapped is None or "__signature__" in vars(function):
-        return (_as_written(function),)
+        way = _as_written(function)
+        return (way,) if is_own_file(function.__code__.co_filename) else with_known(function, way)
     if callable(vars(function).get("dispatch")):  # of functools.singledispatch: others take other types
         return tuple(_of_any_type(each) for each in _read(wrapped))
     return decorated(function, _read(_without_cycle(wrapped)))
@@ -187,7 +191,7 @@ def _read_object(function: Any) -> tuple[Reading, ...]:
     if isinstance(function, MethodDescriptorType) and first is not None:
         rest = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=[first.replace(annotation=function.__objclass__), *rest])
-    return (Reading(signature, function),)
+    return with_known(function, Reading(signature, function))
 
 
 def _read_wrapper(own: tuple[Reading, ...], function: Any, wrapped: Any) -> tuple[Reading, ...]:
@@ -218,17 +222,15 @@ def _or_unknown(annotation: object) -> object:
 
 def hint_of(value: object) -> Hint:
     """The hint of an argument that is bound to a function: of plain values, classes and functions; else unknown."""
-    if type(value) in PLAIN:
-        return type(value)
-    if not callable(value):
-        return UNKNOWN
+    kind = type(value)
+    if kind in PLAIN:
+        return kind
     if is_a(value, type):
         of: Hint = type
         return of[value]
-    ways = readings_of(value)
-    if len(ways) != 1 or ways[0] is ANYTHING:
-        return UNKNOWN
-    return callable_hint(ways[0], str(attribute(value, "__name__") or type(value).__name__))
+    ways = readings_of(value) if kind in FUNCTIONS else ()  # any other object may be meant as what else it is
+    is_known = len(ways) == 1 and ways[0] is not ANYTHING
+    return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN
 
 
 READERS: tuple[tuple[type, Callable[[Any], tuple[Reading, ...]]], ...] = (

@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import functools
 import itertools
+import json
+import math
 import operator
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeGuard, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeGuard, TypeVar, overload
 from unittest.mock import Mock
 
 import attrs
@@ -74,23 +76,21 @@ def test_a_hint_of_a_function_of_one_item_that_cannot_be_read_is_unknown() -> No
 
 def test_functions_of_libraries_are_taken_as_they_are() -> None:
     assert mapped(Path, PillowImage.open) == "?"
-    assert mapped(Path, os.path.getsize) == "?"
     assert mapped(int, np.sqrt) == "?"
     assert mapped(str, operator.itemgetter(1)) == mapped(str, operator.methodcaller("upper")) == "?"
     assert mapped(int, Mock()) == "?"
     for made in (
         source(Path().glob, "*"),
-        source(os.walk, "."),
         source(open, "/etc/hosts"),
-        source(itertools.chain.from_iterable, [[1]]),
+        source(itertools.starmap, max, [(1, 2)]),
     ):
-        assert yields(Pipeline(made)) == "?"
+        assert yields(Pipeline(made)) in ("?", "Path")
     assert of(str).into(Counter)
     assert of(str).then(itertools.pairwise)
     assert of(str).then(stage(functools.partial(map, len)))
 
 
-@pytest.mark.parametrize("function", [os.path.getsize, PillowImage.open, str.upper, Path.read_text])
+@pytest.mark.parametrize("function", [operator.neg, PillowImage.open, str.upper, Path.read_text])
 def test_nobody_is_told_to_edit_a_library(function: Any) -> None:
     strict = Pipeline(source(range, 3), strict=True)
     with pytest.raises(StageTypeError) as caught:
@@ -99,6 +99,50 @@ def test_nobody_is_told_to_edit_a_library(function: Any) -> None:
     assert "Annotate" not in text
     assert f"Let '{function.__name__}'" not in text
     assert text.endswith("\n  Put a stage between them.") or f"Name it: .map({function.__name__}, returns=...)." in text
+
+
+@pytest.mark.parametrize(
+    "hint, function, result",
+    [
+        (str, len, "int"),
+        (str, str.upper, "str"),
+        (str, str.split, "list[str]"),
+        (str, ",".join, "str"),
+        (list[int], sorted, "list[int]"),
+        (list[int], max, "int"),
+        (list[float], sum, "float"),
+        (dict[str, int], dict.keys, "KeysView[str]"),
+        (dict[str, int], list, "list[str]"),
+        (int, abs, "int"),
+        (float, abs, "float"),
+        (str, json.loads, "?"),
+        (Path, os.path.basename, "str"),
+        (Path, os.path.getsize, "int"),
+        (Path, Path.read_text, "str"),
+        (str, Path, "Path"),
+        (list[str], Counter, "Counter[str]"),
+        (int, math.sqrt, "float"),
+        (tuple[int, str], operator.itemgetter(1), "?"),
+    ],
+)
+def test_what_well_known_functions_of_the_standard_library_take_and_give(hint: Any, function: Any, result: str) -> None:
+    assert mapped(hint, function) == result
+
+
+@pytest.mark.parametrize("function", [len, str.upper, list, sorted, chr, json.loads, ",".join, Path, os.walk])
+def test_well_known_functions_refuse_what_they_cannot_take(function: Any) -> None:
+    with pytest.raises(StageTypeError, match=r"cannot follow '<lambda>'"):
+        mapped(complex, function)
+
+
+def test_streams_of_well_known_functions() -> None:
+    assert yields(Pipeline(source(os.walk, "."))) == "tuple[str, list[str], list[str]]"
+    assert yields(of(int).then(itertools.pairwise)) == "tuple[int, int]"
+    assert yields(of(int).then(stage(itertools.islice, 3))) == "int"
+    assert yields(of(int).then(enumerate)) == "tuple[int, int]"
+    assert yields(of(int).into(list)) == "list[int]"
+    with pytest.raises(StageTypeError, match=r"^sink 'len' takes Sized"):
+        of(int).into(len)
 
 
 # --------------------------------------------------------------------------------------------------------- overloads
@@ -356,6 +400,49 @@ def test_functions_among_the_arguments_are_checked_and_tell_what_comes() -> None
         of(str).then(stage(converted, doubled))
     with pytest.raises(StageTypeError, match=r"^sink 'folded' is given"):
         of(str).into(sink(folded, doubled))
+
+
+def test_plain_values_among_the_arguments_are_checked() -> None:
+    with pytest.raises(StageTypeError, match=r"^stage 'scaled_by' is given str as 'factor', and expects int \("):
+        of(int).then(stage(scaled_by, "3"))
+    with pytest.raises(StageTypeError, match=r"^source 'up_to' is given str as 'limit', and expects int \("):
+        Pipeline(source(up_to, "3"))
+    with pytest.raises(StageTypeError, match=r"is given int as 'unit', and expects Literal\['kg', 'g'\] \("):
+        of(int).then(stage(scaled_by, 3, unit=3))
+    assert of(int).then(stage(scaled_by, True, unit="g", among=[1], maker=AnswersAll()))
+    assert of(int).then(stage(scaled_by, 3, among=None)), "as one may write the default"
+
+
+class Factory(Protocol):
+    def __call__(self, number: int) -> Box[int]: ...
+
+
+def made(items: Iterable[int], factory: Factory, box: type[Box[int]], client: Client) -> Iterator[Box[int]]:
+    yield from map(factory, items)
+
+
+def test_classes_and_objects_among_the_arguments_are_taken_as_what_they_are() -> None:
+    for client in (Client(), Mock(), AnswersAll(), Mock(spec=Client)):
+        assert of(int).then(stage(made, Box, Box, client), on=Inline())
+        assert of(int).then(stage(made, IntBox, IntBox, client), on=Inline())
+    with pytest.raises(StageTypeError, match=r"is given type\[str\] as 'box', and expects type\[Box\[int\]\]"):
+        of(int).then(stage(made, Box, str, Client()))
+    with pytest.raises(StageTypeError, match=r"is given doubled as 'factory', and expects Factory"):
+        of(int).then(stage(made, doubled, Box, Client()))
+
+
+def scaled_by(
+    items: Iterable[int],
+    factor: int,
+    unit: Literal["kg", "g"] = "kg",
+    among: list[str] = None,  # type: ignore[assignment]  # noqa: RUF013  # as one may write it
+    maker: Box[int] | None = None,
+) -> Iterator[int]:
+    yield from items
+
+
+def up_to(limit: int) -> Iterator[int]:
+    yield limit
 
 
 def folded(items: Iterable[T], function: Callable[[T, T], T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -40,14 +40,14 @@ STRICT = Pipeline(source(numbers), on=Inline(), strict=True)
 
 
 @pytest.mark.parametrize("method", ["map", "flat_map"])
-@pytest.mark.parametrize("function", [lambda number: [number], math.sqrt, partial(lambda a, b: [a, b], 1)])
+@pytest.mark.parametrize("function", [lambda number: [number], operator.neg, partial(lambda a, b: [a, b], 1)])
 def test_a_function_whose_result_is_unknown_is_refused_unless_its_type_is_named(method: str, function: Any) -> None:
     add = getattr(STRICT, method)
     with pytest.raises(StageTypeError) as caught:
         add(function, on=Inline())
     assert "yields what nobody knows, and the pipeline is strict" in str(caught.value)
     assert f"ame it: .{method}(" in str(caught.value)
-    assert ("Annotate" in str(caught.value)) == (function is not math.sqrt), "nobody is asked to change a library"
+    assert ("Annotate" in str(caught.value)) == (function is not operator.neg), "nobody is asked to change a library"
     assert add(function, on=Inline(), returns=list[int])
 
 
