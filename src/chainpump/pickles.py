@@ -27,8 +27,11 @@ OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))  # what the int
 MAX_DEPTH = 6  # levels that `fault` descends; deeper parts are reported as the whole they belong to
 
 
-def dumps(value: object) -> bytes:
-    """Pickle functions and their arguments for a worker process, with all of the main module that they reach."""
+def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
+    """Pickle functions and their arguments for a worker process, with all of the main module that they reach.
+
+    in_band: asked of each buffer whether to put it into the pickle; those left out, `loads` is to be given.
+    """
     import cloudpickle  # 15 ms; only runs that pickle functions pay for it
 
     importable = main_objects.is_importable()
@@ -49,13 +52,13 @@ def dumps(value: object) -> bytes:
             return super().reducer_override(obj)
 
     buffer = io.BytesIO()
-    Pickler(buffer, protocol=PROTOCOL).dump((value, found))  # in this order: it is found on the way
+    Pickler(buffer, PROTOCOL, in_band).dump((value, found))  # in this order: it is found on the way
     return buffer.getvalue()
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = ()) -> Any:
     """Rebuild what `dumps` made, in a worker."""
-    value, found = pickle.loads(data)
+    value, found = pickle.loads(data, buffers=buffers)
     main_objects.adopt(found)
     main_objects.take_names(found)
     return value

@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 from typing import Any
 
-from . import blame, codec_registry, pickles
+from . import blame
 from .blame import Who
 from .element_wise import Condemned, OperatorRun, Tools
 from .errors import Cancelled, DeadItem
 from .faults import Fate, Point
-from .loading import loading
+from .functions import Code
 from .logs import LogsEnd
 from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
@@ -39,51 +39,11 @@ from .transport.hand import Hand, Mark
 from .transport.latch import Latch
 from .transport.outlet import Outlet
 
-__all__ = ["Code", "Worker"]
+__all__ = ["Worker"]
 
 # What of a worker does not travel. Its surroundings do so before it, since it finds its modules by them.
 LOCAL = ("takers", "surroundings", "context", "_woken", "_has_told")
 LOOP = Bound(iter)  # stands for the caller's own `for` loop, which asks for items and is never called
-
-
-class Code:
-    """The functions of a worker: pickled once, however many workers run them, and loaded by each worker itself.
-
-    Codecs travel with them, since whoever registers one may do so in a module that a worker does not import.
-    """
-
-    def __init__(self, calls: Sequence[Bound]) -> None:
-        self._calls: Sequence[Bound] | None = calls
-        self._pickle = b""
-
-    def load(self) -> Sequence[Bound]:
-        """The functions. Raises what importing them raises."""
-        if self._calls is not None:
-            return self._calls
-        calls: Sequence[Bound]
-        with loading():
-            codecs, calls = pickles.loads(self._pickle)
-        codec_registry.install(codecs)
-        self._calls = calls
-        return calls
-
-    def __getstate__(self) -> bytes:
-        self._pickle = self._pickle or pickles.dumps((_travelling_codecs(), self._calls))
-        return self._pickle
-
-    def __setstate__(self, state: bytes) -> None:
-        self._calls, self._pickle = None, state
-
-
-def _travelling_codecs() -> Sequence[codec_registry.Codec]:
-    """All that are registered here. Raises TypeError if one cannot travel, which would be blamed on the functions."""
-    codecs = codec_registry.registered()
-    for codec in codecs:
-        try:
-            pickles.dumps(codec)
-        except Exception as error:
-            raise TypeError(f"the codec of {codec.key} cannot be sent to a worker: {error}") from error
-    return codecs
 
 
 class Worker:

@@ -108,8 +108,7 @@ class Run(Generic[T]):
                             watched.append(self._supervisor.start_worker(place, number))
                     except Exception as error:
                         raise RunError(blame.not_started(group.who(0, number), error)) from error
-            for channel in wiring.channels:
-                channel.started()
+            wiring.started()
             try:
                 self._supervise(watched)
                 with ctrl_c_waits():  # a thread that is started, and not known, would be left behind

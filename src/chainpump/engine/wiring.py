@@ -15,6 +15,7 @@ from ..element_wise import Condemned
 from ..executors.base import Executor, WorkerHandle
 from ..executors.inline import Inline
 from ..faults import Faults, Point
+from ..functions import Code
 from ..operators import Operator
 from ..plan.plan import AUTO, PlannedStage, Reach, Role
 from ..stages import Assignment
@@ -28,7 +29,7 @@ from ..transport.hand import Hand
 from ..transport.memory import MemoryChannel
 from ..transport.packets import PACKET_BYTES, PacketChannel
 from ..transport.turnstile import Turnstile
-from ..worker import Code, Worker
+from ..worker import Worker
 from .ledger import Account, Passed, account
 from .letters import Letters
 from .logs import Logs
@@ -331,8 +332,18 @@ class Wiring:
         dealt_with = row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD]
         return range(first, first + row[Cell.RECEIVED] - dealt_with)
 
+    def started(self) -> None:
+        """All workers that there are at first have their ends: drop what only others would need."""
+        for channel in self.channels:
+            channel.started()
+        for group in self.groups:
+            if not group.is_renewed:
+                group.code.drop()
+
     def close(self) -> None:
         """Release every channel and the board's descriptor."""
+        for group in self.groups:
+            group.code.drop()
         for channel in self.channels:
             channel.close()
         for section in self.sections:
