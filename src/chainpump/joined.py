@@ -22,6 +22,7 @@ from .errors import Cancelled, DeadItem, RunError
 from .plan.bound import Out_co, Source
 from .plan.plan import PlannedStage
 from .progress.observing import Observer
+from .seeds import Seed
 from .stages import Nested
 from .transport.frames import Span
 from .transport.memory import MemoryChannel
@@ -46,10 +47,26 @@ def start_run(
     apart: bool = False,
     stall_timeout: float | None = None,
     observers: Sequence[Observer] = (),
+    seed: Seed | None = None,
 ) -> Run[Any]:
-    """Start a run of these stages; the runs within it have the same times, and their dead letters are its own."""
+    """Start a run of these stages; the runs within it have the same times, and their dead letters are its own.
+
+    Each has a seed of its own, derived from that of the whole.
+    """
+    around = seed if seed is not None else Seed.of_run(None)
     letters: list[DeadItem] = [] if dead_letters is None else dead_letters
-    inner = partial(start_run, iterated=True, grace=grace, dead_letters=letters, stall_timeout=stall_timeout)
+
+    def inner(stages: Stages, place: int, *, apart: bool = False) -> Run[Any]:
+        return start_run(
+            stages,
+            iterated=True,
+            grace=grace,
+            dead_letters=letters,
+            apart=apart,
+            stall_timeout=stall_timeout,
+            seed=around.derived(place),
+        )
+
     ready = [
         replace(each, call=each.call.starting(inner)) if isinstance(each.call, Joined) else each for each in stages
     ]
@@ -61,6 +78,7 @@ def start_run(
         apart=apart,
         stall_timeout=stall_timeout,
         observers=observers,
+        seed=around,
     )
 
 
@@ -95,7 +113,7 @@ class Joined(Source[Out_co], Generic[Out_co]):
 
     def starting(self, inner: Callable[..., Run[Any]]) -> Joined[Out_co]:
         """The same, with a function that starts each part."""
-        return replace(self, starts=tuple(partial(inner, part) for part in self.parts))
+        return replace(self, starts=tuple(partial(inner, part, place) for place, part in enumerate(self.parts)))
 
     def before_run(self) -> None:
         """All parts are about to run, sooner or later. Raises StageOptionError if one cannot."""

@@ -563,6 +563,7 @@ class Pipeline(_Chain, Generic[T_co]):
         check_items: bool = False,
         progress: bool = False,
         observe: Observer | None = None,
+        seed: int | None = None,
     ) -> Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
 
@@ -572,10 +573,10 @@ class Pipeline(_Chain, Generic[T_co]):
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
         on: the executor of the stages that named none; a source gets one worker of it.
-        stall_timeout, check_items, progress, observe: as for `Runnable.run`; of a stall, who iterates may be the one to
-        be named.
+        stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`; of a stall, who iterates may be
+        named.
         """
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         return self._start(options, iterated=True)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
@@ -612,6 +613,7 @@ class Runnable(_Chain, Generic[R_co]):
         check_items: bool = False,
         progress: bool = False,
         observe: Observer | None = None,
+        seed: int | None = None,
     ) -> Report[R_co]:
         """Run it to the end, and return the report.
 
@@ -628,10 +630,12 @@ class Runnable(_Chain, Generic[R_co]):
         extra `chainpump[progress]`; otherwise a line every 10 s.
         observe: is called with a `Progress` once a second, and once more at the end, by a thread of its own. If it
         raises, that is told as a warning, and the run goes on without it.
+        seed: a whole number, from which each worker process gets a seed for `random` and for the global generators of
+        NumPy and torch: with the same one, it draws the same numbers again. By default another one each time.
         Raises the sink's own exception as it is; RunError for every other failure. Both have the `Report` of the run,
         as their `report`.
         """
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         with self._start(options, iterated=False) as run:
             value = run.result()
         return run.report(value)
@@ -645,6 +649,7 @@ class Runnable(_Chain, Generic[R_co]):
         check_items: bool = False,
         progress: bool = False,
         observe: Observer | None = None,
+        seed: int | None = None,
     ) -> Report[R_co]:
         """As `run`, for a program that lives in an event loop, which goes on meanwhile.
 
@@ -656,7 +661,7 @@ class Runnable(_Chain, Generic[R_co]):
         """
         from .loops import running  # imports asyncio, for those who have imported it
 
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         check_place(self.plan(on=on).stages)  # the thread that starts it does not show who has called this
         async with running(partial(self._start, options, iterated=False)) as (run, within):
             value = await within(run.result)

@@ -14,10 +14,11 @@ from .joined import start_run
 from .loading import check_not_loading
 from .plan import checks
 from .plan.mainfile import check_main_file
-from .plan.plan import Plan, PlannedStage
+from .plan.plan import Plan, PlannedStage, check_whole
 from .plan.problems import is_collecting
 from .plan.values import check_available
 from .progress.observing import Observer
+from .seeds import Seed
 
 __all__ = ["GRACE", "RunOptions", "check_place", "start"]
 
@@ -34,6 +35,7 @@ class RunOptions:
     check_items: bool = False
     progress: bool = False
     observe: Observer | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         checks.check_seconds(self.grace, "grace")
@@ -45,6 +47,8 @@ class RunOptions:
             raise StageOptionError(
                 f"observe must be a function of a Progress but got: {self.observe!r}.\n  For example observe=print."
             )
+        if self.seed is not None:
+            check_whole(self.seed, "seed", least=0)
         if self.on is not None:
             check_executor(self.on, "every stage")
 
@@ -87,4 +91,5 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
         grace=float(options.grace),
         stall_timeout=options.stall_timeout,
         observers=observers,
+        seed=Seed.of_run(options.seed),
     )

@@ -26,6 +26,7 @@ from .logs import LogsEnd
 from .operators import Operator
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .plan.bound import Bound
+from .seeds import Seed
 from .stages import Assignment, ChannelInput, Input, Link, StageRun
 from .surroundings import Surroundings
 from .transport import waits
@@ -62,6 +63,7 @@ class Worker:
     fate: which of its calls are to fail on purpose; None for none.
     logs: where it logs, in a process of its own; it keeps that to its death.
     surroundings: those of the program, for a process of its own; the run's to close.
+    seed: of random numbers, for a process of its own; None for a thread, which shares the main process's generators.
     context: what context variables are for a thread of the main process, which enters it; nobody else does.
     """
 
@@ -83,6 +85,7 @@ class Worker:
         fate: Fate | None = None,
         logs: LogsEnd | None = None,
         surroundings: Surroundings | None = None,
+        seed: Seed | None = None,
         context: Context | None = None,
     ) -> None:
         self.assignments = assignments
@@ -95,6 +98,7 @@ class Worker:
         self.fate = fate
         self.logs = logs
         self.surroundings = surroundings
+        self._seed = seed
         self.context = context if context is not None else Context()
         self.thread: int | None = None  # that it runs in, once it does
         self._woken = Latch()
@@ -169,6 +173,8 @@ class Worker:
         self.thread = threading.get_ident()
         load = self._code.load if self.fate is None else self.fate.before(Point.START, self._code.load)
         calls = load()  # imports the user's modules: may take long, and may be interrupted
+        if self._seed is not None:
+            self._seed.sow()  # what was imported just now, too
         self._is_shielded = True
         last = self._connect(calls)
         self._is_shielded = False

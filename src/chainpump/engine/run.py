@@ -25,6 +25,7 @@ from ..progress.observing import Observer, Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, Status, report
 from ..progress.snapshot import Progress, progress
+from ..seeds import Seed
 from ..transport.descriptors import is_forking
 from ..worker import Worker
 from . import ledger
@@ -60,6 +61,7 @@ class Run(Generic[T]):
         apart: bool = False,
         stall_timeout: float | None = None,
         observers: Sequence[Observer] = (),
+        seed: Seed | None = None,
     ) -> None:
         self._process = os.getpid()
         self._grace = grace
@@ -74,7 +76,7 @@ class Run(Generic[T]):
             self._logs = Logs()
             is_watched = stall_timeout is not None
             try:
-                self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=is_watched)
+                self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=is_watched, seed=seed)
                 try:
                     self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
                 except BaseException:

@@ -18,6 +18,7 @@ from ..faults import Faults, Point
 from ..functions import Code
 from ..operators import Operator
 from ..plan.plan import AUTO, PlannedStage, Reach, Role
+from ..seeds import Seed
 from ..stages import Assignment
 from ..surroundings import Surroundings
 from ..transport import waits
@@ -148,9 +149,11 @@ class Wiring:
         logs: Logs,
         apart: bool = False,
         watched: bool = False,
+        seed: Seed | None = None,
     ) -> None:
         self._faults = Faults.asked()
         self._watched = watched
+        self._seed = seed if seed is not None else Seed.of_run(None)
         self._letters = letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
@@ -236,6 +239,7 @@ class Wiring:
             fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
             logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
             surroundings=self._surroundings[min(group, 1)] if this.executor.reach is Reach.HOST else None,
+            seed=self._seed.derived(group, number, generation) if this.executor.reach is Reach.HOST else None,
             context=self._context.copy(),
         )
 
