@@ -19,7 +19,7 @@ from .plan import checks
 from .plan.annotations import UNKNOWN
 from .plan.bound import Bound, Source, is_a
 from .plan.item_subject import ItemSubject
-from .plan.plan import AUTO, PlannedStage, Reach, Role, Workers
+from .plan.plan import AUTO, Placement, PlannedStage, Reach, Role, Workers
 from .plan.problems import Problems
 from .plan.subject import Subject
 from .plan.texts import show
@@ -35,12 +35,12 @@ __all__ = [
     "check_known",
     "check_synchronous",
     "checked",
-    "imports_main",
     "inlined",
     "known_executor",
     "named",
     "names",
     "placed",
+    "placements",
     "planned",
     "planned_iterable",
     "planned_operator",
@@ -248,11 +248,14 @@ def checked(stage: PlannedStage) -> PlannedStage:
     return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))
 
 
-def imports_main(stage: PlannedStage) -> bool:
-    """Whether workers of this stage, or of the runs within it, import the program's main file."""
+def placements(stage: PlannedStage) -> Iterator[Placement]:
+    """The executor of this stage, or those of the runs within it."""
     if isinstance(stage.call, Joined):
-        return any(imports_main(each) for part in stage.call.parts for each in part)
-    return stage.on.imports_main
+        for part in stage.call.parts:
+            for each in part:
+                yield from placements(each)
+    else:
+        yield stage.on
 
 
 def names(stages: Sequence[PlannedStage]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .building import MIN_WAIT, check_executor, checked, imports_main
+from .building import MIN_WAIT, check_executor, checked, placements
 from .engine.run import Run
 from .errors import StageOptionError
 from .executors.base import Executor
@@ -14,6 +14,7 @@ from .joined import start_run
 from .loading import check_not_loading
 from .plan import checks
 from .plan.mainfile import check_main_file
+from .plan.patched import check_unpatched
 from .plan.plan import Plan, PlannedStage, check_whole
 from .plan.problems import is_collecting
 from .plan.values import check_available
@@ -63,8 +64,10 @@ class RunOptions:
 
 
 def check_place(stages: Sequence[PlannedStage]) -> None:
-    """Raise StageOptionError where workers of a run that is started here would start it again."""
-    if any(map(imports_main, stages)):
+    """Raise StageOptionError where workers of a run that is started here would start it again, or cannot work."""
+    executors = [each for stage in stages for each in placements(stage)]
+    check_unpatched(executors)
+    if any(each.imports_main for each in executors):
         check_not_loading()
         check_main_file()
 
