@@ -72,6 +72,19 @@ REFUSALS: Mapping[int, str] = {
     errno.EBADF: NOT_ITS_OWN,
 }
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."
+CRASHED = "Native code may have crashed; `python -X faulthandler` prints where."
+SENT = "Something outside of this run has sent it that signal: a scheduler that stops the job, or `kill`."
+# What to do about the death by a signal.
+SIGNALS: Mapping[int, str] = {
+    signal.SIGKILL: OUT_OF_MEMORY,
+    signal.SIGSEGV: CRASHED,
+    signal.SIGBUS: CRASHED,
+    signal.SIGABRT: CRASHED,
+    signal.SIGILL: CRASHED,
+    signal.SIGFPE: CRASHED,
+    signal.SIGTRAP: CRASHED,
+    signal.SIGSYS: CRASHED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,10 +305,8 @@ def _advice(exit_code: int | None, started: bool) -> str:
             "Other code of this program takes the exit codes of all child processes, or ignores SIGCHLD: os.wait(),\n"
             "  os.waitpid(-1, ...) or signal.SIG_IGN. Wait for the children that it has started itself, one by one."
         )
-    if exit_code == -signal.SIGKILL:
-        return OUT_OF_MEMORY
     if exit_code < 0:
-        return "Native code may have crashed; `python -X faulthandler` prints where."
+        return SIGNALS.get(-exit_code, SENT)
     if exit_code == FORKSERVER_LOST:
         return "Or the fork server has died, which tells of exit codes; check the kernel log."
     if not started:

@@ -107,6 +107,19 @@ def test_sigterm_that_the_program_handles_cancels_in_good_order(gate: Gate) -> N
         assert ended(process) == (0, "", "")
 
 
+@pytest.mark.parametrize("is_main_first", [True, False], ids=["main first", "main last"])
+@pytest.mark.parametrize("place", PROCESSES)
+def test_sigterm_to_all_processes_that_the_program_handles_is_no_loss(
+    place: str, is_main_first: bool, gate: Gate
+) -> None:
+    """As a scheduler stops a job."""
+    with started(program.swallow_first_sigterm, place, gate) as process:
+        pids = [gate.wait_held() for _ in range(4)]
+        for pid in [process.pid, *pids] if is_main_first else [*pids, process.pid]:
+            os.kill(pid, signal.SIGTERM)
+        assert ended(process) == (0, "", "")
+
+
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_program_that_ends_with_an_iterator_open_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
     with started(program.exit_with_open_iterator, place, gate) as process:

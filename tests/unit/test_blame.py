@@ -98,6 +98,13 @@ def raised_by(error: BaseException) -> BaseException:
             id="crashed",
         ),
         pytest.param(
+            blame.lost(LOAD, 41310, -signal.SIGTERM, range(0), started=True),
+            WorkerLostError,
+            "source 'load' lost worker 1 of 1 (pid 41310): killed by SIGTERM.\n"
+            "  Something outside of this run has sent it that signal: a scheduler that stops the job, or `kill`.",
+            id="told to end from outside",
+        ),
+        pytest.param(
             blame.lost(LOAD, 41310, 0, range(0), started=True),
             WorkerLostError,
             "source 'load' lost worker 1 of 1 (pid 41310): exited with code 0.\n"

@@ -140,8 +140,8 @@ class Run:
 
     @property
     def was_left(self) -> bool:
-        """Whether the caller has ended it early, and nothing else."""
-        return self.left and not (self.failures or self.broken)
+        """Whether the caller has ended it early, and nothing else: what broke without a cause, this has broken."""
+        return self.left and not self.failures
 
     @property
     def last(self) -> int:

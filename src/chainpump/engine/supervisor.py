@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -39,6 +40,9 @@ from .wiring import Wiring
 __all__ = ["Supervisor"]
 
 
+# Seconds until a worker that somebody has sent SIGTERM counts as lost. A scheduler that stops a whole job sends it to
+# the main process as well, and what that makes of it decides how the run ends.
+LEAVE_WITHIN = 0.25
 TELL_ALL = 0.5  # the same for all workers of a run that does not move, for which nobody is in a hurry
 
 
@@ -75,6 +79,7 @@ class Supervisor:
         self._thread: threading.Thread | None = None
         self._is_started = False
         self.watched: Sequence[Watched] = ()
+        self._terminated: deque[tuple[float, Watched, Lost]] = deque()  # and when they count as lost
         self._leaving: Sequence[Watched] = ()  # others have their places; processes that they have left are still there
         self.values: dict[int, Any] = {}  # what each worker of the last group returned
         self.state = lifecycle.Run((), wiring.has_caller)
@@ -184,6 +189,7 @@ class Supervisor:
         """Wait until workers have something to say or die, mail comes, or a step is due."""
         running = [watched for watched in self._everybody if watched.is_running]
         times = [watched.due for watched in running if watched.due is not None]
+        times += [due for due, _, _ in self._terminated]
         if self.state.phase is Phase.RUNNING:
             times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
             times += [self._staffing.due] if self._staffing.due is not None else []
@@ -218,7 +224,14 @@ class Supervisor:
                 told = self._start(watched.group, watched.number, told)
                 if told is None:
                     return
+            if told is None and outcome.exit_code == -signal.SIGTERM and not (self.state.left or self.state.failures):
+                self._terminated.append((time.monotonic() + LEAVE_WITHIN, watched, outcome))
+                return
             outcome = told or self._judge(watched, outcome)
+        self._settle(watched, outcome)
+
+    def _settle(self, watched: Watched, outcome: Outcome) -> None:
+        """Take this for how it has ended."""
         watched.outcome = outcome
         if isinstance(outcome, Finished) and self.state.phase is Phase.RUNNING:
             watched.let_end()
@@ -260,7 +273,9 @@ class Supervisor:
         """What the death of a silent worker means: lost, unless the board says that it had done all its work."""
         group = self._wiring.groups[watched.group]
         row = self._wiring.board.row(group.rows[-1][watched.number])
-        who = group.who(0, watched.number)
+        who = watched.who
+        if lost.exit_code == -signal.SIGTERM and (self.state.left or self.state.failures):
+            return Interrupted()
         if row[Cell.STATE] >= State.DONE and who.role != "sink":
             return Finished(early=row[Cell.STATE] == State.STOPPED)
         in_hand = self._wiring.in_hand(watched.group, watched.number)
@@ -303,6 +318,9 @@ class Supervisor:
 
     def _take_steps(self) -> None:
         now = time.monotonic()
+        while self._terminated and (self._terminated[0][0] <= now or self.state.left or self.state.failures):
+            _, watched, lost = self._terminated.popleft()
+            self._settle(watched, self._judge(watched, lost))
         for watched in self._everybody:
             watched.take_steps(now)
             if watched.left_behind and watched.outcome is None and not watched.was_replaced:

@@ -42,9 +42,8 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
             send(said, letter)
 
     def tell_end(outcome: Outcome) -> None:
-        if worker.was_terminated:  # by somebody else: to be told as the death by a signal that it is
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
+        if worker.was_terminated:  # by somebody else: its death by that signal tells so
+            return
         packed = outcome.packed(worker.who)
         with speaking:
             send(said, packed)
@@ -73,6 +72,9 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
     if has_begun:  # else a fork would end what is its parent's
         _show_stack_in(stack, of_all=True)
         end_in_order()
+    if worker.was_terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _peak_memory() -> int:
