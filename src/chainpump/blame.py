@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from .errors import (
     WorkerLostError,
 )
 from .printable import printable, printable_lines
+from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 
 __all__ = [
     "Item",
@@ -57,20 +57,8 @@ WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which th
 # The first call of ours in a worker process, or of the command line; those that have started it, or forked, are beyond.
 BEGINS = (" in run_worker", " in main")
 FROZEN = '  File "<frozen '  # modules of the interpreter, such as runpy
-NO_THREAD = "can't start new thread"  # what CPython says then, as a plain RuntimeError
 DEEP = 12  # calls of each stack that are told, from the innermost one
-NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
-NO_DESCRIPTOR = "no descriptor left: raise the limit (`ulimit -n`), or hold fewer arrays at once, which take one each."
-# What to do about it, by what the system said to a channel.
-REFUSALS: Mapping[int, str] = {
-    errno.EMFILE: f"Its process has {NO_DESCRIPTOR}",
-    errno.ENFILE: f"The system has {NO_DESCRIPTOR}",
-    errno.ENOMEM: "The system has no memory for large items, which cross in shared memory: hold fewer of them at once.",
-    errno.ENOSPC: "Shared memory is full: give /dev/shm more room, or hold fewer large items at once.",
-    errno.EFBIG: "Shared memory counts as a file: raise its limit (`ulimit -f`), or hold fewer large items.",
-    errno.EBADF: NOT_ITS_OWN,
-}
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."
 CRASHED = "Native code may have crashed; `python -X faulthandler` prints where."
 SENT = "Something outside of this run has sent it that signal: a scheduler that stops the job, or `kill`."
@@ -369,7 +357,7 @@ def not_started(who: Who, error: BaseException) -> Failure:
         StageError,
         None,
         f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {text_of(error)}",
-        _start_advice(error),
+        start_advice(error),
         traceback=user_traceback(error),
     )
 
@@ -377,19 +365,7 @@ def not_started(who: Who, error: BaseException) -> Failure:
 def no_run(error: OSError | RuntimeError) -> Failure:
     """The system has no room for what a run needs beside its workers: nobody is to blame."""
     headline = f"the run could not start: {type(error).__name__}: {text_of(error)}"
-    return Failure(RunError, "", "", 0, None, headline, (_start_advice(error),))
-
-
-def _start_advice(error: BaseException) -> str:
-    if isinstance(error, (AttributeError, ImportError)):
-        return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
-    if isinstance(error, (ConnectionError, EOFError)):
-        return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
-    if isinstance(error, OSError) or (isinstance(error, RuntimeError) and str(error) == NO_THREAD):
-        return "The system refused: give it fewer workers, or raise its limits (`ulimit -a` shows them)."
-    if isinstance(error, AssertionError) and "daemonic" in str(error):
-        return "Python's rule: start the process that runs the pipeline with daemon=False, or use Threads()."
-    return ""
+    return Failure(RunError, "", "", 0, None, headline, (start_advice(error),))
 
 
 def left(who: Who) -> Failure:
@@ -477,12 +453,11 @@ def unclean(lost: Failure) -> str:
 
 def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
     """The system refused a worker what it needs to send or receive: its function has not raised that."""
-    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
     return who.failure(
         RunError,
         pid,
         f"{who.placed(pid)} could not {what}: {type(error).__name__}: {text_of(error)}",
-        REFUSALS.get(number or 0, f"The system refused it; {who.stage} has not raised this."),
+        channel_advice(error) or f"The system refused it; {who.stage} has not raised this.",
         traceback=user_traceback(error),
     )
 

@@ -530,3 +530,13 @@ def test_item_above_the_limit_on_the_size_of_files_is_told_of_as_that(tmp_path: 
     (tmp_path / "program.py").write_text(ARRAYS.format(on="Processes()"))
     done = under(["bash", "-c", SMALL_FILES.format(kilobytes=1 << 10)], tmp_path)
     assert ") could not send: OSError: [Errno 27] File too large\n  Shared memory counts as a file: " in done.stderr
+
+
+@pytest.mark.parametrize("place", places("forkserver", "spawn"))
+def test_run_in_a_deleted_directory_says_so(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "deleted"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(RunError, match=r"^.* could not start worker .*\n  The working directory was deleted: "):
+        list(Pipeline(range(3)).map(abs, on=on(place)))
