@@ -36,6 +36,7 @@ from faults import deaths
 from faults import stages as faults
 from faults.places import on, places
 from support.gate import Gate, Journal
+from support.processes import until
 
 
 def ledger(run: Run) -> list[tuple[str, int, int, int, int, int]]:
@@ -310,3 +311,25 @@ def test_a_stall_tells_how_everybody_was(gate: Gate) -> None:
 def test_a_run_in_one_thread_has_no_bottleneck() -> None:
     report = Pipeline(range(10)).map(abs, on=Inline()).into(sum, on=Inline()).run()
     assert (report.bottleneck, report.advice) == (None, "")
+
+
+async def held_at_once(gate: Gate, item: int) -> int:
+    gate.announce()
+    await asyncio.to_thread(gate.wait_released)
+    return item
+
+
+@pytest.mark.parametrize("in_flight", [None, 4])
+def test_items_in_flight_of_tasks_are_all_that_run(gate: Gate, in_flight: int | None) -> None:
+    most = 4 if in_flight else 8
+    held = Pipeline(range(8)).map(partial(held_at_once, gate), on=Tasks(4), in_flight=in_flight)
+    with held.open(observe=lambda _: None) as run:
+        for _ in range(4):
+            gate.wait_held()
+        assert 4 <= run.progress().stages[1].in_flight <= most
+        observing = run._observing
+        assert observing is not None
+        until(lambda: (observing.peaks[1] or 0) >= 4, "a look at the tasks")
+        gate.release(8)
+        assert list(run) == list(range(8))
+    assert 4 <= (run.report().stages[1].peak_in_flight or 0) <= most

@@ -10,7 +10,7 @@ from ..operators import Operator
 from ..plan.bound import Bound
 from ..plan.plan import Reach
 from ..progress.latency import Counts, counted
-from ..progress.reading import Place, Reading, Rows, WorkerReading, read_worker
+from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
 from ..transport.board import Cell
 from .wiring import Group, Wiring
 
@@ -66,7 +66,7 @@ class Meter:
         return [
             Counts(
                 sum(row[Cell.RECEIVED] for row, _, _ in workers),
-                sum(row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD] for row, _, _ in workers),
+                sum(finished_in(row) + row[Cell.SKIPPED] + row[Cell.DEAD] for row, _, _ in workers),
                 sum(row[Cell.SENT] for row, _, _ in workers),
             )
             for workers in rows

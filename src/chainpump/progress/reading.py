@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..transport.board import Cell
 from ..transport.waits import waited
 
-__all__ = ["Place", "Reading", "Rows", "WorkerReading", "read_worker"]
+__all__ = ["Place", "Reading", "Rows", "WorkerReading", "finished_in", "read_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,17 @@ class Rows(NamedTuple):
     last: memoryview
 
 
+def finished_in(row: memoryview) -> int:
+    """How many items a worker has finished: none that is still in hand as a task.
+
+    A worker of tasks counts a whole frame as finished as soon as it asks for the next one.
+    """
+    if not row[Cell.AT_ONCE]:
+        return int(row[Cell.FINISHED])
+    left_out = row[Cell.SKIPPED] + row[Cell.DEAD]
+    return int(max(min(row[Cell.FINISHED], row[Cell.RECEIVED] - left_out - row[Cell.AT_ONCE]), 0))
+
+
 def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading:
     """A worker as its rows tell of it.
 
@@ -102,7 +113,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
     return WorkerReading(
         alive=bool(started and not ended),
         received=row[Cell.RECEIVED],
-        finished=row[Cell.FINISHED],
+        finished=finished_in(row),
         sent=row[Cell.SENT],
         skipped=row[Cell.SKIPPED],
         dead=row[Cell.DEAD],
