@@ -23,6 +23,7 @@ from .errors import (
 )
 from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
+from .shadowing import shadowed
 
 __all__ = [
     "Item",
@@ -59,6 +60,12 @@ BEGINS = (" in run_worker", " in main")
 FROZEN = '  File "<frozen '  # modules of the interpreter, such as runpy
 DEEP = 12  # calls of each stack that are told, from the innermost one
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
+# What sqlite3, greenlet and tkinter say to another thread than the one that has made an object.
+BOUND_TO_THREAD = ("used in that same thread", "cannot switch to a different thread", "main thread is not in main loop")
+NOT_ITS_THREAD = (
+    "It must be used in the thread that has made it, and a worker is another one. Make it within the function of the\n"
+    "  source or stage, as in Pipeline(source(rows, path)), or read it before: Pipeline(list(cursor))."
+)
 OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."
 CRASHED = "Native code may have crashed; `python -X faulthandler` prints where."
 SENT = "Something outside of this run has sent it that signal: a scheduler that stops the job, or `kill`."
@@ -144,6 +151,8 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
     """User code raised."""
     on_item = f" on {item}" if item else ""
     advice = NOT_ITS_WORD if isinstance(error, Cancelled) else ""
+    if any(text in text_of(error) for text in BOUND_TO_THREAD):
+        advice = NOT_ITS_THREAD
     details = [*text_of(error).splitlines(), f"item: {item.text}" if item else "", advice, who.definition()]
     return who.failure(
         StageError,
@@ -298,7 +307,7 @@ def _advice(exit_code: int | None, started: bool) -> str:
     if exit_code == FORKSERVER_LOST:
         return "Or the fork server has died, which tells of exit codes; check the kernel log."
     if not started:
-        return (
+        return shadowed() or (
             "It ended before it could start: see its output above. A program must start its pipeline under\n"
             '  `if __name__ == "__main__":`, since workers import the file too.'
         )

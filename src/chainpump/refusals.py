@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from .shadowing import shadowed
+
 __all__ = ["NOT_ITS_OWN", "channel_advice", "start_advice"]
 
 NO_THREAD = "can't start new thread"  # what CPython says then, as a plain RuntimeError
@@ -36,7 +38,8 @@ def start_advice(error: BaseException) -> str:
     if isinstance(error, (AttributeError, ImportError)):
         return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
     if isinstance(error, (ConnectionError, EOFError)):
-        return "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
+        died = "Or the fork server has died, which starts workers: see its output above, and the limits of the system."
+        return shadowed() or died
     if isinstance(error, OSError) and error.errno in OF_FILES:
         return OF_FILES[error.errno](error)
     if isinstance(error, OSError) or (isinstance(error, RuntimeError) and str(error) == NO_THREAD):

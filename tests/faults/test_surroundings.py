@@ -4,16 +4,20 @@ import logging
 import multiprocessing
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
-from chainpump import Pipeline, RunError, source, stage
+import chainpump
+from chainpump import Pipeline, RunError, StageError, source, stage
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, PROCESSES, WAYS, on
 from faults.roles import passed
@@ -189,3 +193,55 @@ def test_daemonic_process_is_told_at_once_what_it_cannot_start(place: str) -> No
             r"  Python's rule: start the process that runs the pipeline with daemon=False, or use Threads\(\)\.",
             str(error),
         )
+
+
+PLAIN = """
+import sys
+sys.path[:0] = {path}
+from chainpump import *
+
+def doubled(item: int) -> int:
+    return 2 * item
+
+if __name__ == "__main__":
+    print(list(Pipeline(range(3)).map(doubled, on={on})))
+"""
+
+
+@pytest.mark.parametrize("place", ["forkserver", "spawn", "fork"])
+def test_package_that_is_found_by_the_search_path_of_the_program_alone_works_in_workers(
+    place: str, tmp_path: Path
+) -> None:
+    """As one that is part of a program, or in a zipapp. -S: a new interpreter does not find it installed."""
+    path = [str(Path(module.__file__ or "").parents[1]) for module in (chainpump, cloudpickle)]
+    program = tmp_path / "program.py"
+    program.write_text(PLAIN.format(path=path, on=EXPRESSIONS[place]))
+    command = [sys.executable, "-S", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
+    assert (done.stdout, done.stderr) == ("[0, 2, 4]\n", "")
+
+
+@pytest.mark.parametrize("place, name", [("forkserver", "random"), ("spawn", "signal")])
+def test_file_that_takes_the_place_of_a_module_of_python_is_named(place: str, name: str, tmp_path: Path) -> None:
+    """The program itself does not find it: only new interpreters look in the working directory first."""
+    program = tmp_path / "program" / "program.py"
+    program.parent.mkdir()
+    program.write_text(PLAIN.format(path=[], on=EXPRESSIONS[place]))
+    taken = tmp_path / f"{name}.py"
+    taken.write_text("")
+    command = [sys.executable, str(program)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].strip() == (
+        f"A new interpreter imports {taken} in place of Python's own module '{name}', and fails: rename that file."
+    )
+
+
+@pytest.mark.parametrize("place", ["forkserver", "threads"])
+def test_iterable_that_is_bound_to_the_thread_of_the_caller_is_told_how_to_be_read(place: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        rows = database.execute("select 1")
+        advice = r"SQLite objects created in a thread .*\n  It must be used in the thread that has made it, and .*"
+        with pytest.raises(StageError, match=advice):
+            list(Pipeline(rows).map(tuple, on=on(place)))
+        assert list(Pipeline(rows).map(tuple, on=on("inline"))) == [(1,)]

@@ -1,0 +1,46 @@
+"""Files of the program that a new interpreter imports in place of modules of the standard library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["shadowed"]
+
+LIBRARY = Path(os.__file__).parent
+
+
+def shadowed() -> str:
+    """A sentence about the first one that there is; empty if there is none.
+
+    Of modules that this process has imported: those that are needed to start a worker are among them.
+    """
+    return next(
+        (
+            f"A new interpreter imports {path} in place of Python's own module '{name}', and fails: rename that file."
+            for name, path in _found()
+        ),
+        "",
+    )
+
+
+def _found() -> Iterator[tuple[str, Path]]:
+    needed = sys.modules.keys() & (sys.stdlib_module_names - set(sys.builtin_module_names))
+    for folder in _before_library():
+        for name in sorted(needed):
+            for path in (folder / f"{name}.py", folder / name / "__init__.py"):
+                if path.is_file():
+                    yield name, path
+
+
+def _before_library() -> Iterator[Path]:
+    """Where it looks first: the working directory, as `python -c` does, and what is on the search path."""
+    with suppress(FileNotFoundError):  # it was deleted
+        yield Path.cwd()
+    for entry in sys.path:
+        if Path(entry) == LIBRARY:
+            return
+        yield Path(entry)
