@@ -10,12 +10,14 @@ from .building import MIN_WAIT, check_executor, checked, placements
 from .engine.run import Run
 from .errors import StageOptionError
 from .executors.base import Executor
+from .executors.fork_hazards import fork_hazard
 from .joined import start_run
 from .loading import check_not_loading
+from .logs import warn
 from .plan import checks
 from .plan.mainfile import check_main_file
 from .plan.patched import check_unpatched
-from .plan.plan import Plan, PlannedStage, check_whole
+from .plan.plan import Placement, Plan, PlannedStage, check_whole
 from .plan.problems import is_collecting
 from .plan.values import check_available
 from .progress.observing import Observer
@@ -65,11 +67,15 @@ class RunOptions:
 
 def check_place(stages: Sequence[PlannedStage]) -> None:
     """Raise StageOptionError where workers of a run that is started here would start it again, or cannot work."""
-    executors = [each for stage in stages for each in placements(stage)]
+    executors = _executors(stages)
     check_unpatched(executors)
     if any(each.imports_main for each in executors):
         check_not_loading()
         check_main_file()
+
+
+def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
+    return [each for stage in stages for each in placements(stage)]
 
 
 def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
@@ -88,6 +94,9 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     for stage in stages:
         if stage.before_run is not None:
             stage.before_run()
+    hazard = fork_hazard(_executors(stages))
+    if hazard:
+        warn(hazard)
     return start_run(
         stages,
         iterated=iterated,

@@ -133,3 +133,11 @@ def test_a_stall_is_not_told_while_a_worker_starts_but_after_a_minute() -> None:
     assert Stalls(ROSTER, board.__getitem__, 90).due() == 7 + 90
     board[1][Cell.STATE] = State.RUNNING
     assert Stalls(ROSTER, board.__getitem__, 5).due() == 7 + 5
+
+
+def test_a_stall_tells_what_is_known_to_make_workers_wait() -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    for row in board:
+        row[Cell.STATE] = State.RUNNING
+    assert "a lock is held" in Stalls(ROSTER, board.__getitem__, 5, "a lock is held").failure().details
+    assert "" not in Stalls(ROSTER, board.__getitem__, 5).failure().details

@@ -17,12 +17,16 @@ START_UP = 60.0  # seconds; a worker may import large libraries before its first
 
 
 class Stalls:
-    """Looks at a run's board, and changes nothing. seconds: without any movement, until that is a stall."""
+    """Looks at a run's board, and changes nothing.
 
-    def __init__(self, roster: Roster, rows: Rows, seconds: float) -> None:
+    seconds: without any movement, until that is a stall. suspicion: what may make workers wait; empty for nothing.
+    """
+
+    def __init__(self, roster: Roster, rows: Rows, seconds: float, suspicion: str = "") -> None:
         self._roster = roster
         self._rows = rows
         self._seconds = seconds
+        self._suspicion = suspicion
 
     def due(self) -> float:
         """When to look again, in seconds of the monotonic clock: sooner there cannot be a stall."""
@@ -46,7 +50,7 @@ class Stalls:
         at_work = [each for each in found if each.works] or found
         holder = min(at_work, key=lambda each: (each.item is None or each.item not in awaited, each.since))
         item = Item(holder.item) if holder.item is not None else None
-        lines = table_of(found, now).splitlines()
+        lines = [*table_of(found, now).splitlines(), self._suspicion]
         return blame.stalled(holder.who, holder.pid, holder.at, self._allowed(), lines, item)
 
     def where(self, found: Iterable[Whereabouts]) -> str:

@@ -18,6 +18,7 @@ from .. import blame
 from ..element_wise import Condemned
 from ..errors import WorkerLostError
 from ..executors.base import Lost
+from ..executors.fork_hazards import fork_hazard
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..progress.allotment import Decision
@@ -67,7 +68,10 @@ class Supervisor:
         is_heard = stall_timeout is not None or not all(group.is_caller for group in wiring.groups)  # by a thread
         roster = wiring.roster(bell=os.fstat(self._heard.fileno()).st_ino if is_heard else 0)
         self._inquiries = Inquiries(roster)
-        self._stalls = Stalls(roster, wiring.board.row, stall_timeout) if stall_timeout is not None else None
+        self._stalls: Stalls | None = None
+        if stall_timeout is not None:
+            suspicion = fork_hazard(group.executor for group in wiring.groups)
+            self._stalls = Stalls(roster, wiring.board.row, stall_timeout, suspicion)
         self._opener = threading.get_ident()
         # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.
         # Reentrant, since a finalizer that closes a run may break in anywhere.
