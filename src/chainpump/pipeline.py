@@ -44,6 +44,7 @@ from .executors.tasks import Tasks
 from .joined import Concat, Joined, Merge
 from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan import checks
+from .plan.annotations import is_unknown
 from .plan.bound import Bound, Sink, Source, Stage, is_a
 from .plan.hints import UNKNOWN, union_of
 from .plan.plan import Plan, PlannedStage, Role, Workers
@@ -715,7 +716,7 @@ def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name:
             )
     call: Joined[Any] = Joined(way, parts=tuple(each.plan().stages for each in pipelines))
     hints = [part[-1].yields for part in call.parts]
-    yields = UNKNOWN if UNKNOWN in hints else union_of(hints)
+    yields = UNKNOWN if is_unknown(*hints) else union_of(hints)
     checks.check_name(name)
     name = name or f"{word}({', '.join(names(part) for part in call.parts)})"
     stage = planned(Role.SOURCE, name, call, Inline(), yields)

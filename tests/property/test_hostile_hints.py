@@ -3,13 +3,17 @@
 # ruff: noqa: UP007  # every spelling of a hint is under test
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from types import GenericAlias
 from typing import Any, Literal, TypeVar, Union
 
 import pytest
 from hostile_hints import HOSTILE, RAISING, deep, wide
 from hypothesis import given
+from hypothesis import strategies as st
 
+from chainpump import Pipeline, StageTypeError, source, stage
 from chainpump.plan.fits import compared, fits
 from chainpump.plan.hints import item_of
 from chainpump.plan.texts import difference, show
@@ -43,6 +47,46 @@ def test_what_any_hint_yields_has_a_text(hint: Any) -> None:
 @given(HOSTILE)
 def test_every_hostile_hint_fits_itself(hint: Any) -> None:
     assert fits(hint, hint, {})
+
+
+def yields(hint: Any) -> Any:
+    """A source of items of this hint."""
+
+    def made() -> Any:
+        yield
+
+    made.__annotations__ = {"return": GenericAlias(Iterator, (hint,))}
+    return source(made)
+
+
+def after_then(given: Any, expected: Any) -> Any:
+    def takes(items: Any) -> Any:
+        yield from items
+
+    takes.__annotations__ = {"items": GenericAlias(Iterable, (expected,)), "return": GenericAlias(Iterator, (int,))}
+    return Pipeline(yields(given)).then(stage(takes))
+
+
+def after_operators(given: Any, expected: Any) -> Any:
+    def takes(item: Any) -> Any:
+        return item
+
+    takes.__annotations__ = {"item": expected, "return": given}
+    return Pipeline(yields(given)).map(takes, returns=expected).flat_map(takes).filter(takes)
+
+
+def returned(given: Any, expected: Any) -> Any:
+    def made() -> Any:
+        yield
+
+    made.__annotations__ = {"return": given}
+    return Pipeline(source(made)).map(lambda item: item, returns=expected)
+
+
+@given(HOSTILE | RAISING, HOSTILE | RAISING, st.sampled_from([after_then, after_operators, returned]))
+def test_a_pipeline_of_any_hints_is_built_or_refused(one: Any, other: Any, build: Callable[[Any, Any], Any]) -> None:
+    with suppress(StageTypeError):
+        build(one, other)
 
 
 MANY = wide()

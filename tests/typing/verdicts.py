@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
+IN_MODULE = 3_000  # cases: of more, pyright calls a module too complex
 IMPORTS = """
 import array, asyncio, csv, gzip, io, itertools, mmap, os, re, tempfile, types
 from abc import ABCMeta
@@ -70,15 +71,19 @@ class Case(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All cases, the text of a module that has each on a line of its own, and the first of these lines."""
+    """All cases, and the text of modules that have each on a line of its own, after a head of so many lines."""
 
     cases: list[Case]
-    text: str
-    first: int
+    modules: list[str]
+    head: int
+
+    def place(self, number: int) -> tuple[str, int]:
+        """The file and the line of a case."""
+        return f"table_{number // IN_MODULE}.py", self.head + 1 + number % IN_MODULE
 
 
-def table() -> Table:
-    """The cases of this version of Python, without hints that it cannot make."""
+def table(each: int = 1) -> Table:
+    """The cases of this version of Python, without hints that it cannot make. each: the how many of them are taken."""
     pairs = import_module("verdict_pairs")
     is_new = sys.version_info >= (3, 12)
     head = IMPORTS + (pairs.NEW_HINTS if is_new else "")
@@ -86,13 +91,14 @@ def table() -> Table:
     names = vars(module)
     exec(head, names)
     groups: Mapping[str, str] = {**pairs.GROUPS, **(pairs.NEW_GROUPS if is_new else {})}
-    cases = [Case(name, *pair) for name, text in groups.items() for pair in _pairs(text, names)]
+    cases = [Case(name, *pair) for name, text in groups.items() for pair in _pairs(text, names)][::each]
     head = f"# mypy: allow-any-generics\n{head}"
     lines = [
-        f"def case_{at}(given: {each.given.text}) -> {each.expected.text}: return given"
-        for at, each in enumerate(cases)
+        f"def case_{at}(given: {case.given.text}) -> {case.expected.text}: return given"
+        for at, case in enumerate(cases)
     ]
-    return Table(cases, "\n".join([head, *lines]), head.count("\n") + 2)
+    parts = (lines[at : at + IN_MODULE] for at in range(0, len(lines), IN_MODULE))
+    return Table(cases, ["\n".join([head, *part]) for part in parts], head.count("\n") + 1)
 
 
 def _pairs(group: str, names: dict[str, Any]) -> Iterator[tuple[Hint, Hint]]:
@@ -110,27 +116,29 @@ def _is_made(text: str, names: dict[str, Any]) -> bool:
     return True
 
 
-def write(folder: Path, made: Table) -> Path:
-    """The module of a table, beside what it imports."""
-    path = folder / "verdict_table.py"
-    path.write_text(made.text)
+def write(folder: Path, made: Table) -> None:
+    """The modules of a table, beside what they import."""
+    for number, text in enumerate(made.modules):
+        (folder / f"table_{number}.py").write_text(text)
     (folder / "verdict_hints.py").write_text((FOLDER / "verdict_hints.py").read_text())
-    return path
 
 
-def mypy(folder: Path) -> set[int]:
-    """The lines of the table that mypy refuses."""
+def mypy(folder: Path) -> set[tuple[str, int]]:
+    """The files and lines that mypy refuses."""
     options = ("--strict", "--output=json", "--config-file=", f"--cache-dir={folder / 'cache'}")
-    found = _run("mypy", *options, "verdict_table.py", folder=folder)
+    found = _run("mypy", *options, *(each.name for each in folder.glob("table_*.py")), folder=folder)
     reports = [json.loads(line) for line in found.splitlines() if line.startswith("{")]
-    return {each["line"] for each in reports if each["severity"] == "error" and "verdict_table" in each["file"]}
+    return {(Path(each["file"]).name, each["line"]) for each in reports if each["severity"] == "error"}
 
 
-def pyright(folder: Path) -> set[int]:
-    """The lines of the table that pyright refuses."""
-    found = _run("pyright", "--outputjson", "--pythonpath", sys.executable, "verdict_table.py", folder=folder)
+def pyright(folder: Path) -> set[tuple[str, int]]:
+    """The files and lines that pyright refuses."""
+    names = (each.name for each in folder.glob("table_*.py"))
+    found = _run("pyright", "--outputjson", "--pythonpath", sys.executable, *names, folder=folder)
     reports = json.loads(found)["generalDiagnostics"]
-    return {each["range"]["start"]["line"] + 1 for each in reports if each["severity"] == "error" and "range" in each}
+    errors = [each for each in reports if each["severity"] == "error"]
+    assert all("range" in each for each in errors), errors
+    return {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in errors}
 
 
 def _run(module: str, *arguments: str, folder: Path) -> str:
@@ -168,7 +176,7 @@ def main() -> None:
     ours = core(made)
     rows: dict[str, list[int]] = {}
     for at, (case, verdict) in enumerate(zip(made.cases, ours, strict=True)):
-        theirs = [made.first + at not in each for each in refused]
+        theirs = [made.place(at) not in each for each in refused]
         row = rows.setdefault(case.group, [0, 0, 0, 0])
         is_agreed = theirs[0] == theirs[1]
         row[0] += 1

@@ -13,7 +13,15 @@ from typing import Any, TypeAlias
 
 from .bound import underlying
 
-__all__ = ["UNKNOWN", "Hint", "UnresolvedHintError", "resolve", "signature_of"]
+__all__ = [
+    "UNKNOWN",
+    "Hint",
+    "UnresolvedHintError",
+    "is_unknown",
+    "resolve",
+    "signature_of",
+    "type_parameters",
+]
 
 Hint: TypeAlias = Any  # whatever typing accepts as one: classes, aliases, special forms; they share no type
 
@@ -28,6 +36,20 @@ class _Unknown(Enum):
 
 
 UNKNOWN = _Unknown.UNKNOWN  # the hint of what nobody annotated, and the meaning of Any
+
+
+def is_unknown(*hints: Hint) -> bool:
+    """Whether one of some hints is unknown. They are not compared: a hint may be an object that refuses that."""
+    return any(each is UNKNOWN for each in hints)
+
+
+def type_parameters(owner: object, name: str = "__parameters__") -> tuple[Any, ...]:
+    """The type variables of a class or alias; none where a class has an attribute of that name that is its own."""
+    try:
+        found = getattr(owner, name, ())
+    except Exception:  # a metaclass's own, or a descriptor's
+        return ()
+    return found if isinstance(found, tuple) else ()
 
 
 class UnresolvedHintError(Exception):
@@ -72,6 +94,9 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
     try:
         return typing.get_type_hints(holder, names, nearer, include_extras=True)["hint"]
     except NameError as error:
+        hint = _evaluated(annotation, names, nearer)
+        if hint is not UNKNOWN:
+            return hint
         raise UnresolvedHintError(
             f"There is no {error.name!r} where the function is defined.\n"
             "  If it is imported under `if TYPE_CHECKING:`, import it without; if it is local to a function"
@@ -79,6 +104,20 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
         ) from None
     except Exception as error:  # an annotation is an expression: it may raise anything
         raise UnresolvedHintError(f"It is no type hint: {error}") from error
+
+
+def _evaluated(annotation: object, names: Mapping[str, Any], nearer: Mapping[str, Any]) -> Hint:
+    """An annotation with names in it that mean nothing here: those of an alias of another module, as texts in it.
+
+    UNKNOWN where one is its own.
+    """
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        hint = eval(annotation, dict(names), dict(nearer))  # noqa: S307  # as `typing.get_type_hints` does
+    except Exception:  # as above
+        return UNKNOWN
+    return UNKNOWN if isinstance(hint, str) else hint
 
 
 def _local_names(function: object, inner: object, owner: type | None) -> Mapping[str, Any]:
@@ -89,8 +128,8 @@ def _local_names(function: object, inner: object, owner: type | None) -> Mapping
         names.update(_enclosing_locals(code))
         names.update(_captured(inner, code))
     for cls in _owners(function) if owner is None else owner.__mro__[::-1]:
-        names.update({each.__name__: each for each in (cls, *getattr(cls, "__type_params__", ()))})
-    names.update({each.__name__: each for each in getattr(inner, "__type_params__", ())})
+        names.update({each.__name__: each for each in (cls, *type_parameters(cls, "__type_params__"))})
+    names.update({each.__name__: each for each in type_parameters(inner, "__type_params__")})
     return names
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from .annotations import UNKNOWN, Hint
+from .annotations import Hint, is_unknown
 from .bound import Bound
 from .callables import hint_of
 from .fits import fits
@@ -27,7 +27,7 @@ def bind_arguments(
     """
     for name, value, annotation in _arguments(way, inputs, bound):
         have, want, trial = hint_of(value), way.known(annotation), dict(bindings)
-        if UNKNOWN in (have, want):
+        if is_unknown(have, want):
             continue
         if fits(have, want, trial):
             bindings.update(trial)

@@ -19,7 +19,7 @@ from .item_subject import ItemSubject
 from .overloads import bound_to
 from .problems import Problems
 from .reading import EMPTY
-from .subject import TEXTS, Subject, is_any
+from .subject import Subject, is_any, text_unit
 
 __all__ = [
     "check_count",
@@ -175,9 +175,9 @@ def check_iterable(value: object) -> Hint:
         raise StageTypeError(
             f"Pipeline(...) begins with a source but got: {value!r}.\n  Write Pipeline(source({value.name}, ...))."
         )
-    if kind in TEXTS:
+    if (unit := text_unit(kind)) is not None:
         raise StageTypeError(
-            f"Pipeline(...) would read this {kind.__name__} one {TEXTS[kind]} at a time.\n"
+            f"Pipeline(...) would read this {kind.__name__} one {unit} at a time.\n"
             "  If it is one item, write Pipeline([value]); if that is meant, Pipeline(list(value))."
         )
     item = item_of(attribute(value, "__orig_class__") or kind)

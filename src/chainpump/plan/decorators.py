@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
 from .bound import attribute
 from .fits import fits
+from .forms import free_variables
 from .hints import Bindings, plain, split, substitute
 from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, Reading, callable_hint, parameter_of_items
@@ -121,8 +122,7 @@ def _put_in(parameters: Hint, bindings: Bindings, specs: dict[Any, list[Paramete
 
 def _bound(hint: Hint, bindings: Bindings) -> Hint:
     """With what was found for its variables; unknown, where nothing was."""
-    free = (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
-    return plain(substitute(plain(hint), dict.fromkeys(free, UNKNOWN) | bindings))
+    return plain(substitute(plain(hint), dict.fromkeys(free_variables(hint), UNKNOWN) | bindings))
 
 
 def _decorator_of(wrapper: FunctionType) -> Decorator | None:

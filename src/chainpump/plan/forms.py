@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, NewType, ParamSpec, TypeAlias, TypeVar, TypeVarTuple, Union, get_args, get_origin
 
-from .annotations import UNKNOWN, Hint
+from .annotations import UNKNOWN, Hint, type_parameters
 
 __all__ = [
     "MODULES",
     "UNKNOWN",
     "Bindings",
     "Hint",
-    "attribute",
     "bindings_of",
     "by_identity",
     "default_of",
@@ -78,7 +77,7 @@ def union_of(hints: Iterable[Hint]) -> Hint:
     members = tuple(Any if each is UNKNOWN else each for each in hints)
     try:
         return Union[members] if members else Any  # noqa: UP007  # the members are known only now
-    except TypeError:  # one cannot be hashed, or is no type
+    except Exception:  # one cannot be hashed or compared, or is no type
         return Any
 
 
@@ -142,20 +141,6 @@ def _aliased(alias: Hint, args: tuple[Hint, ...]) -> Hint:
     except Exception:  # an expression: it may raise anything
         return UNKNOWN
     return substitute(value, bindings_of(type_parameters(alias, "__type_params__"), args))
-
-
-def attribute(owner: object, name: str) -> Any:
-    """An attribute of a class or form; None without one, and where its own code raises."""
-    try:
-        return getattr(owner, name, None)
-    except Exception:  # a metaclass's own, or a descriptor's
-        return None
-
-
-def type_parameters(owner: object, name: str = "__parameters__") -> tuple[Any, ...]:
-    """The type variables of a class or alias; none where a class has an attribute of that name that is its own."""
-    found = attribute(owner, name)
-    return found if isinstance(found, tuple) else ()
 
 
 def by_identity(*classes: Hint) -> Mapping[int, Hint]:
@@ -281,7 +266,7 @@ def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911 
         if origin is Annotated:
             return args[0]
         return hint.copy_with(tuple(args)) if hasattr(hint, "copy_with") else hint[tuple(args)]
-    except (TypeError, ValueError):
+    except Exception:  # the class of a form decides what it takes
         return UNKNOWN
 
 

@@ -14,12 +14,12 @@ from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args
 
 from .annotations import UnresolvedHintError, resolve, signature_of
+from .bound import attribute
 from .forms import (
     MODULES,
     UNKNOWN,
     Bindings,
     Hint,
-    attribute,
     bindings_of,
     free_variables,
     is_new_type,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
-from .annotations import UNKNOWN, Hint
+from .annotations import UNKNOWN, Hint, is_unknown
 from .bound import attribute
 from .fits import fits
 from .hints import Bindings, as_base, is_type, plain, split
@@ -92,7 +92,7 @@ class ItemSubject(Subject):
         return f"itself: .{self.role}(function)"
 
     def _accepts(self, after: Hint, takes: Hint, bindings: Bindings) -> bool:
-        return UNKNOWN in (after, takes) or fits(after, takes, bindings)
+        return is_unknown(after, takes) or fits(after, takes, bindings)
 
     @property
     def _takes_of_one(self) -> Hint:

@@ -12,7 +12,7 @@ from types import DynamicClassAttribute, GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .forms import attribute
+from .bound import attribute
 from .hints import (
     Bindings,
     annotations_of,

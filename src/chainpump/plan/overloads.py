@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from .annotations import UNKNOWN, Hint
+from .annotations import UNKNOWN, Hint, is_unknown
+from .forms import free_variables
 from .hints import Bindings, is_union, plain, substitute, union_of
 from .reading import Reading, parameter_of_items
 
@@ -32,14 +33,13 @@ def chosen(ways: Sequence[Reading], after: Hint, accepts: Accepts) -> Reading:
     if members and all(way in ways for way in members):
         pairs = zip(members, get_args(after), strict=True)
         results_of = [_result(way, _binds(way, each, accepts) or {}) for way, each in pairs]
-        return _joined(members, UNKNOWN if UNKNOWN in results_of else union_of(results_of))
+        return _joined(members, UNKNOWN if is_unknown(*results_of) else union_of(results_of))
     return _joined(ways, UNKNOWN)
 
 
 def bound_to(hint: Hint, bindings: Bindings) -> Hint:
     """Put in what was found for type variables; those of which the input says nothing are unknown."""
-    free = (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
-    return plain(substitute(hint, dict.fromkeys(free, UNKNOWN) | bindings))
+    return plain(substitute(hint, dict.fromkeys(free_variables(hint), UNKNOWN) | bindings))
 
 
 def _takes(way: Reading) -> Hint:
@@ -60,8 +60,8 @@ def _joined(ways: Sequence[Reading], result: Hint) -> Reading:
     """One that takes what any of them takes."""
     first = ways[0]
     parameter = parameter_of_items(first.signature)
-    hints = list(dict.fromkeys(map(_takes, ways)))
-    taken: Any = UNKNOWN if UNKNOWN in hints else union_of(hints)
+    hints = list(map(_takes, ways))
+    taken: Any = UNKNOWN if is_unknown(*hints) else union_of(hints)
     changed = [
         each.replace(annotation=taken if each is parameter else each.annotation)
         for each in first.signature.parameters.values()

@@ -21,10 +21,15 @@ from .ownership import is_own, is_own_file
 from .reading import EMPTY, POSITIONAL, Reading, parameter_of_items
 from .texts import difference, show
 
-__all__ = ["TEXTS", "Subject", "argument_of", "is_any", "show_annotation"]
+__all__ = ["Subject", "argument_of", "is_any", "show_annotation", "text_unit"]
 
 # What iterating a text gives, item by item: nobody means that.
-TEXTS: Mapping[Hint, str] = {str: "character", bytes: "byte", bytearray: "byte"}
+TEXTS: Mapping[type, str] = {str: "character", bytes: "byte", bytearray: "byte"}
+
+
+def text_unit(hint: Hint) -> str | None:
+    """What iterating a text gives; None of other hints, which may not be hashable."""
+    return next((unit for kind, unit in TEXTS.items() if kind is hint), None)
 
 
 def is_any(function: object, *tests: Callable[[object], bool]) -> bool:
@@ -222,8 +227,8 @@ class Subject:
                 f"yields, but says that it returns {show(result)}",
                 f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",
             )
-        if item is None or result in TEXTS:
-            how = "cannot be iterated" if item is None else f"would be sent one {TEXTS[result]} at a time"
+        if item is None or text_unit(result) is not None:
+            how = "cannot be iterated" if item is None else f"would be sent one {text_unit(result)} at a time"
             self.refuse(f"returns {show(result)}, which {how}", *self._to_yield_instead())
         return item
 
@@ -233,7 +238,7 @@ class Subject:
             return
         item, shown = item_of(self.takes), show(self.takes)
         what = f"takes {shown} (parameter '{self.parameter.name}'), but is given an iterator over all items"
-        if item is None or self.takes in TEXTS or self._fits_one_item():
+        if item is None or text_unit(self.takes) is not None or self._fits_one_item():
             self.refuse(what, *self._loop_to_write())
         self.refuse(what, f"Annotate it as Iterable[{show(item)}]; if it needs all items at once, list(...) them.")
 
