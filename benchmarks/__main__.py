@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import auto, awaiting, balance, checks, latency, mapping, order, progress, scaling, throughput
+from benchmarks import auto, awaiting, balance, checks, latency, mapping, order, progress, scaling, shared, throughput
 from benchmarks.experiment import Experiment, Result, Settings
 from benchmarks.machine import as_text, facts
 from benchmarks.payloads import PAYLOADS
@@ -27,6 +27,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "tasks": awaiting.run,
     "checks": checks.run,
     "progress": progress.run,
+    "shared": shared.run,
 }
 QUICK_PAYLOADS = {  # those of which something is wanted
     "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],
