@@ -30,15 +30,19 @@ PLAIN = {str, int, float, bool, type(None)}  # these load anywhere
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """From which level on the main process wants records. of: per logger that has one. disabled: up to it, nothing."""
+    """From which level on the main process wants records. of: per logger that has one. disabled: up to it, nothing.
+
+    are_handled: there, by its handlers; if it has none, each worker's records are shown as `logging` does then.
+    """
 
     of: Mapping[str, int]
     disabled: int
+    are_handled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LogsEnd:
-    """A worker's end of its pipe. levels: None where the main process has no use for records."""
+    """A worker's end of its pipe. levels: None where the main process has configured nothing."""
 
     pipe: Descriptor
     levels: Levels | None

@@ -431,6 +431,27 @@ def test_where_nobody_configures_logging_no_worker_imports_it_and_warnings_arriv
     assert printed(tmp_path, place, UNCONFIGURED) == ("careful\n[False]\n", "shown\n")
 
 
+LEVELS = """\
+import logging
+from chainpump import Pipeline, Processes
+
+def told(number: int) -> int:
+    for name in ("quiet", "other"):
+        logging.getLogger(name).warning("%s is shown", name)
+    return logging.getLogger("verbose").getEffectiveLevel()
+
+if __name__ == "__main__":
+    logging.getLogger("quiet").setLevel(logging.ERROR)
+    logging.getLogger("verbose").setLevel(logging.DEBUG)
+    print(list(Pipeline([0]).map(told, on=Processes(start_method="PLACE"))))
+"""
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_levels_of_the_main_process_hold_where_it_has_no_handler(place: str, tmp_path: Path) -> None:
+    assert printed(tmp_path, place, LEVELS) == ("[10]\n", "other is shown\n")
+
+
 PRINTING = """\
 from collections.abc import Iterable, Iterator
 from chainpump import Pipeline, Processes

@@ -189,14 +189,16 @@ def _hand_on(told: Told | Said, *who: Who) -> None:
 
 
 def _levels_asked() -> Levels | None:
-    """What the main process wants to be told; None unless a logger of it has been given a handler."""
+    """What the main process wants to be told; None where it has set no level, and given no logger a handler."""
     if "logging" not in sys.modules:
         return None
     import logging
 
     known = logging.root.manager.loggerDict.copy().values()
     loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
-    if all(isinstance(handler, logging.NullHandler) for each in loggers for handler in each.handlers):
-        return None
+    are_handled = not all(isinstance(handler, logging.NullHandler) for each in loggers for handler in each.handlers)
     levels = {each.name: each.level for each in loggers if each.level or each is logging.root}
-    return Levels(levels, logging.root.manager.disable)
+    disabled = logging.root.manager.disable
+    if not (are_handled or disabled) and levels == {logging.root.name: logging.WARNING}:
+        return None
+    return Levels(levels, disabled, are_handled)

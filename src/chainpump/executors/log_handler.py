@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..logs import Levels, Logged
 from .speech import Mouth
 
-__all__ = ["log_by"]
+__all__ = ["log_by", "set_levels"]
 
 
 class PipeHandler(logging.Handler):
@@ -37,7 +37,7 @@ class PipeHandler(logging.Handler):
             self.handleError(record)
 
 
-def log_by(mouth: Mouth, levels: Levels) -> None:
+def log_by(mouth: Mouth) -> None:
     """Send all records, and decide nothing here but levels: handlers and filters are those of the main process.
 
     What the fork has copied, or the program's main file has set up once more as this worker imported it, would handle
@@ -48,7 +48,11 @@ def log_by(mouth: Mouth, levels: Levels) -> None:
     handler = PipeHandler(mouth, [each.handlers for each in found])
     for each in found:
         each.handlers, each.filters, each.propagate = [], [], True
+    root.addHandler(handler)
+
+
+def set_levels(levels: Levels) -> None:
+    """Those of the main process."""
     for name, level in levels.of.items():
         logging.getLogger(name).setLevel(level)
     logging.disable(levels.disabled)
-    root.addHandler(handler)

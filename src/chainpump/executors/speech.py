@@ -42,9 +42,11 @@ def speak_through(logs: LogsEnd) -> None:
         if isinstance(stream, io.TextIOWrapper):  # write_through: PYTHONUNBUFFERED writes a line word by word
             stream.reconfigure(line_buffering=True, write_through=False)
     if logs.levels is not None:
-        from .log_handler import log_by  # imports `logging`: who has no use for it does not pay for it
+        from .log_handler import log_by, set_levels  # imports `logging`: who has no use for it does not pay for it
 
-        log_by(mouth, logs.levels)
+        if logs.levels.are_handled:
+            log_by(mouth)
+        set_levels(logs.levels)
 
 
 def _warn_by(mouth: Mouth) -> None:
