@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
@@ -243,3 +244,36 @@ def test_parts_of_a_joined_pipeline_are_watched_as_well(gate: Gate) -> None:
 def test_what_is_no_time_is_refused(seconds: object) -> None:
     with pytest.raises(StageOptionError, match=r"^stall_timeout must be a number of seconds of at least 0\.001"):
         Pipeline(range(3)).into(sum).run(stall_timeout=seconds)  # type: ignore[arg-type]  # that is the point
+
+
+LOCK = threading.Lock()
+
+
+def locked(item: int) -> int:
+    with LOCK:
+        return item
+
+
+@pytest.mark.parametrize("place", places("fork"))
+def test_a_fork_that_waits_for_a_lock_of_the_program_is_told_of_the_threads_beside_which_it_was_forked(
+    place: str,
+) -> None:
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with LOCK:
+            is_held.set()
+            is_over.wait()
+
+    holder = threading.Thread(target=hold, name="poller")
+    holder.start()
+    is_held.wait()
+    try:
+        with pytest.raises(StallError, match=r"in item 0") as caught:
+            Pipeline(range(3)).map(locked, on=on(place)).into(sum, on=Threads()).run(stall_timeout=TIMEOUT / 4, grace=0)
+    finally:
+        is_over.set()
+        holder.join()
+    assert re.search(
+        r"^  Workers were forked beside other threads \((.*, )?poller\): a lock that", str(caught.value), re.MULTILINE
+    )

@@ -18,7 +18,7 @@ from .. import blame
 from ..element_wise import Condemned
 from ..errors import WorkerLostError
 from ..executors.base import Lost
-from ..executors.fork_hazards import fork_hazard
+from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.threads import stack_of
 from ..outcome import Failed, Finished, Interrupted, Outcome
 from ..progress.allotment import Decision
@@ -70,7 +70,8 @@ class Supervisor:
         self._inquiries = Inquiries(roster)
         self._stalls: Stalls | None = None
         if stall_timeout is not None:
-            suspicion = fork_hazard(group.executor for group in wiring.groups)
+            executors = [group.executor for group in wiring.groups]
+            suspicion = fork_hazard(executors) or locks_in_forks(executors)
             self._stalls = Stalls(roster, wiring.board.row, stall_timeout, suspicion)
         self._opener = threading.get_ident()
         # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.

@@ -1,4 +1,4 @@
-"""What a fork of this process may hang in, by what is loaded here: OpenMP, whose threads no fork takes along."""
+"""What a fork of this process may hang in: OpenMP, whose threads no fork takes along, and locks that threads hold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..plan.plan import Placement, Reach
 
-__all__ = ["fork_hazard"]
+__all__ = ["fork_hazard", "locks_in_forks"]
 
 OPENMP = re.compile(r"/(lib(?:gomp|omp|iomp5)\b[^/\n]*\.so[.\d]*)$", re.MULTILINE)
+MOST = 12  # threads that are named
 
 
 def fork_hazard(executors: Iterable[Placement]) -> str:
@@ -21,7 +22,7 @@ def fork_hazard(executors: Iterable[Placement]) -> str:
     The runtime of GNU waits in a child for threads that only its parent has, once it has used them there: in torch,
     scikit-learn and whatever else computes by OpenMP.
     """
-    if any(on.reach is Reach.HOST and not on.pickles for on in executors):
+    if _any_forks(executors):
         library = _openmp_with_threads()
         if library:
             return (
@@ -29,6 +30,27 @@ def fork_hazard(executors: Iterable[Placement]) -> str:
                 "computes by it there, such as torch or scikit-learn, may wait for ever. Use start_method='forkserver'."
             )
     return ""
+
+
+def locks_in_forks(executors: Iterable[Placement]) -> str:
+    """Whose locks forked workers of these executors may wait for; empty if the program has no threads beside this one.
+
+    A fork has all locks as they were. It lacks the threads that hold some of them, and would set them free.
+    """
+    here = threading.current_thread()
+    others = [
+        each.name for each in threading.enumerate() if each is not here and not each.name.startswith("chainpump ")
+    ]
+    if not (others and _any_forks(executors)):
+        return ""
+    return (
+        f"Workers were forked beside other threads ({', '.join(others[:MOST])}): a lock that one of them held then is\n"
+        "  never free in a worker. Use start_method='forkserver'."
+    )
+
+
+def _any_forks(executors: Iterable[Placement]) -> bool:
+    return any(on.reach is Reach.HOST and not on.pickles for on in executors)
 
 
 def _openmp_with_threads() -> str:

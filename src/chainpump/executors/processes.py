@@ -46,7 +46,7 @@ class Processes:
 
     workers: "auto" begins with one, and gives it others while that makes the run faster: see docs/auto.md.
     start_method: "forkserver" (the default: clean and fast), "spawn", or "fork" (shares the memory of the main
-    process, and whatever locks its threads hold at that moment).
+    process, and whatever locks its threads hold at that moment: a worker that takes one of them waits for ever).
     restarts: how often each worker of an element-wise stage (`map` and the like) is replaced when its process dies. Its
     successor goes on with the items that it had in hand: each may be dealt with more than once, but goes on once.
     Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
