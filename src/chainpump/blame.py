@@ -328,13 +328,18 @@ def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: 
     )
 
 
-def unpicklable(who: Who, pid: int | None, index: int, reason: str) -> Failure:
-    """An item that a stage yielded cannot leave its process."""
+def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseException | None = None) -> Failure:
+    """An item that a stage yielded cannot leave its process. error: what its class has raised itself."""
+    advice = "Yield plain data, or run both stages on Threads."
+    if error is not None:
+        skip = f"on_error=Skip({type(error).__name__})"
+        advice = f"Its class raised {type(error).__name__} as it was pickled: do that earlier, in {who.stage},\n"
+        advice += f"  or let a policy deal with such items: {skip}."
     return who.failure(
         UnpicklableItemError,
         pid,
         f"{who.label} yielded item {index}, which cannot be sent to another process:",
-        f"{reason.rstrip('.')}. Yield plain data, or run both stages on Threads.",
+        f"{reason.rstrip('.')}. {advice}",
         item=Item(index),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from . import blame
 from .errors import Cancelled, DeadItem, ItemTimeoutError
 from .operators import STOPPED, Each, Operator
 from .outcome import Failed, Outcome
-from .policies import Verdict, decide
+from .policies import Raise, Verdict, decide
 from .stages import Assignment, Input, StageRun
 from .transport.board import Cell
 from .transport.flow import FLUSH_NS
@@ -74,6 +75,14 @@ class OperatorRun(StageRun):
         self._latest: deque[str] = deque(maxlen=LATEST)
         self._culprit: tuple[int, int, str] | None = None
         self._late: ItemTimeoutError | None = None
+        self._frame: Frame | None = None  # that `forward` has in hand
+        # Raises what sending results would raise, where the policy is to decide about that as well.
+        self.check: Callable[[Iterable[Any]], None] | None = None
+
+    @property
+    def tolerates(self) -> bool:
+        """Whether a failure need not end the run."""
+        return not isinstance(self.operator.policy, Raise)
 
     def start(self) -> Any:
         """Its results, one by one; `each` has none, and is over when this returns."""
@@ -90,16 +99,17 @@ class OperatorRun(StageRun):
             yield from results
             del item, results
 
-    def _of(self, item: Any, condemned: Condemned | None = None) -> Iterable[Any]:
+    def _of(self, item: Any, condemned: Condemned | None = None, place: tuple[int, int] | None = None) -> Iterable[Any]:
         """What comes of an item, by the policy if the function raises. Raises what the policy does not cover.
 
-        condemned: what it has raised last, and how many calls have failed, if it has been called before.
+        condemned: what it has raised last, and how many calls have failed, if it has been called before. place: its
+        origin and number, if it is not the one that was given last.
         """
         error = condemned.error if condemned is not None else None
         tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
-                origin, index, _ = self.in_hand() or (0, 0, "")
+                origin, index = place or (self.in_hand() or (0, 0))[:2]
                 pause = self.settle(error, tries, (origin, index, item))
                 if pause is None:
                     return ()
@@ -107,18 +117,37 @@ class OperatorRun(StageRun):
                 self._tools.pause(pause)
                 self.row[Cell.SINCE], self.row[Cell.ITEM] = time.monotonic_ns(), called
             try:
-                return self.operator.results(item)
+                results = self.operator.results(item)
+                return results if self.check is None else self._checked(results)
             except StopIteration:
                 error = RuntimeError(STOPPED)
             except Exception as raised:
                 error = raised
             tries += 1
 
+    def _checked(self, results: Iterable[Any]) -> Iterable[Any]:
+        assert self.check is not None
+        results = tuple(results)
+        self.check(results)
+        return results
+
     def forward(self, inlet: Inlet, outlet: Outlet) -> None:
         """The same, frame by frame: straight from its input to the worker's output."""
         most = 1
+        check, self.check = self.check, None  # results are seen to be wrong as their frame leaves, which costs nothing
+        if check is not None:
+            outlet.instead = self._instead
         for frame, items in inlet.frames():
-            most = self._forward(frame, items, outlet, most)
+            self._frame = frame
+            if check is not None and frame.numbers is not None and len(set(frame.numbers)) < len(frame.entries):
+                self.check = check  # at once: its number would not tell which of several items it was
+                outlet.skip()
+                for position, item in enumerate(items):
+                    outlet.extend(tuple(self._of(item)), partial(repeat, frame.numbers[position]))
+                    outlet.flush_full()
+                self.check = None
+            else:
+                most = self._forward(frame, items, outlet, most)
 
     def _forward(self, frame: Frame, items: Iterator[Any], outlet: Outlet, most: int) -> int:
         """Deal with one frame; returns how many items may go between two looks at the clock."""
@@ -152,6 +181,17 @@ class OperatorRun(StageRun):
                 outlet.flush()
                 opened = now
         return most
+
+    def _instead(self, number: int, error: Exception, tries: int) -> Sequence[Any]:
+        """What to send of an item whose result cannot be pickled, as is seen only as its frame leaves."""
+        frame = self._frame
+        assert frame is not None
+        position = number - frame.span.start if frame.numbers is None else bisect_left(frame.numbers, number)
+        place = frame.span.origin, frame.index(position)
+        try:
+            return tuple(self._of(frame.entries[position], Condemned(error, tries), place))
+        except Exception as raised:
+            raise Unsent from raised
 
     def guard(self, inlet: Inlet, outlet: Outlet | None, condemned: Mapping[int, Condemned]) -> None:
         """The same, where a successor may have to go on: item by item, each marked before its call.
@@ -232,6 +272,8 @@ class OperatorRun(StageRun):
 
     def explain(self, error: BaseException) -> Outcome:
         """As for every stage; too many failures are one of their own."""
+        if isinstance(error, Unsent) and error.__cause__ is not None:
+            error = error.__cause__
         if isinstance(error, TooMany):
             return Failed(blame.too_many(self.assignment.who, os.getpid(), *error.args))
         if isinstance(error, ItemTimeoutError) and error is self._late:
@@ -248,6 +290,10 @@ class OperatorRun(StageRun):
 
 class TooMany(Exception):
     """More items have failed than a policy allows. args: the limit, and texts of the last failures."""
+
+
+class Unsent(Exception):
+    """What a policy has not covered, on its way through the outlet, which would take an OSError for its own."""
 
 
 class NotBuried(Exception):

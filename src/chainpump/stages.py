@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any, Protocol
 
 from . import blame
@@ -21,6 +22,10 @@ from .transport.codec import ItemFault
 from .transport.inlet import Inlet, short_repr
 
 __all__ = ["Assignment", "ChannelInput", "Input", "Link", "Nested", "StageRun"]
+
+
+# What `pickle` says of what has no pickle, and `ItemFault` where it has none to name.
+UNPICKLABLE = (TypeError, AttributeError, PicklingError, RecursionError, ItemFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,8 @@ class StageRun:
             item = Item(number) if number is not None and self.made_of() is None else self._item()
             return Failed(blame.mistyped(self.assignment.who, os.getpid(), item, declared, what))
         if isinstance(error, ItemFault):
-            return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason))
+            raised = None if isinstance(error.error, UNPICKLABLE) else error.error
+            return Failed(blame.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason, raised))
         return Failed(blame.raised(self.assignment.who, os.getpid(), error, self._item()), error)
 
     def _is_induced(self, error: BaseException) -> bool:

@@ -222,6 +222,9 @@ class Worker:
             if self._stages:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
+        last = self._stages[-1]
+        if isinstance(last, OperatorRun) and last.tolerates and self.outlet is not None:
+            last.check = self.outlet.check
         self._number_joined(several)
         if self._woken.is_set:  # meanwhile
             self.wake()

@@ -1025,6 +1025,28 @@ def holding_a_file(at: int) -> Iterator[Any]:
         yield {"number": at, "source": reader}
 
 
+class Lazy:
+    """As a lazily read file: what is wrong with it is seen as it is pickled."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __getstate__(self) -> dict[str, int]:
+        if self.number % 5 == 3:
+            raise OSError(f"{self.number} is truncated")
+        return vars(self)
+
+
+def lazy_pair(number: int) -> list[Lazy]:
+    """For `flat_map`."""
+    return [Lazy(number), Lazy(number)]
+
+
+async def lazy_awaited(number: int) -> Lazy:
+    """For `Tasks`."""
+    return Lazy(number)
+
+
 class Unloadable:
     """Pickles, but does not load."""
 

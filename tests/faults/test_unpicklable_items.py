@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, Threads, UnpicklableItemError, source
+from chainpump import (
+    DeadLetter,
+    Inline,
+    Pipeline,
+    Processes,
+    Retry,
+    Skip,
+    StageError,
+    Tasks,
+    Threads,
+    TooManyFailuresError,
+    UnpicklableItemError,
+    source,
+)
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, FORKING, PROCESSES, WAYS, on
 from faults.roles import made, passed, through
@@ -98,3 +111,77 @@ def test_exception_as_an_item_is_an_item(place: str, way: Any) -> None:
 def test_a_file_can_pass_between_stages_of_the_main_process_before_a_process(executor: Inline | Threads) -> None:
     pipeline = Pipeline(source(stages.holding_a_file, 1), on=executor).then(stages.numbers_of, on=executor)
     assert list(pipeline.then(stages.same, on=Processes(1))) == [0, 1]
+
+
+LAZY = range(400)
+WHOLE = [number for number in LAZY if number % 5 != 3]
+TRUNCATED = [number for number in LAZY if number % 5 == 3]
+PUT_ASIDE = DeadLetter(OSError)
+
+
+@pytest.mark.parametrize(
+    "pipeline, each",
+    [
+        pytest.param(Pipeline(LAZY).map(stages.Lazy, on=Processes(2), on_error=PUT_ASIDE), 1, id="by frames"),
+        pytest.param(
+            Pipeline(LAZY).map(stages.Lazy, on=Processes(2, restarts=1), on_error=PUT_ASIDE), 1, id="with restarts"
+        ),
+        pytest.param(
+            Pipeline(LAZY).map(stages.Lazy, on=Processes(2), on_error=PUT_ASIDE, in_flight=2), 1, id="with slots"
+        ),
+        pytest.param(Pipeline(LAZY).flat_map(stages.lazy_pair, on=Processes(2), on_error=PUT_ASIDE), 2, id="flat_map"),
+        pytest.param(
+            Pipeline(LAZY).map(stages.Lazy, on=Processes(2), on_error=Retry(2, otherwise=PUT_ASIDE)),
+            1,
+            id="tried again",
+        ),
+        *(
+            pytest.param(
+                Pipeline(LAZY).map(function, on=executor, on_error=PUT_ASIDE).then(stages.same, on=Processes()),
+                1,
+                id=f"from {executor} to a process",
+            )
+            for function, executor in [
+                (stages.Lazy, Threads(2)),
+                (stages.Lazy, Inline()),
+                (stages.lazy_awaited, Tasks(4)),
+            ]
+        ),
+    ],
+)
+def test_policy_decides_about_the_item_whose_result_fails_as_it_is_pickled(pipeline: Any, each: int) -> None:
+    with pipeline.open() as run:
+        assert [item.number for item in run] == [number for number in WHOLE for _ in range(each)]
+        letters = sorted(run.dead_letters, key=lambda letter: letter.item)
+    assert [letter.item for letter in letters] == TRUNCATED
+    assert [letter.index for letter in letters] == TRUNCATED
+    assert [str(letter.error) for letter in letters] == [f"{number} is truncated" for number in TRUNCATED]
+
+
+def test_policy_decides_about_the_very_item_where_several_have_one_number() -> None:
+    pairs = Pipeline(LAZY).flat_map(lambda number: (number, number + 1), on=Processes(2))
+    with pairs.map(stages.Lazy, on=Processes(2), on_error=PUT_ASIDE).open() as run:
+        made = [each for number in LAZY for each in (number, number + 1)]
+        assert [item.number for item in run] == [number for number in made if number % 5 != 3]
+        assert sorted(letter.item for letter in run.dead_letters) == sorted(n for n in made if n % 5 == 3)
+
+
+@pytest.mark.parametrize("how", [{}, {"in_flight": 2}], ids=["by frames", "with slots"])
+def test_what_no_policy_covers_as_a_result_is_pickled_is_an_error_of_its_item(how: dict[str, int]) -> None:
+    lazy = Pipeline(LAZY).map(stages.Lazy, on=Processes(), on_error=Skip(ValueError), name="lazy", **how)
+    with pytest.raises(
+        StageError, match=r"^stage 'lazy' \(worker 1 of 1, pid \d+\) raised OSError on item 3:\n"
+    ) as caught:
+        list(lazy)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_limit_of_a_policy_counts_results_that_fail_as_they_are_pickled() -> None:
+    lazy = Pipeline(LAZY).map(stages.Lazy, on=Processes(), on_error=Skip(OSError, limit=3), name="lazy")
+    with pytest.raises(TooManyFailuresError, match=r"^stage 'lazy' failed on more than 3 items, its limit"):
+        list(lazy)
+
+
+def test_advice_about_a_result_that_fails_as_it_is_pickled_fits() -> None:
+    with pytest.raises(UnpicklableItemError, match=r"on_error=Skip\(OSError\)"):
+        list(Pipeline(LAZY).map(stages.Lazy, on=Processes()))

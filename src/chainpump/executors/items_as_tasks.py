@@ -202,7 +202,7 @@ class Flow:
             limit = asyncio.timeout(self._stage.operator.timeout)
             try:
                 async with limit:
-                    return await _made(self._stage.operator, item)
+                    return await _made(self._stage.operator, item, self._stage.check)
             except BaseException as error:
                 pause = self._settle(error, limit.expired(), tries, hand)
             if pause is None:
@@ -348,11 +348,16 @@ class _Helper:
         self._thread.join()
 
 
-async def _made(operator: Operator[Any, Any], item: Any) -> Sequence[Any]:
-    """What comes of one item: all of it, also of an async generator."""
+async def _made(
+    operator: Operator[Any, Any], item: Any, check: Callable[[Sequence[Any]], None] | None
+) -> Sequence[Any]:
+    """What comes of one item: all of it, also of an async generator. check: raises what keeps it from being sent."""
     value = operator.function(item)
     value = [each async for each in value] if isinstance(value, AsyncIterable) else await value
-    return tuple(operator.made(item, value))
+    made = tuple(operator.made(item, value))
+    if check is not None:
+        check(made)
+    return made
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:

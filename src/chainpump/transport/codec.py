@@ -33,6 +33,11 @@ class ItemFault(Exception):
         self.producer = producer
         self.index = index
 
+    @property
+    def error(self) -> Exception:
+        """What pickling or rebuilding has raised."""
+        return self.__cause__ if isinstance(self.__cause__, Exception) else self
+
 
 @dataclass(slots=True)
 class Large:

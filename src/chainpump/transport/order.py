@@ -29,6 +29,17 @@ class Piece(NamedTuple):
         """The number of the item that one entry comes from, at its origin."""
         return Frame(0, self.span, self.entries, self.numbers).index(position)
 
+    def number(self, position: int) -> int:
+        """The number within the span of one entry."""
+        return self.span.start + position if self.numbers is None else self.numbers[position]
+
+    def replaced(self, position: int, entries: Sequence[Any]) -> Piece:
+        """The same with these instead of one entry, under its number."""
+        behind = position + 1
+        numbers = list(range(self.span.start, self.span.stop)) if self.numbers is None else list(self.numbers)
+        numbers[position:behind] = [numbers[position]] * len(entries)
+        return self._replace(entries=[*self.entries[:position], *entries, *self.entries[behind:]], numbers=numbers)
+
 
 class Placing:
     """Cuts what an element-wise stage makes of one span into spans of its own, as it leaves in pieces.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -85,6 +86,9 @@ class Outlet:
         self._flusher = Flusher(self.flush_old, failed)
         self.cancelled = False
         self.refused: Refusal | None = None
+        # What to send instead of what was made of an item: its number, why that cannot be pickled, and how many times
+        # it could not. Only for who sends in the worker's own thread, and makes one result of an item at most.
+        self.instead: Callable[[int, Exception, int], Sequence[Any]] | None = None
 
     @property
     def is_bounded(self) -> bool:
@@ -167,6 +171,16 @@ class Outlet:
             if numbers is not None:
                 self._numbering.numbers.extend(numbers(len(pending) - before))
         return len(pending) - before
+
+    def check(self, results: Iterable[Any]) -> None:
+        """Raise what pickling these would raise."""
+        for each in results:
+            if type(each) not in SCALARS and type(each) not in STRINGS:
+                try:
+                    with self._lock:  # the flusher pickles as well
+                        self._sender.admit(each)
+                except ItemFault as fault:
+                    raise fault.error from None
 
     def skip(self) -> None:
         """An item comes to nothing: from here on, `extend` needs numbers."""
@@ -323,20 +337,30 @@ class Outlet:
                 self._row[Cell.MOVED] = self._last_sent
 
     def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
-        count = len(piece.entries)
         ended = piece.span.ended
         while ended and self._window is not None and not self._window.take(ended):
             with waits:
                 self._window.wait()
             self._check_cancelled()
-        try:
-            nbytes = self._sender.send(piece.entries, snapshots, piece.span, piece.numbers, waits)
-        except ItemFault as fault:
-            fault.index = piece.item_index(fault.index)
-            raise
+        piece, nbytes = self._sent_piece(piece, snapshots, waits)
+        count = len(piece.entries)
         self._sent += count
         if count:
             self._bytes = (self._bytes + nbytes / count) / 2 if self._bytes else nbytes / count
+
+    def _sent_piece(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> tuple[Piece, int]:
+        """What has been sent, and its bytes: instead of items that cannot be pickled, what a policy makes of them."""
+        tries: Counter[int] = Counter()
+        while True:
+            try:
+                return piece, self._sender.send(piece.entries, snapshots, piece.span, piece.numbers, waits)
+            except ItemFault as fault:
+                if self.instead is None:
+                    fault.index = piece.item_index(fault.index)
+                    raise
+                number = piece.number(fault.index)
+                tries[number] += 1
+                piece = piece.replaced(fault.index, self.instead(number, fault.error, tries[number]))
 
     def _check_cancelled(self) -> None:
         if self._cancelled[0]:
