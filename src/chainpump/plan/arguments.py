@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from .annotations import Hint, is_unknown
 from .bound import Bound
-from .callables import hint_of
+from .callables import hint_of, is_literally
 from .fits import fits
 from .hints import Bindings, substitute
 from .reading import EMPTY, Reading
@@ -25,13 +24,15 @@ def bind_arguments(
 
     Only functions, classes and plain values such as numbers and texts are looked at: what is in a list nobody knows.
     """
+    if way.wrong is not None:
+        return way.wrong
     for name, value, annotation in _arguments(way, inputs, bound):
         have, want, trial = hint_of(value), way.known(annotation), dict(bindings)
         if is_unknown(have, want):
             continue
         if fits(have, want, trial):
             bindings.update(trial)
-        elif callable(value) or not fits(Literal[value], want, {}):
+        elif not (way.is_partly_known or is_literally(value, want)):
             return name, have, substitute(want, bindings)
     return None
 

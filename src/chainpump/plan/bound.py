@@ -63,7 +63,7 @@ def underlying(function: object) -> object:
     while inner is not None and id(inner) not in seen:
         seen.add(id(inner))
         function = inner
-        names = ("func",) if type(function) is functools.partial else ("__wrapped__", "__func__")
+        names = ("func",) if type(function) is functools.partial else ("__wrapped__", "__func__", "__origin__")
         inner = next((each for name in names if (each := attribute(function, name)) is not None), None)
     if attribute(function, "__code__") is not None:
         return function
@@ -84,7 +84,7 @@ def name_of(function: object) -> str:
     """The short name of a function or callable object, as messages show it."""
     if type(function) is functools.partial:
         return name_of(function.func)
-    name = attribute(function, "__name__")
+    name = attribute(attribute(function, "__origin__") or function, "__name__")  # of `Box[int]`, Box
     return name if isinstance(name, str) and name else type(function).__name__
 
 
@@ -100,7 +100,8 @@ def where_of(function: object) -> str | None:
 def _place_of_class(made: object) -> str | None:
     """The line of a class whose methods were made for it, as those of a dataclass are."""
     try:
-        cls: Any = made if is_a(made, type) else type(made)
+        named = attribute(made, "__origin__") or made
+        cls: Any = named if is_a(named, type) else type(named)
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):
         return None

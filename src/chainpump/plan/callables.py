@@ -14,8 +14,8 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType
-from typing import Any
+from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodDescriptorType, MethodType
+from typing import Any, Literal, NewType
 
 from .annotations import UNKNOWN, Hint
 from .bound import attribute, is_a
@@ -26,7 +26,7 @@ from .known import with_known
 from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, REST, Reading, Signed, callable_hint, parameter_of_items
 
-__all__ = ["hint_of", "readings_of"]
+__all__ = ["hint_of", "is_literally", "readings_of"]
 
 Parameter = inspect.Parameter
 FUNCTIONS = frozenset({FunctionType, MethodType, BuiltinFunctionType, MethodDescriptorType, functools.partial})
@@ -50,7 +50,8 @@ def _read(function: Any) -> tuple[Reading, ...]:
 
 
 def _read_partial(function: functools.partial[Any]) -> tuple[Reading, ...]:
-    return tuple(each for inner in _read(function.func) for each in _with_arguments(inner, function))
+    ways = tuple(each for inner in _read(function.func) for each in _with_arguments(inner, function))
+    return tuple(each for each in ways if each.wrong is None) or ways[:1]
 
 
 def _with_arguments(inner: Reading, call: functools.partial[Any]) -> Iterable[Reading]:
@@ -60,13 +61,17 @@ def _with_arguments(inner: Reading, call: functools.partial[Any]) -> Iterable[Re
     except (TypeError, ValueError):  # another overload takes these
         return
     given: Bindings = {}
+    wrong = inner.wrong
     for name, value in bound.arguments.items():
         parameter = inner.signature.parameters[name]
-        if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
-            trial = dict(given)
-            if fits(hint_of(value), inner.known(parameter.annotation), trial):
-                given = trial
-    yield replace(inner, signature=signature, given={**given, **inner.given})
+        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            continue
+        have, want, trial = hint_of(value), inner.known(parameter.annotation), dict(given)
+        if fits(have, want, trial):
+            given = trial
+        elif not (inner.is_partly_known or value is parameter.default or is_literally(value, want)):
+            wrong = wrong or (name, have, want)
+    yield replace(inner, signature=signature, given={**given, **inner.given}, wrong=wrong)
 
 
 def _read_method(method: MethodType) -> tuple[Reading, ...]:
@@ -86,7 +91,12 @@ def _bound(reading: Reading, method: MethodType, owner: object) -> Reading:
             own: Hint = type[owner] if isinstance(owner, type) else type(owner)
             given |= trial if fits(own, reading.known(first.annotation), trial) else {}
     scope = method if reading.scope is method.__func__ else reading.scope
-    return replace(reading, signature=reading.signature.replace(parameters=takes), given=given, scope=scope)
+    signature = reading.signature.replace(parameters=takes)
+    return replace(reading, signature=signature, given=given, scope=scope, owner=_class_of(owner))
+
+
+def _class_of(owner: object) -> Hint:
+    return owner if isinstance(owner, type) else attribute(owner, "__orig_class__") or type(owner)
 
 
 def _given_by(owner: object, name: str) -> dict[Any, Hint]:
@@ -159,7 +169,8 @@ def _as_written(function: Any) -> Reading:
     if owner is not None and first is not None and first.annotation is EMPTY:
         rest = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=[first.replace(annotation=_generic(owner)), *rest])
-    return Reading(signature, function, {}, inspect.iscoroutinefunction(function))
+    own = UNKNOWN if owner is None else _generic(owner)
+    return Reading(signature, function, {}, inspect.iscoroutinefunction(function), owner=own)
 
 
 def _class_around(function: Any) -> type | None:
@@ -233,9 +244,36 @@ def hint_of(value: object) -> Hint:
     return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN
 
 
+def is_literally(value: object, want: Hint) -> bool:
+    """Whether a plain value is one of those of a Literal that is expected."""
+    return type(value) in PLAIN and fits(Literal[value], want, {})
+
+
+def _read_new_type(made: NewType) -> tuple[Reading, ...]:
+    item = Parameter("item", Parameter.POSITIONAL_ONLY, annotation=made.__supertype__)
+    return (Reading(inspect.Signature([item], return_annotation=made), made),)
+
+
+def _read_alias(alias: Any) -> tuple[Reading, ...]:
+    """A generic class with arguments: `Box[int]`."""
+    cls = typing.get_origin(alias)
+    if not isinstance(cls, type):
+        return (ANYTHING,)
+    given = bindings_of(parameters_of(cls), typing.get_args(alias))
+    ways = _read_class(cls)
+    return tuple(
+        replace(each, signature=each.signature.replace(return_annotation=alias), given={**each.given, **given})
+        for each in ways
+    )
+
+
 READERS: tuple[tuple[type, Callable[[Any], tuple[Reading, ...]]], ...] = (
     (functools.partial, _read_partial),
     (MethodType, _read_method),
     (type, _read_class),
     (FunctionType, _read_function),
+    (NewType, _read_new_type),
+    (GenericAlias, _read_alias),
+    (type(Iterable[int]), _read_alias),
+    (type(typing.List[int]), _read_alias),  # noqa: UP006  # the kind of alias that typing makes
 )

@@ -162,6 +162,7 @@ def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None,
             bindings = subject.bindings()
             if bindings is None:
                 subject.refuse_junction(after_name, after_where)
+            subject.check_functions(bindings)
     return bindings or {}
 
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
 from .bound import attribute
 from .fits import fits
-from .forms import free_variables
-from .hints import Bindings, plain, split, substitute
+from .hints import Bindings, plain, split
+from .overloads import bound_to
 from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, Reading, callable_hint, parameter_of_items
 
@@ -44,7 +44,11 @@ def decorated(wrapper: FunctionType, inner: tuple[Reading, ...]) -> tuple[Readin
     copied = attribute(wrapper.__wrapped__, "__annotations__")  # type: ignore[attr-defined]  # that is why it is here
     if wrapper.__annotations__ and wrapper.__annotations__ != copied:
         return (own,)
-    return (own.without_hints(),) if is_own_file(wrapper.__code__.co_filename) else inner
+    if is_own_file(wrapper.__code__.co_filename):
+        return (own.without_hints(),)
+    if inspect.isgeneratorfunction(wrapper.__wrapped__):  # type: ignore[attr-defined]  # contextmanager makes another thing
+        return tuple(each.without_hints() for each in inner)
+    return inner
 
 
 def _made(decorator: Decorator, inner: Reading) -> Reading:
@@ -78,7 +82,7 @@ def _applied(takes: Hint, parameters: Hint, result: Hint, inner: Reading) -> Rea
         _bind_parameters(expected, inner, bindings, specs)
     signature = inspect.Signature(
         _put_in(parameters, bindings, specs),
-        return_annotation=_bound(result, bindings),
+        return_annotation=bound_to(result, bindings),
     )
     return Reading(signature, None)
 
@@ -112,17 +116,12 @@ def _bind_parameters(expected: Hint, inner: Reading, bindings: Bindings, specs: 
 def _put_in(parameters: Hint, bindings: Bindings, specs: dict[Any, list[Parameter]]) -> list[Parameter]:
     first, rest = _split_parameters(parameters)
     given = [
-        Parameter(f"_{place}", Parameter.POSITIONAL_ONLY, annotation=_bound(hint, bindings))
+        Parameter(f"_{place}", Parameter.POSITIONAL_ONLY, annotation=bound_to(hint, bindings))
         for place, hint in enumerate(first)
     ]
     if rest is None:
         return given
     return [*given, *specs.get(rest, ANYTHING.signature.parameters.values())]
-
-
-def _bound(hint: Hint, bindings: Bindings) -> Hint:
-    """With what was found for its variables; unknown, where nothing was."""
-    return plain(substitute(plain(hint), dict.fromkeys(free_variables(hint), UNKNOWN) | bindings))
 
 
 def _decorator_of(wrapper: FunctionType) -> Decorator | None:

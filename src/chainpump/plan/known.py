@@ -58,16 +58,6 @@ class Indexed(Protocol):
         """The item."""
 
 
-class Summed(Protocol):
-    """What `sum` takes besides numbers."""
-
-    def __add__(self, other: Any, /) -> Any:  # any: as above
-        """Added to what comes before."""
-
-    def __radd__(self, other: Any, /) -> Any:  # any: as above
-        """Added to 0."""
-
-
 # Module or class, functions, and the hint of the first parameter and of the result, or of the result alone. Others
 # behind a semicolon are overloads. `str()` is an object, whose methods have their first parameter already.
 TABLE = """
@@ -77,7 +67,7 @@ builtins | bin hex oct chr | SupportsIndex -> str
 builtins | bool callable | object -> bool
 builtins | hash id | object -> int
 builtins | abs | int -> int; float -> float; SupportsAbs[T] -> T
-builtins | dict | Mapping[K, V] -> dict[K, V]; Iterable[tuple[K, V]] -> dict[K, V]
+builtins | dict | Mapping[K, V] -> dict[K, V]; Iterable[tuple[K, V]] -> dict[K, V]; Iterable[list[T]] -> dict[T, T]
 builtins | enumerate | Iterable[T] -> enumerate[T]
 builtins | float | Chars | Number -> float
 builtins | int | Chars | SupportsInt | SupportsIndex -> int
@@ -89,11 +79,9 @@ builtins | max min | Iterable[T] -> T
 builtins | next | Iterator[T] -> T
 builtins | ord | Chars -> int
 builtins | reversed | Reversible[T] -> Iterator[T]
-builtins | round | int -> int; float -> int
 builtins | set | Iterable[T] -> set[T]
-builtins | sum | Iterable[int] -> int; Iterable[float] -> float; Iterable[Summed] -> Any
+builtins | sum | Iterable[int] -> int; Iterable[float] -> float; Iterable[Any] -> Any
 builtins | tuple | Iterable[T] -> tuple[T, ...]
-builtins | zip | Iterable[T] -> Iterator[tuple[T]]
 builtins.dict | copy | dict[K, V] -> dict[K, V]
 builtins.dict | items | dict[K, V] -> ItemsView[K, V]
 builtins.dict | keys | dict[K, V] -> KeysView[K]
@@ -126,7 +114,7 @@ genericpath | getmtime | File -> float
 genericpath | getsize | File -> int
 glob | glob | AnyStr -> list[AnyStr]
 glob | iglob | AnyStr -> Iterator[AnyStr]
-itertools | accumulate chain cycle islice | Iterable[T] -> Iterator[T]
+itertools | chain cycle islice | Iterable[T] -> Iterator[T]
 itertools | batched | Iterable[T] -> Iterator[tuple[T, ...]]
 itertools | pairwise | Iterable[T] -> Iterator[tuple[T, T]]
 itertools.chain | from_iterable | Iterable[Iterable[T]] -> Iterator[T]
@@ -198,9 +186,10 @@ def _with_row(way: Reading, takes: str | None, gives: str) -> Reading:
     first = parameter_of_items(way.signature)
     if first is not None and takes is not None:
         taking = Parameter("item", Parameter.POSITIONAL_ONLY, annotation=takes)
-        if first.kind is Parameter.VAR_POSITIONAL:
-            parameters = [taking, *(each.replace(annotation=UNKNOWN) for each in parameters)]
+        if first.kind is Parameter.VAR_POSITIONAL:  # it may be called without, too
+            parameters = [taking.replace(default=None), *(each.replace(annotation=UNKNOWN) for each in parameters)]
         else:
             parameters[0] = taking.replace(name=first.name, kind=first.kind, default=first.default)
     signature = inspect.Signature(parameters, return_annotation=gives)
-    return replace(way, signature=signature, scope=with_known)  # where the names of the table are known
+    # With other arguments than the items it may be called in other ways. Scope: where the names of the table are known.
+    return replace(way, signature=signature, scope=with_known, is_partly_known=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
-from .hints import plain, substitute
+from .hints import is_union, plain, split, substitute, union_of
 
 __all__ = ["ANYTHING", "EMPTY", "POSITIONAL", "REST", "Reading", "Signed", "callable_hint", "parameter_of_items"]
 
@@ -25,21 +25,35 @@ class Reading:
     """One way in which a function can be called.
 
     signature: its annotations as written, where `scope` is defined. given: what type variables stand for already.
-    is_async: whether its result has to be awaited for what it is annotated with.
+    is_async: whether its result has to be awaited for what it is annotated with. owner: what `Self` stands for.
+    wrong: the first of its arguments that is not what is expected: its name, its hint, and what is expected.
+    is_partly_known: whether it may be called in other ways, too.
     """
 
     signature: inspect.Signature
     scope: object
     given: Mapping[Any, Hint] = field(default_factory=dict)
     is_async: bool = False
+    owner: Hint = UNKNOWN
+    wrong: tuple[str, Hint, Hint] | None = None
+    is_partly_known: bool = False
 
     def hint(self, annotation: object) -> Hint:
         """What one of its annotations means. Raises UnresolvedHintError."""
         hint = resolve(annotation, self.scope)
         try:
-            return plain(substitute(plain(hint), self.given))
+            return plain(substitute(plain(self._with_owner(hint)), self.given))
         except Exception as error:  # a hint is an object, which may do anything as it is looked at
             raise UnresolvedHintError(f"It is no type hint: {error}") from error
+
+    def _with_owner(self, hint: Hint) -> Hint:
+        if hint is Self:
+            return self.owner
+        origin, args = split(hint)
+        if Self not in args or self.owner is UNKNOWN:
+            return hint
+        known = tuple(self.owner if each is Self else each for each in args)
+        return union_of(known) if is_union(hint) else origin[known]
 
     def known(self, annotation: object) -> Hint:
         """The same, and unknown where it cannot be read."""

@@ -13,7 +13,20 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeGuard, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeGuard,
+    TypeVar,
+    overload,
+)
 from unittest.mock import Mock
 
 import attrs
@@ -25,6 +38,7 @@ from PIL import Image as PillowImage
 from typing_extensions import TypeIs
 
 from chainpump import Inline, Pipeline, PlanError, StageTypeError, Tasks, Threads, sink, source, stage
+from chainpump.plan.bound import name_of
 
 if TYPE_CHECKING:
     from nowhere import Ghost
@@ -34,6 +48,7 @@ S = TypeVar("S")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
+UserName = NewType("UserName", str)
 
 
 def of(hint: Any) -> Pipeline[Any]:
@@ -320,6 +335,13 @@ class Box(Generic[T]):
     def get(self) -> T:
         return self.item
 
+    def same(self) -> Self:
+        return self
+
+    @classmethod
+    def made_of(cls, item: T) -> list[Self]:
+        return [cls(item)]
+
     def with_it(self, other: S) -> tuple[T, S]:
         return self.item, other
 
@@ -362,6 +384,36 @@ def test_a_class_takes_what_its_fields_are(cls: type) -> None:
     assert mapped(int, cls) == cls.__name__
     with pytest.raises(StageTypeError, match=rf"'{cls.__name__}' expects +int +\(parameter 'number', {__file__}:\d+\)"):
         mapped(str, cls)
+
+
+def test_a_generic_class_with_arguments_takes_and_gives_these() -> None:
+    assert mapped(int, Box[int]) == "Box[int]"
+    assert mapped(str, UserName) == "UserName"
+    for function in (Box[int], UserName):
+        with pytest.raises(StageTypeError, match=rf"'{name_of(function)}' expects +(int|str)"):
+            mapped(bytes, function)
+
+
+def test_self_is_the_class_of_the_object() -> None:
+    assert mapped(Box[int], Box.same) == "Box[int]"
+    assert mapped(int, IntBox(1).made_of) == mapped(int, IntBox.made_of) == "list[IntBox]"
+
+
+def test_an_argument_of_a_partial_is_checked_as_that_of_a_stage() -> None:
+    with pytest.raises(StageTypeError, match=r"^\.map\(scale\) is given str as 'factor', and expects int"):
+        of(int).map(functools.partial(scale, factor="3"))
+    with pytest.raises(StageTypeError, match=r"is given int as 'function', and expects Callable"):
+        of(int).into(functools.partial(folded, function=3))
+    assert mapped(int, functools.partial(scale, factor=3)) == "int"
+
+
+def scale(number: int, factor: int) -> int:
+    return number * factor
+
+
+def test_well_known_functions_may_be_called_in_other_ways() -> None:
+    assert yields(Pipeline(source(dict, a=1))) == yields(Pipeline(source(iter, int, 3))) == "?"
+    assert yields(of(list[int]).into(functools.partial(sum, start=[]))) == "?"
 
 
 def test_an_enum_takes_any_value() -> None:
