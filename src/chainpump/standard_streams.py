@@ -45,7 +45,7 @@ class Refusing(io.RawIOBase):
     name = "<stdin>"
 
     def __init__(self, reason: str) -> None:
-        self._reason = reason
+        self.reason = reason
 
     def readable(self) -> bool:
         """Yes: whoever asks first and does not read would take it for empty."""
@@ -53,11 +53,11 @@ class Refusing(io.RawIOBase):
 
     def readinto(self, _: object) -> int:
         """Refuse."""
-        raise io.UnsupportedOperation(self._reason)
+        raise io.UnsupportedOperation(self.reason)
 
     def fileno(self) -> int:
         """Refuse: what has that number is the null device."""
-        raise io.UnsupportedOperation(self._reason)
+        raise io.UnsupportedOperation(self.reason)
 
 
 class Reading(io.FileIO):
@@ -105,6 +105,9 @@ class StandardInput:
         if stream is None:
             return None
         form = TextForm.of(stream, INPUT)
+        refused = getattr(getattr(stream, "buffer", None), "raw", None)
+        if isinstance(refused, Refusing):  # this process is a worker itself
+            return cls(refusal=refused.reason)
         if form is None or not isinstance(stream, io.TextIOWrapper):
             is_closed = getattr(stream, "closed", False)
             return cls(refusal=REPLACED.format(what="is closed" if is_closed else f"is a {type(stream).__name__}"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, StageError, source, stage
+from chainpump.standard_streams import StandardInput
 from faults import stages
 from faults.places import FORKING, PROCESSES, WITH_WORKERS, on
 from support.gate import WHOLE
@@ -217,8 +218,6 @@ def test_worker_that_does_not_read_it_may_ask_it_anything_else(place, monkeypatc
 
 
 def test_unreadable_stream_raises_by_whatever_it_is_read():
-    from chainpump.standard_streams import StandardInput
-
     for read in (
         lambda stream: stream.read(),
         lambda stream: stream.readline(),
@@ -228,3 +227,9 @@ def test_unreadable_stream_raises_by_whatever_it_is_read():
     ):
         with pytest.raises(io.UnsupportedOperation, match=re.escape("because")):
             read(StandardInput(refusal="because").open())
+
+
+def test_run_within_a_stage_that_cannot_read_it_says_why_that_cannot(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", StandardInput(refusal="because").open())
+    with pytest.raises(StageError, match=r"raised UnsupportedOperation.*:\n  because"):
+        list(Pipeline(source(read_line), on=on("forkserver")))
