@@ -31,6 +31,7 @@ __all__ = [
     "type_parameters",
     "union_of",
     "unpacked",
+    "without_none",
     "words_of",
 ]
 
@@ -79,6 +80,12 @@ def union_of(hints: Iterable[Hint]) -> Hint:
         return Union[members] if members else Any  # noqa: UP007  # the members are known only now
     except Exception:  # one cannot be hashed or compared, or is no type
         return Any
+
+
+def without_none(hint: Hint) -> Hint:
+    """What an optional hint is besides None; other hints as they are."""
+    members = [each for each in get_args(hint) if each is not NoneType] if is_union(hint) else []
+    return union_of(members) if members and len(members) < len(get_args(hint)) else hint
 
 
 def words_of(hint: Hint) -> str:

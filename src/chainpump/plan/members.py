@@ -6,7 +6,7 @@ import functools
 import inspect
 import typing
 from collections import abc
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import DynamicClassAttribute, GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
@@ -36,6 +36,7 @@ __all__ = [
     "Member",
     "answers_any",
     "call_signature",
+    "call_ways",
     "is_protocol",
     "member_of",
     "members",
@@ -76,11 +77,17 @@ PLAIN_VALUES = (bool, int, float, str, bytes)  # of class attributes: the hint t
 class Member:
     """An attribute of a class. hint: of its value; or the signature of a method, as it is called, with its hints.
 
-    settable: whether an instance's can be assigned to.
+    settable: whether an instance's can be assigned to. overloads: the signatures of a method that has several.
     """
 
     hint: Hint | inspect.Signature
     settable: bool = False
+    overloads: tuple[inspect.Signature, ...] = ()
+
+    @property
+    def ways(self) -> tuple[inspect.Signature, ...]:
+        """All ways in which a method can be called; none, of what is no method."""
+        return self.overloads or ((self.hint,) if isinstance(self.hint, inspect.Signature) else ())
 
 
 def is_protocol(cls: object) -> bool:
@@ -112,7 +119,7 @@ def member_of(hint: Hint, name: str, own: Hint = None) -> Member | None:
     for base in cls.__mro__:
         annotations = annotations_of(base)
         if (name in vars(base) or name in annotations) and base is not Generic:
-            bindings = bindings_of(parameters_of(base), get_args(as_base(hint, base)))
+            bindings = bindings_of(parameters_of(base), split(as_base(hint, base))[1])
             if name in annotations:
                 return _annotated(base, name, bindings)
             return None if is_unordered(base, name) else _defined(vars(base)[name], base, own or hint, bindings)
@@ -146,8 +153,13 @@ def _defined(value: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) 
     if isinstance(value, classmethod):
         return Member(_signature(value.__func__, cls, own, bindings, 1))
     if callable(value) and not isinstance(value, type):
-        return Member(_signature(value, cls, own, bindings, 1))
+        overloads = tuple(_signature(each, cls, own, bindings, 1) for each in _overloads(value))
+        return Member(_signature(value, cls, own, bindings, 1), overloads=overloads)
     return Member(type(value) if type(value) in PLAIN_VALUES else UNKNOWN, settable=True)
+
+
+def _overloads(function: Callable[..., Any]) -> Sequence[Callable[..., Any]]:
+    return typing.get_overloads(function) if inspect.isfunction(function) else ()
 
 
 def _signature(
@@ -201,6 +213,13 @@ def call_signature(hint: Hint) -> inspect.Signature | None:
         return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))  # a subclass may take other
     member = member_of(hint, "__call__") if origin is not type else None
     return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
+
+
+def call_ways(hint: Hint) -> tuple[inspect.Signature, ...]:
+    """All ways in which what a hint stands for can be called: several, if its `__call__` is overloaded."""
+    signature = call_signature(hint)
+    member = member_of(hint, "__call__") if split(hint)[0] is not type else None
+    return member.ways if member is not None and member.overloads else (signature,) if signature is not None else ()
 
 
 def answers_any(cls: type) -> bool:

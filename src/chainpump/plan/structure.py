@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from .comparison import Asking, Comparison, Question, Verdict, exactly
@@ -15,6 +15,7 @@ from .members import (
     Member,
     answers_any,
     call_signature,
+    call_ways,
     is_protocol,
     member_of,
     members,
@@ -31,8 +32,21 @@ def callables(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
     """A rule: what is to be called has to be called in that way."""
     if split(expected)[0] is not abc.Callable or not get_args(expected):
         return None
-    have, want = call_signature(given), call_signature(expected)
-    return None if have is None or want is None else (yield from _signature_fits(have, want, bindings))
+    have, want = call_ways(given), call_signature(expected)
+    return None if not have or want is None else (yield from _any_way_fits(have, [want], bindings))
+
+
+def _any_way_fits(have: Sequence[inspect.Signature], wanted: Iterable[inspect.Signature], bindings: Bindings) -> Asking:
+    """Whether for each way in which it is to be called, there is one in which it can be."""
+    for want in wanted:
+        for each in have:
+            trial = dict(bindings)
+            if (yield from _signature_fits(each, want, trial)):
+                bindings.update(trial)
+                break
+        else:
+            return False
+    return True
 
 
 def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: Bindings) -> Asking:
@@ -101,18 +115,16 @@ def _has_members(given: Hint, expected: Hint, names: Iterable[str], bindings: Bi
 def has_member(given: Hint, expected: Hint, name: str, bindings: Bindings) -> Asking:
     """Whether one hint has what another one has under a name."""
     have, want = member_of(given, name), member_of(expected, name, given)
-    if name == "__call__" and (signature := call_signature(given)) is not None:
-        have = Member(signature)
+    if name == "__call__" and (ways := call_ways(given)):
+        have = Member(ways[0], overloads=ways)
     if want is None:
         return True
     if have is None:
         cls = split(given)[0]
         return answers_any(cls) or (not isinstance(want.hint, inspect.Signature) and sets(cls, name))
     if isinstance(want.hint, inspect.Signature):
-        called = have.hint if isinstance(have.hint, inspect.Signature) else call_signature(have.hint)
-        if called is None:
-            return have.hint is UNKNOWN
-        return (yield from _signature_fits(called, want.hint, bindings))
+        called = have.ways or call_ways(have.hint)
+        return (yield from _any_way_fits(called, want.ways, bindings)) if called else have.hint is UNKNOWN
     if isinstance(have.hint, inspect.Signature) or want.settable > have.settable:
         return not want.settable and (yield Question(abc.Callable, want.hint, bindings))
     return (yield Question(have.hint, want.hint, bindings, exactly if want.settable else None))

@@ -15,6 +15,7 @@ from .arguments import bind_arguments
 from .bound import Bound, attribute, underlying
 from .callables import readings_of
 from .fits import fits
+from .forms import without_none
 from .hints import Bindings, as_base, item_of, plain
 from .overloads import chosen
 from .ownership import is_own, is_own_file
@@ -226,6 +227,12 @@ class Subject:
             self.refuse(
                 f"yields, but says that it returns {show(result)}",
                 f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",
+            )
+        stream = without_none(result)
+        if item is None and stream is not result and item_of(stream) is not None:
+            self.refuse(
+                f"returns an optional stream, {show(result)}, and None cannot be iterated",
+                f"Let it yield nothing instead of returning None: def {self.short}(...) -> {show(stream)}.",
             )
         if item is None or text_unit(result) is not None:
             how = "cannot be iterated" if item is None else f"would be sent one {text_unit(result)} at a time"

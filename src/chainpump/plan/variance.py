@@ -49,7 +49,7 @@ def argument_questions(
 ) -> Generator[Question, bool, Sequence[tuple[int, Question]]]:
     """What has to hold of the arguments of two hints of one generic class, by its variance, each with its place."""
     base, wanted = split(expected)
-    have = get_args(view)
+    have = split(view)[1]
     parameters = parameters_of(base)
     is_given = [get_origin(each) is not None for each in (view, expected)]  # `Array[()]` has no arguments, either
     if any(isinstance(each, TypeVarTuple) for each in parameters) and all(is_given):

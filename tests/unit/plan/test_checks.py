@@ -448,6 +448,16 @@ def test_a_stage_may_take_an_iterator_rather_than_an_iterable() -> None:
     assert after(int, stage(pairs)) == tuple[int, int]
 
 
+def test_a_source_that_may_return_none_is_told_that_its_stream_is_optional() -> None:
+    def rows() -> list[int] | None:
+        return None
+
+    assert message_of(starting, source(rows)) == (
+        f"source 'rows' returns an optional stream, list[int] | None, and None cannot be iterated ({here(rows)}).\n"
+        "  Let it yield nothing instead of returning None: def rows(...) -> list[int]."
+    )
+
+
 def test_a_result_that_cannot_be_iterated_is_an_error_of_sources_and_stages() -> None:
     def count(items: Iterable[int]) -> int:
         return len(list(items))

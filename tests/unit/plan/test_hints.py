@@ -8,6 +8,7 @@ import copy
 import enum
 import io
 import numbers
+import os
 import pickle
 import sys
 import textwrap
@@ -68,6 +69,8 @@ S = TypeVar("S")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 Real = TypeVar("Real", bound=float)
+Q = typing.ParamSpec("Q")
+Ts = typing.TypeVarTuple("Ts")
 Day = typing_extensions.TypeVar("Day", default=int)
 
 
@@ -226,6 +229,50 @@ class Says(Protocol):
     def __call__(self, value: int, /) -> str: ...
 
 
+class Converter:
+    @typing.overload
+    def __call__(self, value: int) -> str: ...
+    @typing.overload
+    def __call__(self, value: str) -> int: ...
+    def __call__(self, value: int | str) -> int | str:
+        return value
+
+
+class Fetches(Protocol):
+    async def fetch(self) -> int: ...
+
+
+class Fetcher:
+    async def fetch(self) -> bool:
+        return True
+
+
+class FetchesNow:
+    def fetch(self) -> int:
+        return 0
+
+
+class Call(Generic[Q]):
+    def call(self, *args: Q.args, **kwargs: Q.kwargs) -> None: ...
+
+
+class Numbered(Generic[Unpack[Ts]]):
+    def numbers(self) -> tuple[Unpack[Ts]]:
+        raise NotImplementedError
+
+
+class Tag(NamedTuple, Generic[T]):
+    name: str
+    value: T
+
+
+class IntTag(Tag[int]): ...
+
+
+class Fixed:
+    size: typing.Final[int] = 0
+
+
 class Gives(Protocol[T_co]):
     def get(self) -> T_co: ...
 
@@ -281,11 +328,20 @@ class Page(TypedDict, Generic[T]):
     items: list[T]
 
 
+class IntPage(Page[int]): ...
+
+
+class Later(typing_extensions.TypedDict):
+    title: str
+    year: int
+
+
 class Dated(Generic[Day]):
     def day(self) -> Day:
         raise NotImplementedError
 
 
+Two = collections.namedtuple("Two", "a b")  # noqa: PYI024  # as it is written where hints are not
 UserId = NewType("UserId", int)
 AdminId = NewType("AdminId", UserId)
 
@@ -366,6 +422,14 @@ FITS = [
     (HasSize, TellsSize), (Parser, Parses), (Parses, Parses), (Shelf[int], Gives[int]), (Shelf[bool], Gives[int]),
     (IntShelf, Gives[float]), (Shelf[float], Takes[int]), (Chain, Chained), (Shelf, Gives[int]),
     (Shelf[Any], Takes[str]), (Sequence[Box3], Sequence[HasSize]), (Box3 | Frozen, TellsSize),
+    # What is called in several ways, asynchronously, or with any parameters.
+    (Converter, Callable[[int], str]), (Converter, Callable[[str], int]), (Fetcher, Fetches),
+    (Call[[int]], Call[[int]]),
+    (Call[...], Call[[int]]), (Callable[[int], Coroutine[Any, Any, str]], Callable[[int], typing.Awaitable[str]]),
+    (Coroutine[str, bytes, int], typing.Awaitable[int]), (Numbered[int, str], Numbered[int, str]),
+    (Tag[int], tuple[str, int]), (IntTag, Tag[int]), (IntPage, Page[int]), (Later, Movie), (Movie, Later),
+    (type[Png | Base], type[Image] | type[Base]), (io.TextIOWrapper, typing.IO[str]),
+    (io.BytesIO, typing.BinaryIO), (Path, os.PathLike[str]), (Two, tuple[Any, Any]),
     # What stands for a type variable that nobody gave.
     (Dated, Dated[int]), (Dated[int], Dated), (Dated, Dated),
     # numpy.
@@ -442,8 +506,15 @@ DOES_NOT_FIT = [
     (Shelf[str], Gives[int]), (IntShelf, Gives[str]), (Shelf[bool], Takes[int]), (BrokenChain, Chained),
     (Gives[int], Shelf[int]), (list[Box3], list[HasSize]), (Box3 | Named3, TellsSize), (Dated, Dated[str]),
     (Dated[str], Dated), (Dated[bytes], Dated[int]),
+    (Converter, Callable[[int], int]), (Converter, Callable[[bytes], str]), (FetchesNow, Fetches),
+    (Call[[int]], Call[[str]]),
+    (Coroutine[int, str, bytes], typing.Awaitable[int]), (Numbered[int, str], Numbered[int]),
+    (Numbered[int], Numbered[int, str]), (Tag[str], tuple[str, int]), (IntTag, Tag[str]), (IntPage, Page[str]),
+    (Fixed, HasSize), (type[Png | Base], type[Image]), (io.TextIOWrapper, typing.IO[bytes]), (Path, os.PathLike[bytes]),
+    (Callable[[int], str], Parses), (int, type[int]),
     # numpy.
-    (npt.NDArray[np.float64], npt.NDArray[np.int64]), (npt.NDArray[np.uint8], list[int]), (np.float32, int),
+    (float, np.float64), (npt.NDArray[np.float64], npt.NDArray[np.int64]), (npt.NDArray[np.uint8], list[int]),
+    (np.float32, int),
     (npt.NDArray[np.float32], npt.NDArray[np.integer[Any]]), (np.integer[Any], np.float32),
     (np.float32, np.float64), (npt.NDArray[np.generic], npt.NDArray[np.uint8]), (list[int], npt.NDArray[np.int64]),
 ]  # fmt: skip
@@ -584,6 +655,14 @@ def test_item_of(hint: object, item: object) -> None:
 
 
 SHOWN = [
+    (Callable[Q, T], "Callable[Q, T]"),
+    (Callable[typing.Concatenate[int, Q], str], "Callable[Concatenate[int, Q], str]"),
+    (Callable[[], None], "Callable[[], None]"),
+    (typing.List["Later"], "list[Later]"),
+    (typing.ForwardRef("Later"), "Later"),
+    (Literal[Color.RED], "Literal[Color.RED]"),
+    (list[list[list[list[list[list[list[list[list[int]]]]]]]]], "list[list[list[list[list[list[list[list[...]]]]]]]]"),
+    (Literal[tuple(range(14))], "Literal[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (2 more)]"),
     (int, "int"),
     (UNKNOWN, "?"),
     (None, "None"),
@@ -624,6 +703,23 @@ def test_show_leaves_out_the_function_around_a_local_class_and_adds_modules_on_d
 
 
 DIFFER = [
+    (ParserOfBytes, Parses, "parameter 1 of member 'parse' of Parses: bytes where str is expected."),
+    (ParserToText, Parses, "result of member 'parse' of Parses: str where int is expected."),
+    (
+        ShortParser,
+        Parses,
+        "member 'parse' of Parses: (text: str) -> int where (text: str, strict: bool = False) -> int is expected.",
+    ),
+    (Measured, HasSize, "member 'size' of HasSize, which cannot be assigned to in Measured."),
+    (Draft, Movie, "key 'year' of Movie: not required in Draft, required in Movie."),
+    (Movie, Draft, "key 'year' of Draft: required in Movie, not required in Draft."),
+    (
+        Page[bool],
+        Page[int],
+        "item of list, in the key 'items' of Page: bool where exactly int is expected, since a list can be written to.",
+    ),
+    (tuple[int], tuple[int, int], "length of tuple: 1 items where 2 are expected."),
+    (list[int | str], list[int | None], "union, in the item of list: str where int | None is expected."),
     (int, str, ""),
     (list[dict[str, int]], list[dict[str, str]], "value of dict, in the item of list: int where str is expected."),
     (dict[int, str], dict[str, str], "key of dict: int where str is expected."),
