@@ -67,13 +67,35 @@ class Pair:
         self.wire.hang_up()
 
     def close(self) -> None:
+        if not self.reading.closed:
+            self.arena.close()
         self.wire.close()
         for descriptor in (*self.out.descriptors, self.file, self.reading, self.writing):
             descriptor.close()
 
 
+class Clock:
+    """Of the arena, set by hand: under load a second is soon over."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = arena.time.monotonic_ns()
+        self._real = arena.time.monotonic_ns
+        monkeypatch.setattr(arena.time, "monotonic_ns", lambda: self.now or self._real())
+
+    def next_window(self) -> None:
+        self.now += arena.WINDOW_NS
+
+    def go_on(self) -> None:
+        self.now = 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
 @pytest.fixture(params=["linux", "portable"])
-def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+def pair(clock: Clock, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     monkeypatch.setenv(VARIABLE, request.param)
     pair = Pair()
     yield pair
@@ -245,22 +267,6 @@ def test_a_view_outlives_its_producer(pair: Pair) -> None:
 # ------------------------------------------------------------------------------------------- pages that are given back
 
 
-class Clock:
-    """Of the arena, set by hand."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = arena.time.monotonic_ns()
-        monkeypatch.setattr(arena.time, "monotonic_ns", lambda: self.now)
-
-    def next_window(self) -> None:
-        self.now += arena.WINDOW_NS
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
 def cross(pair: Pair, item: Large, times: int = 1) -> None:
     for _ in range(times):
         pair.load(pair.place(item))
@@ -284,6 +290,29 @@ def test_a_producer_that_sends_no_large_items_any_more_gives_all_pages_back(cloc
     for _ in range(2):
         clock.next_window()
         pair.arena.look()
+    assert resident(pair) == 0
+
+
+def test_a_producer_that_sends_nothing_any_more_gives_all_pages_back(
+    clock: Clock, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.go_on()
+    monkeypatch.setattr(arena, "WINDOW_NS", 1_000_000)
+    given_up = threading.Semaphore(0)
+    punch = arena.punch
+
+    def told(*which: Any) -> None:
+        punch(*which)
+        given_up.release()
+
+    monkeypatch.setattr(arena, "punch", told)
+    views = [pair.send(MIB - 256)[0] for _ in range(3)]
+    del views[0]
+    assert given_up.acquire(timeout=30)
+    assert resident(pair) == 2 * MIB
+    views.clear()  # it still looks for these
+    for _ in range(2):
+        assert given_up.acquire(timeout=30)
     assert resident(pair) == 0
 
 
@@ -362,7 +391,7 @@ def test_what_arrives_once_the_run_is_over_is_not_read(pair: Pair) -> None:
 def test_a_consumer_that_drops_more_views_than_its_pipe_was_made_for_loses_none(pair: Pair) -> None:
     fcntl.fcntl(pair.reading.fileno(), fcntl.F_SETPIPE_SZ, 4096)
     most = 4096 // arena.RETURN.size
-    pair.arena = Arena(pair.file, pair.reading, 1, pair.out)
+    pair.arena = Arena(pair.file, pair.reading, 1, pair.out)  # the first has no thread yet
     cross(pair, large(4 * MIB * most // 16))  # so large that bytes are no bound
     kept = [pair.send(131_072)[0] for _ in range(most + 20)]
     assert sum(map(is_view, kept)) == most - 2

@@ -16,15 +16,17 @@ import fcntl
 import os
 import select
 import struct
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from ..errors import Cancelled
 from .codec import Large
 from .descriptors import Descriptor
 from .flow import arena_cap, consumer_share, slab_size
+from .flusher import Flusher
 from .frames import PLACE
 from .maps import Maps, aligned, punch, write
 from .space import Space
@@ -36,6 +38,7 @@ __all__ = ["RETURN", "Arena"]
 RETURN = struct.Struct("<Q")  # a slab on its way back: its offset, a multiple of its size, and the logarithm of that
 EXPONENT = 63
 WINDOW_NS = 1_000_000_000  # a slab that was not needed for so long is idle: short for users, long for the page faults
+MOST_WINDOWS = 64  # between two looks for a slab to come back, while nothing is sent
 PIPE_BYTES = 4096  # what a return pipe holds at least, where the system does not say
 READ_BYTES = 65_536  # of a return pipe, at once
 
@@ -44,6 +47,9 @@ class Arena:
     """A producer's slabs: reused last in first out, so that those that are not needed lie still; capped in bytes.
 
     There are never more of them than the return pipe has room for: so no consumer ever finds it full.
+
+    While nothing is sent, a thread looks for what is idle, until nothing is. `_using` guards all that it may change.
+    It never waits for that, and whoever sends waits only while it looks.
 
     wire: reports when the channel is hung up, so that no wait here outlives it.
     """
@@ -67,6 +73,9 @@ class Arena:
         self._least: dict[int, int] = {}  # size -> how many of them were idle all the time since the window began
         self._largest = self._largest_now = 0  # that counts for the cap; in this window
         self._window_ends = 0
+        self._using = threading.Lock()
+        self._rests = 1  # windows until that thread looks again
+        self._resting = Flusher(self.rest, name="chainpump slabs")
         self._poll = select.poll()
         self._poll.register(returns.fileno(), select.POLLIN)
         wire.watch(self._poll)
@@ -76,7 +85,11 @@ class Arena:
         lengths = [len(item.data), *(buffer.nbytes for buffer in item.buffers)]
         needed = sum(map(aligned, lengths))
         size = slab_size(needed)
-        offset = self._filled_slab(size, needed, [item.data, *item.buffers], waits)
+        with self._using:
+            self._rests = 1
+            offset = self._filled_slab(size, needed, [item.data, *item.buffers], waits)
+        with suppress(OSError):  # no room for the thread: then idle pages go back as something is sent, or at the end
+            self._resting.arm()
         share = consumer_share(self._largest, self._consumers)
         buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
         most = (self._most - 2) // self._consumers
@@ -123,7 +136,7 @@ class Arena:
     def _allocate(self, size: int, waits: AbstractContextManager[None]) -> int:
         self._largest_now = max(self._largest_now, size)
         self._largest = max(self._largest, size)
-        self.look()
+        self._look()
         self._collect()
         idle = self._idle[size]
         while not idle:
@@ -144,8 +157,25 @@ class Arena:
     def look(self) -> None:
         """Once in a while: give up what was idle all the time since then, and let the cap fall to what is in use.
 
-        To be called also by who sends something else, and may never need a slab again.
+        To be called by who sends something else, and may never need a slab again.
         """
+        if time.monotonic_ns() >= self._window_ends:
+            with self._using:
+                self._look()
+
+    def rest(self) -> int:
+        """For the thread beside: the same while nothing is sent; returns ns until it is to look again, or 0."""
+        if not self._using.acquire(blocking=False):
+            return WINDOW_NS
+        try:
+            self._look()
+            self._rests = 1 if any(self._idle.values()) else min(2 * self._rests, MOST_WINDOWS)
+            left = max(0, self._window_ends - time.monotonic_ns())
+            return left + (self._rests - 1) * WINDOW_NS + 1 if self._sizes else 0
+        finally:
+            self._using.release()
+
+    def _look(self) -> None:
         now = time.monotonic_ns()
         if now < self._window_ends:
             return
@@ -207,6 +237,7 @@ class Arena:
 
     def close(self) -> None:
         """Give up all that has come back; the rest is given up by who holds it, or as the run ends."""
+        self._resting.stop()
         self._collect()
         self._give_up_all()
 

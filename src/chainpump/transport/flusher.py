@@ -19,9 +19,15 @@ class Flusher:
     in this thread: the worker, where it is raised again, may not look for long.
     """
 
-    def __init__(self, look: Callable[[], int], failed: Callable[[BaseException], object] | None = None) -> None:
+    def __init__(
+        self,
+        look: Callable[[], int],
+        failed: Callable[[BaseException], object] | None = None,
+        name: str = "chainpump flusher",
+    ) -> None:
         self._look: Callable[[], int] | None = look
         self._failed = failed
+        self._name = name
         self._armed = Bell()
         self._stopped = Latch()
         self._thread: threading.Thread | None = None
@@ -30,7 +36,7 @@ class Flusher:
     def arm(self) -> None:
         """Something is pending. Raises OSError if the system refuses the thread."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="chainpump flusher", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 self._thread.start()
             except RuntimeError as error:
