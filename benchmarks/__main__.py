@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import auto, awaiting, balance, checks, latency, mapping, order, progress, scaling, shared, throughput
+from benchmarks import (
+    auto,
+    awaiting,
+    balance,
+    checks,
+    latency,
+    mapping,
+    memory,
+    order,
+    progress,
+    scaling,
+    shared,
+    throughput,
+)
 from benchmarks.experiment import Experiment, Result, Settings
 from benchmarks.machine import as_text, facts
 from benchmarks.payloads import PAYLOADS
@@ -23,6 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "balance": balance.run,
     "auto": auto.run,
     "latency": latency.run,
+    "memory": memory.run,
     "order": order.run,
     "tasks": awaiting.run,
     "checks": checks.run,

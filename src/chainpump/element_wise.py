@@ -28,8 +28,11 @@ from .transport.outlet import Outlet
 __all__ = ["Condemned", "OperatorRun", "Tools"]
 
 LATEST = 5  # failures that are listed when there have been too many
-MOST_AT_ONCE = 256  # items between two looks at the clock: so many at most wait for a slow one among them
-TOO_MUCH_NS = 100_000  # that long between two looks at the clock is too long
+# Items between two looks at the clock and at the size of results: so many at most wait for a slow one among them, and
+# so many may be large, before it is seen that they are. A look takes as long as ten ints, or two dicts.
+MOST_AT_ONCE = 64
+MOST_SCALARS = 128
+TOO_MUCH_NS = 50_000  # that long between two looks at the clock is too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +176,10 @@ class OperatorRun(StageRun):
                     spelled = True
                     outlet.skip()
                 outlet.extend(made, partial(repeat, numbers[at]) if spelled else None)
+            at_once = MOST_SCALARS if outlet.holds_scalars else MOST_AT_ONCE
             outlet.flush_full()
             now = time.monotonic_ns()
-            most = max(most // 4, 1) if now - began > TOO_MUCH_NS else min(most * 2, MOST_AT_ONCE)
+            most = max(most // 4, 1) if now - began > TOO_MUCH_NS else min(most * 2, at_once)
             began = now
             if now - opened > FLUSH_NS:
                 outlet.flush()

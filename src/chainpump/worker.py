@@ -32,10 +32,11 @@ from .surroundings import Surroundings
 from .transport import waits
 from .transport.board import Board, Cell, State
 from .transport.codec import ItemFault
-from .transport.credits import Credits, Window
+from .transport.credits import Credits
 from .transport.descriptors import Descriptor
 from .transport.ends import Ends
 from .transport.frames import Span
+from .transport.gates import Gate
 from .transport.hand import Hand, Mark
 from .transport.latch import Latch
 from .transport.outlet import Outlet
@@ -184,7 +185,7 @@ class Worker:
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         ends = self._ends
-        ends.open(self.fate)
+        ends.open(self._board, self.fate)
         if self.hand is not None:
             self._take_up(self.hand)
         operators = [call for call in calls if isinstance(call, Operator)]
@@ -194,9 +195,9 @@ class Worker:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
             slots = (ends.room,) if isinstance(ends.room, Credits) else ()
-            window = ends.room if isinstance(ends.room, Window) else None
+            gate = ends.room if isinstance(ends.room, Gate) else None
             self.outlet = Outlet(
-                ends.sender, row, hint, flag, slots, window, self._origin, self._whole, self._tell_of_flusher
+                ends.sender, row, hint, flag, slots, gate, self._origin, self._whole, self._tell_of_flusher
             )
         source: Input | None = None
         if ends.receiver is not None:

@@ -183,7 +183,7 @@ def test_who_waits_for_more_has_asked_for_it(credits: Credits, script: Script, b
 def test_a_turnstile_restores_the_order_and_tells_how_many_have_passed(script: Script, board: Board) -> None:
     script.frames = [frame([3, 4], 3), Frame(0, Span(0, 3), [0, 2], [0, 2]), Frame(0, Span(5, 7), [])]
     credits = Credits.of(0)
-    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None, Turnstile(credits, 1))
+    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None, Turnstile(credits))
     given = []
     for item in inlet:
         slots = 0

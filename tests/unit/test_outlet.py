@@ -18,10 +18,11 @@ from chainpump.faults import Fate
 from chainpump.transport import outlet as outlet_module
 from chainpump.transport.board import Board, Cell
 from chainpump.transport.codec import ItemFault, Pickling
-from chainpump.transport.credits import Credits, Window
+from chainpump.transport.credits import Credits
 from chainpump.transport.descriptors import Descriptor
-from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, LARGE_BYTES
+from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, FRAME_BYTES, HELD_BYTES, LARGE_BYTES
 from chainpump.transport.frames import Span
+from chainpump.transport.gates import Gate, Gates, Limit
 from chainpump.transport.outlet import Outlet
 from chainpump.transport.waits import UNTOLD
 
@@ -603,42 +604,76 @@ def test_a_result_that_cannot_be_pickled_is_named_by_the_item_that_it_was_made_o
     assert caught.value.index == index
 
 
-def test_who_numbers_items_waits_for_the_window(sender: Recorder, board: Board, clock: Clock) -> None:
-    window = Window.of(3)
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), window=window)
+@pytest.fixture
+def gates(board: Board) -> Iterator[Gates]:
+    """Of worker 0, whose items worker 1 puts in order; one at a time."""
+    gates = Gates(1, [0], least=1)
+    yield gates
+    gates.close()
+
+
+def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Outlet, Gate, Limit]:
+    gate, limit = gates.gate(0), gates.limit()
+    assert gate is not None
+    gate.open(board)
+    limit.open(board)
+    return Outlet(sender, board.row(0), board.hint(0), board.flag(0), gate=gate), gate, limit
+
+
+def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, board: Board, clock: Clock) -> None:
+    outlet, gate, limit = gated(gates, sender, board)
+    limit.move(0, HELD_BYTES, 0.0)  # one item
+    sent = []
 
     def order() -> None:
-        sender.wait_for(frames=3)
-        window.give(2)
-        sender.wait_for(frames=5)
-        window.give(100)
+        for passed in range(1, 8):
+            sender.wait_for(frames=passed)
+            sent.append(len(sender.items))
+            limit.move(passed, HELD_BYTES, 0.0)
 
     orderer = threading.Thread(target=order)
     orderer.start()
     send(outlet, range(8))
     orderer.join()
-    outlet.close()
-    window.close()
+    for end in (outlet, gate, limit):
+        end.close()
     assert sender.items == [[number] for number in range(8)]
+    assert sent == list(range(1, 8))
 
 
-def test_who_waits_for_the_window_is_woken_by_the_cancel(sender: Recorder, board: Board, clock: Clock) -> None:
-    window = Window.of(2)
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), window=window)
+def test_who_waits_at_the_gate_is_woken_by_the_cancel(
+    gates: Gates, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    outlet, gate, limit = gated(gates, sender, board)
+    limit.move(0, HELD_BYTES, 0.0)
 
     def cancel() -> None:
-        sender.wait_for(frames=2)
+        sender.wait_for(frames=1)
         board.flag(0)[0] = 1
-        window.flood()
+        gates.flood()
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
     with pytest.raises(Cancelled):
         send(outlet, range(100))
     canceller.join()
-    outlet.close()
-    window.close()
-    assert sender.items in ([[0], [1]], [[0], [1], [2]])  # one may be on its way out when the cancel comes
+    for end in (outlet, gate, limit):
+        end.close()
+    assert sender.items == [[0]]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["when it is full", "when it is old"])
+def test_where_the_size_of_results_jumps_each_large_one_leaves_alone(
+    outlet: Outlet, sender: Recorder, board: Board, at_once: bool
+) -> None:
+    board.hint(0)[0] = 64 if at_once else 1000
+    outlet.open_span(Span(0, 64), distinct=True)
+    outlet.extend([bytes(100)] * 40)
+    outlet.extend([(number, bytes(2 * FRAME_BYTES)) for number in range(24)])
+    outlet.flush_full()
+    outlet.close_span(64)
+    assert [len(entries) for entries, _, _ in sender.frames] == [40, *[1] * 24]
+    assert [span.stop for _, _, span in sender.frames] == list(range(40, 65))
 
 
 def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:

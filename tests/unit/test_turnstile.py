@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from chainpump.transport.credits import Credits, Window
+from chainpump.transport.board import Board, Cell
+from chainpump.transport.credits import Credits
 from chainpump.transport.flow import HELD_BYTES, MAX_WINDOW
 from chainpump.transport.frames import Frame, Span
+from chainpump.transport.gates import Gate, Gates
 from chainpump.transport.turnstile import Turnstile
 
 LEAST = 16
@@ -22,10 +24,29 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def window(stack: ExitStack) -> Window:
-    window = Window.of(LEAST)
-    stack.callback(window.close)
-    return window
+def gates(stack: ExitStack, board: Board) -> Gates:
+    """Of worker 0, whose items worker 1 puts in order."""
+    gates = Gates(1, [0], LEAST)
+    gates.begin(board)
+    stack.callback(gates.close)
+    return gates
+
+
+@pytest.fixture
+def gate(stack: ExitStack, gates: Gates, board: Board) -> Gate:
+    gate = gates.gate(0)
+    assert gate is not None
+    gate.open(board)
+    stack.callback(gate.close)
+    return gate
+
+
+@pytest.fixture
+def turnstile(stack: ExitStack, gates: Gates, board: Board) -> Turnstile:
+    turnstile = Turnstile(gates.limit())
+    turnstile.open(board)
+    stack.callback(turnstile.close)
+    return turnstile
 
 
 @pytest.fixture
@@ -47,14 +68,6 @@ def taken(turnstile: Turnstile) -> list[list[int]]:
     return frames
 
 
-def room(window: Window) -> int:
-    """How many items may be numbered; takes all of it."""
-    items = 0
-    while window.take(1):
-        items += 1
-    return items
-
-
 def slots(credits: Credits) -> int:
     """How many slots there are; takes them."""
     count = 0
@@ -63,20 +76,22 @@ def slots(credits: Credits) -> int:
     return count
 
 
-def windows(turnstile: Turnstile, window: Window, frames: int, each: int, nbytes: int) -> list[int]:
-    """How far ahead items may be numbered, after each of some frames that have been finished."""
-    granted, sizes = room(window), []
-    for number in range(frames):
-        push(turnstile, number * each, (number + 1) * each, nbytes)
+def ahead(turnstile: Turnstile, board: Board) -> int:
+    """How many items may be under way beyond those that have passed."""
+    turnstile.release()
+    return board.row(1)[Cell.LIMIT] - turnstile.passed
+
+
+def pass_frames(turnstile: Turnstile, start: int, frames: int, each: int, nbytes: int) -> int:
+    """Some frames come and are finished; returns the number of the next item."""
+    for number in range(start, start + frames * each, each):
+        push(turnstile, number, number + each, nbytes)
         taken(turnstile)
-        turnstile.release()
-        granted += room(window)
-        sizes.append(granted - (number + 1) * each)
-    return sizes
+    turnstile.release()
+    return start + frames * each
 
 
-def test_frames_pass_in_their_turn(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
+def test_frames_pass_in_their_turn(turnstile: Turnstile) -> None:
     push(turnstile, 2, 4)
     assert turnstile.next() is None
     assert turnstile.passed == 0
@@ -85,8 +100,7 @@ def test_frames_pass_in_their_turn(window: Window) -> None:
     assert turnstile.passed == 4
 
 
-def test_an_item_has_passed_only_with_all_its_parts(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
+def test_an_item_has_passed_only_with_all_its_parts(turnstile: Turnstile) -> None:
     turnstile.push(Frame(0, Span(0, 2, (0,)), ["a", "b"]))
     assert taken(turnstile) == [["a", "b"]]
     assert turnstile.passed == 0
@@ -95,90 +109,87 @@ def test_an_item_has_passed_only_with_all_its_parts(window: Window) -> None:
     assert turnstile.passed == 1
 
 
-# -------------------------------------------------------------------------------------------------------- window
+# --------------------------------------------------------------------------------------------------------- limit
 
 
-def test_a_window_grows_while_items_take_little_room(window: Window) -> None:
-    sizes = windows(Turnstile(window, LEAST), window, 20, 1_000, nbytes=8_000)
-    assert sizes[:4] == [2 * LEAST, 4 * LEAST, 8 * LEAST, 16 * LEAST]
-    assert MAX_WINDOW - MAX_WINDOW // 8 <= sizes[-1] <= max(sizes) <= MAX_WINDOW  # given in eighths
+def test_many_small_items_may_be_under_way(turnstile: Turnstile, board: Board) -> None:
+    assert board.row(1)[Cell.LIMIT] == MAX_WINDOW
+    pass_frames(turnstile, 0, 20, 1_000, nbytes=8_000)
+    assert ahead(turnstile, board) == MAX_WINDOW
 
 
-def test_a_window_is_bounded_by_the_bytes_that_it_may_take(window: Window) -> None:
-    sizes = windows(Turnstile(window, LEAST), window, 100, 10, nbytes=10 * 65_536)
-    bound = HELD_BYTES // 65_536
-    assert bound - bound // 8 <= sizes[-1] <= bound + bound // 8
-    assert max(sizes[20:]) <= bound + bound // 8
+def test_items_under_way_are_bounded_by_the_bytes_that_they_will_take(turnstile: Turnstile, board: Board) -> None:
+    pass_frames(turnstile, 0, 100, 10, nbytes=10 * 65_536)
+    assert HELD_BYTES // 65_536 <= ahead(turnstile, board) <= 1.01 * HELD_BYTES // 65_536
 
 
-def test_a_window_is_never_less_than_what_keeps_the_workers_busy(window: Window) -> None:
-    sizes = windows(Turnstile(window, LEAST), window, 50, 4, nbytes=40 * HELD_BYTES)
-    assert all(LEAST - LEAST // 8 <= size <= LEAST for size in sizes)
+def test_there_is_always_room_for_what_keeps_the_workers_busy(turnstile: Turnstile, board: Board) -> None:
+    pass_frames(turnstile, 0, 50, 4, nbytes=40 * HELD_BYTES)
+    assert ahead(turnstile, board) == LEAST
 
 
-def test_a_window_shrinks_when_items_become_large_but_takes_nothing_back(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
-    ahead = windows(turnstile, window, 20, 1_000, nbytes=8_000)[-1]
-    number = 20_000
-    while number + 1_000 <= 20_000 + ahead:  # the rest of the large window
-        push(turnstile, number, number + 1_000, nbytes=1_000 << 20)
-        taken(turnstile)
-        turnstile.release()
-        assert room(window) == 0
-        number += 1_000
-    push(turnstile, number, number + 1_000, nbytes=1_000 << 20)
+def test_when_items_become_large_the_limit_follows_at_once_and_takes_room_back(
+    turnstile: Turnstile, board: Board
+) -> None:
+    number = pass_frames(turnstile, 0, 20, 1_000, nbytes=8_000)
+    push(turnstile, number + 1, number + 2, nbytes=1 << 20)  # too early
+    assert ahead(turnstile, board) <= 2 * HELD_BYTES >> 20
+    push(turnstile, number + 2, number + 3, nbytes=HELD_BYTES)
+    assert ahead(turnstile, board) == LEAST
+
+
+def test_what_has_waited_for_its_turn_makes_room_again(turnstile: Turnstile, board: Board) -> None:
+    for number in range(1, 11):
+        push(turnstile, number, number + 1, nbytes=HELD_BYTES // 10)
+    assert ahead(turnstile, board) == LEAST
+    push(turnstile, 0, 1)
+    push(turnstile, 5, 6, nbytes=HELD_BYTES)  # a second time, by a successor
     taken(turnstile)
-    turnstile.release()
-    assert number + 1_000 - (20_000 + ahead) + LEAST <= room(window) <= 1_000 + 2 * HELD_BYTES // (1 << 20)
+    pass_frames(turnstile, 11, 20, 1_000, nbytes=0)
+    assert ahead(turnstile, board) > 1_000
 
 
-def test_what_came_too_early_gives_no_room(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
-    room(window)
-    push(turnstile, 1, 1_000)
-    taken(turnstile)
+def test_what_an_item_has_become_counts_rather_than_its_pickle(turnstile: Turnstile, board: Board) -> None:
+    turnstile.push(Frame(0, Span(1, 2), [bytes(2 * HELD_BYTES)], nbytes=100))
+    assert ahead(turnstile, board) == LEAST
+
+
+def waits(gate: Gate, *spans: Span) -> list[bool]:
+    return [not gate.take(span) for span in spans]
+
+
+def test_parts_of_an_item_wait_for_its_turn_while_much_is_held(turnstile: Turnstile, gate: Gate, board: Board) -> None:
+    push(turnstile, 1, 2, nbytes=HELD_BYTES)
     turnstile.release()
-    assert room(window) == 0
+    assert waits(gate, Span(0, 9, (0,)), Span(2, 3), Span(0, 9, (2,)), Span(LEAST, LEAST + 1)) == [0, 0, 1, 1]
+
+
+def test_whoever_waits_is_woken_when_its_turn_has_come_close_and_not_before(
+    turnstile: Turnstile, gate: Gate, board: Board
+) -> None:
+    push(turnstile, 1, 2, nbytes=HELD_BYTES)
+    turnstile.release()
+    assert waits(gate, Span(LEAST, LEAST + 1)) == [True]
+    turnstile.release()
+    assert board.row(0)[Cell.WAITS_FOR]
     push(turnstile, 0, 1)
     taken(turnstile)
     turnstile.release()
-    assert room(window) == 1_000 + LEAST  # twice the size, less what was granted at first
-
-
-def test_room_is_given_seldom(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
-    windows(turnstile, window, 20, 1_000, nbytes=8_000)
-    given = []
-    for number in range(20_000, 120_000, 1_000):
-        push(turnstile, number, number + 1_000)
-        taken(turnstile)
-        turnstile.release()
-        given.append(room(window))
-    assert min(each for each in given if each) > MAX_WINDOW // 8
-    assert len([each for each in given if each]) <= 100_000 // (MAX_WINDOW // 8)
-
-
-def test_releasing_twice_gives_nothing_more(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
-    push(turnstile, 0, 100)
-    taken(turnstile)
-    turnstile.release()
-    room(window)
-    turnstile.release()
-    turnstile.release(50)
-    assert room(window) == 0
+    assert not board.row(0)[Cell.WAITS_FOR]
+    gate.wait()
+    assert waits(gate, Span(LEAST, LEAST + 1)) == [False]
 
 
 # -------------------------------------------------------------------------------------------------------- credits
 
 
-def test_credits_are_exact_and_a_window_is_not(window: Window, credits: Credits) -> None:
-    assert Turnstile(credits, 1).is_exact
-    assert not Turnstile(window, LEAST).is_exact
+def test_credits_are_exact_and_a_limit_is_not(turnstile: Turnstile, credits: Credits) -> None:
+    assert Turnstile(credits).is_exact
+    assert not turnstile.is_exact
 
 
 def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
-    turnstile = Turnstile(credits, 1)
+    turnstile = Turnstile(credits)
     push(turnstile, 0, 5)
     taken(turnstile)
     given = []
@@ -194,7 +205,7 @@ def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
 
 
 def test_items_that_came_to_nothing_give_their_slots_back(credits: Credits) -> None:
-    turnstile = Turnstile(credits, 1)
+    turnstile = Turnstile(credits)
     turnstile.push(Frame(0, Span(0, 9), []))
     taken(turnstile)
     turnstile.release()
@@ -202,7 +213,7 @@ def test_items_that_came_to_nothing_give_their_slots_back(credits: Credits) -> N
 
 
 def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
-    turnstile = Turnstile(credits, 1)
+    turnstile = Turnstile(credits)
     given = []
     for frame in (
         Frame(0, Span(0, 100, (0,)), [None] * 100),
@@ -217,7 +228,7 @@ def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
 
 
 def test_a_frame_that_comes_twice_gives_its_slots_back_once(credits: Credits) -> None:
-    turnstile = Turnstile(credits, 1)
+    turnstile = Turnstile(credits)
     for _ in range(3):
         push(turnstile, 0, 4)
         taken(turnstile)
@@ -228,20 +239,18 @@ def test_a_frame_that_comes_twice_gives_its_slots_back_once(credits: Credits) ->
 # ------------------------------------------------------------------------------------------------------ its ends
 
 
-@pytest.mark.parametrize("make", [Window.of, Credits.of], ids=["window", "credits"])
-def test_a_turnstile_owns_its_room(make: Callable[[int], Window | Credits]) -> None:
-    kept = make(LEAST)
-    turnstile = Turnstile(kept.dup(), LEAST)
+def test_a_turnstile_owns_its_slots() -> None:
+    kept = Credits.of(LEAST)
+    turnstile = Turnstile(kept.dup())
     (descriptor,) = turnstile.descriptors
     assert descriptor.fileno() != kept.descriptors[0].fileno()
     turnstile.close()
     turnstile.close()
-    assert kept.take(1) if isinstance(kept, Window) else kept.take()
+    assert kept.take()
     kept.close()
 
 
-def test_a_turnstile_travels_as_it_was_when_the_run_began(window: Window) -> None:
-    turnstile = Turnstile(window, LEAST)
+def test_a_turnstile_travels_as_it_was_when_the_run_began(turnstile: Turnstile) -> None:
     push(turnstile, 0, 100)
     taken(turnstile)
     state = turnstile.__getstate__()

@@ -24,8 +24,9 @@ from ..surroundings import Surroundings
 from ..transport import waits
 from ..transport.board import Board, Cell, State
 from ..transport.channel import Channel
-from ..transport.credits import Credits, Window
+from ..transport.credits import Credits
 from ..transport.ends import Ends
+from ..transport.gates import Gate, Gates
 from ..transport.hand import Hand
 from ..transport.memory import MemoryChannel
 from ..transport.packets import PACKET_BYTES, PacketChannel
@@ -43,7 +44,7 @@ CHANNELS: dict[Reach, Callable[[int, int, int | None, bool], Channel]] = {
     Reach.HOST: PacketChannel,
 }
 
-ROOM_EACH = 4  # items on their way per worker that deals with them, at least: one in hand, others to take up at once
+ROOM_EACH = 2  # items on their way per worker that deals with them, at least: one in hand, one to take up at once
 LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
 
 
@@ -125,8 +126,7 @@ class Section:
 
     origin: int
     end: int
-    room: Credits | Window | None
-    least: int
+    room: Credits | Gates | None
 
     def close(self) -> None:
         """Release the main process's hold on it."""
@@ -174,6 +174,9 @@ class Wiring:
                 around = Surroundings.now()
                 self._surroundings = around, around.without_input()  # of the source's worker, and of all others
             self.sections.extend(_sections(self.groups))
+            for section in self.sections:
+                if isinstance(section.room, Gates):
+                    section.room.begin(self.board)
             exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
             for end, (left, right) in enumerate(junctions, start=1):
                 reach = max(left.executor.reach, right.executor.reach)
@@ -213,13 +216,11 @@ class Wiring:
             for stage, rows in enumerate(this.rows)
         ]
         hand = self.hands.get((group, number))
-        begun = next((section.room for section in self.sections if section.origin == group), None)
-        ended = next((section for section in self.sections if section.end == group), None)
         ends = Ends(
             self.channels[group - 1].receiver(hand.dup() if hand is not None else None) if before else None,
             self.channels[group].sender(number) if group < len(self.channels) else None,
-            begun.dup() if begun is not None else None,
-            Turnstile(ended.room.dup(), ended.least) if ended is not None and ended.room is not None else None,
+            self._room(group, number),
+            self._turnstile(group),
         )
         return Worker(
             assignments,
@@ -242,6 +243,24 @@ class Wiring:
             seed=self._seed.derived(group, number, generation) if this.executor.reach is Reach.HOST else None,
             context=self._context.copy(),
         )
+
+    def _room(self, group: int, number: int) -> Credits | Gate | None:
+        """What bounds how much a worker may send, where that is put in order further on."""
+        for section in self.sections:
+            if isinstance(section.room, Gates):
+                gate = section.room.gate(self.groups[group].rows[-1][number])
+                if gate is not None:
+                    return gate
+            elif section.origin == group and section.room is not None:
+                return section.room.dup()
+        return None
+
+    def _turnstile(self, group: int) -> Turnstile | None:
+        """Where a group puts items in order."""
+        room = next((section.room for section in self.sections if section.end == group), None)
+        if room is None:
+            return None
+        return Turnstile(room.limit() if isinstance(room, Gates) else room.dup())
 
     def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
         """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
@@ -398,12 +417,23 @@ def _sections(groups: Sequence[Group]) -> Iterator[Section]:
         if end > origin + 1:
             operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
             ordered = all(each.ordered for each in operators) or any(each.executor.restarts for each in between)
-            least = ROOM_EACH * sum(each.at_once for each in between)
-            room: Credits | Window | None = None
+            room: Credits | Gates | None = None
             if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
-                room = Window.of(least) if group.in_flight is None else Credits.of(group.in_flight)
-            yield Section(origin, end, room, least)
+                least = ROOM_EACH * sum(each.at_once for each in between)
+                room = (
+                    _gates(groups[origin : end + 1], least) if group.in_flight is None else Credits.of(group.in_flight)
+                )
+            yield Section(origin, end, room)
         origin = end
+
+
+def _gates(section: Sequence[Group], least: int) -> Gates:
+    """The gates of its first two groups. Tasks without order have none: they send whatever has ended."""
+    origin, first, *_, end = section
+    operators = [stage.call for stage in first.stages if isinstance(stage.call, Operator)]
+    sends_in_order = not first.executor.awaits or all(each.ordered for each in operators)
+    waiting = (origin, first) if sends_in_order else (origin,)
+    return Gates(end.rows[0][0], [row for group in waiting for row in group.rows[-1]], least)
 
 
 def _makers(group: Group) -> Sequence[str]:

@@ -52,6 +52,9 @@ class Cell(IntEnum):
     DELAYED = 25  # time that it was ready to run and had none; the same
     RETIRES = 26  # 1 once it is to see the end of its input when it asks for more; written by the supervisor
     PID = 27  # the process that it runs in
+    LIMIT = 28  # where order is restored: items of the origin with lower numbers may be sent on
+    LIMIT_OF_PARTS = 29  # the same for parts of items
+    WAITS_FOR = 30  # twice 1 and the number of the item that it waits to send until it may, 1 more for a part; else 0
 
 
 class State(IntEnum):

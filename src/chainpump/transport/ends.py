@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..faults import Fate
+from .board import Board
 from .channel import Receiver, Sender
-from .credits import Credits, Window
+from .credits import Credits
 from .descriptors import Descriptor
+from .gates import Gate
 from .hand import Hand
 from .turnstile import Turnstile
 
@@ -19,12 +21,13 @@ __all__ = ["Ends"]
 class Ends:
     """Of its two channels, and of what bounds and orders the items between others.
 
-    room: for further items, where the worker numbers what others put in order. turnstile: where it does that itself.
+    room: what bounds further items, where others put in order what the worker sends. turnstile: where it does that
+    itself.
     """
 
     receiver: Receiver | None
     sender: Sender | None
-    room: Credits | Window | None
+    room: Credits | Gate | None
     turnstile: Turnstile | None
 
     @property
@@ -37,16 +40,20 @@ class Ends:
         """What a forked worker must keep."""
         return [descriptor for end in self._there() for descriptor in end.descriptors]
 
-    def open(self, fate: Fate | None) -> None:
+    def open(self, board: Board, fate: Fate | None) -> None:
         """Get ready, in the worker that uses them. Must not be interrupted. fate: which of its calls are to fail."""
         for end in (self.receiver, self.sender):
             if end is not None:
                 end.open(fate)
+        if self.turnstile is not None:
+            self.turnstile.open(board)
+        if isinstance(self.room, Gate):
+            self.room.open(board)
 
     def close(self) -> None:
         """Close them; a second call does nothing."""
         for end in self._there():
             end.close()
 
-    def _there(self) -> Sequence[Receiver | Sender | Credits | Window | Turnstile]:
+    def _there(self) -> Sequence[Receiver | Sender | Credits | Gate | Turnstile]:
         return [end for end in (self.receiver, self.sender, self.room, self.turnstile) if end is not None]

@@ -66,16 +66,17 @@ def has_room(waiting: int, nbytes: int, least: int, most: int) -> bool:
     return waiting < least or (waiting < most and nbytes < HELD_BYTES)
 
 
-def next_window(size: int, bytes_each: float, least: int) -> int:
-    """How many items may be on their way to where their order is restored: it doubles while they take little room.
+def next_window(held: int, bytes_each: float, least: int) -> int:
+    """How many items may be on their way to where their order is restored: as many as take 64 MB there.
 
-    least: what keeps all workers busy on the way, however large the items are.
+    held: bytes that wait there. least: what keeps all workers busy on the way, however large the items are.
 
-    >>> next_window(16, 100.0, 8), next_window(65_536, 100.0, 8), next_window(1024, 10e6, 8), next_window(16, 1e9, 8)
-    (32, 65536, 8, 8)
+    >>> next_window(0, 100.0, 8), next_window(0, 100_000.0, 8), next_window(0, 1e9, 8), next_window(1 << 30, 100.0, 8)
+    (65536, 671, 8, 8)
     """
-    room = int(HELD_BYTES / max(bytes_each, 1.0))
-    return max(least, min(2 * size, MAX_WINDOW, room))
+    if held >= HELD_BYTES:
+        return least
+    return max(least, min(MAX_WINDOW, int(HELD_BYTES / max(bytes_each, 1.0))))
 
 
 def slab_size(size: int) -> int:

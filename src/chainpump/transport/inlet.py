@@ -318,6 +318,7 @@ class Inlet:
         held = self._outlet.before_wait() if self._outlet else False
         if self._turnstile is not None:
             self._row[Cell.PASSED] = self._turnstile.passed
+            self._turnstile.release()  # once more: who has begun to wait since the last time must not be missed
         return held
 
     def _after_wait(self, held: bool) -> None:

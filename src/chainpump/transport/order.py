@@ -159,13 +159,14 @@ class Order:
     >>> order.next
     (6,)
 
-    It holds what came too early; the window of whoever numbers the items bounds how much that is.
+    It holds what came too early; `gates` bound how much that is.
     Frames may come twice, cut in other places; but not an item once whole and once in parts, nor in parts of two sorts.
     """
 
     def __init__(self) -> None:
         self.next: tuple[int, ...] = (0,)
         self._early: list[tuple[tuple[int, ...], int, Frame]] = []
+        self.nbytes = 0  # of what is held
         self._count = 0  # tells frames of the same position apart, which cannot be compared
 
     @property
@@ -176,12 +177,14 @@ class Order:
     def push(self, frame: Frame) -> None:
         """Take a frame."""
         self._count += 1
+        self.nbytes += frame.nbytes
         heappush(self._early, (frame.span.position, self._count, frame))
 
     def ready(self) -> Iterator[Frame]:
         """The frames whose turn it is, and of each what had not been given already."""
         while self._early and self._may_go(self._early[0][2].span):
             _, _, frame = heappop(self._early)
+            self.nbytes -= frame.nbytes
             fresh = _rest(frame, self.next)
             if fresh is not None:
                 self.next = max(self.next, frame.span.after)

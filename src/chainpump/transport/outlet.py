@@ -22,10 +22,11 @@ from .board import Cell
 from .breaks import BREAKS, Refusal, broken, remembered
 from .channel import Sender
 from .codec import ItemFault, Large
-from .credits import Credits, Window
+from .credits import Credits
 from .flow import FLUSH_NS, FRAME_BYTES
 from .flusher import Flusher
 from .frames import Span
+from .gates import Gate
 from .order import Numbering, Piece, Placing
 from .waits import UNTOLD, Wait
 from .weights import SCALARS, STRINGS, Weigher
@@ -44,9 +45,10 @@ class Outlet:
     `_pending` grows by `append` alone, which is atomic, and shrinks only under `_lock`, which also orders the
     sends. So an item costs no lock, and a frame costs one.
 
-    bounds: slots to take before each item is made. window: how far items may be numbered ahead. origin: the number of
-    this worker, where it numbers its items itself and is not the only one to do so. whole: what is made of one item
-    leaves in one frame, since it may be made twice. failed: is given what the flusher has failed of, in its thread.
+    bounds: slots to take before each item is made. gate: where frames wait until they may go, if their items are put in
+    order further on. origin: the number of this worker, where it numbers its items itself and is not the only one to do
+    so. whole: what is made of one item leaves in one frame, since it may be made twice. failed: is given what the
+    flusher has failed of, in its thread.
 
     A worker of element-wise stages says between `open_span` and `close_span` which items of its input it is in; the
     frames that leave meanwhile carry their numbers.
@@ -59,7 +61,7 @@ class Outlet:
         hint: memoryview,
         cancelled: memoryview,
         bounds: Sequence[Credits] = (),
-        window: Window | None = None,
+        gate: Gate | None = None,
         origin: int = 0,
         whole: bool = False,
         failed: Callable[[BaseException], object] | None = None,
@@ -67,7 +69,7 @@ class Outlet:
         self._whole = whole
         self._sender = sender
         self._bounds = (*bounds, sender.credits) if sender.credits else tuple(bounds)
-        self._window = window
+        self._gate = gate
         self._row = row
         self._blocked = Wait(row, Cell.BLOCKED)
         self._hint = hint
@@ -154,7 +156,7 @@ class Outlet:
         while found := list(islice(items, self._limit())):
             self._pending += found
             while self._pending:
-                self.flush(self._weigher.portion(self._pending, FRAME_BYTES))
+                self.flush()
 
     def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
         """Add the results of element-wise functions, which nobody changes any more; raises what making them raises.
@@ -187,6 +189,11 @@ class Outlet:
         self._numbering.spell_out(len(self._pending))
 
     @property
+    def holds_scalars(self) -> bool:
+        """Whether the result that came last is a number or the like."""
+        return bool(self._pending) and type(self._pending[-1]) in SCALARS
+
+    @property
     def is_full(self) -> bool:
         """Whether there is enough for a frame."""
         return len(self._pending) >= self._limit()
@@ -196,7 +203,7 @@ class Outlet:
         waiting = 0
         while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
             waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
-            self.flush(self._weigher.portion(self._pending[:limit], FRAME_BYTES))
+            self.flush(limit)
 
     def _limit(self) -> int:
         limit, most = self._hint[0] or 1, self._sender.flush_bytes
@@ -323,24 +330,34 @@ class Outlet:
                 count = self._numbering.whole(count)
             if not count and done is None:
                 return
-            self._check_cancelled()
-            entries = self._pending[:count]
-            snapshots = self._snapshots  # read before the deletion: it may change once nothing is pending
-            del self._pending[:count]
-            self._row[Cell.SENDING] = 1
-            for piece in self._numbering.pieces(entries, self._sent, done, end):
-                self._send(piece, snapshots, waits)
-            self._last_sent = time.monotonic_ns()
-            self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
-            self._row[Cell.SENDING] = 0
-            if entries:
-                self._row[Cell.MOVED] = self._last_sent
+            while not (self._whole or self._snapshots) and (part := self._portion(count)) < count:
+                self._send_first(part, waits, None, False)
+                count -= part
+            self._send_first(count, waits, done, end)
+
+    def _portion(self, most: int) -> int:
+        """How many of the first so many results make a frame that is not too large."""
+        return self._weigher.portion(self._pending[:most], FRAME_BYTES)
+
+    def _send_first(self, count: int, waits: AbstractContextManager[None], done: int | None, end: bool) -> None:
+        self._check_cancelled()
+        entries = self._pending[:count]
+        snapshots = self._snapshots  # read before the deletion: it may change once nothing is pending
+        del self._pending[:count]
+        self._row[Cell.SENDING] = 1
+        for piece in self._numbering.pieces(entries, self._sent, done, end):
+            self._send(piece, snapshots, waits)
+        self._last_sent = time.monotonic_ns()
+        self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
+        self._row[Cell.SENDING] = 0
+        if entries:
+            self._row[Cell.MOVED] = self._last_sent
 
     def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
-        ended = piece.span.ended
-        while ended and self._window is not None and not self._window.take(ended):
+        while self._gate is not None and not self._gate.take(piece.span):
+            self._check_cancelled()
             with waits:
-                self._window.wait()
+                self._gate.wait()
             self._check_cancelled()
         piece, nbytes = self._sent_piece(piece, snapshots, waits)
         count = len(piece.entries)

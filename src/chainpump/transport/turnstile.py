@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .credits import Credits, Window
+from .board import Board
+from .credits import Credits
 from .descriptors import Descriptor
-from .flow import next_window
 from .frames import Frame
+from .gates import Limit
 from .order import Order
+from .weights import Weigher
 
 __all__ = ["Turnstile"]
 
@@ -16,17 +18,15 @@ __all__ = ["Turnstile"]
 class Turnstile:
     """Belongs to the one worker that reads what several have made of numbered items.
 
-    room: given back as items pass: slots, exactly one for each, or a window that adapts to their size.
-    least: the size that a window begins with, and never goes below.
+    room: given back as items pass: slots, exactly one for each, or a limit that adapts to what they weigh.
     """
 
-    def __init__(self, room: Credits | Window, least: int) -> None:
+    def __init__(self, room: Credits | Limit) -> None:
         self._room = room
-        self._least = self._size = self._granted = least
         self._order = Order()
+        self._weigher = Weigher()
         self._released = 0
-        self._bytes = 0  # of what has passed since
-        self._bytes_each = 0.0  # lately
+        self._bytes_each = 0.0  # of what was made of one item of the origin, lately
 
     @property
     def is_exact(self) -> bool:
@@ -43,41 +43,37 @@ class Turnstile:
         """How many items of the origin have had their turn."""
         return self._order.next[0]
 
+    def open(self, board: Board) -> None:
+        """Get ready, in the worker that uses it."""
+        if isinstance(self._room, Limit):
+            self._room.open(board)
+
     def push(self, frame: Frame) -> None:
         """A frame has come."""
+        if frame.decode is None and frame.entries:  # what a pickle becomes may be larger
+            frame.nbytes = max(frame.nbytes, self._weigher.together(frame.entries))
+        self._bytes_each = (self._bytes_each + frame.nbytes / max(1, frame.span.ended)) / 2
         self._order.push(frame)
 
     def next(self) -> Frame | None:
         """The frame whose turn it is, if it is there."""
-        frame = next(self._order.ready(), None)
-        if frame is not None:
-            self._bytes += frame.nbytes
-        return frame
+        return next(self._order.ready(), None)
 
     def release(self, number: int | None = None) -> None:
         """All items below this number are finished; without one, all that have passed."""
         number = self.passed if number is None else number
-        count = number - self._released
-        if count <= 0:
-            return
-        self._released = number
-        if isinstance(self._room, Credits):
+        count, self._released = number - self._released, max(number, self._released)
+        if isinstance(self._room, Limit):
+            self._room.move(self._released, self._order.nbytes, self._bytes_each)
+        elif count > 0:
             self._room.give(count)
-            return
-        self._bytes_each = (self._bytes_each + self._bytes / count) / 2
-        self._bytes = 0
-        self._size = next_window(self._size, self._bytes_each, self._least)
-        more = number + self._size - self._granted
-        if more > self._size // 8:  # seldom: each costs a system call here, and one there
-            self._granted += more
-            self._room.give(more)
 
     def close(self) -> None:
         """Close what it holds."""
         self._room.close()
 
-    def __getstate__(self) -> tuple[Credits | Window, int]:
-        return self._room, self._least
+    def __getstate__(self) -> Credits | Limit:
+        return self._room
 
-    def __setstate__(self, state: tuple[Credits | Window, int]) -> None:
-        self.__init__(*state)  # type: ignore[misc]  # as it was when the run began
+    def __setstate__(self, state: Credits | Limit) -> None:
+        self.__init__(state)  # type: ignore[misc]  # as it was when the run began

@@ -47,7 +47,7 @@ MOST_OBJECTS = 10_000  # that one measurement looks at: about 3 ms
 SAMPLE = 32  # elements of a container that are looked at, evenly spaced; they stand for the others
 UNKNOWN = 64  # bytes; of what does not say its size
 KINDS_SEEN = 64  # entries of a frame whose types are looked at
-MEASURED = 4  # entries of a frame that are measured; the first and the last one are among them
+MEASURED = 3  # entries of a frame that are measured: the first, the last, and one between them
 UNLIKE = 4  # if the largest of these is so many times the smallest, entries are measured one by one
 REST = 32  # after a measurement, so many times its duration passes before the next one: about 3 % of the time
 CHEAP_NS = 20_000  # a measurement of less than that is done without a look at the clock, a few times a frame
@@ -106,7 +106,7 @@ class Weigher:
         >>> Weigher().portion([b"x" * 1000] * 4096, 65_536), Weigher().portion([b"x", bytes(9000), b"x"], 1000)
         (63, 1)
 
-        Four entries are measured, and each of them if those are unlike.
+        Three entries are measured, and each of them if those are unlike.
         """
         if SCALARS.issuperset(map(type, entries[:: len(entries) // KINDS_SEEN + 1])):
             return len(entries)
@@ -143,7 +143,7 @@ class _Scale:
         if type(item) in LEAVES:
             return getsizeof(item)
         total, left = 0.0, MOST_OBJECTS
-        pending: list[tuple[Any, float]] = [(item, 1.0)]
+        pending: list[tuple[Any, float]] = [(item, 1.0)]  # and for how many of its kind it stands
         seen: set[int] = set()
         while pending and left > 0:
             value, times = pending.pop()
@@ -219,8 +219,11 @@ def _set(value: Any) -> tuple[int, Sequence[Any], int]:
 
 
 def _mapping(value: Any) -> tuple[int, Sequence[Any], int]:
+    count = len(value)
+    if count <= SAMPLE:  # a record, whose keys it shares with others
+        return getsizeof(value, UNKNOWN), tuple(value.values()), count
     parts = list(chain(islice(value, SAMPLE), islice(value.values(), SAMPLE)))
-    return getsizeof(value, UNKNOWN), parts, 2 * len(value)
+    return getsizeof(value, UNKNOWN), parts, 2 * count
 
 
 def _object(value: Any) -> tuple[int, Sequence[Any], int]:
