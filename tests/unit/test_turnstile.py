@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -178,6 +179,37 @@ def test_whoever_waits_is_woken_when_its_turn_has_come_close_and_not_before(
     assert not board.row(0)[Cell.WAITS_FOR]
     gate.wait()
     assert waits(gate, Span(LEAST, LEAST + 1)) == [False]
+
+
+def test_who_was_woken_is_woken_even_if_the_limit_has_gone_down_again(
+    gates: Gates, turnstile: Turnstile, board: Board, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(turnstile, 1, 2, nbytes=HELD_BYTES)
+    turnstile.release()
+    gate = gates.gate(0)
+    assert gate is not None
+    stack.callback(gate.close)
+    gate.open(board)
+
+    class Own:
+        def __setitem__(self, cell: int, value: int) -> None:
+            board.row(0)[cell] = value
+            if value:
+                push(turnstile, 0, 1)
+                pass_frames(turnstile, 2, 20, 1, nbytes=0)  # small ones: the limit goes up
+                push(turnstile, 30, 31, nbytes=HELD_BYTES)
+                turnstile.release()
+
+    monkeypatch.setattr(gate, "_own", Own())
+    assert waits(gate, Span(100, 101)) == [True]
+    assert woken(gate.wait)
+
+
+def woken(wait: Callable[[], None]) -> bool:
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(5)
+    return not thread.is_alive()
 
 
 # -------------------------------------------------------------------------------------------------------- credits

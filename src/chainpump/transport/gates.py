@@ -54,10 +54,11 @@ class Gate:
         number, cell = span.position[0], Cell.LIMIT_OF_PARTS if span.prefix else Cell.LIMIT
         if number < self._there[cell]:
             return True
-        # In this order: who moves the limit looks for those that wait afterwards, so one of the two sees the other.
-        self._own[Cell.WAITS_FOR] = 2 * (number + 1) + bool(span.prefix)
+        # In this order: what wakes it from here on stays there until it waits, even if the limit has gone down again.
+        # And who moves the limit looks afterwards for those that wait: so one of the two sees the other.
         with suppress(BlockingIOError):
             self._wake.take()
+        self._own[Cell.WAITS_FOR] = 2 * (number + 1) + bool(span.prefix)
         may = number < self._there[cell]
         if may:
             self._own[Cell.WAITS_FOR] = 0
