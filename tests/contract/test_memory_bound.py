@@ -48,10 +48,10 @@ if find_spec("PIL") is not None:
     SHAPES["image"] = lambda _: images.new("RGB", (158, 158))
 
 
-def settled(count: Callable[[], int]) -> int:
-    """What a count comes to: once 0.2 s pass without a move, everybody waits."""
-    value = -1
-    while value != count():
+def settled(count: Callable[[], int], least: int) -> int:
+    """What a count comes to, from so much on: once 0.2 s pass without a move, everybody waits."""
+    value, until = -1, time.monotonic() + LIMIT
+    while value != count() or (value < least and time.monotonic() < until):
         value = count()
         threading.Event().wait(0.2)
     return value
@@ -95,8 +95,9 @@ def test_few_items_are_made_ahead_of_a_slow_one(on: Executor, shape: str, small:
         report = pool.submit(pipeline.into(sink(counted)).run)
         # Where they wait for their turn; in a channel; and in the hands of each worker, once, when sizes jump.
         most = 20 + 20 + FRAMES_EACH + WORKERS * (FRAME_BYTES // SIZE + 64)
-        assert 10 <= settled(lambda: maker.large) <= most
+        made = settled(lambda: maker.large, least=10)
         maker.may_go_on.set()
+        assert 10 <= made <= most
         assert report.result(LIMIT).value == small + 400
 
 
@@ -113,7 +114,7 @@ def test_few_items_wait_for_a_slow_consumer_on_a_thread(shape: str) -> None:
 
     with Pipeline(source(items), on=Threads()).then(stage(same), on=Threads()).open() as run:
         next(iter(run))
-        assert settled(lambda: maker.large) <= 2 * (20 + FRAMES_EACH + 2 * FRAME_BYTES // SIZE)
+        assert settled(lambda: maker.large, least=10) <= 2 * (20 + FRAMES_EACH + 2 * FRAME_BYTES // SIZE)
 
 
 def same(items: Iterable[Any]) -> Iterator[Any]:
