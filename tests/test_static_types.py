@@ -102,3 +102,10 @@ def definitions(tree: ast.Module) -> Iterable[str]:
             return
         if not (isinstance(node, ast.ImportFrom) and str(node.module).startswith(("chainpump", "hypothesis"))):
             yield from ast.unparse(node).splitlines()
+
+
+@pytest.mark.skipif(any(find_spec(name) is None for name in ("mypy", "pyright")), reason="a checker is not installed")
+def test_the_build_says_of_chains_of_all_kinds_of_functions_what_both_checkers_say() -> None:
+    *differ, totals = run("tests.typing.chains", "--few", PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'src'}").splitlines()
+    assert " 0 crashes" in totals
+    assert not differ
