@@ -256,13 +256,11 @@ class OperatorRun(StageRun):
                 raise NotBuried from refused
         return None
 
-    def too_late(self, error: Exception, hand: tuple[int, int, Any]) -> ItemTimeoutError:
-        """What to tell the policy of a call that was stopped, with the error that came of that."""
+    def too_late(self, stack: str, hand: tuple[int, int, Any]) -> ItemTimeoutError:
+        """What to tell the policy of a call that took too long. stack: where it was, as text."""
         item = self.item(*hand[:2], short_repr(hand[2]))
         seconds = self.operator.timeout or 0.0
-        self._late = ItemTimeoutError(
-            blame.timed_out(self.assignment.who, os.getpid(), item, seconds, blame.user_traceback(error))
-        )
+        self._late = ItemTimeoutError(blame.timed_out(self.assignment.who, os.getpid(), item, seconds, stack))
         return self._late
 
     def made_of(self) -> tuple[int, int] | None:

@@ -332,6 +332,10 @@ class Worker:
         if self._tell is not None and self._has_told.acquire(blocking=False):
             self._tell(outcome)
 
+    def fail(self, failed: Failed) -> None:
+        """Tell a failure at once, while the worker's own thread cannot. Any thread may call it."""
+        self._tell_once(failed)
+
     def _tell_of_flusher(self, error: BaseException) -> None:
         """What the flusher has failed of ends the run, whatever the worker is in."""
         outcome = self._unsent() or (self._stages[-1].explain(error) if isinstance(error, ItemFault) else None)

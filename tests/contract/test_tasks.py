@@ -612,7 +612,7 @@ def test_an_item_that_takes_too_long_ends_the_run_and_tells_where_it_was(ordered
     assert (caught.value.stage, failure.index, failure.item) == ("fetch", 41, "41")
     assert "in stuck_at_some" in failure.traceback
     assert "await asyncio.sleep(FOR_EVER)" in failure.traceback
-    assert "await asyncio.sleep(FOR_EVER)" in caught.value.__notes__[0]
+    assert " in stuck_at_some" in caught.value.__notes__[0]
 
 
 @ORDERS
@@ -623,7 +623,7 @@ def test_of_items_that_take_too_long_together_one_is_told(ordered: bool) -> None
     with pytest.raises(ItemTimeoutError, match=r"took longer than 0.02 s over item 0\.") as caught:
         list(numbers(10).map(stuck, on=Tasks(10), ordered=ordered, timeout=0.02))
     assert caught.value.failures[0].index == 0
-    assert "asyncio.sleep" in caught.value.failures[0].traceback
+    assert " in sleep\n" in caught.value.failures[0].traceback
 
 
 @ORDERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import errno
@@ -1291,3 +1292,26 @@ def leave_program(item: int, gate: Gate, is_apart: bool) -> int:
     KEPT.append(sleeper(gate, is_apart=is_apart))
     gate.wait_released()
     return item
+
+
+# ---------------------------------------------------------------------------- tasks that ignore their time limit
+
+
+async def swallowing_item(number: int) -> int:
+    """Item 1 ignores every cancellation."""
+    while number == 1:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1000)
+    return number
+
+
+async def blocking_for_a_while(number: int) -> int:
+    """Item 1 holds up the event loop, and returns."""
+    if number == 1:
+        threading.Event().wait(0.2)
+    return number
+
+
+async def blocking_for_ever(number: int, gate: Gate) -> int:
+    """Item 1 holds up the event loop."""
+    return gate.hold(number) if number == 1 else number

@@ -8,25 +8,23 @@ The loop never blocks: what waits for a channel does so in one of the two thread
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
-from inspect import isasyncgen
 from queue import SimpleQueue
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..element_wise import OperatorRun
 from ..operators import Operator
+from ..outcome import Failed
 from ..transport.board import Cell
 from ..transport.flow import MAX_WINDOW
 from ..transport.frames import Frame, Span
 from ..transport.weights import Weigher
 from ..worker import Worker
+from .task_limits import Late, TaskLimits, where
 from .task_room import TaskRoom
-from .threads import line_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,12 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Fatal", "Flow"]
 
 MOST_TOLD = 20  # tasks whose places are told: where so many wait, the others do so in the same places
-STEP = "async_generator_asend"  # the type of what waits for an async generator; which, only the collector knows
-AWAITING = {  # where each kind is, and what it awaits
-    CoroutineType: ("cr_frame", "cr_await"),
-    GeneratorType: ("gi_frame", "gi_yieldfrom"),
-    AsyncGeneratorType: ("ag_frame", "ag_await"),
-}
 
 
 class Flow:
@@ -56,6 +48,7 @@ class Flow:
         assert worker.inlet is not None
         self._inlet = worker.inlet
         self._outlet = worker.outlet
+        self._worker = worker
         self._stage = stage
         self._at_once = at_once
         self._slots = asyncio.Semaphore(at_once)
@@ -65,6 +58,7 @@ class Flow:
         piles_up = stage.operator.ordered and not is_exact
         self._room = TaskRoom(2 * at_once, MAX_WINDOW if piles_up else 2 * at_once)
         self._weigher = Weigher()
+        self._limits: TaskLimits | None = None
         self._is_failing = False
         self._parent: asyncio.Task[Any] | None = None
         # What is to be sent next, in this order; None at the end. `_room` bounds how much that is.
@@ -82,7 +76,10 @@ class Flow:
         import asyncio
 
         self._parent = asyncio.current_task()
+        timeout = self._stage.operator.timeout
         try:
+            if timeout is not None:
+                self._limits = TaskLimits(timeout, self._is_cancelled, self._blocked)
             reader, sender = (self._helper(name) for name in ("chainpump reader", "chainpump sender"))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._or_fail(self._read(group, reader)))
@@ -90,9 +87,18 @@ class Flow:
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
         finally:
+            if self._limits is not None:
+                self._limits.close()
             # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
             for helper in self._helpers:
                 helper.end()
+
+    def _is_cancelled(self) -> bool:
+        return self._parent is not None and bool(self._parent.cancelling())
+
+    def _blocked(self, hand: tuple[int, int, Any], stack: str) -> None:
+        """A call holds up the event loop. No other thread can end that: the run ends for it, whatever the policy."""
+        self._worker.fail(Failed(self._stage.too_late(stack, hand).failures[0]))
 
     def _helper(self, name: str) -> _Helper:
         """Known as soon as it is there: the next one may be refused."""
@@ -184,7 +190,7 @@ class Flow:
         """The items in hand, those first that have been for longest, and where each waits. Any thread may ask."""
         now, found = time.monotonic_ns(), list(self._in_hand.copy().items())
         for task, (index, since) in found[:MOST_TOLD]:
-            yield f"in item {index} for {(now - since) / 1e9:.3g} s", _stack_of(task.get_coro())
+            yield f"in item {index} for {(now - since) / 1e9:.3g} s", where(task)
 
     async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Made:
         made = await self._policy_of(item, hand)
@@ -199,29 +205,27 @@ class Flow:
         tries = 0
         while True:
             tries += 1
-            limit = asyncio.timeout(self._stage.operator.timeout)
+            call = _made(self._stage.operator, item, self._stage.check)
             try:
-                async with limit:
-                    return await _made(self._stage.operator, item, self._stage.check)
+                return await (call if self._limits is None else self._limits.within(call, hand))
             except BaseException as error:
-                pause = self._settle(error, limit.expired(), tries, hand)
+                pause = self._settle(error, tries, hand)
             if pause is None:
                 return ()
             await asyncio.sleep(pause)
 
-    def _settle(self, error: BaseException, is_late: bool, tries: int, hand: tuple[int, int, Any]) -> float | None:
+    def _settle(self, error: BaseException, tries: int, hand: tuple[int, int, Any]) -> float | None:
         """What `OperatorRun.settle` says of it.
 
         Raises CancelledError once the stage is failing or cancelled: then what else fails is nobody's business.
         """
         import asyncio
 
-        if self._is_failing or (self._parent is not None and self._parent.cancelling()):
+        if self._is_failing or self._is_cancelled():
             raise asyncio.CancelledError from error
         try:
-            if is_late:
-                where = error.__cause__ if isinstance(error, TimeoutError) else None
-                error = self._stage.too_late(cast("Exception", where or error), hand)
+            if isinstance(error, Late):
+                error = self._stage.too_late(error.stack, hand)
             pause = self._stage.settle(cast("Exception", error), tries, hand)
         except BaseException as told:
             self._is_failing = True
@@ -284,20 +288,6 @@ class Flow:
     def _numbered(self, made: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
         for self._number, results in made:
             yield from results
-
-
-def _stack_of(awaited: Any) -> str:
-    """Where a coroutine waits: the calls that it is in, the innermost first."""
-    lines: list[str] = []
-    while awaited is not None:
-        if type(awaited).__name__ == STEP:
-            awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
-        frame, inner = AWAITING.get(type(awaited), ("", ""))
-        if (at := getattr(awaited, frame, None)) is None:  # a future, or it has just ended
-            break
-        lines.append(line_of(at))
-        awaited = getattr(awaited, inner)
-    return "\n".join(reversed(lines))
 
 
 class Fatal(Exception):

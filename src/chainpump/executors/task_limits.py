@@ -1,0 +1,146 @@
+"""How long a task may take over an item, whatever it does: ignore its cancellation, or block the event loop."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from inspect import isasyncgen
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .threads import line_of, stack_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Late", "TaskLimits", "where"]
+
+Hand: TypeAlias = tuple[int, int, Any]  # origin and number of an item, and the item
+
+ENDS_WITHIN = 1.0  # seconds that a call that was cancelled, since it took too long, has to clean up
+COMES_BACK_WITHIN = 1.0  # seconds, after that, in which an event loop that nothing blocks has dealt with it
+STEP = "async_generator_asend"  # the type of what waits for an async generator; which, only the collector knows
+AWAITING = {  # where each kind is, and what it awaits
+    CoroutineType: ("cr_frame", "cr_await"),
+    GeneratorType: ("gi_frame", "gi_yieldfrom"),
+    AsyncGeneratorType: ("ag_frame", "ag_await"),
+}
+
+
+class Late(Exception):
+    """A call took too long. stack: where it was."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(stack)
+        self.stack = stack
+
+
+class TaskLimits:
+    """The time limit of the calls of one stage, in one event loop.
+
+    1. A call that is cancelled at its limit, and ends: it was late.
+    2. One that does not end within a second: it is left behind, since nothing ends it.
+    3. One that blocks the event loop, and returns: it was late, whatever it returns.
+    4. One that blocks the event loop, and does not return: a thread sees that, and says so by `blocked`.
+
+    is_cancelled: whether the run is; then the supervisor looks after those that do not end.
+    Shared with that thread: `_calls`, which the loop's thread writes, and which is copied at once.
+    """
+
+    def __init__(
+        self, timeout: float, is_cancelled: Callable[[], bool], blocked: Callable[[Hand, str], object]
+    ) -> None:
+        import asyncio
+
+        self._timeout = timeout
+        self._is_cancelled = is_cancelled
+        self._blocked = blocked
+        self._loop = asyncio.get_running_loop()
+        self._ident = threading.get_ident()
+        self._calls: dict[asyncio.Task[Any], tuple[float, Hand]] = {}  # since when, in s of the monotonic clock
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="chainpump limits", daemon=True)
+        self._thread.start()
+
+    async def within(self, work: Coroutine[Any, Any, Any], hand: Hand) -> Any:
+        """The result of a call. Raises Late, and what the call raises."""
+        import asyncio
+
+        began = time.monotonic()
+        call = self._loop.create_task(work)
+        self._calls[call] = began, hand
+        try:
+            await asyncio.wait((call,), timeout=self._timeout)
+            if call.done() and time.monotonic() - began <= self._timeout:
+                return call.result()
+            stack = where(call)
+            await self._ended(call, ENDS_WITHIN)
+            raise Late(stack)
+        except asyncio.CancelledError:
+            await self._ended(call, None if self._is_cancelled() else ENDS_WITHIN)
+            raise
+        finally:
+            del self._calls[call]
+
+    async def _ended(self, call: asyncio.Task[Any], within: float | None) -> None:
+        """Cancel a call, and wait for its clean-up."""
+        import asyncio
+
+        call.cancel()
+        await asyncio.wait((call,), timeout=within)
+        if not call.done():
+            _leave_behind(call)
+        elif not call.cancelled():
+            call.exception()  # nobody asks for it: else asyncio would print it
+
+    def _watch(self) -> None:
+        """Look when the call that has been under way for longest would have had to be dealt with."""
+        patience = self._timeout + ENDS_WITHIN + COMES_BACK_WITHIN
+        due = time.monotonic() + patience
+        while not self._closed.wait(max(0.0, due - time.monotonic())):
+            calls = self._calls.copy()
+            due = min((began for began, _ in calls.values()), default=time.monotonic()) + patience
+            if due <= time.monotonic():
+                self._say_who_blocks(calls)
+                return
+
+    def _say_who_blocks(self, calls: dict[asyncio.Task[Any], tuple[float, Hand]]) -> None:
+        import asyncio
+
+        running = asyncio.current_task(self._loop)
+        _, hand = calls.get(running) or min(calls.values(), key=lambda call: call[0])  # type: ignore[arg-type]
+        self._blocked(hand, stack_of(self._ident))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._thread.join()
+
+
+def _leave_behind(call: asyncio.Task[Any]) -> None:
+    """Have the event loop end without it: `asyncio.Runner` would wait for it for ever."""
+    import asyncio
+
+    asyncio.tasks._unregister_task(call)  # noqa: SLF001
+    call._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """Where a task waits: the calls that it is in, the innermost first."""
+    return _stack_of(task.get_coro())
+
+
+def _stack_of(awaited: Any) -> str:
+    """Where a coroutine waits: the calls that it is in, the innermost first."""
+    lines: list[str] = []
+    while awaited is not None:
+        if type(awaited).__name__ == STEP:
+            awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
+        frame, inner = AWAITING.get(type(awaited), ("", ""))
+        if (at := getattr(awaited, frame, None)) is None:  # a future, or it has just ended
+            break
+        lines.append(line_of(at))
+        awaited = getattr(awaited, inner)
+    return "\n".join(reversed(lines))
