@@ -17,6 +17,7 @@ __all__ = [
     "Hint",
     "bindings_of",
     "by_identity",
+    "class_attribute",
     "default_of",
     "free_variables",
     "has_default",
@@ -51,11 +52,11 @@ def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
     >>> split(list[int])
     (<class 'list'>, (<class 'int'>,))
     """
+    if isinstance(hint, type):  # most are
+        made = vars(hint).get("__pydantic_generic_metadata__")
+        return (made["origin"], made["args"]) if made and made["origin"] else (hint, ())
     origin: Hint = get_origin(hint)
-    if origin is not None:
-        return origin, get_args(hint)
-    made = vars(hint).get("__pydantic_generic_metadata__") if isinstance(hint, type) else None
-    return (made["origin"], made["args"]) if made and made["origin"] else (hint, ())
+    return (hint if origin is None else origin), get_args(hint)
 
 
 def is_type(value: object) -> bool:
@@ -148,6 +149,14 @@ def _aliased(alias: Hint, args: tuple[Hint, ...]) -> Hint:
     except Exception:  # an expression: it may raise anything
         return UNKNOWN
     return substitute(value, bindings_of(type_parameters(alias, "__type_params__"), args))
+
+
+def class_attribute(cls: object, name: str) -> Any:
+    """An attribute of a class; None without one, and where its metaclass raises."""
+    try:
+        return getattr(cls, name, None)
+    except Exception:  # a metaclass's own
+        return None
 
 
 def by_identity(*classes: Hint) -> Mapping[int, Hint]:

@@ -14,13 +14,13 @@ from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args
 
 from .annotations import UnresolvedHintError, resolve, signature_of
-from .bound import attribute
 from .forms import (
     MODULES,
     UNKNOWN,
     Bindings,
     Hint,
     bindings_of,
+    class_attribute,
     free_variables,
     is_new_type,
     is_qualifier,
@@ -100,7 +100,7 @@ def as_base(hint: Hint, base: type) -> Hint | None:
     """
     view, origin = _derived(hint, base), split(hint)[0]
     cls = Mapping if is_typed_dict(origin) else origin  # a TypedDict is a dict, but may not be used as one
-    by_members = attribute(base, "_is_protocol") is True  # more than the names of methods is to be compared
+    by_members = class_attribute(base, "_is_protocol") is True  # more than the names of methods is to be compared
     if view is None and isinstance(cls, type) and not by_members and is_subclass(cls, base):
         return base  # registered, or by the methods that it has
     return view
@@ -172,7 +172,7 @@ def bases_of(cls: type) -> list[Hint]:
 
 
 def _name_of(base: Hint) -> str:
-    return str(attribute(base, "__name__")) if attribute(base, "__module__") in MODULES else ""
+    return str(class_attribute(base, "__name__")) if class_attribute(base, "__module__") in MODULES else ""
 
 
 def parameters_of(cls: type) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from types import DynamicClassAttribute, GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
-from .bound import attribute
+from .forms import class_attribute
 from .hints import (
     Bindings,
     annotations_of,
@@ -92,7 +92,7 @@ class Member:
 
 def is_protocol(cls: object) -> bool:
     """Whether a class is a Protocol itself; one that derives from it is none."""
-    return attribute(cls, "_is_protocol") is True
+    return class_attribute(cls, "_is_protocol") is True
 
 
 def protocol_members(protocol: type) -> list[str]:

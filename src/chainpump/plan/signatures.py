@@ -53,7 +53,8 @@ def parameter_pairs(
 
     bindings: of the type variables of `want`; what its ParamSpec stands for is found here.
     """
-    have, want = _shortened(have, want, bindings)
+    if not _takes_anything(have):
+        have, want = _shortened(have, want, bindings)
     if _takes_anything(have) or _takes_anything(want):
         return ()
     given, wanted = _Parameters(have), _Parameters(want)
@@ -94,13 +95,14 @@ def _shortened(
         return have, want
     count = len(wanted.by_place)
     if wanted.variable in bindings:
-        rest = [each.replace(name=f"rest{each.name}") for each in positional(bindings[wanted.variable])]
+        behind = [each.replace(name=f"rest{each.name}") for each in positional(bindings[wanted.variable])]
         first = [each.replace(kind=Parameter.POSITIONAL_ONLY) for each in wanted.by_place]
-        return have, inspect.Signature([*first, *rest])
+        return have, inspect.Signature([*first, *behind])
     behind = given.by_place[count:]
     is_plain = not (given.rest or given.named_rest or given.by_name)
     bindings[wanted.variable] = [each.annotation for each in behind] if is_plain else ...
-    return inspect.Signature([*given.by_place[:count]]), inspect.Signature(wanted.by_place)
+    rest = [given.rest] if given.rest is not None else []
+    return inspect.Signature([*given.by_place[:count], *rest]), inspect.Signature(wanted.by_place)
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:

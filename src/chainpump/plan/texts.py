@@ -116,12 +116,14 @@ def difference(given: Hint, expected: Hint) -> str:
 def _difference(given: Hint, expected: Hint) -> str:
     path: list[str] = []
     holder: Hint = None
-    known, step = compared(), Step("", given, expected)
+    known, step, seen = compared(), Step("", given, expected), set[tuple[int, int]]()
     while (deeper := _step(plain(step.given), plain(step.expected), known)) is not None:
         holder, step = split(plain(step.given))[0], deeper
         path.insert(0, step.where)
-        if step.why or len(path) > STEPS:
+        pair = known.token(step.given), known.token(step.expected)
+        if step.why or pair in seen or len(path) > STEPS:  # an alias may come back to itself
             break
+        seen.add(pair)
     if not any(path):
         return ""
     start = f"They differ in the {', in the '.join(_shortened(list(filter(None, path))))}"

@@ -60,7 +60,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import ReadOnly
 
-from chainpump.plan.fits import fits
+from chainpump.plan.fits import compared, fits
 from chainpump.plan.hints import UNKNOWN, as_base, item_of, substitute
 from chainpump.plan.texts import difference, show
 
@@ -778,6 +778,26 @@ def test_unknown_is_one_object_also_after_pickle_and_copy() -> None:
     assert pickle.loads(pickle.dumps(UNKNOWN)) is UNKNOWN
     assert copy.deepcopy(UNKNOWN) is UNKNOWN
     assert repr(UNKNOWN) == "?"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements and parameters came with 3.12")
+def test_type_statements_that_name_themselves_are_compared_and_told_apart_in_few_questions() -> None:
+    names: dict[str, Any] = {}
+    exec(
+        "type One = dict[str, One] | list[One] | int; type Other = int | list[Other] | dict[str, Other]\n"
+        "type Third = str | list[Third] | dict[str, Third]; type Same = Same; type Grows[X] = list[Grows[list[X]]]",
+        names,
+    )
+    one, other, third = (names[name] for name in ("One", "Other", "Third"))
+    known = compared()
+    assert fits(one, other, {}, known)
+    assert fits(list[other], list[one], {}, known)
+    assert not fits(one, third, {}, known)
+    assert fits(names["Same"], int, {}, known)
+    assert fits(names["Grows"][int], names["Grows"][str], {}, known), "it never ends: nothing is known"
+    assert known.count < 1_000
+    assert not known.raised
+    assert len(difference(one, third)) < 500
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements and parameters came with 3.12")
