@@ -469,8 +469,9 @@ class Pipeline(_Chain, Generic[T_co]):
         ['a', 'b', 'c']
 
         The options are those of `map`; `returns=list[str]`, say, is the type of what a lambda returns. Results go on as
-        they are made; with a policy other than `Raise()`, once the function is done with the item, so that one that
-        fails leaves nothing.
+        they are made. With a policy other than `Raise()`, and on `Processes` with `restarts=` or `timeout=`, they go on
+        once the function is done with the item, so that one that fails leaves nothing. Until then the worker holds all
+        of them, without a bound: an item that makes gigabytes is better split before.
         """
         operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))

@@ -48,7 +48,8 @@ class Processes:
     start_method: "forkserver" (the default: clean and fast), "spawn", or "fork" (shares the memory of the main
     process, and whatever locks its threads hold at that moment: a worker that takes one of them waits for ever).
     restarts: how often each worker of an element-wise stage (`map` and the like) is replaced when its process dies. Its
-    successor goes on with the items that it had in hand: each may be dealt with more than once, but goes on once.
+    successor goes on with the items that it had in hand: each may be dealt with more than once, but goes on once. A
+    worker of `flat_map` then holds all results of one item until it is done with that.
     Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
     """
 
