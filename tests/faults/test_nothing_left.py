@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from multiprocessing import process
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -375,3 +376,26 @@ def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
     with clean.open():
         second_gate.wait_held()
     assert journal.lines == ["cleaned up"]
+
+
+@pytest.mark.parametrize("place", places("forkserver", "fork", "threads", "tasks", "inline"))
+def test_descriptors_and_memory_of_a_run_go_without_the_garbage_collector(place: str) -> None:
+    def run_in_every_way() -> None:
+        same = through(made(place, stages.count, 10), place, 1)
+        assert sorted(same) == list(range(10))
+        assert same.into(sum, on=on(plain(place))).run().value == 45
+        with same.open() as run:
+            next(iter(run))
+        with pytest.raises(RunError):
+            list(same.then(stage(stages.failing_stage, stages.raise_value_error, 3), on=on(plain(place))))
+
+    run_in_every_way()  # what the fork server and the standard library keep is there from now on
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            run_in_every_way()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()

@@ -245,3 +245,26 @@ def test_iterable_that_is_bound_to_the_thread_of_the_caller_is_told_how_to_be_re
         with pytest.raises(StageError, match=advice):
             list(Pipeline(rows).map(tuple, on=on(place)))
         assert list(Pipeline(rows).map(tuple, on=on("inline"))) == [(1,)]
+
+
+MANY_DESCRIPTORS = """
+import os, resource
+from chainpump import *
+
+def increased(item: int) -> int:
+    return item + 1
+
+if __name__ == "__main__":
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    assert held[-1] > 1024
+    report = Pipeline(range(100)).map(increased, on={on}).into(sum, on={on}).run(stall_timeout=60)
+    print(report.value, report.status)
+"""
+
+
+@pytest.mark.parametrize("place", EXPRESSIONS)
+def test_program_with_more_descriptors_than_select_takes_runs_as_ever(place: str, tmp_path: Path) -> None:
+    done = run(MANY_DESCRIPTORS.format(on=EXPRESSIONS[place]), tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5050 completed\n", "")

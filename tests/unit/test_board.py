@@ -16,8 +16,7 @@ WORKERS, JUNCTIONS, STAGES = 3, 2, 3
 def board() -> Iterator[Board]:
     board = Board(WORKERS, JUNCTIONS, STAGES)
     yield board
-    board.close()
-    del board._cells  # pytest holds the object for longer than a test lasts
+    board.release(with_views=True)
 
 
 def test_everything_starts_at_zero(board: Board) -> None:

@@ -56,7 +56,7 @@ class Stand:
     def close(self) -> None:
         self.meter.close()
         self.wiring.close()
-        self.wiring.board.release()
+        self.wiring.board.release(with_views=True)
 
     def row(self, group: int, number: int) -> memoryview:
         return self.wiring.board.row(self.wiring.groups[group].rows[0][number])

@@ -203,8 +203,9 @@ class Run(Generic[T]):
         Raises the sink's own exception, or RunError.
         """
         self._check_process()
-        if self._caller is not None:
-            self._caller.run(self._tell_of_caller)
+        with self._asking:
+            if self._caller is not None:
+                self._caller.run(self._tell_of_caller)
         self._conclude()
         if self._wiring.groups[-1].is_element_wise:
             return None
@@ -349,11 +350,20 @@ class Run(Generic[T]):
         if self._caller is not None:
             self._caller.close(Interrupted())
             self._caller = None
-        self._wiring.board.release()
+        self._release()
         self._is_closed = True
         unclean, self._supervisor.unclean = self._supervisor.unclean, ()
         for text in unclean:
             warn(text)
+
+    def _release(self) -> None:
+        """Give the board's memory back, unless another thread is about to write there still."""
+        is_alone = self._asking.acquire(blocking=False)
+        try:
+            self._wiring.board.release(with_views=is_alone and not self._supervisor.has_left_behind)
+        finally:
+            if is_alone:
+                self._asking.release()
 
 
 def _cancel(run: weakref.ref[Run[Any]]) -> None:

@@ -91,6 +91,7 @@ class Supervisor:
         self.accounts: Sequence[Account] = ()  # once the run is over
         self.passed: Sequence[Passed] = ()  # the same
         self.unclean: Sequence[str] = ()  # the same: texts of who may not have cleaned up
+        self.has_left_behind = False  # the same: a thread of the run still runs
         self._asked = 0.0  # when all were asked where they are, in seconds of the monotonic clock; 0 if they were not
         self.stalled: tuple[Reading, str] | None = None  # how and where all were when nothing moved for too long
         self.caller: Worker | None = None  # the caller's own
@@ -399,6 +400,7 @@ class Supervisor:
         self.accounts = self._wiring.accounts()
         self.passed = self._wiring.passed()
         self.unclean = tuple(self._unclean())
+        self.has_left_behind = any(each.left_behind for each in self.watched)
         self.meter.close()
         for watched in self._everybody:
             watched.handle.close()

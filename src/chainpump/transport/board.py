@@ -76,7 +76,8 @@ class Board:
         self._open()
 
     def _open(self) -> None:
-        # The mapping lives as long as a view of it does; nobody has to close it.
+        # By where it begins and ends: every view that was handed out. The mapping lives as long as one of them does.
+        self._views: dict[tuple[int, int], memoryview] = {}
         self._cells = memoryview(mmap.mmap(self._file.fileno(), 8 * self._length)).cast("Q")
 
     @property
@@ -96,17 +97,20 @@ class Board:
 
     def row(self, worker: int) -> memoryview:
         """The cells of one worker, indexed by `Cell`."""
-        return self._cells[worker * CELLS : (worker + 1) * CELLS]
+        return self._view(worker * CELLS, (worker + 1) * CELLS)
 
     def hint(self, junction: int) -> memoryview:
         """One cell: how many items of this junction its consumers want at a time; 0 until one has said."""
         start = (self._sizes[0] + junction) * CELLS
-        return self._cells[start : start + 1]
+        return self._view(start, start + 1)
 
     def flag(self, stage: int) -> memoryview:
         """One cell: 1 once the stage is cancelled."""
         start = (self._sizes[0] + self._sizes[1]) * CELLS + stage
-        return self._cells[start : start + 1]
+        return self._view(start, start + 1)
+
+    def _view(self, start: int, stop: int) -> memoryview:
+        return self._views.setdefault((start, stop), self._cells[start:stop])
 
     def all_done(self, workers: Sequence[int]) -> bool:
         """Whether every one of these workers has said that it is done."""
@@ -116,9 +120,17 @@ class Board:
         """Close the descriptor: every worker has started. The cells stay readable."""
         self._file.close()
 
-    def release(self) -> None:
-        """Unmap the cells, once the last row that was handed out is gone."""
+    def release(self, *, with_views: bool) -> None:
+        """Unmap the cells, for good.
+
+        with_views: what was handed out is released as well, so that nothing waits for the garbage collector. Without,
+        the cells stay until the last view is gone: for a thread that is left behind, and may still write there.
+        """
         self.close()
+        if with_views:
+            for view in self._views.values():
+                view.release()
+        self._views.clear()
         self._cells.release()
 
     def __getstate__(self) -> tuple[tuple[int, int, int], Descriptor]:
