@@ -73,7 +73,7 @@ class ItemSubject(Subject):
 
     def _to_know(self) -> str:
         naming = f".{self.role}({self.short}, returns=...)"
-        return f"{super()._to_know()}, or name it: {naming}." if self.is_own else f"Name it: {naming}."
+        return f"{super()._to_know()}, or name it: {naming}" if self.is_own else f"Name it: {naming}"
 
     def check_runs(self) -> None:
         """It is no generator function, which would never run: nobody iterates what it returns."""

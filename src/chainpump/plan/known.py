@@ -58,7 +58,7 @@ class Indexed(Protocol):
         """The item."""
 
 
-# Module or class, functions, and the hint of the first parameter and of the result, or of the result alone. Others
+# Modules or classes, functions, and the hint of the first parameter and of the result, or of the result alone. Others
 # behind a semicolon are overloads. `str()` is an object, whose methods have their first parameter already.
 TABLE = """
 builtins | all any | Iterable[object] -> bool
@@ -129,19 +129,24 @@ math | log2 radians sin sinh sqrt tan tanh | Number -> float
 operator | itemgetter() | Indexed -> Any
 os | walk | PathName -> Iterator[tuple[str, list[str], list[str]]]
 pathlib | Path | PathName -> Path
-pathlib.Path | as_posix as_uri owner read_text | str
-pathlib.PurePath | as_posix as_uri | str
-pathlib.Path | read_bytes | bytes
-pathlib.Path | exists is_dir is_file is_symlink | bool
-pathlib.Path | stat lstat | os.stat_result
-pathlib.Path | mkdir rmdir touch unlink | None
+pathlib.Path pathlib.PathBase | owner read_text | str
+pathlib.PurePath pathlib.PurePathBase | as_posix as_uri | str
+pathlib.Path pathlib.PathBase | read_bytes | bytes
+pathlib.Path pathlib.PathBase | exists is_dir is_file is_symlink | bool
+pathlib.Path pathlib.PathBase | stat lstat | os.stat_result
+pathlib.Path pathlib.PathBase | mkdir rmdir touch unlink | None
 posixpath | isabs | File -> bool
 posixpath | abspath basename dirname expanduser expandvars normpath realpath | PathName -> str; bytes -> bytes
 posixpath | split splitext | PathName -> tuple[str, str]; bytes -> tuple[bytes, bytes]
 """
 
 # The modules in which CPython keeps what it shows in others.
-PACKAGES = {"pathlib._local": "pathlib", "_collections": "collections", "_operator": "operator"}
+PACKAGES = {
+    "pathlib._local": "pathlib",
+    "pathlib._abc": "pathlib",
+    "_collections": "collections",
+    "_operator": "operator",
+}
 
 Row: TypeAlias = tuple[str | None, str]  # the hints as written; without a parameter, that is what it says itself
 
@@ -172,8 +177,10 @@ def _full(named: Any) -> str:
 @functools.cache
 def _table() -> dict[str, tuple[Row, ...]]:
     lines = (line.split(" | ", 2) for line in TABLE.strip().splitlines())
-    rows = ((owner, names, tuple(map(_row, written.split("; ")))) for owner, names, written in lines)
-    return {f"{owner}.{name}": each for owner, names, each in rows for name in names.split()}
+    rows = ((owners, names, tuple(map(_row, written.split("; ")))) for owners, names, written in lines)
+    return {
+        f"{owner}.{name}": each for owners, names, each in rows for owner in owners.split() for name in names.split()
+    }
 
 
 def _row(text: str) -> Row:

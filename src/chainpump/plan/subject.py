@@ -191,12 +191,12 @@ class Subject:
     def check_known(self, yields: Hint) -> None:
         """What comes of it is known, as a strict pipeline has it."""
         if yields is UNKNOWN:
-            self.refuse("yields what nobody knows, and the pipeline is strict", self._to_know())
+            self.refuse("yields what nobody knows, and the pipeline is strict", f"{self._to_know()}.")
 
     def _to_know(self) -> str:
         """How the pipeline is to know what comes of it."""
         if not self.is_own:
-            return f"Call it in a {self.role} of your own, which is annotated."
+            return f"Call it in a {self.role} of your own, which is annotated"
         wrapper = self.bound.function
         is_decorated = attribute(wrapper, "__wrapped__") is not None and self.signature.return_annotation is UNKNOWN
         return "Annotate its decorator, which hides its hints" if is_decorated else "Annotate its result"

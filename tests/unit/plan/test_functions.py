@@ -32,7 +32,7 @@ from unittest.mock import Mock
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from typing_extensions import TypeIs
@@ -600,6 +600,7 @@ HOSTILE = st.one_of(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(HOSTILE, st.sampled_from(["map", "filter", "flat_map", "each", "then", "into"]), st.booleans())
 def test_whatever_a_function_is_there_is_a_verdict(function: Any, method: str, strict: bool) -> None:
     pipeline: Any = Pipeline(source(range, 3), on=Inline(), strict=strict)
