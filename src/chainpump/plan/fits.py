@@ -35,8 +35,10 @@ def fits(given: Hint, expected: Hint, bindings: Bindings, comparison: Comparison
     Type variables of `expected` are bound as they are met; `bindings` means something only after True.
     comparison: what is known from questions before.
 
+    >>> from collections.abc import Iterable
+    >>> from typing import AnyStr
     >>> found = {}
-    >>> fits(list[str], abc.Iterable[typing.AnyStr], found), found
+    >>> fits(list[str], Iterable[AnyStr], found), found
     (True, {~AnyStr: <class 'str'>})
     """
     return (comparison or compared()).answer(Question(given, expected, bindings))

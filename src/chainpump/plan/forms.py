@@ -219,6 +219,8 @@ def substitute(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint] |
 
     done: what was made of the parts of hints before, by their ids, for the same bindings.
 
+    >>> from typing import TypeVar
+    >>> T = TypeVar("T")
     >>> substitute(dict[str, list[T]], {T: int})
     dict[str, list[int]]
     """

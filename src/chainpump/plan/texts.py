@@ -30,7 +30,9 @@ WIDTH = 12  # of the members of a union, the items of a tuple
 def show(hint: Hint, *, full: bool = False) -> str:
     """A hint as a person writes it; `full` adds modules, for when two short texts are alike.
 
-    >>> show(typing.Optional[typing.List[abc.Sequence[str]]])
+    >>> from collections.abc import Sequence
+    >>> import typing
+    >>> show(typing.Optional[typing.List[Sequence[str]]])
     'list[Sequence[str]] | None'
     """
     try:
