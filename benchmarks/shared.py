@@ -17,7 +17,7 @@ OURS = ("/memfd:chainpump-slabs", "/dev/shm/#")  # noqa: S108  # the latter are 
 COLUMNS = ("case", "what", "kept", "held", "wanted", "met")
 TABLE_MB = 200
 WORKERS = (1, 4, 8)
-SLOW_VIEWS = 40
+SLOW_VIEWS = 120
 SLOW_SECONDS = 0.1  # each: so that it takes some seconds in all
 
 

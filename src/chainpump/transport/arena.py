@@ -37,7 +37,7 @@ __all__ = ["RETURN", "Arena"]
 
 RETURN = struct.Struct("<Q")  # a slab on its way back: its offset, a multiple of its size, and the logarithm of that
 EXPONENT = 63
-WINDOW_NS = 1_000_000_000  # a slab that was not needed for so long is idle: short for users, long for the page faults
+WINDOW_NS = 3_000_000_000  # a slab that was not needed for so long is idle: short for users, long for the page faults
 MOST_WINDOWS = 64  # between two looks for a slab to come back, while nothing is sent
 PIPE_BYTES = 4096  # what a return pipe holds at least, where the system does not say
 READ_BYTES = 65_536  # of a return pipe, at once
