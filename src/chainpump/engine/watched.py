@@ -142,5 +142,7 @@ class Watched:
         self.add_step(now + self._grace + self.handle.dies_within, self._leave_behind)
 
     def _force_remains(self) -> None:
-        self._warn(blame.survived(self.who, self.pid, self.handle.remains, self._grace))
-        self.handle.kill()
+        self.handle.poll()  # they may have ended by now, where nothing tells of that
+        if self.handle.remains:
+            self._warn(blame.survived(self.who, self.pid, self.handle.remains, self._grace))
+            self.handle.kill()

@@ -135,7 +135,7 @@ def _command(pid: int) -> str:
 
 
 class _Unseen:
-    """Where processes cannot be listed: whether there are any is all that can be told, so nobody sees them end."""
+    """Where processes cannot be listed: whether there are any is all that can be told, so nothing wakes as they end."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
@@ -150,12 +150,18 @@ class _Unseen:
         return () if self._silent.closed else (f"processes of the group {self._leader}",)
 
     def look(self) -> None:
-        pass
+        self._signal(0)
 
     def send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._leader, number)
+        self._signal(number)
         if number == signal.SIGKILL:
+            self.close()
+
+    def _signal(self, number: int) -> None:
+        """Send a signal; 0 sends none, and only sees whether there is anybody."""
+        try:
+            os.killpg(self._leader, number)
+        except (ProcessLookupError, PermissionError):
             self.close()
 
     def close(self) -> None:
