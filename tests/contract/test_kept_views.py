@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,3 +46,18 @@ def test_one_view_of_each_of_several_runs_keeps_nothing_else_of_them(place: str)
     assert MIB <= held() - before <= MIB + 65_536
     kept.clear()
     assert held() - before <= 65_536
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_view_that_a_fork_has_as_well_keeps_its_items_there() -> None:
+    kept = list(Pipeline(source(arrays, 2), on=on("forkserver")))
+    dropped, drop = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(drop)
+        os.read(dropped, 1)
+        os._exit(int(kept[1].sum()) != MIB // 8)
+    kept.clear()
+    os.close(drop)
+    os.close(dropped)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

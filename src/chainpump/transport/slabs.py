@@ -29,6 +29,21 @@ from .maps import Maps, aligned, punch, release
 __all__ = ["Slabs", "punch_all_but"]
 
 
+class _Forks:
+    """How many processes have been forked off this one: each has copies of the views that were there then."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def add(self) -> None:
+        """One more is about to be."""
+        self.number += 1
+
+
+_FORKS = _Forks()  # global, as the memory that a fork copies is
+os.register_at_fork(before=_FORKS.add)
+
+
 class Slabs:
     """A consumer's side of all its producers' slabs: of each a file, and a pipe on which they go back.
 
@@ -67,7 +82,8 @@ class Slabs:
             # numpy and others keep only the exporter of a buffer alive, not a memoryview of it: so the exporter
             # must be an object of its own per delivery, which a ctypes array is.
             exporter = (ctypes.c_char * size).from_buffer(slab)
-            weakref.finalize(exporter, self._release, producer, offset, size, slab).atexit = False
+            gone = weakref.finalize(exporter, self._release, producer, offset, size, slab, _FORKS.number)
+            gone.atexit = False
             data, *buffers = _parts(memoryview(exporter).cast("B"), lengths)
             return loads(data, buffers=buffers)
         try:
@@ -78,14 +94,15 @@ class Slabs:
             if keep:
                 del held[offset]
             else:
-                self._release(producer, offset, size, slab)
+                self._release(producer, offset, size, slab, _FORKS.number)
 
     def give_back(self, producer: int, place: memoryview) -> None:
         """What was kept is no longer needed."""
         offset, size, *_ = PLACE.unpack_from(place)
-        self._release(producer, offset, size, self._maps[producer].get(offset, size))
+        self._release(producer, offset, size, self._maps[producer].get(offset, size), _FORKS.number)
 
-    def _release(self, producer: int, offset: int, size: int, slab: mmap.mmap) -> None:
+    def _release(self, producer: int, offset: int, size: int, slab: mmap.mmap, forks: int) -> None:
+        """A slab is no longer in use here. forks: how many there had been when it arrived."""
         if os.getpid() != self._process:
             return
         self._held[producer].pop(offset, None)
@@ -101,8 +118,9 @@ class Slabs:
                 return
         elif not self._is_over:
             return  # other consumers go on, and the producer: it is given up as the run ends
-        with suppress(OSError):
-            release(slab)
+        if forks == _FORKS.number:  # else a fork may have a view of it, whose items would turn to zeros
+            with suppress(OSError):
+                release(slab)
 
     def close(self) -> None:
         """Nothing more is received: forget the mappings; views keep theirs."""
