@@ -31,7 +31,7 @@ LATEST = 5  # failures that are listed when there have been too many
 # Items between two looks at the clock and at the size of results: so many at most wait for a slow one among them, and
 # so many may be large, before it is seen that they are. A look takes as long as ten ints, or two dicts.
 MOST_AT_ONCE = 64
-MOST_SCALARS = 128
+MOST_SCALARS = 256
 TOO_MUCH_NS = 50_000  # that long between two looks at the clock is too long
 
 

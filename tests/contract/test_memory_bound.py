@@ -92,7 +92,7 @@ def test_few_items_are_made_ahead_of_a_slow_one(on: Executor, shape: str, small:
     maker = Maker(shape, slow=max(small - 100, 5), small=small)
     pipeline = Pipeline(range(small + 400)).map(maker.awaited if isinstance(on, Tasks) else maker, on=on)
     with ThreadPoolExecutor() as pool:
-        report = pool.submit(pipeline.into(sink(counted)).run)
+        report = pool.submit(pipeline.into(sink(counted), on=Threads()).run)
         # Where they wait for their turn; in a channel; and in the hands of each worker, once, when sizes jump.
         most = 20 + 20 + FRAMES_EACH + WORKERS * (FRAME_BYTES // SIZE + 64)
         made = settled(lambda: maker.large, least=10)

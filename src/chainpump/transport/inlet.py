@@ -274,8 +274,8 @@ class Inlet:
                 return frame
 
     def _in_turn(self, turnstile: Turnstile) -> Frame | None:
+        turnstile.release()
         while True:
-            turnstile.release()
             frame = turnstile.next()
             if frame is not None:
                 return frame
@@ -284,6 +284,8 @@ class Inlet:
                 self._row[Cell.PASSED] = turnstile.passed
                 return None
             turnstile.push(frame)
+            if turnstile.waiting > 1:  # one that may go at once moves no limit; before a wait it is moved anyway
+                turnstile.release()
 
     @property
     def _goes_on(self) -> bool:

@@ -204,6 +204,10 @@ class Outlet:
         while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
             waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
             self.flush(limit)
+        # Sizes may have jumped: the one that came last tells.
+        count = len(self._pending)
+        if count and not self.holds_scalars and self._weigher.weigh(self._pending[-1]) * count >= FRAME_BYTES:
+            self.flush()
 
     def _limit(self) -> int:
         limit, most = self._hint[0] or 1, self._sender.flush_bytes

@@ -43,6 +43,11 @@ class Turnstile:
         """How many items of the origin have had their turn."""
         return self._order.next[0]
 
+    @property
+    def waiting(self) -> int:
+        """How many frames are held."""
+        return self._order.waiting
+
     def open(self, board: Board) -> None:
         """Get ready, in the worker that uses it."""
         if isinstance(self._room, Limit):
