@@ -199,12 +199,11 @@ class Outlet:
         return len(self._pending) >= self._limit()
 
     def flush_full(self) -> None:
-        """Send as many frames as are full."""
+        """Send as many frames as are full; all, if the result that came last is large: sizes may have jumped."""
         waiting = 0
         while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
             waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
             self.flush(limit)
-        # Sizes may have jumped: the one that came last tells.
         count = len(self._pending)
         if count and not self.holds_scalars and self._weigher.weigh(self._pending[-1]) * count >= FRAME_BYTES:
             self.flush()
@@ -340,7 +339,6 @@ class Outlet:
             self._send_first(count, waits, done, end)
 
     def _portion(self, most: int) -> int:
-        """How many of the first so many results make a frame that is not too large."""
         return self._weigher.portion(self._pending[:most], FRAME_BYTES)
 
     def _send_first(self, count: int, waits: AbstractContextManager[None], done: int | None, end: bool) -> None:
