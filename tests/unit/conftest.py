@@ -30,6 +30,7 @@ class PrivateBoard(Board):
 
     def _open(self) -> None:
         self._cells = memoryview(bytearray(8 * self._length)).cast("Q")
+        self._views = {}
 
     def __init__(self, workers: int, junctions: int, stages: int) -> None:
         self._sizes = (workers, junctions, stages)
