@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import zlib
@@ -57,6 +58,8 @@ KINDS: dict[str, tuple[Callable[[int, int, int | None, bool], Channel], str]] = 
 def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> Iterator[Ends]:
     """Of each kind of channel; a test may name the kinds that it is for."""
     kind, transport = KINDS[request.param]
+    if transport == "linux" and not hasattr(os, "memfd_create"):
+        pytest.skip("this is not Linux, or is to seem so")
     monkeypatch.setenv(VARIABLE, transport)
     stack = ExitStack()
 

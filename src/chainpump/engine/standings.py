@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -31,6 +32,7 @@ __all__ = [
 
 Rows: TypeAlias = Callable[[int], memoryview]  # the cells of a row of the board, by its number
 
+PATIENCE = 5.0  # seconds for `ps`
 MOVES = (Cell.SINCE, Cell.MOVED)
 STAMPS = (Cell.STARTED, *MOVES, Cell.ENDED)
 
@@ -184,12 +186,23 @@ def _after(items: int) -> str:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether a process rests until it gets SIGCONT: by SIGSTOP, Ctrl-Z or a debugger. See proc_pid_stat(5)."""
+    """Whether a process rests until it gets SIGCONT: by SIGSTOP, Ctrl-Z or a debugger."""
+    return _state(pid)[:1] in ("T", "t")
+
+
+def _state(pid: int) -> str:
+    """The state of a process, a letter first: see proc_pid_stat(5), and ps(1) where there is no /proc."""
     try:
-        _, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
-    except OSError:  # it has just died
-        return False
-    return rest[:1] in "Tt"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    except FileNotFoundError:
+        import subprocess  # nobody asks on Linux, but of a process that has just died
+
+        with suppress(OSError, subprocess.TimeoutExpired):
+            command = ["ps", "-o", "stat=", "-p", str(pid)]
+            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False).stdout
+    except OSError:
+        pass
+    return ""
 
 
 def table_of(found: Sequence[Standing], now: int) -> str:
