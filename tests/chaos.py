@@ -54,7 +54,7 @@ from chainpump.faults import EXIT_CODE, VARIABLE
 from chainpump.pipeline import opened
 from chainpump.plan.plan import AUTO, Workers
 from chainpump.transport.board import Cell, State
-from support.processes import become_reaper
+from support.processes import become_reaper, own_view
 from support.verdict import Verdict, limited, nothing_left, quiet
 
 __all__ = ["chaos", "chaos_with_faults", "chaos_with_successors", "main"]
@@ -249,7 +249,7 @@ class Kill:
             return
         group = run._wiring.groups[self.victim.group]
         try:
-            self._row = run._wiring.board.row(group.rows[-1][self.victim.number])
+            self._row = own_view(run._wiring.board, group.rows[-1][self.victim.number])
         except ValueError:  # the run is over, and its board released
             self.victim = None
             return

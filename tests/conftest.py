@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -28,9 +27,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Noise:
-    """What workers of the fork server have written to standard error.
+    """What workers, and the fork server, have written to standard error.
 
-    It goes to a file, since pytest's capture comes and goes.
+    It goes to a file of its own, since pytest's capture comes and goes. The main process of the tests writes elsewhere:
+    its `sys.stderr` is pytest's, and not over descriptor 2. So what a fork writes through that is not heard.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,16 +49,21 @@ class Noise:
             with suppress(ChildProcessError):  # it has ended, and a test has reaped it with all else that was left
                 os.waitpid(server["_forkserver_pid"], 0)
             server.update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
-        sys.stderr.flush()
+        with self.heard():
+            assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
+        self._server = server["_forkserver_pid"]
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Have descriptor 2 lead there, which workers take as the run starts."""
         kept = os.dup(2)
         with self._path.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 2)
         try:
-            assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
+            yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-        self._server = server["_forkserver_pid"]
 
     def read(self) -> str:
         """What is new since the last call."""
@@ -73,6 +78,15 @@ def _is_running(child: int) -> bool:
         return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:  # it has been reaped
         return False
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Last, so that pytest has set up its own capture; a test that reads what descriptor 2 gets has it for itself."""
+    arguments = getattr(item, "funcargs", {})
+    noise = None if "capfd" in arguments else arguments.get("worker_noise")
+    with nullcontext() if noise is None else noise.heard():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

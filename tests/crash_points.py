@@ -43,7 +43,7 @@ from chainpump.pipeline import opened
 from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
 from support.gate import Gate, Journal
-from support.processes import become_reaper
+from support.processes import become_reaper, own_view
 from support.ptrace import Tracer
 from support.threads import meanwhile
 from support.verdict import Verdict, limited, nothing_left, quiet
@@ -150,7 +150,7 @@ def _run(plan: Plan, bomb: Bomb, journal: Journal, name: str, verdict: Verdict, 
     error: Exception | None = None
     with bomb.planted(plan.method, plan.stage), plan.open(journal) as run, limited(run, name, verdict, stacks):
         group = run._wiring.groups[STAGES.index(plan.stage)]
-        row = run._wiring.board.row(group.rows[-1][0])
+        row = own_view(run._wiring.board, group.rows[-1][0])
         with _cancelled_by(bomb, run):
             try:
                 seen.extend(map(summed, run) if plan.stage != "sink" else run.result())

@@ -297,8 +297,8 @@ def refusing_at_gate(gate: Gate, item: int) -> int:
 
 
 def dying_tell(journal: Journal) -> Callable[[Any, Any], None]:
-    """In place of `process_main._tell`: the first worker that has something to say dies."""
-    tell = process_main._tell
+    """In place of `process_main.tell`: the first worker that has something to say dies."""
+    tell = process_main.tell
 
     def dying(said: Any, message: Any) -> None:
         if not journal.lines:

@@ -587,8 +587,11 @@ def batches_with_rest(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _ends(*kinds: type[Any]) -> list[Any]:
-    """This process's ends of wires."""
-    return [end for end in gc.get_objects() if isinstance(end, kinds) and not end.descriptors[0].closed]
+    """This process's ends of wires. A fork has frozen those that it has inherited, and is to keep all that frozen."""
+    gc.unfreeze()
+    found = [end for end in gc.get_objects() if isinstance(end, kinds) and not end.descriptors[0].closed]
+    gc.freeze()
+    return found
 
 
 def steal_frame(items: Iterable[T]) -> Iterator[T]:

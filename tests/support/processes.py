@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chainpump.transport.board import CELLS, Board
 from support.gate import LIMIT
 
 __all__ = [
@@ -123,6 +124,11 @@ def _rest(pid: int) -> tuple[str, ...]:
             calls.append((thread / "syscall").read_text())
     switches = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "ctxt_switches" in line]
     return (state(pid), *calls, *switches)
+
+
+def own_view(board: Board, row: int) -> memoryview:
+    """A worker's row of the board, which outlives the run: the views that the board hands out go with that."""
+    return memoryview(board.row(row).obj).cast("Q")[row * CELLS : (row + 1) * CELLS]
 
 
 @contextmanager
