@@ -594,7 +594,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         """Run it, with the caller's loop as the sink; leaving the loop cancels every worker."""
-        return items_of(self.open)
+        return items_of(self.open, owned=True)
 
     def inline(self) -> Pipeline[T_co]:
         """The same pipeline in the caller's thread, as plain generators: breakpoints and profilers work."""

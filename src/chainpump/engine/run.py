@@ -149,7 +149,7 @@ class Run(Generic[T]):
 
         Threads may share it, or have an iterator each: every item goes to one of them, and an error to all.
         """
-        return items_of(lambda: self)
+        return items_of(lambda: self, owned=False)
 
     def next_items(self) -> Iterable[T] | None:
         """The items to go on with; None at the end. Raises what `iter` raises, for each thread that asks.
