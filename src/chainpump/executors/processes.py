@@ -144,7 +144,10 @@ class ProcessHandle:
             return None
         # Before the last look at the pipe: what it said, it said before it died. The exit code is lost for good where
         # the program ignores SIGCHLD, or waits for any child as `os.wait` does.
-        has_died, exit_code = self._death.has_come, self._process.exitcode
+        has_died = self._death.has_come
+        if has_died:
+            self._process.join()  # at once, but where a debugger traces it: that is given the exit code first
+        exit_code = self._process.exitcode
         outcome = self._heard()
         if exit_code is None and not has_died:
             return outcome
