@@ -68,6 +68,7 @@ def main() -> None:
     print(f"{'pair':28} {'fits':5} {'questions':>9} {'verdict':>8} {'text':>8}")
     for name, (given, expected) in pairs().items():
         best = [float("inf"), float("inf")]
+        verdict, known = False, compared()
         for _ in range(TIMES):
             known = compared()
             began = time.process_time()

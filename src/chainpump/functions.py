@@ -41,10 +41,12 @@ class Code:
         """The functions; what they were pickled in is dropped then. Raises what importing them raises."""
         if self._calls is None:
             assert self._parcel is not None
+            calls: Sequence[Bound]
             with loading():
                 codecs, calls = self._parcel.load()
             codec_registry.install(codecs)
             self._calls, self._parcel = calls, None
+            return calls
         return self._calls
 
     def drop(self) -> None:

@@ -39,7 +39,7 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
     found: dict[str, object] = {}
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
-        dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, reducers)
+        dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, dict(reducers))
 
         # A worker imports the program's main script itself, as `multiprocessing` has it do. What is found
         # there goes by reference: a copy by value would be a second class, which plain pickle refuses.

@@ -2,7 +2,7 @@
 
 import asyncio
 import decimal
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextvars import ContextVar
 
 import pytest
@@ -37,7 +37,7 @@ async def by_task(item: str) -> str:
     return f"{item}, {seen()}"
 
 
-async def from_async_source() -> Iterator[str]:
+async def from_async_source() -> AsyncIterator[str]:
     yield seen()
 
 

@@ -72,6 +72,8 @@ class Maker:
         if number == self._slow:
             self.may_go_on.wait(LIMIT)
         if number < self._small:
+            # So that a frame holds few of them: else the slow item may share one with all that come behind it.
+            threading.Event().wait(0.0001)
             return bytes(128)
         with self._lock:
             self.large += 1

@@ -1218,7 +1218,7 @@ def handlers() -> tuple[str, str]:
 
 def stdin_attributes(items: Iterable[int]) -> Iterator[tuple[str, str, bool, bool, bool]]:
     """What may be asked of `sys.stdin` without reading it."""
-    sys.stdin.reconfigure(encoding="utf-8")
+    sys.stdin.reconfigure(encoding="utf-8")  # pyright: ignore[reportAttributeAccessIssue]
     for _ in items:
         yield sys.stdin.name, sys.stdin.encoding, sys.stdin.closed, sys.stdin.readable(), sys.stdin.isatty()
 

@@ -36,7 +36,7 @@ def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return subprocess.CompletedProcess(command, process.wait(), out, err)
 
 
 def last_error(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from chainpump import DeadLetter, Pipeline, WorkerLostError
-from chainpump.transport.system import is_portable
 from faults import program, stages
 from faults.places import FORKING, PROCESSES, on
 from faults.program import ended, started
@@ -25,13 +24,8 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def assert_nothing_runs() -> None:
-    """Where processes cannot be listed, the run does not see the last moment of those that it has killed."""
+    """Where nothing tells of their end, the run does not see the last moment of those that it has killed."""
     until(lambda: descendants() == set(), "the end of all programs")
-
-
-def named(pid: int, command: str) -> str:
-    """How the log names a process, where processes can be listed."""
-    return "processes of the group " if is_portable() else f"pid {pid} ({command}"
 
 
 @pytest.mark.parametrize("is_deaf", [False, True], ids=["hears SIGTERM", "hears nothing"])
@@ -48,9 +42,9 @@ def test_a_program_ends_with_the_worker_that_takes_too_long_for_it(
             assert gone(programs)
     assert_nothing_runs()
     assert re.match(r"stage 'run_it' \(worker 1 of 1, pid \d+\) has ended, and ", told(caplog)[0])
-    assert named(pid, "/bin/sh -c ") in told(caplog)[0]
+    assert f"pid {pid} (/bin/sh -c " in told(caplog)[0]
     ends = ["are told to end (SIGTERM)", "were ended by force after 0.2 s (SIGKILL)"]
-    if not (is_deaf or is_portable()):  # seen to end by itself
+    if not is_deaf:  # seen to end by itself
         del ends[1]
     assert len(told(caplog)) == len(ends)
     assert all(how in text for how, text in zip(ends, told(caplog), strict=True))
@@ -94,7 +88,7 @@ def test_a_program_that_is_left_by_a_worker_that_has_finished_ends_after_the_gra
     [text] = told(caplog)
     assert re.match(r"stage 'left' \(worker 1 of 1, pid \d+\) has ended, and ", text)
     assert "were ended by force after 0.2 s (SIGKILL): " in text
-    assert named(pid, "/bin/sh -c ") in text
+    assert f"pid {pid} (/bin/sh -c " in text
     assert_nothing_runs()
 
 

@@ -114,8 +114,7 @@ def test_source_reads_it_in_every_way_that_there_is_and_all_others_are_told_wher
     refused = [] if place == "threads" else [each.format(on=EXPRESSIONS[place]) for each in REFUSED]
     (tmp_path / "lines").write_text(LINES)
     runs = RUNS.format(on=EXPRESSIONS[place], ways=f"[{', '.join(ways)}]", refused=f"[{', '.join(refused)}]")
-    # A fork server that a worker starts is told as left behind where processes of a group cannot be listed.
-    within = EXPRESSIONS["spawn" if place == "forkserver" else place]
+    within = EXPRESSIONS[place]
     with (tmp_path / "lines").open() as lines:
         done = run(READERS.replace("{on}", within) + runs, tmp_path, stdin=lines.fileno())
     assert done.stderr == ""

@@ -167,7 +167,7 @@ def test_policy_decides_about_the_very_item_where_several_have_one_number() -> N
 
 
 @pytest.mark.parametrize("how", [{}, {"in_flight": 2}], ids=["by frames", "with slots"])
-def test_what_no_policy_covers_as_a_result_is_pickled_is_an_error_of_its_item(how: dict[str, int]) -> None:
+def test_what_no_policy_covers_as_a_result_is_pickled_is_an_error_of_its_item(how: dict[str, Any]) -> None:
     lazy = Pipeline(LAZY).map(stages.Lazy, on=Processes(), on_error=Skip(ValueError), name="lazy", **how)
     with pytest.raises(
         StageError, match=r"^stage 'lazy' \(worker 1 of 1, pid \d+\) raised OSError on item 3:\n"

@@ -89,10 +89,10 @@ class _Call:
 def _read(name: str, said: Descriptor, who: Who, surroundings: Surroundings | None, parent: int) -> FirstName:
     _become_worker(surroundings)
     # `multiprocessing` says whose child this is only after the import. A main file that asks is to be told so at once.
-    vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)
+    vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)  # pyright: ignore[reportIndexIssue]
     sys.excepthook = _ImportHook(said, who)
     if surroundings is not None:
-        vars(spawn)["prepare"] = partial(_prepare, spawn.prepare, surroundings)
+        vars(spawn)["prepare"] = partial(_prepare, spawn.prepare, surroundings)  # pyright: ignore[reportIndexIssue]
     first = FirstName(name, None, who, surroundings)
     first.mark_read()
     return first
@@ -115,7 +115,7 @@ def _become_worker(surroundings: Surroundings | None) -> None:
 
 def _prepare(prepare: Callable[[dict[str, Any]], None], surroundings: Surroundings, data: dict[str, Any]) -> None:
     """As `multiprocessing` does, before it imports the main file; but as it was when the run started, not just now."""
-    vars(spawn)["prepare"] = prepare
+    vars(spawn)["prepare"] = prepare  # pyright: ignore[reportIndexIssue]
     prepare(data | {"sys_path": list(surroundings.path), "dir": surroundings.directory or data["dir"]})
 
 

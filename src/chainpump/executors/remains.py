@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from ..printable import printable
 from ..transport.descriptors import Descriptor, pipe
 from ..transport.system import is_portable
 
 __all__ = ["Remains", "remains_of"]
 
 COMMAND = 200  # characters of a command line, at most
+PATIENCE = 5.0  # seconds for `ps`
 
 
 class Remains(Protocol):
@@ -134,39 +136,55 @@ def _command(pid: int) -> str:
     return "?"
 
 
-class _Unseen:
-    """Where processes cannot be listed: whether there are any is all that can be told, so nothing wakes as they end."""
+class _Listed:
+    """Where there is no `/proc`: `ps` lists them when it is asked, and nothing wakes as they end."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
         self._silent, self._end = pipe()
+        self.names: Sequence[str] = ()
+        self.look()
 
     @property
     def waitables(self) -> Sequence[int]:
         return () if self._silent.closed else (self._silent.fileno(),)
 
-    @property
-    def names(self) -> Sequence[str]:
-        return () if self._silent.closed else (f"processes of the group {self._leader}",)
-
     def look(self) -> None:
-        self._signal(0)
-
-    def send(self, number: signal.Signals) -> None:
-        self._signal(number)
-        if number == signal.SIGKILL:
+        self.names = _listed(self._leader)
+        if not self.names:
             self.close()
 
-    def _signal(self, number: int) -> None:
-        """Send a signal; 0 sends none, and only sees whether there is anybody."""
-        try:
-            os.killpg(self._leader, number)
-        except (ProcessLookupError, PermissionError):
+    def send(self, number: signal.Signals) -> None:
+        self.look()
+        if self.names:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader, number)
+        if number == signal.SIGKILL:
             self.close()
 
     def close(self) -> None:
         self._silent.close()
         self._end.close()
+
+
+def _listed(leader: int) -> Sequence[str]:
+    """Living processes of a group, by ps(1)."""
+    import subprocess  # nobody has left anything, as a rule
+
+    command = ["ps", "-A", "-o", "pgid=", "-o", "stat=", "-o", "pid=", "-o", "args="]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=True)
+    except (
+        OSError,
+        subprocess.SubprocessError,
+    ):  # it is not there: whether the group has a member is all that is known
+        return (f"processes of the group {leader}",)
+    found = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
+    return [
+        f"pid {pid} ({printable(args[:COMMAND])})"
+        for group, state, pid, args in (each for each in found if len(each) == 4)
+        if group == str(leader) and state[:1] != "Z"
+    ]
 
 
 def remains_of(leader: int) -> Remains:
@@ -176,5 +194,5 @@ def remains_of(leader: int) -> Remains:
     except (ProcessLookupError, PermissionError):
         return _Nothing()
     if is_portable():
-        return _Unseen(leader)
+        return _Listed(leader)
     return _Seen(leader)

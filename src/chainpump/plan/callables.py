@@ -241,7 +241,7 @@ def hint_of(value: object) -> Hint:
         return of[value]
     ways = readings_of(value) if kind in FUNCTIONS else ()  # any other object may be meant as what else it is
     is_known = len(ways) == 1 and ways[0] is not ANYTHING
-    return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN
+    return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def is_literally(value: object, want: Hint) -> bool:

@@ -275,7 +275,7 @@ def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911 
     try:
         if origin is abc.Callable:
             takes, result = args
-            return abc.Callable[_taken(takes), result]
+            return abc.Callable[_taken(takes), result]  # pyright: ignore[reportInvalidTypeForm]
         if isinstance(hint, GenericAlias):
             made = GenericAlias(origin, tuple(args))
             return typing.Unpack[made] if hint.__unpacked__ else made

@@ -143,7 +143,7 @@ def _parents(origin: type, args: tuple[Hint, ...], wanted: type) -> Iterator[Hin
         yield GenericAlias(Mapping, (str, object))
     elif tuple in origin.__bases__ and hasattr(origin, "_fields"):
         known, given = fields_of(origin), bindings_of(parameters_of(origin), args)
-        yield GenericAlias(tuple, tuple(substitute(known.get(each, Any), given) for each in origin._fields))
+        yield GenericAlias(tuple, tuple(substitute(known.get(each, Any), given) for each in origin._fields))  # pyright: ignore[reportAttributeAccessIssue]
     elif parameters is not None:
         given = bindings_of(parameters, args)
         yield from (substitute(hint, given) for hint in bases)

@@ -5,6 +5,7 @@ loaded for this: nobody can name their classes.
 """
 
 # mypy: disable-error-code="valid-type"
+# pyright: reportGeneralTypeIssues=false, reportInvalidTypeArguments=false
 # Hints are values here, and no business of a type checker.
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def argument_questions(
 
 def _callable_of(takes: Hint) -> Hint:
     """A function of some parameters, which are the argument for a ParamSpec."""
-    return Callable[list(takes) if isinstance(takes, (list, tuple)) else ... if takes is Any else takes, Any]
+    return Callable[list(takes) if isinstance(takes, (list, tuple)) else ... if takes is Any else takes, Any]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def _variance_of(base: type, index: int) -> Generator[Question, bool, tuple[bool, bool]]:

@@ -41,7 +41,7 @@ FINAL = Reading(
 
 @pytest.fixture
 def made() -> Report[int]:
-    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", None, "")], [None, 12, 3], SECOND)
+    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", None, "")], [None, 12, 3], SECOND)  # pyright: ignore[reportArgumentType]
 
 
 def test_counts_and_seconds_are_sums_over_the_workers_of_a_stage(made: Report[int]) -> None:
