@@ -97,9 +97,9 @@ def test_few_items_are_made_ahead_of_a_slow_one(on: Executor, shape: str, small:
         report = pool.submit(pipeline.into(sink(counted), on=Threads()).run)
         # Where they wait for their turn; in a channel; and in the hands of each worker, once, when sizes jump.
         most = 20 + 20 + FRAMES_EACH + WORKERS * (FRAME_BYTES // SIZE + 64)
-        made = settled(lambda: maker.large, least=10)
+        made = settled(lambda: maker.large, least=1)
         maker.may_go_on.set()
-        assert 10 <= made <= most
+        assert 1 <= made <= most
         assert report.result(LIMIT).value == small + 400
 
 
