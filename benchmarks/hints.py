@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Optional, TypeVar, Union
 
-from chainpump.plan.fits import compared, fits
-from chainpump.plan.texts import difference
+from chainpump.hints.assignability import compared, fits
+from chainpump.hints.display import difference
 
 T = TypeVar("T")
 TIMES = 3  # of which the fastest counts

@@ -50,10 +50,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
-from chainpump.faults import EXIT_CODE, VARIABLE
+from chainpump.ipc.board import Cell, State
+from chainpump.ipc.fault_injection import EXIT_CODE, VARIABLE
 from chainpump.pipeline import opened
 from chainpump.plan.plan import AUTO, Workers
-from chainpump.transport.board import Cell, State
 from support.processes import become_reaper, own_view
 from support.verdict import Verdict, limited, nothing_left, quiet
 

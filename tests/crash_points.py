@@ -38,9 +38,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
 from chainpump import Pipeline, Processes, RunError, WorkerLostError, sink, source, stage
-from chainpump.executors.starts import StartMethod
+from chainpump.executors.start_methods import StartMethod
+from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
-from chainpump.transport.board import Cell, State
 from support.bomb import Bomb
 from support.gate import Gate, Journal
 from support.processes import become_reaper, own_view

@@ -9,14 +9,14 @@ import pkgutil
 import pytest
 
 import chainpump
-from chainpump import codec_registry
+from chainpump.pickling import registry
 
 MODULES = [each.name for each in pkgutil.walk_packages(chainpump.__path__, "chainpump.")]
 
 
 @pytest.mark.parametrize("name", ["chainpump", *sorted(set(MODULES) - {"chainpump.__main__"})])
 def test_examples_do_what_they_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec_registry, "_REGISTERED", {})  # other tests need not know what an example registers
+    monkeypatch.setattr(registry, "_REGISTERED", {})  # other tests need not know what an example registers
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from chainpump import Report, StageReport
-from chainpump.progress.allotment import Decision
-from chainpump.stacks import stacks
-from chainpump.targets import UsageError
-from chainpump.transport.system import is_portable
+from chainpump.cli.stacks import stacks
+from chainpump.cli.target import UsageError
+from chainpump.ipc.system import is_portable
+from chainpump.progress.scaling_rule import Decision
 from support.gate import LIMIT, WHOLE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "progress.md").read_text(encoding="utf-8")

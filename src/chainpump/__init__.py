@@ -10,7 +10,6 @@
 
 from typing import TYPE_CHECKING
 
-from .codec_registry import register_codec
 from .engine.run import Run
 from .errors import (
     Cancelled,
@@ -37,12 +36,13 @@ from .executors.inline import Inline
 from .executors.processes import Processes
 from .executors.tasks import Tasks
 from .executors.threads import Threads
+from .pickling.registry import register_codec
 from .pipeline import Pipeline, Runnable
 from .plan.bound import Sink, Source, Stage, sink, source, stage
 from .plan.plan import Plan
 from .policies import DeadLetter, Raise, Retry, Skip
-from .progress.allotment import Decision
 from .progress.report import Report, StageReport
+from .progress.scaling_rule import Decision
 from .progress.snapshot import Progress, StageProgress
 
 __all__ = [

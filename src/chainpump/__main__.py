@@ -5,7 +5,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line. Worker processes import the main module again: for them nothing here may cost anything."""
-    from .cli import main as run
+    from .cli.main import main as run
 
     return run()
 

@@ -17,7 +17,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .building import (
+from .building import checks
+from .building.checked_function import Subject
+from .building.problems import Problems
+from .building.stage_builder import (
     DEFAULT,
     MIN_WAIT,
     bounded,
@@ -36,24 +39,21 @@ from .building import (
     resized,
 )
 from .engine.items import items_of
+from .engine.nested import Concat, Joined, Merge
 from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
 from .executors.tasks import Tasks
-from .joined import Concat, Joined, Merge
-from .operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
-from .plan import checks
-from .plan.annotations import is_unknown
+from .hints.annotations import is_unknown
+from .hints.classes import UNKNOWN, union_of
 from .plan.bound import Bound, Sink, Source, Stage, is_a
-from .plan.hints import UNKNOWN, union_of
+from .plan.operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan.plan import Plan, PlannedStage, Role, Workers
-from .plan.problems import Problems
-from .plan.subject import Subject
 from .policies import Policy, Raise
-from .progress.observing import Observer
+from .progress.observer_thread import Observer
 from .progress.report import Report
-from .starting import GRACE, RunOptions, check_place, start
+from .start import GRACE, RunOptions, check_place, start
 
 if TYPE_CHECKING:
     from typing import TypeGuard  # for checkers: a program does not need it here
@@ -583,7 +583,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
-        from .loops import running  # imports asyncio, for those who have imported it
+        from .engine.asyncio_bridge import running  # imports asyncio, for those who have imported it
 
         check_place(self.plan().stages)  # the thread that starts it does not show who has called this
         async with running(self.open) as (run, within):
@@ -661,7 +661,7 @@ class Runnable(_Chain, Generic[R_co]):
 
         If the task is cancelled, the run is, and its end is awaited.
         """
-        from .loops import running  # imports asyncio, for those who have imported it
+        from .engine.asyncio_bridge import running  # imports asyncio, for those who have imported it
 
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         check_place(self.plan(on=on).stages)  # the thread that starts it does not show who has called this

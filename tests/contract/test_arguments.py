@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chainpump import Pipeline, Processes
-from chainpump.functions import MEMORY
-from chainpump.transport.system import is_portable
+from chainpump.ipc.system import is_portable
+from chainpump.pickling.shared_functions import MEMORY
 from faults.places import PROCESSES, on
 from support.gate import Gate
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from chainpump.errors import Cancelled
+from chainpump.ipc.system import VARIABLE
+from chainpump.pickling.items import ItemFault, Large
 from chainpump.transport.channel import Channel, Receiver, Sender
-from chainpump.transport.codec import ItemFault, Large
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.memory import MemoryChannel
-from chainpump.transport.packets import PacketChannel
-from chainpump.transport.system import VARIABLE
+from chainpump.transport.process_channel import PacketChannel
+from chainpump.transport.thread_channel import MemoryChannel
 
 LIMIT = 60  # seconds; for every wait of a test. Only a defect comes near it.
 

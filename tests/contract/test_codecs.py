@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, RunError, Threads, UnpicklableItemError, codec_registry, register_codec, source
+from chainpump import Pipeline, RunError, Threads, UnpicklableItemError, register_codec, source
+from chainpump.pickling import registry
 from contract.placings import EVERYWHERE, MOST, Placing
 
 LARGE = 200_000  # bytes; above what leaves the pickle
@@ -35,7 +36,7 @@ def decode(buffers: Sequence[Any], metadata: tuple[int, str]) -> Grid:
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only in the main process: workers that import this file find no codec in it."""
-    monkeypatch.setattr(codec_registry, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "_REGISTERED", {})
     prefix = "decoded from "  # of a closure, which no worker could import
     register_codec(Grid, encode, lambda buffers, metadata: _named(decode(buffers, metadata), prefix))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chainpump import Pipeline, Processes, Threads, source
-from chainpump.transport.codec import Large, Pickling
+from chainpump.pickling.items import Large, Pickling
 
 ROWS = 100_000
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import pytest
 
 from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError, source, stage
-from chainpump.worker import Worker
+from chainpump.worker.worker import Worker
 from contract import speaking
 from faults.executors import on
 from faults.places import MOST_WORKERS, PROCESSES, places
@@ -194,7 +194,7 @@ def test_a_worker_that_waits_for_a_handler_wakes_when_it_is_cancelled(place: str
 def test_a_handler_that_never_returns_keeps_neither_the_workers_nor_the_run(
     place: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chainpump.engine.logs.PATIENCE", 0.1)
+    monkeypatch.setattr("chainpump.logs.receiver.PATIENCE", 0.1)
     free = threading.Event()
     with listening(Kept(lambda _: free.wait(LIMIT))) as kept:
         with Pipeline(source(speaking.counted, 1 << 60), on=on(place)).open() as run:

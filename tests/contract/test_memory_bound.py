@@ -17,7 +17,7 @@ import pytest
 from chainpump import Executor, Inline, Pipeline, Processes, Tasks, Threads, sink, source, stage
 from chainpump.transport import flow
 from chainpump.transport.flow import FRAME_BYTES
-from chainpump.transport.memory import FRAMES_EACH
+from chainpump.transport.thread_channel import FRAMES_EACH
 from support.gate import LIMIT, Gate
 
 SIZE = 100_000  # bytes of an item

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chainpump.executors import process_main
-from chainpump.transport.hand import Hand
-from chainpump.transport.outlet import Outlet
-from chainpump.transport.packets import PacketReceiver
-from chainpump.transport.records import RecordOut
-from chainpump.transport.seqpacket import PacketOut
-from chainpump.transport.system import is_portable
+from chainpump.ipc.checkpoint import Hand
+from chainpump.ipc.system import is_portable
+from chainpump.transport.pipe_wire import RecordOut
+from chainpump.transport.process_channel import PacketReceiver
+from chainpump.transport.socket_wire import PacketOut
+from chainpump.worker.output import Outlet
 from faults import stages
 from support.gate import Gate, Journal
 

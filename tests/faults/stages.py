@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from chainpump import Cancelled, Pipeline, Processes, RunError, source, stage
-from chainpump.transport.packets import PACKET_BYTES
-from chainpump.transport.records import RecordIn, RecordOut
-from chainpump.transport.seqpacket import PacketIn, PacketOut
+from chainpump.transport.pipe_wire import RecordIn, RecordOut
+from chainpump.transport.process_channel import PACKET_BYTES
+from chainpump.transport.socket_wire import PacketIn, PacketOut
 from faults.executors import on
 from support.gate import Gate, Journal
 

@@ -13,7 +13,7 @@ import pytest
 from chainpump import Executor, Pipeline, Processes, RunError, StageError, Threads, WorkerLostError, source, stage
 from chainpump.executors.processes import ProcessHandle
 from chainpump.executors.threads import ThreadHandle
-from chainpump.worker import Worker
+from chainpump.worker.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, MOST_WORKERS
 from support.gate import Gate, Journal

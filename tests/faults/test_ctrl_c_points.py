@@ -10,7 +10,7 @@ import pytest
 from chainpump import Pipeline, Threads, sink, source
 from chainpump.pipeline import opened
 from chainpump.transport.frames import Span
-from chainpump.transport.memory import MemoryChannel
+from chainpump.transport.thread_channel import MemoryChannel
 from ctrl_c_points import WAYS, Finger, press_at_each, slowly, total
 from faults.places import FORK
 from support.threads import ends

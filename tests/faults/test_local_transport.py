@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chainpump.transport.system import is_portable
+from chainpump.ipc.system import is_portable
 from faults import program
 from faults.places import PROCESSES
 from faults.program import ended, started

@@ -20,15 +20,15 @@ import pytest
 
 from chainpump import Inline, Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.lifecycle import Left
+from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
-from chainpump.engine.watched import Watched
 from chainpump.engine.wiring import Wiring
 from chainpump.executors.processes import ProcessHandle
 from chainpump.executors.threads import ThreadHandle
-from chainpump.faults import VARIABLE
-from chainpump.transport import outlet
-from chainpump.transport.descriptors import kept_by_fork
-from chainpump.transport.outlet import Outlet
+from chainpump.ipc.descriptors import kept_by_fork
+from chainpump.ipc.fault_injection import VARIABLE
+from chainpump.worker import output
+from chainpump.worker.output import Outlet
 from faults import stages
 from faults.places import ANYWHERE, on, places, plain
 from faults.roles import made, through
@@ -160,10 +160,10 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
         interrupt(handle)
 
     def flush_cancelled(outlet: Outlet) -> int:
-        while not outlet._cancelled[0]:
+        while not output._cancelled[0]:
             time.sleep(0.001)
         try:
-            outlet.flush()
+            output.flush()
         finally:
             second_gate.announce()
         return 0
@@ -368,7 +368,7 @@ def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
             second_gate.release()
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_in_clean_up)
-    monkeypatch.setattr(outlet, "FLUSH_NS", 10**18)
+    monkeypatch.setattr(output, "FLUSH_NS", 10**18)
     monkeypatch.setattr(Outlet, "_limit", lambda _: 10 if "clean" in process.current_process().name else 1)
     monkeypatch.setenv(VARIABLE, "send@clean=#1")
     held = Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place))

@@ -24,7 +24,7 @@ from chainpump import (
     stage,
 )
 from chainpump.engine import lifecycle
-from chainpump.executors.items_as_tasks import Flow
+from chainpump.executors.task_per_item import Flow
 from faults import stages
 from faults.places import EXECUTORS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import counted

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, Tasks, source, stage
-from chainpump import stacks as looking
-from chainpump.stacks import stacks
-from chainpump.targets import UsageError
-from chainpump.transport import system
-from chainpump.transport.system import is_portable
+from chainpump.cli import stacks as looking
+from chainpump.cli.stacks import stacks
+from chainpump.cli.target import UsageError
+from chainpump.ipc import system
+from chainpump.ipc.system import is_portable
 from faults import program, stages
 from faults.places import on, places
 from faults.program import started

@@ -14,7 +14,7 @@ import pytest
 
 from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
 from chainpump.engine.stalls import Stalls
-from chainpump.engine.standings import standings as standings_of
+from chainpump.engine.worker_status import standings as standings_of
 from faults import stages
 from faults.places import PROCESSES, WAYS, on, places
 from faults.roles import counted

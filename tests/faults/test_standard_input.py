@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, StageError, source, stage
-from chainpump.standard_streams import StandardInput
+from chainpump.worker.standard_streams import StandardInput
 from faults import stages
 from faults.places import FORKING, PROCESSES, WITH_WORKERS, on
 from support.gate import WHOLE

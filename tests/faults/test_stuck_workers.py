@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
-from chainpump.engine import supervisor, watched
+from chainpump.engine import started_worker, supervisor
 from chainpump.executors.processes import ProcessHandle
 from faults import stages
 from faults.places import FORK, PROCESSES, WAYS, beside, on
@@ -247,7 +247,7 @@ def test_time_in_which_the_whole_program_was_stopped_does_not_count_as_grace(
     """By Ctrl-Z, with its machine, or by an overload: the worker has had no chance to clean up meanwhile."""
     clock = Clock()
     monkeypatch.setattr(supervisor, "time", clock)
-    monkeypatch.setattr(watched, "time", clock)
+    monkeypatch.setattr(started_worker, "time", clock)
 
     def go_on_an_hour_later() -> None:
         second_gate.wait_held()

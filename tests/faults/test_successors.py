@@ -28,9 +28,9 @@ from chainpump import (
 )
 from chainpump.engine.lifecycle import Phase
 from chainpump.executors.processes import ProcessHandle
-from chainpump.executors.starts import StartMethod
-from chainpump.transport.packets import PacketReceiver
-from chainpump.worker import Worker
+from chainpump.executors.start_methods import StartMethod
+from chainpump.transport.process_channel import PacketReceiver
+from chainpump.worker.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, PROCESSES
 from support.gate import Gate, Journal

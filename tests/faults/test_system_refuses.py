@@ -33,11 +33,11 @@ from chainpump import (
     source,
     stage,
 )
-from chainpump.executors import starts
-from chainpump.faults import VARIABLE
-from chainpump.transport.outlet import Outlet
-from chainpump.transport.system import VARIABLE as TRANSPORT
-from chainpump.transport.system import is_portable
+from chainpump.executors import start_methods
+from chainpump.ipc.fault_injection import VARIABLE
+from chainpump.ipc.system import VARIABLE as TRANSPORT
+from chainpump.ipc.system import is_portable
+from chainpump.worker.output import Outlet
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
 from faults.roles import passed
@@ -241,7 +241,7 @@ def test_process_whose_death_cannot_be_watched_is_reaped(monkeypatch: pytest.Mon
     def refuse(_: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    owner, name = (starts, "_waited_for") if is_portable() else (os, "pidfd_open")
+    owner, name = (start_methods, "_waited_for") if is_portable() else (os, "pidfd_open")
     monkeypatch.setattr(owner, name, refuse)
     with pytest.raises(RunError, match=TOO_MANY_FILES):
         list(Pipeline(range(3)).map(abs, on=Processes(1, start_method="spawn")))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chainpump import DeadLetter, ItemTimeoutError, Pipeline, Tasks
-from chainpump.executors import task_limits
+from chainpump.executors import task_timeouts
 from faults import stages
 from support.gate import Gate
 from support.threads import threads_that_stay
@@ -17,7 +17,7 @@ NAMED = r"^stage '{}' \(worker 1 of 1, pid \d+\) took longer than 0.05 s over it
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds that a task has to end."""
-    monkeypatch.setattr(task_limits, "ENDS_WITHIN", 0.05)
+    monkeypatch.setattr(task_timeouts, "ENDS_WITHIN", 0.05)
 
 
 def numbers(function: Any, **options: Any) -> Pipeline[int]:
@@ -51,7 +51,7 @@ def test_a_task_that_blocks_the_event_loop_for_ever_ends_the_run_and_is_named_wi
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the policy: no other item can go on."""
-    monkeypatch.setattr(task_limits, "COMES_BACK_WITHIN", 0.05)
+    monkeypatch.setattr(task_timeouts, "COMES_BACK_WITHIN", 0.05)
     blocking = partial(stages.blocking_for_ever, gate=gate)
     with pytest.raises(ItemTimeoutError, match=NAMED.format("blocking")) as caught:
         list(numbers(blocking, on_error=DeadLetter(), name="blocking").open(grace=0.05))

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from chainpump import Pipeline, Processes, source, stage
-from chainpump.transport.board import Cell, State
+from chainpump.ipc.board import Cell, State
 from faults import stages
 from faults.places import FORKING, WITH_WORKERS, on
 from support.gate import Gate

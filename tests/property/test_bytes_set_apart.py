@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.transport import apart
-from chainpump.transport.apart import set_apart
+from chainpump.pickling import large_bytes
+from chainpump.pickling.large_bytes import set_apart
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.binary(max_size=8)
 SHARED = bytearray(b"of several"), [1, bytearray(b"shared")], {"one": b"and the same"}, ()
@@ -29,7 +29,7 @@ ITEMS = st.recursive(
 @pytest.fixture(autouse=True, scope="module")
 def everything_is_large() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "LARGE_BYTES", 3)
+        patch.setattr(large_bytes, "LARGE_BYTES", 3)
         yield
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.transport.board import Board, Cell, State
+from chainpump.ipc.board import Board, Cell, State
 from chainpump.transport.flow import LARGE_BYTES
-from chainpump.transport.inlet import Inlet
-from chainpump.transport.outlet import Outlet
-from chainpump.transport.packets import PacketChannel
-from chainpump.transport.seqpacket import ROOM
+from chainpump.transport.process_channel import PacketChannel
+from chainpump.transport.socket_wire import ROOM
+from chainpump.worker.input import Inlet
+from chainpump.worker.output import Outlet
 
 EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, ROOM - 100, ROOM, 2 * ROOM]
 SIZES = st.sampled_from(EDGES) | st.integers(0, 4 * LARGE_BYTES)  # bytes, around every limit

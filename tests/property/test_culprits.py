@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.transport.codec import PROTOCOL, Pickling
-from chainpump.transport.culprits import culprit
+from chainpump.pickling.bad_item import culprit
+from chainpump.pickling.items import PROTOCOL, Pickling
 
 SHARED = ["the same object", "in many items"]
 OBJECTS = st.builds(Fraction, st.integers()) | st.dates() | st.builds(PurePath, st.just("a")) | st.just(date)

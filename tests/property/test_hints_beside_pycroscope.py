@@ -10,8 +10,8 @@ import pytest
 from hint_pairs import PAIRS, Base, Color, Pair, UserId
 from hypothesis import given, note
 
-from chainpump.plan.fits import fits
-from chainpump.plan.texts import show
+from chainpump.hints.assignability import fits
+from chainpump.hints.display import show
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what it imports

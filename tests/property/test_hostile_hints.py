@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainpump import Pipeline, StageTypeError, source, stage
-from chainpump.plan.fits import compared, fits
-from chainpump.plan.hints import item_of
-from chainpump.plan.texts import difference, show
+from chainpump.hints.assignability import compared, fits
+from chainpump.hints.classes import item_of
+from chainpump.hints.display import difference, show
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from chainpump.engine.lifecycle import (
     step,
 )
 from chainpump.errors import Failure, StageError, StallError
-from chainpump.outcome import Failed, Finished, Interrupted
+from chainpump.worker.outcome import Failed, Finished, Interrupted
 
 
 class Lifecycle(RuleBasedStateMachine):

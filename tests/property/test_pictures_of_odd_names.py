@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainpump import Inline, Pipeline
-from chainpump.printable import printable
+from chainpump.messages.printable import printable
 from support.pictures import SVG, Picture
 
 NAMES = st.lists(st.text(st.characters(codec=None), min_size=1, max_size=80), min_size=1, max_size=4)

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import chainpump
-from chainpump.executors import starts
+from chainpump.executors import start_methods
 from support.gate import Gate
 from support.ptrace import Tracer
 
@@ -53,9 +53,9 @@ class Bomb:
     # ------------------------------------------------------------------------------------- what a test calls
 
     @contextmanager
-    def planted(self, method: starts.StartMethod, stage: str) -> Iterator[None]:
+    def planted(self, method: start_methods.StartMethod, stage: str) -> Iterator[None]:
         """Have the first worker of a stage carry it, of those that are started inside the block."""
-        plain = starts.METHODS[method]
+        plain = start_methods.METHODS[method]
 
         def make(**options: Any) -> BaseProcess:
             if not str(options["name"]).startswith(f"chainpump-{stage}-"):
@@ -64,11 +64,11 @@ class Bomb:
             doomed.bomb = self
             return doomed
 
-        starts.METHODS[method] = replace(plain, kind=make)
+        start_methods.METHODS[method] = replace(plain, kind=make)
         try:
             yield
         finally:
-            starts.METHODS[method] = plain
+            start_methods.METHODS[method] = plain
 
     @property
     def steps(self) -> int:
@@ -179,7 +179,7 @@ class _DoomedForkServer(ForkServerProcess):
         return _rebuilt, (_Armed(self.bomb), type(self), vars(self))
 
 
-DOOMED: dict[starts.StartMethod, Any] = {
+DOOMED: dict[start_methods.StartMethod, Any] = {
     "fork": _DoomedFork,
     "spawn": _DoomedSpawn,
     "forkserver": _DoomedForkServer,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.transport.board import CELLS, Board
+from chainpump.ipc.board import CELLS, Board
 from support.gate import LIMIT
 
 __all__ = [

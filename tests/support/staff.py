@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
-from chainpump.engine import staffing
+from chainpump.engine import autoscaler
 from chainpump.plan import plan
-from chainpump.progress.allotment import Crew
+from chainpump.progress.scaling_rule import Crew
 
 __all__ = ["MOST", "Staff"]
 
@@ -28,8 +28,8 @@ class Staff:
         monkeypatch.setattr(plan, "processors", lambda: MOST)
         times = {"SHORT": 0.002, "LONG": 0.002, "IDLE": 0, "HOLD": 0, "PATIENCE": 0, "COUNTED": float("inf")}
         for name, value in times.items():
-            monkeypatch.setattr(staffing, name, value)
-        monkeypatch.setattr(staffing, "allot", self._allot)
+            monkeypatch.setattr(autoscaler, name, value)
+        monkeypatch.setattr(autoscaler, "allot", self._allot)
 
     def shuffle(self, seed: int) -> None:
         """From now on, workers come and go by chance."""

@@ -150,7 +150,7 @@ def _run(module: str, *arguments: str, folder: Path) -> str:
 
 def core(made: Table) -> list[bool | Exception]:
     """What the build-time core says of each case; the exception, where a rule raised one."""
-    from chainpump.plan.fits import compared, fits
+    from chainpump.hints.assignability import compared, fits
 
     verdicts: list[bool | Exception] = []
     for each in made.cases:

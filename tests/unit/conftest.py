@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.transport.board import Board
+from chainpump.ipc.board import Board
 
 MODULE = """
 from chainpump import Pipeline, sink

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainpump.transport.apart import DEEPEST, MOST, set_apart
+from chainpump.pickling.large_bytes import DEEPEST, MOST, set_apart
 from chainpump.transport.flow import LARGE_BYTES
 
 LARGE, SMALL = bytearray(range(256)) * (LARGE_BYTES // 256), bytearray(b"small")

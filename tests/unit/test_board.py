@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainpump.transport.board import Board, Cell, State
+from chainpump.ipc.board import Board, Cell, State
 
 WORKERS, JUNCTIONS, STAGES = 3, 2, 3
 

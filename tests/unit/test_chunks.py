@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainpump.transport.chunks import ROOM, ChunkReader, ChunkWriter
-from chainpump.transport.descriptors import Descriptor, pipe
+from chainpump.ipc.descriptors import Descriptor, pipe
+from chainpump.logs.message_pipe import ROOM, ChunkReader, ChunkWriter
 
 
 @pytest.fixture

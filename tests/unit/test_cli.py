@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import chainpump
-from chainpump.cli import main
+from chainpump.cli.arguments import READ
+from chainpump.cli.main import main
+from chainpump.cli.target import Target, UsageError, find
 from chainpump.pipeline import Pipeline, Runnable
-from chainpump.settings import READ
-from chainpump.targets import Target, UsageError, find
 
 MISSING = r"^expected FILE_OR_MODULE:NAME but got: .*\n.* for example \S+:pipeline"
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from chainpump import codec_registry, register_codec
-from chainpump.codec_registry import Reducers, decoded, install, registered
+from chainpump import register_codec
 from chainpump.errors import StageOptionError
-from chainpump.transport.codec import ItemFault, Large, Pickling
+from chainpump.pickling import registry as registry_module
+from chainpump.pickling.items import ItemFault, Large, Pickling
+from chainpump.pickling.registry import Reducers, decoded, install, registered
 from chainpump.transport.flow import LARGE_BYTES
 
 
@@ -50,7 +51,7 @@ def decode(buffers: Sequence[Any], metadata: str) -> Blob:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> dict[type, Any]:
     found: dict[type, Any] = {}
-    monkeypatch.setattr(codec_registry, "_REGISTERED", found)
+    monkeypatch.setattr(registry_module, "_REGISTERED", found)
     return found
 
 

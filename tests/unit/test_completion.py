@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainpump.completion import completions
+from chainpump.cli.completion import completions
 
 FILE = """
 import os

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from chainpump.ipc.system import VARIABLE
 from chainpump.transport.credits import Credits
-from chainpump.transport.system import VARIABLE
 
 
 @pytest.fixture(params=["linux", "portable"], autouse=True)

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from chainpump.transport import descriptors
-from chainpump.transport.descriptors import Descriptor
+from chainpump.ipc import descriptors
+from chainpump.ipc.descriptors import Descriptor
 
 
 def test_descriptor_is_closed_once_although_ctrl_c_has_broken_in_as_it_became_a_socket(

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from chainpump import Pipeline, StageOptionError
-from chainpump.faults import VARIABLE, Fate, Faults, Point, Rule
-from chainpump.transport.memory import MemoryChannel
-from chainpump.transport.packets import PacketChannel
+from chainpump.ipc.fault_injection import VARIABLE, Fate, Faults, Point, Rule
+from chainpump.transport.process_channel import PacketChannel
+from chainpump.transport.thread_channel import MemoryChannel
 
 
 def fate(text: str, stages: tuple[str, ...] = ("score",), number: int = 0, generation: int = 0) -> Fate | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainpump.engine.figures import Figures, Mark, figures, taken
+from chainpump.engine.utilisation import Figures, Mark, figures, taken
 from chainpump.progress.reading import Place, Reading, WorkerReading
 
 SECOND = 1_000_000_000

@@ -8,7 +8,7 @@ from array import array
 
 import pytest
 
-from chainpump.transport.codec import ItemFault, Large, Pickling
+from chainpump.pickling.items import ItemFault, Large, Pickling
 from chainpump.transport.flow import LARGE_BYTES
 from chainpump.transport.frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainpump.functions import MEMORY, Code
+from chainpump.ipc.system import VARIABLE
+from chainpump.pickling.shared_functions import MEMORY, Code
 from chainpump.plan.bound import Bound
-from chainpump.transport.system import VARIABLE
 
 LARGE = 1 << 20
 

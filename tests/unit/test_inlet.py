@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from chainpump.errors import Cancelled
-from chainpump.faults import Fate
-from chainpump.transport import inlet as inlet_module
-from chainpump.transport.board import Board, Cell, State
-from chainpump.transport.codec import ItemFault
+from chainpump.ipc.board import Board, Cell, State
+from chainpump.ipc.checkpoint import Hand
+from chainpump.ipc.descriptors import Descriptor
+from chainpump.ipc.fault_injection import Fate
+from chainpump.pickling.items import ItemFault
 from chainpump.transport.credits import Credits
-from chainpump.transport.descriptors import Descriptor
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.hand import Hand
-from chainpump.transport.inlet import Inlet, short_repr
-from chainpump.transport.turnstile import Turnstile
+from chainpump.transport.reorder_buffer import Turnstile
+from chainpump.worker import input as inlet_module
+from chainpump.worker.input import Inlet, short_repr
 
 PRODUCER, WORKER = 0, 1  # rows of the board
 

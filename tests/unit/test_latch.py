@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from chainpump import Cancelled
+from chainpump.ipc.wakeups import Bell, Latch
 from chainpump.transport.flusher import Flusher
-from chainpump.transport.latch import Bell, Latch
 from support.gate import LIMIT
 from support.threads import ends
 

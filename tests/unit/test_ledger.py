@@ -8,7 +8,7 @@ import pytest
 
 from chainpump.engine.ledger import Account, account, check
 from chainpump.errors import LedgerError
-from chainpump.transport.board import CELLS, Cell, State
+from chainpump.ipc.board import CELLS, Cell, State
 
 LOAD = Account("load", "source", 1, received=0, finished=0, sent=100)
 DECODE = Account("decode", "stage", 2, received=100, finished=100, sent=80)

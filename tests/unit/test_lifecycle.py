@@ -21,7 +21,7 @@ from chainpump.engine.lifecycle import (
     step,
 )
 from chainpump.errors import Failure, StageError
-from chainpump.outcome import Failed, Finished, Interrupted
+from chainpump.worker.outcome import Failed, Finished, Interrupted
 
 FIRST, SECOND, THIRD = (
     Failed(Failure(StageError, "stage", name, 1, None, f"stage {name!r} raised")) for name in ("one", "two", "three")

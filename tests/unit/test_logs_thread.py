@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from chainpump.blame import Who
-from chainpump.engine.logs import Logs
 from chainpump.errors import Cancelled
-from chainpump.logs import Logged
-from chainpump.transport.chunks import ChunkWriter
+from chainpump.logs.message_pipe import ChunkWriter
+from chainpump.logs.receiver import Logs
+from chainpump.logs.records import Logged
+from chainpump.messages.failure_texts import Who
 
 
 @pytest.mark.parametrize("begins", ["at once", "once all is closed", "never"])

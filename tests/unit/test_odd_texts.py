@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from chainpump import Inline, Pipeline, StageError
-from chainpump.cli import main
+from chainpump.cli.main import main
+from chainpump.messages.printable import printable, printable_lines
 from chainpump.pipeline import opened
-from chainpump.printable import printable, printable_lines
 from chainpump.progress.display import Live, shown
 
 ODD = "parse[/en]\x1b[31m\r\n\ud800\u202e<b>"

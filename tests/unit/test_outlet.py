@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 
 from chainpump.errors import Cancelled
-from chainpump.faults import Fate
-from chainpump.transport import outlet as outlet_module
-from chainpump.transport.board import Board, Cell
-from chainpump.transport.codec import ItemFault, Pickling
+from chainpump.ipc.board import Board, Cell
+from chainpump.ipc.descriptors import Descriptor
+from chainpump.ipc.fault_injection import Fate
+from chainpump.ipc.wait_times import UNTOLD
+from chainpump.pickling.items import ItemFault, Pickling
 from chainpump.transport.credits import Credits
-from chainpump.transport.descriptors import Descriptor
 from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, FRAME_BYTES, HELD_BYTES, LARGE_BYTES
 from chainpump.transport.frames import Span
-from chainpump.transport.gates import Gate, Gates, Limit
-from chainpump.transport.outlet import Outlet
-from chainpump.transport.waits import UNTOLD
+from chainpump.transport.send_limit import Gate, Gates, Limit
+from chainpump.worker import output as outlet_module
+from chainpump.worker.output import Outlet
 
 
 class Clock:

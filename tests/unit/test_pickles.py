@@ -13,7 +13,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from chainpump import main_objects, pickles
+from chainpump.pickling import functions, main_objects
 
 LOCK = threading.Lock()
 
@@ -42,7 +42,7 @@ class Nested:
 
 
 def there_and_back(value: Any) -> Any:
-    return pickles.loads(pickles.dumps(value))
+    return functions.loads(functions.dumps(value))
 
 
 def test_what_can_be_imported_is_the_same_object_afterwards() -> None:
@@ -78,10 +78,10 @@ def test_a_class_of_a_script_travels_by_reference(main: types.ModuleType) -> Non
 def test_a_class_of_a_notebook_takes_its_place_in_the_worker_s_main(
     main: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = pickles.dumps(define_in(main))
+    data = functions.dumps(define_in(main))
     workers_main = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", workers_main)
-    arrived = pickles.loads(data)
+    arrived = functions.loads(data)
     assert workers_main.Point is arrived
     assert type(pickle.loads(pickle.dumps(arrived()))) is arrived
 
@@ -94,7 +94,7 @@ def test_only_what_a_function_of_a_notebook_reaches_travels_with_it(main: types.
         "def function(): return used()",
         vars(main),
     )
-    assert len(pickles.dumps(main.function)) < 4096
+    assert len(functions.dumps(main.function)) < 4096
     assert there_and_back(main.function)() == 1
 
 
@@ -102,26 +102,26 @@ def test_an_item_of_a_notebook_s_class_brings_its_definition_to_who_does_not_kno
     main: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = define_in(main)
-    data = pickles.plain([point(), point()])
+    data = functions.plain([point(), point()])
     assert [type(each) for each in pickle.loads(data)] == [point, point]
     monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())  # as in another process
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
     first, second = pickle.loads(data)
     assert type(first) is type(second) is not point
-    assert type(pickle.loads(pickles.plain(first))) is type(first)
+    assert type(pickle.loads(functions.plain(first))) is type(first)
     assert sys.modules["__main__"].Point is type(first)
 
 
 def test_a_definition_that_is_too_large_for_each_item_is_refused_and_says_what_is_large(main: types.ModuleType) -> None:
     exec(
-        f"BIG = bytes({pickles.MOST_DEFINITION} + 1)\nclass Table:\n    def row(self): return BIG",
+        f"BIG = bytes({functions.MOST_DEFINITION} + 1)\nclass Table:\n    def row(self): return BIG",
         vars(main),
     )
     with pytest.raises(
         pickle.PicklingError, match=r"Table.row has 1 MB with all that it mentions, which would go with"
     ):
-        pickles.plain(main.Table())
+        functions.plain(main.Table())
 
 
 @pytest.mark.parametrize(
@@ -137,16 +137,16 @@ def test_a_definition_that_is_too_large_for_each_item_is_refused_and_says_what_i
     ],
 )
 def test_fault_names_the_part_that_cannot_be_pickled(value: object, text: str) -> None:
-    assert pickles.fault(value, pickle.dumps) == text
+    assert functions.fault(value, pickle.dumps) == text
 
 
 def test_fault_may_call_the_whole_by_another_name() -> None:
-    assert pickles.fault([LOCK], pickle.dumps, name="argument 'locks'").startswith("argument 'locks'[0]: ")
+    assert functions.fault([LOCK], pickle.dumps, name="argument 'locks'").startswith("argument 'locks'[0]: ")
 
 
 def test_fault_names_the_captured_variable_of_a_closure() -> None:
     handle = LOCK
-    text = pickles.fault(lambda: handle, pickles.dumps, name="decode")
+    text = functions.fault(lambda: handle, functions.dumps, name="decode")
     assert text == "decode (captured variable 'handle'): cannot pickle '_thread.lock' object"
 
 
@@ -155,7 +155,7 @@ def test_fault_names_the_global_that_a_function_mentions(main: types.ModuleType)
         "LOCK = __import__('threading').Lock()\ndef inner(): return LOCK, outer\ndef outer(): return inner()",
         vars(main),
     )
-    text = pickles.fault(main.outer, pickles.dumps, name="outer")
+    text = functions.fault(main.outer, functions.dumps, name="outer")
     assert text == "outer (global 'inner') (global 'LOCK'): cannot pickle '_thread.lock' object"
 
 
@@ -166,16 +166,16 @@ def test_fault_names_the_method_and_base_of_a_class(main: types.ModuleType) -> N
         "class Table(Base):\n    pass\n",
         vars(main),
     )
-    text = pickles.fault(main.Table, pickles.dumps, name="Table")
+    text = functions.fault(main.Table, functions.dumps, name="Table")
     assert text == "Table (base class 'Base').get (global 'LOCK'): cannot pickle '_thread.lock' object"
 
 
 def test_fault_goes_only_so_deep() -> None:
     value: object = LOCK
-    for _ in range(pickles.MAX_DEPTH + 2):
+    for _ in range(functions.MAX_DEPTH + 2):
         value = Nested(value)
-    assert pickles.fault(value, pickle.dumps).startswith(f"Nested{'.inner' * pickles.MAX_DEPTH}: cannot pickle")
+    assert functions.fault(value, pickle.dumps).startswith(f"Nested{'.inner' * functions.MAX_DEPTH}: cannot pickle")
 
 
 def test_a_value_that_pickles_after_all_is_said_to() -> None:
-    assert pickles.fault(1, pickle.dumps) == "int: pickled on a second try"
+    assert functions.fault(1, pickle.dumps) == "int: pickled on a second try"

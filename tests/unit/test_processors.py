@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.processors import processors
+from chainpump.ipc.cpus import processors
 
 V2 = "0::/docker/one\n"
 V1 = "12:memory:/docker/one\n4:cpu,cpuacct:/docker/one\n0::/\n"

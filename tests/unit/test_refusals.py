@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.refusals import start_advice
+from chainpump.messages.refusals import start_advice
 
 MISSING = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 NO_TEMPORARY = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp']")

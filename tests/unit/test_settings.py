@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chainpump.settings import named_pipeline
-from chainpump.targets import Target, UsageError
+from chainpump.cli.arguments import named_pipeline
+from chainpump.cli.target import Target, UsageError
 
 FUNCTIONS = """
 from pathlib import Path

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from chainpump.errors import Cancelled
-from chainpump.transport import arena
-from chainpump.transport.arena import Arena
-from chainpump.transport.codec import Large
-from chainpump.transport.descriptors import pipe
+from chainpump.ipc.descriptors import pipe
+from chainpump.ipc.system import VARIABLE, is_portable, shared_file
+from chainpump.pickling.items import Large
+from chainpump.transport import slab_allocator
 from chainpump.transport.flow import arena_cap, consumer_share
 from chainpump.transport.frames import PLACE
-from chainpump.transport.records import RecordWire
-from chainpump.transport.seqpacket import PacketWire
+from chainpump.transport.pipe_wire import RecordWire
+from chainpump.transport.slab_allocator import Arena
 from chainpump.transport.slabs import Slabs, punch_all_but
-from chainpump.transport.system import VARIABLE, is_portable, shared_file
+from chainpump.transport.socket_wire import PacketWire
 
 MIB = 1 << 20
 
@@ -78,12 +78,12 @@ class Clock:
     """Of the arena, set by hand: under load a second is soon over."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = arena.time.monotonic_ns()
-        self._real = arena.time.monotonic_ns
-        monkeypatch.setattr(arena.time, "monotonic_ns", lambda: self.now or self._real())
+        self.now = slab_allocator.time.monotonic_ns()
+        self._real = slab_allocator.time.monotonic_ns
+        monkeypatch.setattr(slab_allocator.time, "monotonic_ns", lambda: self.now or self._real())
 
     def next_window(self) -> None:
-        self.now += arena.WINDOW_NS
+        self.now += slab_allocator.WINDOW_NS
 
     def go_on(self) -> None:
         self.now = 0
@@ -297,15 +297,15 @@ def test_a_producer_that_sends_nothing_any_more_gives_all_pages_back(
     clock: Clock, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock.go_on()
-    monkeypatch.setattr(arena, "WINDOW_NS", 1_000_000)
+    monkeypatch.setattr(slab_allocator, "WINDOW_NS", 1_000_000)
     given_up = threading.Semaphore(0)
-    punch = arena.punch
+    punch = slab_allocator.punch
 
     def told(*which: Any) -> None:
         punch(*which)
         given_up.release()
 
-    monkeypatch.setattr(arena, "punch", told)
+    monkeypatch.setattr(slab_allocator, "punch", told)
     views = [pair.send(MIB - 256)[0] for _ in range(3)]
     del views[0]
     assert given_up.acquire(timeout=30)
@@ -390,7 +390,7 @@ def test_what_arrives_once_the_run_is_over_is_not_read(pair: Pair) -> None:
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux can make a pipe smaller")
 def test_a_consumer_that_drops_more_views_than_its_pipe_was_made_for_loses_none(pair: Pair) -> None:
     fcntl.fcntl(pair.reading.fileno(), fcntl.F_SETPIPE_SZ, 4096)
-    most = 4096 // arena.RETURN.size
+    most = 4096 // slab_allocator.RETURN.size
     pair.arena = Arena(pair.file, pair.reading, 1, pair.out)  # the first has no thread yet
     cross(pair, large(4 * MIB * most // 16))  # so large that bytes are no bound
     kept = [pair.send(131_072)[0] for _ in range(most + 20)]

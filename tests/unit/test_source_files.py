@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from chainpump import pickles
+from chainpump.pickling import functions
 from chainpump.plan.bound import where_of
 
 CELL = "def outer():\n    return lambda n: 1 // n\n\nfunction = outer()\n"
 
 
 def arrived(function: Callable[..., Any]) -> Callable[..., Any]:
-    copy: Callable[..., Any] = pickles.loads(pickles.dumps(function))
+    copy: Callable[..., Any] = functions.loads(functions.dumps(function))
     assert copy is not function
     return copy
 
@@ -63,9 +63,9 @@ def test_functions_within_a_function_that_travels_keep_their_file() -> None:
 
 
 def test_a_function_of_a_repl_brings_its_source(in_cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = pickles.dumps(in_cell)
+    data = functions.dumps(in_cell)
     monkeypatch.setattr(linecache, "cache", {})
-    text = traceback_of(pickles.loads(data))
+    text = traceback_of(functions.loads(data))
     assert 'File "/tmp/ipykernel_42/123.py", line 2, in <lambda>\n    return lambda n: 1 // n\n' in text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.transport.space import Space
+from chainpump.transport.free_ranges import Space
 
 SIZES = st.integers(0, 6).map(lambda power: 1 << power)
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from chainpump import Pipeline, Runnable, Threads
+from chainpump.engine import autoscaler
 from chainpump.engine import meter as meter_module
-from chainpump.engine import staffing
-from chainpump.engine.letters import Letters
-from chainpump.engine.logs import Logs
+from chainpump.engine.autoscaler import HOLD, IDLE, PATIENCE, SHORT, TRIED, Staffing
+from chainpump.engine.dead_letters import Letters
 from chainpump.engine.meter import Meter
-from chainpump.engine.staffing import HOLD, IDLE, PATIENCE, SHORT, TRIED, Staffing
 from chainpump.engine.wiring import Wiring
-from chainpump.outcome import Interrupted
+from chainpump.ipc.board import Cell, State
+from chainpump.logs.receiver import Logs
 from chainpump.plan import plan
-from chainpump.transport.board import Cell, State
+from chainpump.worker.outcome import Interrupted
 
 SECOND = 1_000_000_000
 PROCESSORS = 4
@@ -112,9 +112,9 @@ class Stand:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (staffing, meter_module):
+    for module in (autoscaler, meter_module):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(staffing, "processors", lambda: PROCESSORS)
+    monkeypatch.setattr(autoscaler, "processors", lambda: PROCESSORS)
     monkeypatch.setattr(plan, "processors", lambda: PROCESSORS)
     return clock
 

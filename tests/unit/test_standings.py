@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from chainpump import blame
 from chainpump.engine.stalls import START_UP, Stalls
-from chainpump.engine.standings import Roster, Team, moved_last, standings
-from chainpump.transport.board import CELLS, Cell, State
-from chainpump.transport.waits import MASK
+from chainpump.engine.worker_status import Roster, Team, moved_last, standings
+from chainpump.ipc.board import CELLS, Cell, State
+from chainpump.ipc.wait_times import MASK
+from chainpump.messages import failure_texts
+from chainpump.messages.source_files import PACKAGE
 
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
 ROSTER = Roster(
@@ -69,9 +70,9 @@ def test_who_has_ended_is_not_told() -> None:
     assert at(1, {Cell.ENDED: 3}) == {}
 
 
-OURS = f'  File "{blame.PACKAGE}worker.py", line 1 in run'
-ENTRY = f'  File "{blame.PACKAGE}executors/process_main.py", line 1 in run_worker'
-MAIN = f'  File "{blame.PACKAGE}cli.py", line 1 in main'
+OURS = f'  File "{PACKAGE}worker/worker.py", line 1 in run'
+ENTRY = f'  File "{PACKAGE}executors/process_main.py", line 1 in run_worker'
+MAIN = f'  File "{PACKAGE}cli/main.py", line 1 in main'
 SCRIPT = '  File "/usr/bin/chainpump", line 1 in <module>'
 RUNPY = '  File "<frozen runpy>", line 1 in _run_code'
 WAIT = '  File "/usr/lib/python3/threading.py", line 1 in wait'
@@ -102,7 +103,7 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
     ],
 )
 def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
-    _, *lines = blame.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
+    _, *lines = failure_texts.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
     assert lines == (["who", *told] if told else [])
 
 

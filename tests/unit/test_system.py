@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, Processes, StageOptionError
-from chainpump.transport.system import VARIABLE, is_portable, shared_file
+from chainpump.ipc.system import VARIABLE, is_portable, shared_file
 
 
 @pytest.fixture(params=["linux", "portable"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainpump.tables import table
+from chainpump.messages.table import table
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from chainpump.transport.board import Board, Cell
+from chainpump.ipc.board import Board, Cell
 from chainpump.transport.credits import Credits
 from chainpump.transport.flow import HELD_BYTES, MAX_WINDOW
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.gates import Gate, Gates
-from chainpump.transport.turnstile import Turnstile
+from chainpump.transport.reorder_buffer import Turnstile
+from chainpump.transport.send_limit import Gate, Gates
 
 LEAST = 16
 

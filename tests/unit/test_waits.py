@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chainpump.transport import waits
-from chainpump.transport.board import CELLS, Cell, State
+from chainpump.ipc import wait_times
+from chainpump.ipc.board import CELLS, Cell, State
 
 SECOND = 1_000_000_000
 
@@ -23,7 +23,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(waits, "time", clock)
+    monkeypatch.setattr(wait_times, "time", clock)
     return clock
 
 
@@ -35,18 +35,18 @@ def row() -> memoryview:
 def test_a_wait_is_counted_while_it_lasts_and_afterwards(clock: Clock, row: memoryview) -> None:
     seen = []
     for _ in range(2):
-        with waits.Wait(row, Cell.STARVED):
+        with wait_times.Wait(row, Cell.STARVED):
             clock.now += 3 * SECOND
-            seen.append((waits.is_waiting(row, Cell.STARVED), waits.waited(row, Cell.STARVED, clock.now)))
+            seen.append((wait_times.is_waiting(row, Cell.STARVED), wait_times.waited(row, Cell.STARVED, clock.now)))
         clock.now += SECOND
-        seen.append((waits.is_waiting(row, Cell.STARVED), waits.waited(row, Cell.STARVED, clock.now)))
+        seen.append((wait_times.is_waiting(row, Cell.STARVED), wait_times.waited(row, Cell.STARVED, clock.now)))
     assert seen == [(True, 3 * SECOND), (False, 3 * SECOND), (True, 6 * SECOND), (False, 6 * SECOND)]
     assert row[Cell.BLOCKED] == 0
 
 
 def test_a_wait_that_is_broken_off_has_ended(clock: Clock, row: memoryview) -> None:
     def interrupted() -> None:
-        with waits.Wait(row, Cell.BLOCKED):
+        with wait_times.Wait(row, Cell.BLOCKED):
             clock.now += SECOND
             raise KeyboardInterrupt
 
@@ -57,9 +57,9 @@ def test_a_wait_that_is_broken_off_has_ended(clock: Clock, row: memoryview) -> N
 
 def test_who_dies_in_a_wait_waits_no_longer(clock: Clock, row: memoryview) -> None:
     row[Cell.STARTED] = clock.now
-    waits.Wait(row, Cell.STARVED).__enter__()
+    wait_times.Wait(row, Cell.STARVED).__enter__()
     clock.now += 2 * SECOND
-    waits.end(row, clock.now)
+    wait_times.end(row, clock.now)
     assert (row[Cell.STARVED], row[Cell.ENDED]) == (2 * SECOND, clock.now)
 
 
@@ -67,18 +67,18 @@ def test_a_successor_goes_on_with_the_times_of_those_before(clock: Clock, row: m
     for _ in range(2):
         row[Cell.STARTED] = clock.now
         clock.now += 5 * SECOND
-        waits.end(row, clock.now)
-        waits.begin_again(row)
+        wait_times.end(row, clock.now)
+        wait_times.begin_again(row)
         clock.now += SECOND  # until the next one has started
     assert [row[cell] for cell in (Cell.LIVED, Cell.STARTED, Cell.ENDED)] == [10 * SECOND, 0, 0]
 
 
 def test_who_has_died_before_it_began_has_not_lived(row: memoryview) -> None:
-    waits.begin_again(row)
+    wait_times.begin_again(row)
     assert row[Cell.LIVED] == 0
 
 
 def test_a_successor_is_in_no_item_and_has_yet_to_start(row: memoryview) -> None:
     row[Cell.STATE], row[Cell.ITEM], row[Cell.SENDING] = State.DONE, 3, 1
-    waits.begin_again(row)
+    wait_times.begin_again(row)
     assert [row[cell] for cell in (Cell.STATE, Cell.ITEM, Cell.SENDING)] == [State.STARTING, 0, 0]

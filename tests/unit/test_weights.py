@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainpump.transport.weights import Weigher, deep_size
+from chainpump.pickling.sizes import Weigher, deep_size
 
 MB = 1_000_000
 

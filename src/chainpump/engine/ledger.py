@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import Failure, LedgerError
-from ..transport.board import Cell, State
+from ..ipc.board import Cell, State
 
 __all__ = ["Account", "Passed", "account", "check", "check_passed"]
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
-from ..outcome import Failed, Finished, Interrupted
+from ..worker.outcome import Failed, Finished, Interrupted
 
 __all__ = [
     "Action",

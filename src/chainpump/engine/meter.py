@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 
-from ..operators import Operator
+from ..ipc.board import Cell
 from ..plan.bound import Bound
+from ..plan.operators import Operator
 from ..plan.plan import Reach
 from ..progress.latency import Counts, counted
 from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
-from ..transport.board import Cell
 from .wiring import Group, Wiring
 
 __all__ = ["Meter"]

@@ -15,26 +15,26 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from .. import blame
 from ..errors import DeadItem, Failure, LedgerError, RunError, StageError, StallError
 from ..executors.signals import ctrl_c_waits
-from ..logs import warn
-from ..outcome import Failed, Interrupted, Outcome
+from ..ipc.descriptors import is_forking
+from ..logs.receiver import Logs
+from ..logs.records import warn
+from ..messages import failure_texts
 from ..plan.plan import PlannedStage, Role
-from ..progress.observing import Observer, Observing
+from ..progress.observer_thread import Observer, Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, Status, report
 from ..progress.snapshot import Progress, progress
-from ..seeds import Seed
-from ..transport.descriptors import is_forking
-from ..worker import Worker
+from ..worker.outcome import Failed, Interrupted, Outcome
+from ..worker.seeds import Seed
+from ..worker.worker import Worker
 from . import ledger
+from .dead_letters import Letters
 from .items import items_of
-from .letters import Letters
 from .lifecycle import Ended, Left
-from .logs import Logs
+from .started_worker import Watched
 from .supervisor import Supervisor
-from .watched import Watched
 from .wiring import Wiring
 
 __all__ = ["Run"]
@@ -83,7 +83,7 @@ class Run(Generic[T]):
                     self._wiring.close()
                     raise
             except OSError as error:
-                raise RunError(blame.no_run(error)) from error
+                raise RunError(failure_texts.no_run(error)) from error
             meter = self._supervisor.meter
             self._observing = (
                 Observing(observers, meter.places, meter.read, meter.counts, meter.length) if observers else None
@@ -109,7 +109,7 @@ class Run(Generic[T]):
                         else:
                             watched.append(self._supervisor.start_worker(place, number))
                     except Exception as error:
-                        raise RunError(blame.not_started(group.who(0, number), error)) from error
+                        raise RunError(failure_texts.not_started(group.who(0, number), error)) from error
             wiring.started()
             try:
                 self._supervise(watched)
@@ -119,7 +119,7 @@ class Run(Generic[T]):
                     if self._observing is not None:
                         self._observing.start()
             except RuntimeError as error:
-                raise RunError(blame.no_run(error)) from error
+                raise RunError(failure_texts.no_run(error)) from error
         except BaseException:
             with suppress(RuntimeError):  # of a thread that the system refuses: then the workers have ended here
                 self._supervise(watched)
@@ -160,7 +160,7 @@ class Run(Generic[T]):
         self._check_process()
         with self._asking:
             if self._is_asked:
-                raise RunError(blame.asked_within(self._wiring.groups[-1].who(-1, 0)))
+                raise RunError(failure_texts.asked_within(self._wiring.groups[-1].who(-1, 0)))
             self._is_asked = True
             try:
                 return self._next_items()
@@ -186,7 +186,7 @@ class Run(Generic[T]):
     def _check_process(self) -> None:
         """Raises RunError in a process that was forked off: the workers are its parent's."""
         if os.getpid() != self._process:
-            raise RunError(blame.forked_off(self._wiring.groups[-1].who(-1, 0), self._process))
+            raise RunError(failure_texts.forked_off(self._wiring.groups[-1].who(-1, 0), self._process))
 
     def take_ready(self, items: Iterator[T]) -> list[T]:
         """The next items of an iterator over this run that need no waiting, but one at least; none at the end."""
@@ -244,7 +244,7 @@ class Run(Generic[T]):
         state = self._supervisor.state
         if self._letters.refusal is not None:
             item, cause = self._letters.refusal
-            refused = StageError(blame.refused(item.stage, item.index, cause))
+            refused = StageError(failure_texts.refused(item.stage, item.index, cause))
             refused.__cause__ = cause
             return refused
         if self._supervisor.defect is not None:
@@ -253,9 +253,9 @@ class Run(Generic[T]):
             return self._error_of_failures(make, *state.failures)
         if state.broken is not None:
             group, number = state.broken
-            return RunError(blame.broken_off(self._wiring.groups[group].who(0, number)))
+            return RunError(failure_texts.broken_off(self._wiring.groups[group].who(0, number)))
         if state.left:
-            return RunError(blame.left(self._wiring.groups[-1].who(-1, 0)))
+            return RunError(failure_texts.left(self._wiring.groups[-1].who(-1, 0)))
         accounts = self._supervisor.accounts
         unaccounted = ledger.check(accounts) or ledger.check_passed(accounts, self._supervisor.passed)
         return LedgerError(unaccounted) if unaccounted is not None else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from .. import blame
-from ..blame import Item
 from ..errors import Failure
-from ..transport.board import Cell, State
-from .standings import Roster, Rows, Whereabouts, moved_last, stacks_of, standings, table_of, turns
+from ..ipc.board import Cell, State
+from ..messages import failure_texts
+from ..messages.failure_texts import Item
+from .worker_status import Roster, Rows, Whereabouts, moved_last, stacks_of, standings, table_of, turns
 
 __all__ = ["Stalls"]
 
@@ -51,7 +51,7 @@ class Stalls:
         holder = min(at_work, key=lambda each: (each.item is None or each.item not in awaited, each.since))
         item = Item(holder.item) if holder.item is not None else None
         lines = [*table_of(found, now).splitlines(), self._suspicion]
-        return blame.stalled(holder.who, holder.pid, holder.at, self._allowed(), lines, item)
+        return failure_texts.stalled(holder.who, holder.pid, holder.at, self._allowed(), lines, item)
 
     def where(self, found: Iterable[Whereabouts]) -> str:
         """What to note with it."""

@@ -14,29 +14,29 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .. import blame
-from ..element_wise import Condemned
 from ..errors import WorkerLostError
 from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.threads import stack_of
-from ..outcome import Failed, Finished, Interrupted, Outcome
-from ..progress.allotment import Decision
+from ..ipc.board import Cell, State
+from ..ipc.descriptors import pipe
+from ..messages import failure_texts
 from ..progress.reading import Reading
-from ..transport.board import Cell, State
-from ..transport.descriptors import pipe
-from ..worker import Worker
+from ..progress.scaling_rule import Decision
+from ..worker.operator_run import Condemned
+from ..worker.outcome import Failed, Finished, Interrupted, Outcome
+from ..worker.worker import Worker
 from . import lifecycle
-from .inquiries import ASKED, Inquiries
+from .autoscaler import Staffing
+from .introspection import ASKED, Inquiries
 from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
-from .staffing import Staffing
+from .replacement import Succession
 from .stalls import Stalls
-from .standings import Whereabouts
-from .succession import Succession
-from .watched import TELL_WHERE, Watched
+from .started_worker import TELL_WHERE, Watched
 from .wiring import Wiring
+from .worker_status import Whereabouts
 
 __all__ = ["Supervisor"]
 
@@ -257,7 +257,7 @@ class Supervisor:
         try:
             started = self.start_worker(group, number, condemned)
         except Exception as error:
-            return Failed(blame.not_started(self._wiring.groups[group].who(0, number), error), error)
+            return Failed(failure_texts.not_started(self._wiring.groups[group].who(0, number), error), error)
         for before in self.watched[at : at + 1]:
             before.was_replaced = True
             self._leaving = [each for each in (*self._leaving, before) if each.is_running]
@@ -286,7 +286,7 @@ class Supervisor:
             return Finished(early=row[Cell.STATE] == State.STOPPED)
         in_hand = self._wiring.in_hand(watched.group, watched.number)
         started = row[Cell.STATE] != State.STARTING
-        return Failed(blame.lost(who, watched.pid, lost.exit_code, in_hand, started))
+        return Failed(failure_texts.lost(who, watched.pid, lost.exit_code, in_hand, started))
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Ended) and isinstance(event.outcome, Finished) and event.group == self.state.last:
@@ -389,11 +389,11 @@ class Supervisor:
         for each in self.watched:
             failure = each.outcome.failure if isinstance(each.outcome, Failed) else None
             if each.left_behind:
-                yield blame.left_behind(each.who, each.pid, self._grace, each.forced_at)
+                yield failure_texts.left_behind(each.who, each.pid, self._grace, each.forced_at)
             elif each.was_forced:
-                yield blame.forced(each.who, each.pid, self._grace, each.forced_at)
+                yield failure_texts.forced(each.who, each.pid, self._grace, each.forced_at)
             elif failure and failure.error is WorkerLostError and (state.left or each.outcome not in state.failures):
-                yield blame.unclean(failure)
+                yield failure_texts.unclean(failure)
 
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""

@@ -10,32 +10,32 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ..blame import Who
-from ..element_wise import Condemned
 from ..executors.base import Executor, WorkerHandle
 from ..executors.inline import Inline
-from ..faults import Faults, Point
-from ..functions import Code
-from ..operators import Operator
+from ..ipc import wait_times
+from ..ipc.board import Board, Cell, State
+from ..ipc.checkpoint import Hand
+from ..ipc.fault_injection import Faults, Point
+from ..logs.receiver import Logs
+from ..messages.failure_texts import Who
+from ..pickling.shared_functions import Code
+from ..plan.operators import Operator
 from ..plan.plan import AUTO, PlannedStage, Reach, Role
-from ..seeds import Seed
-from ..stages import Assignment
-from ..surroundings import Surroundings
-from ..transport import waits
-from ..transport.board import Board, Cell, State
 from ..transport.channel import Channel
 from ..transport.credits import Credits
-from ..transport.ends import Ends
-from ..transport.gates import Gate, Gates
-from ..transport.hand import Hand
-from ..transport.memory import MemoryChannel
-from ..transport.packets import PACKET_BYTES, PacketChannel
-from ..transport.turnstile import Turnstile
-from ..worker import Worker
+from ..transport.process_channel import PACKET_BYTES, PacketChannel
+from ..transport.reorder_buffer import Turnstile
+from ..transport.send_limit import Gate, Gates
+from ..transport.thread_channel import MemoryChannel
+from ..worker.endpoints import Ends
+from ..worker.operator_run import Condemned
+from ..worker.seeds import Seed
+from ..worker.stage_run import Assignment
+from ..worker.surroundings import Surroundings
+from ..worker.worker import Worker
+from .dead_letters import Letters
 from .ledger import Account, Passed, account
-from .letters import Letters
-from .logs import Logs
-from .standings import Roster, Team
+from .worker_status import Roster, Team
 
 __all__ = ["Group", "Wiring"]
 
@@ -201,7 +201,7 @@ class Wiring:
         generation = self._started[group, number]
         self._started[group, number] += 1
         for rows in this.rows:
-            waits.begin_again(self.board.row(rows[number]))
+            wait_times.begin_again(self.board.row(rows[number]))
         if this.guarded is not None and (group, number) not in self.hands:
             self.hands[group, number] = Hand(PACKET_BYTES)
         before = self.groups[group - 1] if group else None
@@ -344,7 +344,7 @@ class Wiring:
         for rows in self.groups[group].rows:
             row = self.board.row(rows[number])
             if row[Cell.STARTED] and not row[Cell.ENDED]:
-                waits.end(row, time.monotonic_ns())
+                wait_times.end(row, time.monotonic_ns())
 
     def in_hand(self, group: int, number: int) -> range:
         """The numbers of the items that a worker had received and not finished."""

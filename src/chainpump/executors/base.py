@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..outcome import Outcome
 from ..plan.plan import Placement
-from ..worker import Worker
+from ..worker.outcome import Outcome
+from ..worker.worker import Worker
 
 __all__ = ["Executor", "Lost", "WorkerHandle"]
 

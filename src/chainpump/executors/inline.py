@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..plan.plan import Reach
-from ..worker import Worker
+from ..worker.worker import Worker
 from .threads import ThreadHandle
 
 __all__ = ["Inline"]

@@ -13,15 +13,15 @@ from multiprocessing import process
 from pathlib import Path
 
 from ..errors import Cancelled, DeadItem
-from ..faults import Point
-from ..outcome import Buried, Interrupted, Outcome
-from ..transport.descriptors import Descriptor
-from ..worker import Worker
-from .control import tell
-from .exits import end_in_order
-from .first_name import FirstName
+from ..ipc.descriptors import Descriptor
+from ..ipc.fault_injection import Point
+from ..logs.worker_setup import speak_through
+from ..worker.outcome import Buried, Interrupted, Outcome
+from ..worker.worker import Worker
+from .bootstrap import FirstName
+from .control_pipe import tell
+from .process_end import end_in_order
 from .signals import on_sigterm
-from .speech import speak_through
 
 __all__ = ["GO", "SHOW_STACK", "STACK", "run_worker"]
 

@@ -19,18 +19,18 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import get_args
 
-from .. import blame
 from ..errors import StageOptionError
-from ..outcome import Buried, Failed, Interrupted, Outcome
+from ..ipc.descriptors import pipe, room_to_start
+from ..ipc.system import text_file, trim
+from ..messages import failure_texts
 from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
-from ..transport.descriptors import pipe, room_to_start
-from ..transport.system import text_file, trim
-from ..worker import Worker
+from ..worker.outcome import Buried, Failed, Interrupted, Outcome
+from ..worker.worker import Worker
 from .base import Lost
-from .control import LENGTH
+from .control_pipe import LENGTH
+from .leftovers import Remains, remains_of
 from .process_main import SHOW_STACK, STACK
-from .remains import Remains, remains_of
-from .starts import METHODS, StartMethod
+from .start_methods import METHODS, StartMethod
 
 __all__ = ["ProcessHandle", "Processes"]
 
@@ -158,7 +158,7 @@ class ProcessHandle:
         self._control.close()
         if not self._was_ended_by_us(exit_code):
             return Lost(exit_code)
-        return Failed(blame.broken_off(self._who)) if self._was_mute else Interrupted()
+        return Failed(failure_texts.broken_off(self._who)) if self._was_mute else Interrupted()
 
     def _was_ended_by_us(self, exit_code: int | None) -> bool:
         """Whether it has died of a signal that was sent from here."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-from .swallowed import Swallowed
+from .swallowed_cancellations import Swallowed
 
 __all__ = ["ctrl_c_waits", "is_deaf", "on_sigterm", "restore_in_forks", "turn_deaf"]
 

@@ -13,13 +13,13 @@ from functools import update_wrapper
 from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any
 
-from ..element_wise import OperatorRun
 from ..errors import Cancelled
-from ..outcome import Outcome
 from ..plan.plan import Reach, check_workers
-from ..stages import StageRun
-from ..worker import Worker
-from .items_as_tasks import Fatal, Flow
+from ..worker.operator_run import OperatorRun
+from ..worker.outcome import Outcome
+from ..worker.stage_run import StageRun
+from ..worker.worker import Worker
+from .task_per_item import Fatal, Flow
 from .threads import ThreadHandle
 
 if TYPE_CHECKING:

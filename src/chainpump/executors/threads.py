@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from .. import blame
 from ..errors import Cancelled
-from ..outcome import Failed, Interrupted, Outcome
+from ..ipc.descriptors import pipe
+from ..messages import failure_texts
 from ..plan.plan import Reach, Workers, check_workers, copies_of
-from ..transport.descriptors import pipe
-from ..worker import Worker
+from ..worker.outcome import Failed, Interrupted, Outcome
+from ..worker.worker import Worker
 from .base import Lost
-from .swallowed import Swallowed
+from .swallowed_cancellations import Swallowed
 
 __all__ = ["ThreadHandle", "Threads", "line_of", "stack_of"]
 
@@ -90,7 +90,7 @@ class ThreadHandle:
             outcome = Interrupted()
             self._worker.close(outcome)
         except BaseException as error:  # a defect in closing must be told, not leave the run waiting
-            outcome = Failed(blame.raised(self._worker.who, self.pid, error, None), error)
+            outcome = Failed(failure_texts.raised(self._worker.who, self.pid, error, None), error)
         self._tell(outcome)
         self._wind_up()
         self._end.close()

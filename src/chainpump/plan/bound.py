@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from ..source_files import file_of
+from ..messages.source_files import PACKAGE, file_of
 
 __all__ = [
     "Bound",
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 MADE = ("<string>", "<attrs generated ")  # the files of what dataclasses, named tuples and attrs make for a class
-PACKAGE = __file__.removesuffix("plan/bound.py")  # the folder of this package
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .diagram import Card, Link, Part, sketch
 from .plan import Plan
-from .sketch import Card, Link, Part, sketch
 
 __all__ = ["mermaid"]
 

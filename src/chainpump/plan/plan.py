@@ -10,8 +10,8 @@ from operator import and_
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from ..errors import StageOptionError
-from ..processors import processors
-from ..tables import table
+from ..ipc.cpus import processors
+from ..messages.table import table
 from .bound import Bound
 
 __all__ = [

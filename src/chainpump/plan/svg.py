@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from html import escape
 
+from .diagram import Card, Link, Part, sketch
 from .plan import Plan
-from .sketch import Card, Link, Part, sketch
 
 __all__ = ["COLUMNS", "LETTER", "columns", "svg"]
 

@@ -8,8 +8,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import StageOptionError
-from .observing import Observer
-from .page import html_table
+from .html import html_table
+from .observer_thread import Observer
 from .snapshot import Progress, StageProgress, cells
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..transport.board import Cell
-from ..transport.waits import waited
+from ..ipc.board import Cell
+from ..ipc.wait_times import waited
 
 __all__ = ["Place", "Reading", "Rows", "WorkerReading", "finished_in", "read_worker"]
 

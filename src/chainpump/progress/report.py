@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
-from ..printable import printable_lines
-from ..processors import processors
-from ..tables import table
-from .allotment import Decision
+from ..ipc.cpus import processors
+from ..messages.printable import printable_lines
+from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
 from .reading import Place, Reading, WorkerReading
+from .scaling_rule import Decision
 from .snapshot import SECOND, units
 
 __all__ = ["Report", "StageReport", "Status", "report"]
@@ -116,7 +116,7 @@ class Report(Generic[T]):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
-        from .page import page  # workers import this module, and write no pages
+        from .html import page  # workers import this module, and write no pages
 
         Path(path).write_text(printable_lines(page(self)), encoding="utf-8")
 

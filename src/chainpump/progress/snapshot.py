@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import attrgetter
 
-from ..printable import printable
-from ..tables import table
+from ..messages.printable import printable
+from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
 from .reading import Place, Reading, WorkerReading
 

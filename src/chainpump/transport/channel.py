@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ..faults import Fate
+from ..ipc.checkpoint import Hand
+from ..ipc.descriptors import Descriptor
+from ..ipc.fault_injection import Fate
+from ..ipc.wait_times import UNTOLD
 from .credits import Credits
-from .descriptors import Descriptor
 from .frames import Frame, Span
-from .hand import Hand
-from .waits import UNTOLD
 
 __all__ = ["Channel", "Receiver", "Sender"]
 

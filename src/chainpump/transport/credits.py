@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .counters import Counter, counter
-from .descriptors import Descriptor
+from ..ipc.counters import Counter, counter
+from ..ipc.descriptors import Descriptor
 
 __all__ = ["Credits"]
 

@@ -6,8 +6,8 @@ import errno
 import threading
 from collections.abc import Callable
 
+from ..ipc.wakeups import Bell, Latch
 from .flow import FLUSH_NS
-from .latch import Bell, Latch
 
 __all__ = ["Flusher"]
 

@@ -21,10 +21,10 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import Cancelled
-from .arena import RETURN
-from .descriptors import Descriptor
+from ..ipc.descriptors import Descriptor
+from ..ipc.memory import Maps, aligned, punch, release
 from .frames import PLACE
-from .maps import Maps, aligned, punch, release
+from .slab_allocator import RETURN
 
 __all__ = ["Slabs", "punch_all_but"]
 

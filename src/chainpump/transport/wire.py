@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from .descriptors import Descriptor
-from .waits import UNTOLD
+from ..ipc.descriptors import Descriptor
+from ..ipc.wait_times import UNTOLD
 
 __all__ = ["Wire", "WireIn", "WireOut"]
 

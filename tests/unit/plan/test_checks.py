@@ -13,18 +13,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
 
+from chainpump.building.checks import check_count, check_iterable, check_sink, check_source, check_stage, check_travels
+from chainpump.building.problems import Problems
 from chainpump.errors import StageOptionError, StageTypeError
+from chainpump.hints.classes import UNKNOWN
 from chainpump.plan.bound import Bound, Stage, name_of, sink, source, stage, where_of
-from chainpump.plan.checks import (
-    check_count,
-    check_iterable,
-    check_sink,
-    check_source,
-    check_stage,
-    check_travels,
-)
-from chainpump.plan.hints import UNKNOWN
-from chainpump.plan.problems import Problems
 
 if TYPE_CHECKING:
     from nowhere import Ghost

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from chainpump.plan.control_flow import is_surely_reached
+from chainpump.building.control_flow import is_surely_reached
 
 
 def verdict(text: str) -> bool:

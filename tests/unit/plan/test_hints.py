@@ -60,9 +60,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import ReadOnly
 
-from chainpump.plan.fits import compared, fits
-from chainpump.plan.hints import UNKNOWN, as_base, item_of, substitute
-from chainpump.plan.texts import difference, show
+from chainpump.hints.assignability import compared, fits
+from chainpump.hints.classes import UNKNOWN, as_base, item_of, substitute
+from chainpump.hints.display import difference, show
 
 T = TypeVar("T")
 S = TypeVar("S")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, Runnable, StageOptionError, StageTypeError, Tasks, source, stage
+from chainpump.building.problems import Problems, collecting
 from chainpump.errors import PlanError
-from chainpump.plan.problems import Problems, collecting
 
 
 def numbers() -> Iterator[int]:

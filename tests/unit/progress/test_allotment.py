@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.progress.allotment import AT_ONCE, Crew, Decision, Trial, allot
+from chainpump.progress.scaling_rule import AT_ONCE, Crew, Decision, Trial, allot
 
 MANY = 64  # processors
 

@@ -8,9 +8,9 @@ from itertools import count
 
 import pytest
 
-from chainpump.progress import observing
+from chainpump.progress import observer_thread
 from chainpump.progress.latency import Counts
-from chainpump.progress.observing import Observer, Observing
+from chainpump.progress.observer_thread import Observer, Observing
 from chainpump.progress.reading import Place, Reading, WorkerReading
 from chainpump.progress.snapshot import Progress
 from support.gate import LIMIT
@@ -67,8 +67,8 @@ def start(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., O
     started: list[Observing] = []
 
     def begin(*observers: Observer, every: float = 0.001, looks: int = 1) -> Observing:
-        monkeypatch.setattr(observing, "INTERVAL", every)
-        monkeypatch.setattr(observing, "LOOKS", looks)
+        monkeypatch.setattr(observer_thread, "INTERVAL", every)
+        monkeypatch.setattr(observer_thread, "LOOKS", looks)
         made = Observing(observers, PLACES, run.read, run.counts, length=None)
         started.append(made)
         made.start()
@@ -91,11 +91,11 @@ def test_observers_are_shown_the_run_again_and_again(start: Callable[..., Observ
 def test_rates_are_of_the_last_snapshots(start: Callable[..., Observing]) -> None:
     watcher = Watcher()
     start(watcher)
-    watcher.wait_for(observing.WINDOW + 3)
-    assert [each.seconds for each in watcher.shown[1 : observing.WINDOW + 3]] == [
-        *range(1, observing.WINDOW + 1),
-        observing.WINDOW,
-        observing.WINDOW,
+    watcher.wait_for(observer_thread.WINDOW + 3)
+    assert [each.seconds for each in watcher.shown[1 : observer_thread.WINDOW + 3]] == [
+        *range(1, observer_thread.WINDOW + 1),
+        observer_thread.WINDOW,
+        observer_thread.WINDOW,
     ]
 
 

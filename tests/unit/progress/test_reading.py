@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from chainpump.ipc.board import CELLS, Cell
 from chainpump.progress.reading import Rows, WorkerReading, read_worker
-from chainpump.transport.board import CELLS, Cell
 
 SECOND = 1_000_000_000
 MASK = (1 << 64) - 1

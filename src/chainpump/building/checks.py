@@ -1,0 +1,257 @@
+"""The checks of a pipeline that is being built: each takes a bound function and returns what comes out of it.
+
+They run nothing of the user's. What does not fit is a StageTypeError or StageOptionError, with a text that says what,
+where both functions are, and what to do next.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import AsyncIterable
+
+from ..errors import StageOptionError, StageTypeError
+from ..hints.annotations import UNKNOWN, Hint, signature_of
+from ..hints.classes import Bindings, item_of
+from ..hints.overloads import bound_to
+from ..hints.reading import EMPTY
+from ..pickling import functions
+from ..plan.bound import Bound, Sink, Source, attribute, name_of
+from .checked_function import Subject, is_any, text_unit
+from .checked_item_function import ItemSubject
+from .problems import Problems
+
+__all__ = [
+    "check_count",
+    "check_each",
+    "check_filter",
+    "check_flag",
+    "check_flat_map",
+    "check_iterable",
+    "check_map",
+    "check_name",
+    "check_seconds",
+    "check_sink",
+    "check_source",
+    "check_stage",
+    "check_travels",
+]
+
+
+def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = False) -> Hint:
+    """The hint of a source's items. awaits: it is to be an async generator function, as in all checks.
+
+    What is wrong is noted; the hint is then what is known nevertheless, as in all checks.
+    """
+    subject = Subject(bound, name, "source", awaits=awaits)
+    if _is_callable(subject, problems):
+        with problems:
+            subject.check_annotated()
+            return bound_to(subject.items(), _argument_bindings(subject, {}, problems))
+    return UNKNOWN
+
+
+def check_stage(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
+) -> Hint:
+    """The hint of a stage's items, when it follows a stage whose items have the hint `after`."""
+    if isinstance(bound, Sink):
+        with problems:
+            raise StageTypeError(f".then(...) takes a stage but got: {bound!r}.\n  A sink goes last: .into({bound!r}).")
+        return UNKNOWN
+    subject = Subject(bound, name, "stage", after)
+    if not _is_callable(subject, problems):
+        return UNKNOWN
+    with problems:
+        subject.check_annotated()
+        bindings = _stream_bindings(subject, after_name, after_where, problems)
+        return bound_to(subject.items(), bindings)
+    return UNKNOWN
+
+
+def check_sink(
+    bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
+) -> Hint:
+    """The hint of what a sink returns, when it follows a stage whose items have the hint `after`."""
+    subject = Subject(bound, name, "sink", after)
+    if not _is_callable(subject, problems):
+        return UNKNOWN
+    with problems:
+        if is_any(bound.function, inspect.isgeneratorfunction):
+            subject.refuse(
+                "is a generator function, which would never run: nobody iterates what a sink returns",
+                f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
+            )
+        if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
+            subject.check_annotated()
+        bindings = _stream_bindings(subject, after_name, after_where, problems)
+        return bound_to(subject.result, bindings)
+    return UNKNOWN
+
+
+def check_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """The hint of what a function of one item returns."""
+    bindings = _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        if is_any(subject.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            subject.refuse(
+                "is a generator function, which returns a generator for each item",
+                f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
+            )
+        return bound_to(subject.result, bindings)
+    return UNKNOWN
+
+
+def check_filter(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """The hint of the items, which a filter leaves as they are, unless it says that it narrows them."""
+    _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        subject.check_runs()
+        return subject.narrowed
+    return subject.after
+
+
+def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """The hint of the items of what a function of one item returns or yields."""
+    bindings = _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        return UNKNOWN if subject.result is UNKNOWN else bound_to(subject.items(), bindings)
+    return UNKNOWN
+
+
+def check_each(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """None: nothing comes of it."""
+    _bindings_of(subject, after_name, after_where, problems)
+    with problems:
+        subject.check_runs()
+    return None
+
+
+def _is_callable(subject: Subject, problems: Problems) -> bool:
+    """Whether it is a function that can take items; whether its arguments fit it is a question of its own."""
+    with problems:
+        subject.check_callable()
+        with problems:
+            subject.check_arguments()
+        return True
+    return False
+
+
+def _stream_bindings(subject: Subject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+    """What type variables stand for, of a function of all items; raises if it takes something else."""
+    bindings = subject.bindings()
+    if bindings is None:
+        subject.check_takes_stream()
+        with problems:
+            subject.refuse_junction(after_name, after_where)
+    return _argument_bindings(subject, bindings or {}, problems)
+
+
+def _argument_bindings(subject: Subject, bindings: Bindings, problems: Problems) -> Bindings:
+    """The same and what arguments tell; functions among them that do not fit are noted."""
+    with problems:
+        subject.check_functions(bindings)
+    return bindings
+
+
+def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+    """What type variables stand for, of a function of one item that follows this stage."""
+    bindings: Bindings | None = None
+    if _is_callable(subject, problems):
+        with problems:
+            bindings = subject.bindings()
+            if bindings is None:
+                subject.refuse_junction(after_name, after_where)
+            subject.check_functions(bindings)
+    return bindings or {}
+
+
+def check_iterable(value: object) -> Hint:
+    """The hint of the items of `Pipeline(iterable)`; it does not look at any item.
+
+    A str or bytes is refused: read item by item it is characters, which is nearly always a forgotten list.
+    """
+    kind = type(value)
+    if isinstance(value, Bound):
+        raise StageTypeError(
+            f"Pipeline(...) begins with a source but got: {value!r}.\n  Write Pipeline(source({value.name}, ...))."
+        )
+    if (unit := text_unit(kind)) is not None:
+        raise StageTypeError(
+            f"Pipeline(...) would read this {kind.__name__} one {unit} at a time.\n"
+            "  If it is one item, write Pipeline([value]); if that is meant, Pipeline(list(value))."
+        )
+    item = item_of(attribute(value, "__orig_class__") or kind)
+    if item is None and hasattr(kind, "__getitem__"):  # the old protocol: indexed from 0
+        return UNKNOWN
+    if item is None:
+        name = name_of(value) if callable(value) else repr(value)
+        raise StageTypeError(f"Pipeline(...) must be given an iterable but got: {name}.{_instead_of(value)}")
+    return item
+
+
+def _instead_of(value: object) -> str:
+    if callable(value):
+        return f"\n  A function that makes the items is a source: Pipeline(source({name_of(value)}, ...))."
+    if isinstance(value, AsyncIterable):
+        return "\n  An async generator function is a source: Pipeline(source(function, ...), on=Tasks())."
+    return ""
+
+
+def check_travels(bound: Bound, name: str) -> None:
+    """Check that a function and its arguments can be pickled, as a worker process needs them."""
+    try:
+        functions.dumps(bound)
+    except Exception as error:  # pickling runs the __reduce__ of any object, which may raise anything
+        place = f" ({bound.where})" if bound.where else ""
+        raise StageTypeError(
+            f"{type(bound).__name__.lower()} '{name}' cannot be sent to another process{place}:\n"
+            f"  {_fault_of(bound)}.\n"
+            "  Open it inside the function, so that each worker has its own, or run this on Threads."
+        ) from error
+
+
+def _fault_of(bound: Bound) -> str:
+    inputs = () if isinstance(bound, Source) else (EMPTY,)
+    call = signature_of(bound.function).bind_partial(*inputs, *bound.args, **bound.kwargs)
+    for label, part in (("function", bound.function), *call.arguments.items()):
+        try:
+            functions.dumps(part)
+        except Exception:  # as above; `fault` says what it was
+            path = bound.name if part is bound.function else label
+            text = functions.fault(part, functions.dumps, name=path)
+            return f"{'function' if part is bound.function else 'argument'} {text}"
+    return functions.fault(bound, functions.dumps)
+
+
+def check_count(value: object, name: str, option: str, least: int = 1, advice: str = "") -> int:
+    """An option that counts something: the int, or StageOptionError. `advice` says what else to do."""
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]  # whether it has an index is the question
+    except TypeError:
+        count = None
+    if count is None or isinstance(value, bool):
+        need = "must be an int"
+    elif count < least:
+        need = f"must be at least {least}"
+    else:
+        return count
+    raise StageOptionError(f"stage {name!r}: {option} {need} but got: {value!r}." + (advice and f"\n  {advice}"))
+
+
+def check_flag(value: object, what: str) -> None:
+    """An option that is on or off: StageOptionError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise StageOptionError(f"{what} must be True or False but got: {value!r}.")
+
+
+def check_name(value: object) -> None:
+    """The name of a stage, where one is given: StageOptionError unless it is a text that is not empty."""
+    if value is not None and not (isinstance(value, str) and value):
+        raise StageOptionError(f"name must be a text but got: {value!r}.\n  Leave it out for the function's own name.")
+
+
+def check_seconds(value: object, what: str, least: float = 0) -> None:
+    """An option that is a time: StageOptionError unless it is a finite number of at least so many seconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
+        raise StageOptionError(f"{what} must be a number of seconds of at least {least:g} but got: {value!r}.")

@@ -1,0 +1,295 @@
+"""What a pipeline is built of: stages with their places and options, each checked as it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..engine.nested import Joined
+from ..errors import StageOptionError, StageTypeError
+from ..executors.base import Executor
+from ..executors.inline import Inline
+from ..executors.processes import Processes
+from ..executors.tasks import blocking
+from ..hints.annotations import UNKNOWN
+from ..hints.display import show
+from ..plan import operators
+from ..plan.bound import Bound, Source, is_a
+from ..plan.item_checks import CheckedItems, CheckedResult
+from ..plan.operators import Each, Filter, FlatMap, Map, Operator
+from ..plan.plan import AUTO, Placement, PlannedStage, Reach, Role, Workers
+from ..policies import Policy
+from . import checks
+from .checked_function import Subject
+from .checked_item_function import ItemSubject
+from .problems import Problems
+
+__all__ = [
+    "DEFAULT",
+    "MIN_WAIT",
+    "bounded",
+    "check_amount",
+    "check_executor",
+    "check_known",
+    "check_synchronous",
+    "checked",
+    "inlined",
+    "known_executor",
+    "named",
+    "names",
+    "placed",
+    "placements",
+    "planned",
+    "planned_iterable",
+    "planned_operator",
+    "planned_source",
+    "resized",
+]
+
+CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, Problems], Any]] = {
+    Map: checks.check_map,
+    Filter: checks.check_filter,
+    FlatMap: checks.check_flat_map,
+    Each: checks.check_each,
+}
+MIN_WAIT = 0.001  # seconds; about what a wake-up takes
+DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
+
+
+def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, problems: Problems) -> PlannedStage:
+    """A source function on one worker. What is wrong with it is noted."""
+    on = known_executor(on, name, problems)
+    yields = checks.check_source(bound, name, problems, on.awaits)
+    if strict:
+        check_known(problems, Subject(bound, name, "source", awaits=on.awaits), yields)
+    return planned(Role.SOURCE, name, bound, on, yields)
+
+
+def check_amount(stage: PlannedStage) -> None:
+    """Raise StageOptionError where several workers would make several times what one is to make."""
+    on, function = stage.on, stage.call.function
+    if on.workers == 1:
+        return
+    if stage.role is Role.SOURCE:
+        times = "as often as there are workers" if on.workers == AUTO else f"{on.workers} times"
+        raise StageOptionError(
+            f"{stage.label} cannot run on {on!r}: each worker would run all of it, so that every item came "
+            f"{times}.\n  Give the source one worker, and more to the stages behind it."
+        )
+    if function is operators.take:
+        n = stage.call.args[0]
+        raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
+
+
+def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage:
+    """With as many workers as is said of its name; a joined one, with parts that are."""
+    if isinstance(stage.call, Joined):
+        return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
+    if stage.name not in workers:
+        return stage
+    if stage.on.joins:
+        raise StageOptionError(
+            f"{stage.label} runs on {stage.on!r}, which has no workers to count.\n"
+            "  Give it an executor that has: on=Processes(2), or on=Threads(8)."
+        )
+    on = replace(stage.on, workers=workers[stage.name])  # type: ignore[type-var]  # executors are frozen dataclasses
+    stage = replace(stage, on=on)
+    check_amount(stage)
+    return stage
+
+
+def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
+    """On this executor, if it has named none of its own; a source on one worker of it."""
+    if isinstance(stage.call, Joined):
+        return replace(stage, call=stage.call.changed(partial(placed, on=on)))
+    if stage.on is not DEFAULT:
+        return stage
+    if on.awaits:
+        raise StageOptionError(
+            f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
+            "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
+        )
+    if stage.role is Role.SOURCE and on.workers != 1:
+        on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
+    return replace(stage, on=on)
+
+
+def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Problems) -> PlannedStage:
+    """An iterable as a source; an iterator is read by one run only. What is wrong with it is noted."""
+    yields: Any = UNKNOWN
+    with problems:
+        yields = checks.check_iterable(items)
+        if strict and yields is UNKNOWN:
+            raise StageTypeError(
+                f"Pipeline({name}, strict=True) yields what nobody knows: a {name} does not say what is in it.\n"
+                "  Give it a function that does: Pipeline(source(function), strict=True)."
+            )
+    once = _ReadOnce(name) if isinstance(items, Iterator) else None
+    return replace(planned(Role.SOURCE, name, Source(iter, (items,)), Inline(), yields), before_run=once)
+
+
+def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_stop: bool = False) -> PlannedStage:
+    """A stage as it was checked."""
+    return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
+
+
+def named(name: str | None, own: str, problems: Problems) -> str:
+    """The name of a stage: the one that was given, or its own; what is no name is noted."""
+    with problems:
+        checks.check_name(name)
+        return name or own
+    return own
+
+
+def bounded(stage: PlannedStage, in_flight: int | None, problems: Problems) -> PlannedStage:
+    """The stage with so many items in flight; what is no count is noted."""
+    if in_flight is None:
+        return stage
+    with problems:
+        advice = "Leave it out to bound the channel by bytes."
+        return replace(stage, in_flight=checks.check_count(in_flight, stage.name, "in_flight", advice=advice))
+    return stage
+
+
+def planned_operator(
+    operator: Operator[Any, Any],
+    last: PlannedStage,
+    on: Executor,
+    name: str | None,
+    problems: Problems,
+    *,
+    strict: bool,
+    returns: Any = None,
+) -> PlannedStage:
+    """An element-wise stage behind this one. What is wrong with it is noted."""
+    name = named(name, operator.name, problems)
+    on = known_executor(on, name, problems)
+    with problems:
+        checks.check_flag(operator.ordered, f"stage {name!r}: ordered")
+    with problems:
+        _check_policy(operator.policy)
+    with problems:
+        _check_timeout(operator.timeout, on, name)
+    subject = ItemSubject(operator, name, operator.verb, last.yields, on.awaits, returns)
+    yields: Any = UNKNOWN
+    with problems:
+        _check_unbound(operator.function)
+        yields = CHECKS[type(operator)](subject, last.name, last.call.where, problems)
+        if strict:
+            check_known(problems, subject, yields)
+    is_sink = isinstance(operator, Each)
+    stage = planned(Role.SINK if is_sink else Role.STAGE, name, operator, on, yields)
+    return replace(stage, ordered=None if is_sink else operator.ordered)
+
+
+def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
+    """Note that a strict pipeline does not know what comes of a stage, unless something else is wrong with it."""
+    if not problems:
+        with problems:
+            subject.check_known(yields)
+
+
+def _check_unbound(function: object) -> None:
+    if is_a(function, Bound):
+        raise StageTypeError(
+            f"a function of one item is to be given as it is but got: {function!r}.\n"
+            "  Bind further arguments with functools.partial."
+        )
+
+
+def _check_policy(policy: object) -> None:
+    if not isinstance(policy, Policy):
+        raise StageOptionError(
+            f"on_error must be a policy but got: {policy!r}.\n  For example on_error=Skip(ValueError), or Retry(3)."
+        )
+
+
+def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
+    if timeout is None:
+        return
+    checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
+    if not (on.awaits or on.reach is Reach.HOST):
+        raise StageOptionError(
+            f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
+            "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."
+        )
+
+
+def check_synchronous(on: Executor, name: str) -> None:
+    """Raise StageOptionError where a stage of all items is to run as async tasks."""
+    if on.awaits:
+        raise StageOptionError(
+            f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
+            "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
+        )
+
+
+def inlined(stage: PlannedStage) -> PlannedStage:
+    """The same stage in the caller's thread, as a plain function."""
+    call = stage.call
+    if isinstance(call, Joined):
+        return replace(stage, call=call.inlined(inlined))
+    if stage.on.awaits:
+        call = replace(call, function=blocking(call.function))
+    return replace(stage, on=Inline(), call=call)
+
+
+def checked(stage: PlannedStage) -> PlannedStage:
+    """The same stage, with a look at every item that it makes; one that does not say what it makes stays as it is."""
+    call = stage.call
+    if isinstance(call, Joined):
+        return replace(stage, call=call.changed(checked))
+    is_own = getattr(call.function, "__module__", None) == operators.__name__  # of which nobody doubts what it makes
+    if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
+        return stage
+    check = CheckedResult if isinstance(call, Map) else CheckedItems
+    return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))
+
+
+def placements(stage: PlannedStage) -> Iterator[Placement]:
+    """The executor of this stage, or those of the runs within it."""
+    if isinstance(stage.call, Joined):
+        for part in stage.call.parts:
+            for each in part:
+                yield from placements(each)
+    else:
+        yield stage.on
+
+
+def names(stages: Sequence[PlannedStage]) -> str:
+    """The stages as a chain of names."""
+    return " -> ".join(stage.name for stage in stages)
+
+
+def known_executor(on: Executor, name: str, problems: Problems) -> Executor:
+    """The executor, or the default one where this is none, which is noted."""
+    with problems:
+        check_executor(on, name)
+        return on
+    return DEFAULT
+
+
+def check_executor(on: object, name: str) -> None:
+    """Raise StageOptionError unless this is an executor."""
+    if isinstance(on, type) or not hasattr(on, "start"):
+        raise StageOptionError(
+            f"stage {name!r}: on must be an executor but got: {on!r}.\n  For example on=Processes(2) or on=Threads(8)."
+        )
+
+
+class _ReadOnce:
+    """An iterator gives its items once: a second run would silently find none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._was_read = False
+
+    def __call__(self) -> None:
+        if self._was_read:
+            raise StageOptionError(
+                f"this pipeline reads {self._name!r}, an iterator that an earlier run has used up.\n"
+                "  To run it again, give it a list, or a function that makes the items: Pipeline(source(fn, ...))."
+            )
+        self._was_read = True

@@ -1,0 +1,1 @@
+"""The command line: `run`, `check`, `graph`, `stacks`, and what a shell completes."""

@@ -1,0 +1,257 @@
+"""The commands of the command line: what each of them does, and what it takes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..building.problems import collecting
+from ..errors import PlanError
+from ..messages.printable import printable_lines
+from ..pipeline import Pipeline, Runnable, opened, with_workers
+from ..plan.plan import AUTO, Plan, PlannedStage, Workers
+from ..progress.report import Report
+from ..progress.snapshot import Progress
+from .arguments import READ, named_pipeline, suggestion
+from .completion import completions
+from .stacks import stacks
+from .target import Target, UsageError
+
+__all__ = ["COMMANDS", "FAILED", "OK", "ReaderGone"]
+
+OK, FAILED = 0, 1  # exit statuses
+STACKS_EPILOG = """\
+exit status:
+  0    it is told
+  2    it cannot be: wrong usage, no such process, one of somebody else's, or one in which no pipeline runs
+
+example:
+  python -m chainpump stacks 41207
+"""
+
+
+class ReaderGone(Exception):
+    """Whoever read the standard output has closed it."""
+
+
+def _run(options: Namespace) -> int:
+    """Run a pipeline.
+
+    A Runnable is run, and its value and its report are printed;
+    a Pipeline is iterated, and its items are printed, one a line.
+    With --report, the report is written however the run ends.
+    """
+    if options.report is not None:
+        _check_report(options.report)
+    found = _pipeline(options)
+    observe = None if options.report is None else _look_on
+    with opened(found, progress=options.progress, observe=observe) as run:
+        try:
+            value = run.result() if isinstance(found, Runnable) else _emit_each(run)
+        finally:
+            run.close()
+            status = _write_report(run.report(), options.report)
+    if value is not None:
+        _emit(value)
+    if isinstance(found, Runnable):
+        _emit(run.report(value))
+    return status
+
+
+def _emit_each(items: Iterable[object]) -> object:
+    for item in items:
+        _emit(item)
+    return None
+
+
+def _look_on(_: Progress) -> None:
+    """Nothing: that somebody looks on is what a report needs to tell how it all went over time."""
+
+
+def _check_report(path: Path) -> None:
+    """Before anything starts: can a report be written there? Raises UsageError."""
+    if path.suffix not in REPORTS:
+        raise UsageError(f"--report {path}: write it to a file that ends in {' or '.join(REPORTS)}.")
+    target = path.resolve()  # a link may lead to a file that is yet to be written
+    is_new = not target.exists()
+    if target.is_fifo():  # to open it would wait for a reader, perhaps for ever
+        raise UsageError(f"--report {path}: it is a named pipe; a report is written to a file.")
+    try:
+        target.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"--report {path}: {error.strerror}") from error
+    if is_new:
+        target.unlink()
+
+
+def _write_report(report: Report[Any], path: Path | None) -> int:
+    """However the run has ended; returns the exit status that comes of this."""
+    if path is not None:
+        try:
+            REPORTS[path.suffix](report, path)
+        except OSError as error:
+            print(f"error: --report {path}: {error.strerror}", file=sys.stderr)
+            return FAILED
+        print(f"written: {path}", file=sys.stderr)
+    return OK
+
+
+def _write_json(report: Report[Any], path: Path) -> None:
+    path.write_text(f"{report.to_json()}\n", encoding="utf-8")
+
+
+REPORTS: Mapping[str, Callable[[Report[Any], Path], None]] = {".html": Report.to_html, ".json": _write_json}
+
+
+def _check(options: Namespace) -> int:
+    """Check a pipeline without starting anything.
+
+    Prints what would run where, as a table, or all that is wrong with it,
+    and with whatever else its file or module builds.
+    """
+    return _look(options, str)
+
+
+def _graph(options: Namespace) -> int:
+    """Draw a pipeline without starting anything.
+
+    Prints a flowchart in the language of Mermaid, which many pages draw,
+    or writes a picture to a file; or tells all that is wrong, as `check` does.
+    """
+    return _look(options, Plan.mermaid if options.svg is None else lambda plan: _written(plan.svg(), options.svg))
+
+
+def _look(options: Namespace, show: Callable[[Plan], str]) -> int:
+    with collecting() as problems:
+        found = _pipeline(options)
+    for problem in problems:
+        _emit(printable_lines(f"{type(problem.error).__name__}: {problem.error}\n  at {problem.where}\n"))
+    _emit(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else show(found.plan()).rstrip("\n"))
+    return FAILED if problems else OK
+
+
+def _written(picture: str, path: Path) -> str:
+    """Write a picture; returns what to say of it."""
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--svg {path}: {error.strerror}") from error
+    return f"written: {path}"
+
+
+def _stacks(options: Namespace) -> int:
+    """Tell where the pipelines of a process are.
+
+    Prints for every worker what it waits for, or the item that it is in and for how long,
+    and the calls of your code that it is in. The process need not be able to answer, and
+    goes on as it was; works on Linux, for processes of the same user.
+    """
+    _emit(printable_lines(stacks(options.pid)))
+    return OK
+
+
+def _target_options(parser: ArgumentParser) -> None:
+    target = parser.add_argument(
+        "target",
+        metavar="FILE_OR_MODULE:NAME",
+        help="a Python file or an importable module, and the name of a pipeline in it",
+    )
+    target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
+    parser.add_argument(
+        "--workers",
+        action="append",
+        default=[],
+        metavar="STAGE=N",
+        help="run a stage, by its name, on n workers, or auto",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"call NAME, a function, with this argument, read as its annotation or its default says: {READ}",
+    )
+
+
+def _stacks_options(parser: ArgumentParser) -> None:
+    parser.epilog = STACKS_EPILOG
+    parser.add_argument("pid", metavar="PID", type=int, help="the process that has started the pipelines")
+
+
+def _graph_options(parser: ArgumentParser) -> None:
+    _target_options(parser)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--mermaid", action="store_true", help="print a flowchart, as it does unless told otherwise")
+    forms.add_argument("--svg", type=_path, metavar="FILE", help="write a picture to this file")
+
+
+def _run_options(parser: ArgumentParser) -> None:
+    _target_options(parser)
+    parser.add_argument("--progress", action="store_true", help="show how far it is, on standard error")
+    parser.add_argument(
+        "--report", type=_path, metavar="FILE", help="write a report to this file, .html or .json, however it ends"
+    )
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must be the path of a file but got: ''")
+    return Path(text)
+
+
+COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParser], None]]] = {
+    "run": (_run, _run_options),
+    "check": (_check, _target_options),
+    "graph": (_graph, _graph_options),
+    "stacks": (_stacks, _stacks_options),
+}
+
+
+def _pipeline(options: Namespace) -> Pipeline[Any] | Runnable[Any]:
+    """What is asked for, with as many workers as is said. Raises UsageError."""
+    found = named_pipeline(Target.parse(options.target), options.set)
+    workers = dict(map(_amount, options.workers))
+    names = Counter(_names(found.plan().stages))
+    for name, number in workers.items():
+        if not names[name]:
+            known = f"\n  Its stages are: {', '.join(names)}"
+            raise UsageError(f"--workers {name}: no stage has this name.{suggestion(name, names)}{known}")
+        if names[name] > 1:
+            raise UsageError(f"--workers {name}: {names[name]} stages have this name.\n  Give them others with name=.")
+        try:
+            found = with_workers(found, {name: number})
+        except PlanError as error:
+            raise UsageError(f"--workers {name}={number}: {error}") from error
+    return found
+
+
+def _amount(text: str) -> tuple[str, Workers]:
+    name, _, number = text.rpartition("=")
+    if name and number == AUTO:
+        return name, "auto"
+    if not name or not number.isdecimal():
+        raise UsageError(
+            f"--workers takes STAGE=N, for example {name or 'decode'}=4 or {name or 'decode'}=auto, but got: {text!r}"
+        )
+    return name, int(number)
+
+
+def _names(stages: Sequence[PlannedStage]) -> Iterator[str]:
+    for stage in stages:
+        yield stage.name
+        for part in stage.call.within:
+            yield from _names(part)
+
+
+def _emit(value: object) -> None:
+    """Print a line at once: whoever reads it may be waiting, and one who has gone is noticed."""
+    text = str(value)  # here, so that an error of the value's own is not taken for one of the printing
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise ReaderGone from None

@@ -1,0 +1,48 @@
+"""A run inside somebody else's event loop: its blocking calls are made by one thread, and it ends with the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeVar
+
+from ..errors import RunError
+from ..messages import failure_texts
+from .run import Run
+
+__all__ = ["running"]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Callable[..., Any]]]:
+    """Start a run; yields it, and an async function that calls another in the run's thread.
+
+    If the task is cancelled meanwhile, the run is, and its end is awaited.
+    """
+    loop = asyncio.get_running_loop()
+    context = copy_context()  # which the one thread keeps: what a stage sets there stays set
+    with ThreadPoolExecutor(1, "chainpump async") as pool:
+
+        async def within(function: Callable[..., Any], *args: Any) -> Any:
+            return await loop.run_in_executor(pool, partial(context.run, function), *args)
+
+        try:
+            starting = loop.run_in_executor(pool, context.run, start)
+        except RuntimeError as error:  # the system refuses a thread
+            raise RunError(failure_texts.no_run(error)) from error
+        try:
+            run = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            (await starting).close()
+            raise
+        try:
+            yield run, within
+        finally:
+            run.cancel()  # wakes the thread, if it is still waiting; after the end it does nothing
+            await asyncio.shield(loop.run_in_executor(pool, run.close))

@@ -1,0 +1,198 @@
+"""What a worker process has started, and left behind when it ended: the processes of its group.
+
+A worker leads a session, and so a group, of its own. A process that leaves the group, as daemons do and programs that
+are started with `start_new_session=True`, is not the worker's any more.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ..ipc.descriptors import Descriptor, pipe
+from ..ipc.system import is_portable
+from ..messages.printable import printable
+
+__all__ = ["Remains", "remains_of"]
+
+COMMAND = 200  # characters of a command line, at most
+PATIENCE = 5.0  # seconds for `ps`
+
+
+class Remains(Protocol):
+    """Processes of a group whose leader has ended. Only the supervisor's thread uses it."""
+
+    @property
+    def waitables(self) -> Sequence[int]:
+        """Descriptors that become readable when `look` has something to see; none once no process is left."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Process id and command of each."""
+        ...
+
+    def look(self) -> None:
+        """See which of them are left."""
+        ...
+
+    def send(self, number: signal.Signals) -> None:
+        """Send all of them a signal."""
+        ...
+
+    def close(self) -> None:
+        """Release what this holds."""
+        ...
+
+
+class _Nothing:
+    """Nobody is left: the rule."""
+
+    waitables: Sequence[int] = ()
+    names: Sequence[str] = ()
+
+    def look(self) -> None:
+        """Nothing."""
+
+    def send(self, number: signal.Signals) -> None:
+        """To nobody."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class _Member(NamedTuple):
+    name: str
+    end: Descriptor
+
+
+class _Seen:
+    """On Linux. Each is known by a descriptor as well, since another process may get its number once it has ended."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._members: Sequence[_Member] = ()
+        self.look()
+
+    @property
+    def waitables(self) -> Sequence[int]:
+        return [member.end.fileno() for member in self._members]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [member.name for member in self._members]
+
+    def look(self) -> None:
+        self.close()
+        self._members = _members(self._leader)
+
+    def send(self, number: signal.Signals) -> None:
+        """A group keeps its number while it has a member: so one is looked for right before that is used."""
+        self.look()
+        if self._members:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader, number)
+
+    def close(self) -> None:
+        for member in self._members:
+            member.end.close()
+        self._members = ()
+
+
+def _members(leader: int) -> Sequence[_Member]:
+    """Living processes of its group that may be sent signals; none if its number is another process's by now."""
+    found = []
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        if _group_of(pid) != leader:
+            continue
+        with suppress(OSError):  # it has ended, or belongs to another user
+            end = Descriptor(os.pidfd_open(pid))
+            signal.pidfd_send_signal(end.fileno(), 0)
+            if _group_of(pid) == leader:  # still: then the descriptor is of this process
+                found.append(_Member(f"pid {pid} ({_command(pid)})", end))
+            if pid == leader:
+                return ()
+    return found
+
+
+def _group_of(pid: int) -> int:
+    """The group of a process, if it leads it or has not left the session of who does; 0 if it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    state, _, group, session = stat[stat.rindex(b")") + 2 :].split()[:4]  # proc(5); its name may hold anything
+    return int(group) if group == session and state not in b"ZX" else 0
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return repr(" ".join(words).strip()[:COMMAND])[1:-1]  # without control characters, for terminals
+    return "?"
+
+
+class _Listed:
+    """Where there is no `/proc`: `ps` lists them when it is asked, and nothing wakes as they end."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._silent, self._end = pipe()
+        self.names: Sequence[str] = ()
+        self.look()
+
+    @property
+    def waitables(self) -> Sequence[int]:
+        return () if self._silent.closed else (self._silent.fileno(),)
+
+    def look(self) -> None:
+        self.names = _listed(self._leader)
+        if not self.names:
+            self.close()
+
+    def send(self, number: signal.Signals) -> None:
+        self.look()
+        if self.names:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader, number)
+        if number == signal.SIGKILL:
+            self.close()
+
+    def close(self) -> None:
+        self._silent.close()
+        self._end.close()
+
+
+def _listed(leader: int) -> Sequence[str]:
+    """Living processes of a group, by ps(1)."""
+    import subprocess  # nobody has left anything, as a rule
+
+    command = ["ps", "-A", "-o", "pgid=", "-o", "stat=", "-o", "pid=", "-o", "args="]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=True)
+    except (
+        OSError,
+        subprocess.SubprocessError,
+    ):  # it is not there: whether the group has a member is all that is known
+        return (f"processes of the group {leader}",)
+    found = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
+    return [
+        f"pid {pid} ({printable(args[:COMMAND])})"
+        for group, state, pid, args in (each for each in found if len(each) == 4)
+        if group == str(leader) and state[:1] != "Z"
+    ]
+
+
+def remains_of(leader: int) -> Remains:
+    """What is left of the group of a process that has ended, and was reaped."""
+    try:
+        os.killpg(leader, 0)
+    except (ProcessLookupError, PermissionError):
+        return _Nothing()
+    if is_portable():
+        return _Listed(leader)
+    return _Seen(leader)

@@ -1,0 +1,178 @@
+"""What a decorator makes of a function, as far as it says: `Callable[P, Iterable[R]] -> Callable[P, list[R]]`.
+
+`functools.wraps` writes the hints of the wrapped function over those of its wrapper. So what a wrapper takes and gives
+is known of its decorator alone, which is found as the function in which the wrapper's code is written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections import abc
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args
+
+from ..plan.bound import attribute
+from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
+from .assignability import fits
+from .classes import Bindings, plain, split
+from .overloads import bound_to
+from .ownership import is_own_file
+from .reading import ANYTHING, EMPTY, Reading, callable_hint, parameter_of_items
+
+__all__ = ["applied", "decorated"]
+
+Parameter = inspect.Parameter
+BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Decorator(NamedTuple):
+    """What a decorator takes and gives, as hints."""
+
+    takes: Hint
+    gives: Hint
+
+
+def decorated(wrapper: FunctionType, inner: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """How a wrapper can be called. inner: how the function that it wraps can be."""
+    # 1. As its decorator says. 2. Its own hints, where they were not overwritten. 3. A library's decorator that says
+    # nothing keeps what it is given. 4. One of the program's own may do anything.
+    decorator = _decorator_of(wrapper)
+    if decorator is not None:
+        return tuple(_made(decorator, each) for each in inner)
+    own = Reading(inspect.signature(wrapper, follow_wrapped=False), wrapper, {}, inspect.iscoroutinefunction(wrapper))
+    copied = attribute(wrapper.__wrapped__, "__annotations__")  # type: ignore[attr-defined]  # that is why it is here
+    if wrapper.__annotations__ and wrapper.__annotations__ != copied:
+        return (own,)
+    if is_own_file(wrapper.__code__.co_filename):
+        return (own.without_hints(),)
+    if inspect.isgeneratorfunction(wrapper.__wrapped__):  # type: ignore[attr-defined]  # contextmanager makes another thing
+        return tuple(each.without_hints() for each in inner)
+    return inner
+
+
+def _made(decorator: Decorator, inner: Reading) -> Reading:
+    takes, gives = decorator
+    if takes is gives:
+        return inner
+    if split(gives)[0] is not abc.Callable or not get_args(gives):
+        return ANYTHING
+    parameters, result = _parts(gives)
+    return _applied(takes, parameters, result, inner)
+
+
+def applied(takes: Hint, call: Reading, inner: Reading) -> Reading:
+    """How an object can be called that wraps a function. takes: what it is made of; call: its `__call__`."""
+    first = parameter_of_items(call.signature)
+    if first is not None and first.kind is not Parameter.VAR_POSITIONAL:
+        return call
+    result = call.known(call.signature.return_annotation)
+    spec = _parts(takes)[0] if split(takes)[0] is abc.Callable and get_args(takes) else UNKNOWN
+    return _applied(takes, spec, result, inner)
+
+
+def _applied(takes: Hint, parameters: Hint, result: Hint, inner: Reading) -> Reading:
+    bindings: Bindings = {}
+    specs: dict[Any, list[Parameter]] = {}
+    if isinstance(takes, TypeVar):
+        bindings[takes] = callable_hint(inner, "function")
+    elif split(takes)[0] is abc.Callable and get_args(takes):
+        expected, returned = _parts(takes)
+        fits(inner.called, returned, bindings)
+        _bind_parameters(expected, inner, bindings, specs)
+    signature = inspect.Signature(
+        _put_in(parameters, bindings, specs),
+        return_annotation=bound_to(result, bindings),
+    )
+    return Reading(signature, None)
+
+
+def _parts(callable_type: Hint) -> tuple[Hint, Hint]:
+    args = get_args(callable_type)
+    return (list(args[:-1]) if len(args) != 2 else args[0]), plain(args[-1])
+
+
+def _split_parameters(parameters: Hint) -> tuple[list[Hint], Hint]:
+    """Those that are told one by one, and what stands for the rest: a ParamSpec, `...`, or None."""
+    if isinstance(parameters, list):
+        return parameters, None
+    if split(parameters)[0] is typing.Concatenate:
+        *first, rest = get_args(parameters)
+        return first, rest
+    return [], parameters
+
+
+def _bind_parameters(expected: Hint, inner: Reading, bindings: Bindings, specs: dict[Any, list[Parameter]]) -> None:
+    """What a decorator's variables stand for, by the parameters of the function that it is given."""
+    first, rest = _split_parameters(expected)
+    takes = [each.replace(annotation=inner.known(each.annotation)) for each in inner.signature.parameters.values()]
+    for hint in first:
+        if takes and takes[0].kind in BY_PLACE:
+            fits(takes.pop(0).annotation, plain(hint), bindings)
+    if isinstance(rest, ParamSpec):
+        specs[rest] = takes
+
+
+def _put_in(parameters: Hint, bindings: Bindings, specs: dict[Any, list[Parameter]]) -> list[Parameter]:
+    first, rest = _split_parameters(parameters)
+    given = [
+        Parameter(f"_{place}", Parameter.POSITIONAL_ONLY, annotation=bound_to(hint, bindings))
+        for place, hint in enumerate(first)
+    ]
+    if rest is None:
+        return given
+    return [*given, *specs.get(rest, ANYTHING.signature.parameters.values())]
+
+
+def _decorator_of(wrapper: FunctionType) -> Decorator | None:
+    """What the function says in which a wrapper is written; None where it says nothing, or is not found."""
+    code = wrapper.__code__
+    function, depth = _around(wrapper, code)
+    if not isinstance(function, FunctionType):
+        return None
+    signature = inspect.signature(function, follow_wrapped=False)
+    is_method = "." in code.co_qualname.split(".<locals>.")[0] and "self" in signature.parameters
+    taking = list(signature.parameters.values())[is_method:]
+    if signature.return_annotation is EMPTY:
+        return None
+    try:
+        gives = plain(resolve(signature.return_annotation, function))
+        if depth == 1:
+            takes = plain(resolve(taking[0].annotation, function)) if taking else UNKNOWN
+            return Decorator(takes, gives) if takes is not UNKNOWN else None
+    except UnresolvedHintError:
+        return None
+    # A factory of decorators: retry(times) -> Callable[[Callable[P, R]], Callable[P, R]].
+    if split(gives)[0] is not abc.Callable or not get_args(gives):
+        return None
+    parameters, made = _parts(gives)
+    return Decorator(plain(parameters[0]), made) if isinstance(parameters, list) and len(parameters) == 1 else None
+
+
+def _around(wrapper: FunctionType, code: CodeType) -> tuple[object, int]:
+    """The outermost function around a wrapper that can be found, and how many functions deep the wrapper is in it."""
+    frame = inspect.currentframe()
+    while frame is not None and not _nests(frame.f_code, code):
+        frame = frame.f_back
+    names = wrapper.__globals__ if frame is None else frame.f_locals  # of a function that runs
+    running = "" if frame is None else f"{frame.f_code.co_qualname}.<locals>."
+    path = code.co_qualname.removeprefix(running).split(".<locals>.")
+    found = _walk(names, path[0])
+    return (found, len(path) - 1) if _holds(found, code) else (None, 0)
+
+
+def _walk(names: abc.Mapping[str, Any], path: str) -> object:
+    first, *rest = path.split(".")
+    value: Any = names.get(first)
+    for each in rest:
+        value = vars(value).get(each) if hasattr(value, "__dict__") else None
+    return attribute(value, "__func__") or value  # of a static method
+
+
+def _holds(function: object, code: CodeType) -> bool:
+    return isinstance(function, FunctionType) and _nests(function.__code__, code)
+
+
+def _nests(outer: CodeType, inner: CodeType) -> bool:
+    nested = [const for const in outer.co_consts if isinstance(const, CodeType)]
+    return any(const is inner or _nests(const, inner) for const in nested)

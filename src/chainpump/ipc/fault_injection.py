@@ -1,0 +1,172 @@
+"""Faults on purpose: the calls that can fail in a real system do so when one environment variable asks for it.
+
+    CHAINPUMP_FAULTS="send=0.01,slab@decode=#3:kill,control=0.05:delay;seed=7"
+
+Each part names a point, of all workers or of one stage's, says when it fails, and how. When: with a probability, or at
+the n-th call of each worker; successors of a worker do not repeat that one. How: `raise` an OSError (the default),
+`exit` and `kill` end the process without a word, `delay` waits for 50 ms. In the main process, which is the user's,
+`exit` and `kill` raise.
+
+Without the variable a run knows nothing of this: who owns a point looks once, as it begins, and wraps the call only
+then.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import NoReturn, ParamSpec, TypeVar
+
+from ..errors import StageOptionError
+
+__all__ = ["VARIABLE", "Fate", "Faults", "Point"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VARIABLE = "CHAINPUMP_FAULTS"
+DELAY = 0.05  # seconds: longer than any wait inside the library but those for other workers
+EXIT_CODE = 70  # EX_SOFTWARE of <sysexits.h>; no worker ends with it by itself
+
+
+class Point(Enum):
+    """A call that can be made to fail."""
+
+    SPAWN = "spawn"  # in the main process, of an executor that is to start a worker
+    START = "start"  # in a worker, before it loads its functions
+    SEND = "send"  # of a frame
+    RECEIVE = "receive"  # of a frame, and each look whether there is one
+    SLAB = "slab"  # a frame is copied into shared memory
+    CONTROL = "control"  # a worker process says how it ended, or sends a dead letter
+
+
+def _raise(point: Point) -> NoReturn:
+    raise OSError(errno.EIO, f"{VARIABLE} asked for a fault at {point.value!r}")
+
+
+def _exit(_: Point) -> None:
+    os._exit(EXIT_CODE)
+
+
+def _kill(_: Point) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _delay(_: Point) -> None:
+    time.sleep(DELAY)
+
+
+ACTIONS: dict[str, Callable[[Point], None]] = {"raise": _raise, "exit": _exit, "kill": _kill, "delay": _delay}
+SPARING = ACTIONS | {"exit": _raise, "kill": _raise}  # in the main process
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When one point fails, and how. stage: None for all. chance, call: one of them is 0."""
+
+    point: Point
+    stage: str | None
+    chance: float
+    call: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What one worker is to meet. It travels with the worker. process: the main one."""
+
+    rules: tuple[Rule, ...]
+    seed: str
+    process: int
+
+    def before(self, point: Point, function: Callable[P, T]) -> Callable[P, T]:
+        """The function with the faults of this point in front of it; the function itself if there are none."""
+        rules = [rule for rule in self.rules if rule.point is point]
+        if not rules:
+            return function
+        from random import Random  # only who asks for faults pays for it
+
+        rng, calls = Random(f"{self.seed} {point.value}"), count(1)  # noqa: S311  # it is no secret
+
+        def faulty(*args: P.args, **kwargs: P.kwargs) -> T:
+            call = next(calls)
+            actions = SPARING if os.getpid() == self.process else ACTIONS
+            for rule in rules:
+                if call == rule.call or rng.random() < rule.chance:
+                    actions[rule.action](point)
+            return function(*args, **kwargs)
+
+        return faulty
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """All that the variable asks for."""
+
+    rules: tuple[Rule, ...] = ()
+    seed: str = "0"
+
+    @classmethod
+    def asked(cls) -> Faults:
+        """What the environment asks for now. Raises StageOptionError."""
+        return cls.read(os.environ.get(VARIABLE, ""))
+
+    @classmethod
+    def read(cls, text: str) -> Faults:
+        """What a text asks for. Raises StageOptionError.
+
+        >>> Faults.read("send@decode=#3:kill;seed=7").rules
+        (Rule(point=<Point.SEND: 'send'>, stage='decode', chance=0.0, call=3, action='kill'),)
+        """
+        parts, _, seed = text.partition(";")
+        number = seed.strip().removeprefix("seed=")
+        if seed and (number == seed.strip() or not number.isdecimal()):
+            raise _refused(text, seed, "behind ';' comes seed=NUMBER")
+        rules = tuple(_rule(text, part) for part in parts.split(",") if part.strip())
+        return cls(rules, number or "0")
+
+    def fate(self, stages: list[str], number: int, generation: int) -> Fate | None:
+        """What the worker of this number meets, or its successor of this generation; None if nothing concerns it."""
+        rules = tuple(
+            rule
+            for rule in self.rules
+            if (rule.stage is None or rule.stage in stages) and not (rule.call and generation)
+        )
+        return Fate(rules, f"{self.seed} {stages} {number} {generation}", os.getpid()) if rules else None
+
+
+def _rule(text: str, part: str) -> Rule:
+    target, is_given, rest = part.strip().partition("=")
+    point, _, stage = target.partition("@")
+    when, _, action = rest.partition(":")
+    if point not in {each.value for each in Point}:
+        raise _refused(text, part, f"a point is one of {', '.join(each.value for each in Point)}")
+    if action and action not in ACTIONS:
+        raise _refused(text, part, f"an action is one of {', '.join(ACTIONS)}")
+    chance, call = _chance(when), _call(when)
+    if not is_given or (chance is None and call is None):
+        raise _refused(text, part, "'=' is followed by a probability such as 0.01, or by a call such as #3")
+    return Rule(Point(point), stage or None, chance or 0.0, call or 0, action or "raise")
+
+
+def _chance(when: str) -> float | None:
+    try:
+        chance = float(when)
+    except ValueError:
+        return None
+    return chance if 0 < chance <= 1 else None
+
+
+def _call(when: str) -> int | None:
+    number = when.removeprefix("#")
+    return int(number) if when != number and number.isdecimal() and int(number) > 0 else None
+
+
+def _refused(text: str, part: str, rule: str) -> StageOptionError:
+    return StageOptionError(f"{VARIABLE}={text!r} cannot be read at {part.strip()!r}: {rule}.")

@@ -1,0 +1,1 @@
+"""What worker processes log, warn and print, and its way to the main process."""

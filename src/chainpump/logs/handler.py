@@ -1,0 +1,58 @@
+"""The handler of a worker process. Apart from `speech`, since it imports `logging`, of which few workers have a use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from .records import Levels, Logged
+from .worker_setup import Mouth
+
+__all__ = ["log_by", "set_levels"]
+
+
+class PipeHandler(logging.Handler):
+    """Sends records to the main process. replaced: the handlers whose place it has taken.
+
+    Those are neither closed nor dropped: in a fork they are the main process's too, with what they may hold back.
+    """
+
+    def __init__(self, mouth: Mouth, replaced: Sequence[Sequence[logging.Handler]]) -> None:
+        super().__init__()
+        self._mouth = mouth
+        self._replaced = replaced
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send it, waiting for room."""
+        if self._mouth.is_shut:
+            if logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)
+            return
+        try:
+            traceback = record.exc_text
+            if record.exc_info and not traceback:
+                traceback = logging.Formatter().formatException(record.exc_info)
+            self._mouth.say(Logged.packed(record, traceback))
+        except Exception:  # arguments that do not fit the message
+            self.handleError(record)
+
+
+def log_by(mouth: Mouth) -> None:
+    """Send all records, and decide nothing here but levels: handlers and filters are those of the main process.
+
+    What the fork has copied, or the program's main file has set up once more as this worker imported it, would handle
+    them twice. A handler that the worker's own functions add later stays.
+    """
+    root = logging.getLogger()
+    found = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
+    handler = PipeHandler(mouth, [each.handlers for each in found])
+    for each in found:
+        each.handlers, each.filters, each.propagate = [], [], True
+    root.addHandler(handler)
+
+
+def set_levels(levels: Levels) -> None:
+    """Those of the main process."""
+    for name, level in levels.of.items():
+        logging.getLogger(name).setLevel(level)
+    logging.disable(levels.disabled)

@@ -1,0 +1,1 @@
+"""Texts for people: of failures, tables, items, and what a terminal may be shown."""

@@ -1,0 +1,512 @@
+"""The texts of failures: what happened, where, and what to do next. Pure functions from facts to records."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+
+from ..errors import (
+    Cancelled,
+    Failure,
+    ItemTimeoutError,
+    ItemTypeError,
+    RunError,
+    StageError,
+    StageStoppedError,
+    StallError,
+    TooManyFailuresError,
+    UnpicklableItemError,
+    WorkerLostError,
+)
+from .printable import printable, printable_lines
+from .refusals import NOT_ITS_OWN, channel_advice, start_advice
+from .shadowing import shadowed
+from .source_files import PACKAGE
+
+__all__ = [
+    "Item",
+    "Who",
+    "broken_off",
+    "channel_failed",
+    "forced",
+    "left_behind",
+    "lost",
+    "mistyped",
+    "no_run",
+    "not_started",
+    "poisonous",
+    "raised",
+    "refused",
+    "returned_early",
+    "stacks",
+    "stalled",
+    "still_ending",
+    "survived",
+    "text_of",
+    "timed_out",
+    "too_many",
+    "unclean",
+    "unpicklable",
+    "user_traceback",
+]
+
+FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
+WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
+# The first call of ours in a worker process, or of the command line; those that have started it, or forked, are beyond.
+BEGINS = (" in run_worker", " in main")
+FROZEN = '  File "<frozen '  # modules of the interpreter, such as runpy
+DEEP = 12  # calls of each stack that are told, from the innermost one
+NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
+# What sqlite3, greenlet and tkinter say to another thread than the one that has made an object.
+BOUND_TO_THREAD = ("used in that same thread", "cannot switch to a different thread", "main thread is not in main loop")
+NOT_ITS_THREAD = (
+    "It must be used in the thread that has made it, and a worker is another one. Make it within the function of the\n"
+    "  source or stage, as in Pipeline(source(rows, path)), or read it before: Pipeline(list(cursor))."
+)
+OUT_OF_MEMORY = "Often the out-of-memory killer; check the kernel log, give it fewer workers, or lower in_flight=."
+CRASHED = "Native code may have crashed; `python -X faulthandler` prints where."
+SENT = "Something outside of this run has sent it that signal: a scheduler that stops the job, or `kill`."
+# What to do about the death by a signal.
+SIGNALS: Mapping[int, str] = {
+    signal.SIGKILL: OUT_OF_MEMORY,
+    signal.SIGSEGV: CRASHED,
+    signal.SIGBUS: CRASHED,
+    signal.SIGABRT: CRASHED,
+    signal.SIGILL: CRASHED,
+    signal.SIGFPE: CRASHED,
+    signal.SIGTRAP: CRASHED,
+    signal.SIGSYS: CRASHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A worker, as messages name it.
+
+    role: 'source', 'stage' or 'sink'. number: counted from 1. where: where the function is defined, `file:line`.
+    """
+
+    role: str
+    stage: str
+    number: int
+    of: int
+    where: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The stage alone: `stage 'decode'`."""
+        return f"{self.role} '{printable(self.stage)}'"
+
+    def placed(self, pid: int | None) -> str:
+        """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
+        place = f"worker {self.number} of {self.of}" + (f", pid {pid}" if pid is not None else "")
+        return f"{self.label} ({place})"
+
+    def failure(
+        self,
+        error: type[RunError],
+        pid: int | None,
+        headline: str,
+        *details: str,
+        item: Item | None = None,
+        exit_code: int | None = None,
+        traceback: str = "",
+    ) -> Failure:
+        """A record that blames this worker, of texts that a terminal does not obey; empty details are left out."""
+        return Failure(
+            error,
+            self.role,
+            self.stage,
+            self.number,
+            pid,
+            printable_lines(headline),
+            tuple(map(printable_lines, filter(None, details))),
+            item.index if item else None,
+            printable(item.text) if item and item.text else None,
+            exit_code,
+            printable_lines(traceback),
+        )
+
+    def definition(self) -> str:
+        """Where to look, as a sentence."""
+        return f"{self.stage} is defined at {self.where}." if self.where else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item: its number, who made it where several did, and a short repr where it is known."""
+
+    index: int
+    maker: str = ""
+    text: str | None = None
+
+    def __str__(self) -> str:
+        return f"item {self.index}{self.maker}"
+
+
+def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
+    """User code raised."""
+    on_item = f" on {item}" if item else ""
+    advice = NOT_ITS_WORD if isinstance(error, Cancelled) else ""
+    if any(text in text_of(error) for text in BOUND_TO_THREAD):
+        advice = NOT_ITS_THREAD
+    details = [*text_of(error).splitlines(), f"item: {item.text}" if item else "", advice, who.definition()]
+    return who.failure(
+        StageError,
+        pid,
+        f"{who.placed(pid)} raised {type(error).__name__}{on_item}:",
+        *details,
+        item=item,
+        traceback=user_traceback(error),
+    )
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself, whatever its `str` does."""
+    try:
+        return str(error) or repr(error)
+    except Exception as bad:  # a user's __str__ must not hide the failure that it is to describe
+        return f"<its str raised {type(bad).__name__}>"
+
+
+def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
+    """A stage or sink returned while its input had more."""
+    place = {"sink": "into(sink", "stage": "then(stage"}[who.role]
+    return who.failure(
+        StageStoppedError,
+        pid,
+        f"{who.label} returned after {delivered} item{'s' * (delivered != 1)} while its input had more.",
+        f"If that is intended: .{place}({who.stage}), may_stop=True).",
+    )
+
+
+def too_many(who: Who, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
+    """More items failed than a policy allows. latest: texts of the last of them, in this worker."""
+    return who.failure(
+        TooManyFailuresError,
+        pid,
+        f"{who.label} failed on more than {limit} item{'s' * (limit != 1)}, its limit. The last of them:",
+        *latest,
+        who.definition(),
+    )
+
+
+def refused(stage: str, index: int, error: BaseException) -> Failure:
+    """The function that takes a stage's dead letters raised."""
+    return Failure(
+        StageError,
+        "stage",
+        stage,
+        0,
+        None,
+        f"the function that takes the dead letters of '{printable(stage)}' raised {type(error).__name__} "
+        f"on item {index}:",
+        (printable_lines(text_of(error)), "It is the `to=` of its DeadLetter policy."),
+        index,
+        traceback=printable_lines(user_traceback(error)),
+    )
+
+
+def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
+    """A worker's process died without having said that it finished.
+
+    exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
+    not finished.
+    """
+    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {_death(exit_code)}"
+    if in_hand:
+        headline += f", {len(in_hand)} item{'s' * (len(in_hand) > 1)} in flight"
+    return who.failure(
+        WorkerLostError,
+        pid,
+        headline + ".",
+        _range_text(in_hand),
+        _advice(exit_code, started),
+        item=Item(in_hand[0]) if in_hand else None,
+        exit_code=exit_code,
+    )
+
+
+def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Failure:
+    """A function took too long over an item. stack: where it was, as text; empty if it could not say."""
+    return who.failure(
+        ItemTimeoutError,
+        pid,
+        f"{who.placed(pid)} took longer than {seconds:g} s over {item}.",
+        "Raise timeout=, or let a policy deal with such items: on_error=Skip(ItemTimeoutError).",
+        who.definition(),
+        item=item,
+        traceback=_user_stack(stack),
+    )
+
+
+def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
+    """No item moved for so long. who, at: the worker to look at, and what it is at. lines: the same of every worker."""
+    return who.failure(
+        StallError,
+        pid,
+        f"no item moved for {seconds:g} s; {who.placed(pid)} is {at}.",
+        *lines,
+        "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short.",
+        who.definition(),
+        item=item,
+    )
+
+
+def stacks(found: Iterable[tuple[str, str]]) -> str:
+    """Where those are that are in code of the user's. found: who, and the stack."""
+    told = ["Where the workers were (most recent call first):"]
+    for who, stack in found:
+        calls = _user_calls(stack)
+        if calls:
+            told += [who, *calls[:DEEP], *(["  ..."] if len(calls) > DEEP else [])]
+    return "\n".join(told)
+
+
+def poisonous(who: Who, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
+    """An item that has cost several workers."""
+    return who.failure(
+        WorkerLostError,
+        pid,
+        f"{who.label} lost {cost} workers, one after the other, on {item}: the last (pid {pid}) {_death(exit_code)}.",
+        "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
+        who.definition(),
+        item=item,
+        exit_code=exit_code,
+    )
+
+
+def _death(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "died, with an exit code that is not known"
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    known = -exit_code in set(signal.Signals)  # most real-time signals have no name
+    return f"killed by {signal.Signals(-exit_code).name if known else f'signal {-exit_code}'}"
+
+
+def _range_text(in_hand: Sequence[int]) -> str:
+    if not in_hand:
+        return ""
+    if len(in_hand) == 1:
+        return f"It was in item {in_hand[0]}."
+    return f"It was in one of the items {in_hand[0]} to {in_hand[-1]}."
+
+
+def _advice(exit_code: int | None, started: bool) -> str:
+    if exit_code is None:
+        return (
+            "Other code of this program takes the exit codes of all child processes, or ignores SIGCHLD: os.wait(),\n"
+            "  os.waitpid(-1, ...) or signal.SIG_IGN. Wait for the children that it has started itself, one by one."
+        )
+    if exit_code < 0:
+        return SIGNALS.get(-exit_code, SENT)
+    if exit_code == FORKSERVER_LOST:
+        return "Or the fork server has died, which tells of exit codes; check the kernel log."
+    if not started:
+        return shadowed() or (
+            "It ended before it could start: see its output above. A program must start its pipeline under\n"
+            '  `if __name__ == "__main__":`, since workers import the file too.'
+        )
+    return "Something called os._exit() or ended the process; a worker ends by returning."
+
+
+def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: str) -> Failure:
+    """An item is not of the type that its stage declares. item: the one it is, or was made of."""
+    on_item = f" on {item}" if item else ""
+    return who.failure(
+        ItemTypeError,
+        pid,
+        f"{who.placed(pid)} yielded something else than it declares{on_item}:",
+        f"declared   {declared}",
+        f"yielded    {what}",
+        who.definition(),
+        item=item,
+    )
+
+
+def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseException | None = None) -> Failure:
+    """An item that a stage yielded cannot leave its process. error: what its class has raised itself."""
+    advice = "Yield plain data, or run both stages on Threads."
+    if error is not None:
+        skip = f"on_error=Skip({type(error).__name__})"
+        advice = f"Its class raised {type(error).__name__} as it was pickled: do that earlier, in {who.stage},\n"
+        advice += f"  or let a policy deal with such items: {skip}."
+    return who.failure(
+        UnpicklableItemError,
+        pid,
+        f"{who.label} yielded item {index}, which cannot be sent to another process:",
+        f"{reason.rstrip('.')}. {advice}",
+        item=Item(index),
+    )
+
+
+def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
+    """An item arrived that cannot be rebuilt from its pickle."""
+    return who.failure(
+        UnpicklableItemError,
+        pid,
+        f"{who.placed(pid)} received {item}, which cannot be rebuilt from its pickle:",
+        f"{reason.rstrip('.')}. Look at its class's __reduce__ or __setstate__, or yield plain data.",
+        item=item,
+    )
+
+
+def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
+    """What a sink returned cannot leave its process, or cannot be rebuilt in the main process."""
+    return who.failure(
+        UnpicklableItemError,
+        pid,
+        f"{who.label} returned a value that cannot be sent to the main process:",
+        f"{reason.rstrip('.')}. Return plain data, or run the sink on Threads.",
+    )
+
+
+def not_started(who: Who, error: BaseException) -> Failure:
+    """A worker could not be started, or its function could not be loaded there."""
+    return who.failure(
+        StageError,
+        None,
+        f"{who.label} could not start worker {who.number} of {who.of}: {type(error).__name__}: {text_of(error)}",
+        start_advice(error),
+        traceback=user_traceback(error),
+    )
+
+
+def no_run(error: OSError | RuntimeError) -> Failure:
+    """The system has no room for what a run needs beside its workers: nobody is to blame."""
+    headline = f"the run could not start: {type(error).__name__}: {text_of(error)}"
+    return Failure(RunError, "", "", 0, None, headline, (start_advice(error),))
+
+
+def left(who: Who) -> Failure:
+    """Somebody iterates a run that was closed."""
+    return who.failure(
+        RunError,
+        None,
+        "the run was closed before its end.",
+        "Iterate it inside its `with` block, or start another run.",
+    )
+
+
+def asked_within(who: Who) -> Failure:
+    """A run is asked for an item by code that it runs in order to give one, in the same thread."""
+    return who.failure(
+        RunError,
+        None,
+        "the run was asked for an item by its own stage, or by a signal handler that broke into it.",
+        "No item can come of that. Iterate another run of the pipeline there.",
+    )
+
+
+def forked_off(who: Who, owner: int) -> Failure:
+    """A process that was forked off iterates a run of its parent."""
+    return who.failure(
+        RunError,
+        None,
+        f"the run belongs to process {owner}, and this is process {os.getpid()}, which was forked off.",
+        "Iterate it where it was opened, or start another run in this process.",
+    )
+
+
+def broken_off(who: Who) -> Failure:
+    """A channel broke although no worker of it died: something closed its descriptors."""
+    return who.failure(
+        RunError,
+        None,
+        f"{who.placed(None)} lost its channel, although no worker died.",
+        NOT_ITS_OWN,
+    )
+
+
+def forced(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """A worker was told to end, and was ended by force after the grace. stack: as `timed_out` takes it."""
+    told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, and was ended by force:"
+    return f"{told} its clean-up may not have run. If it needs longer: grace=.{_was_at(stack)}"
+
+
+def still_ending(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """A worker has finished, and its process goes on. stack: of all its threads, as `timed_out` takes it."""
+    told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
+    return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
+
+
+def survived(who: Who, pid: int, left: Sequence[str], seconds: float | None) -> str:
+    """A worker's process has ended, and left processes behind. seconds: until they were ended by force; None before."""
+    told = "are told to end (SIGTERM)" if seconds is None else f"were ended by force after {seconds:g} s (SIGKILL)"
+    advice = "What is to outlive its worker has to be started with start_new_session=True."
+    return f"{who.placed(pid)} has ended, and what it had started and left behind {told}: {', '.join(left)}. {advice}"
+
+
+def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
+    """Not even force has ended it. stack: as `timed_out` takes it."""
+    told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, nor by force, and is left behind."
+    advice = "Nothing ends a thread in a call that does not return: give that call a time limit of its own."
+    return f"{told} {advice}{_was_at(stack)}"
+
+
+def _was_at(stack: str) -> str:
+    return _told_calls("It was at", list(_calls(stack)))
+
+
+def _is_at(stack: str) -> str:
+    return _told_calls("It is at", [call for call in _calls(stack) if PACKAGE not in call])
+
+
+def _told_calls(what: str, calls: Sequence[str]) -> str:
+    return "\n".join([f"\n{what} (most recent call first):", *calls[:DEEP]]) if calls else ""
+
+
+def unclean(lost: Failure) -> str:
+    """A worker has died in a run that was being ended."""
+    return f"{lost.headline} Its clean-up may not have run."
+
+
+def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
+    """The system refused a worker what it needs to send or receive: its function has not raised that."""
+    return who.failure(
+        RunError,
+        pid,
+        f"{who.placed(pid)} could not {what}: {type(error).__name__}: {text_of(error)}",
+        channel_advice(error) or f"The system refused it; {who.stage} has not raised this.",
+        traceback=user_traceback(error),
+    )
+
+
+def _user_stack(stack: str) -> str:
+    """Of a stack as `faulthandler` writes it, the innermost call first: the calls that are not this package's own."""
+    lines = stack.splitlines()
+    own = next((place for place, line in enumerate(lines) if PACKAGE in line), len(lines))
+    return "\n".join(lines[:own])
+
+
+def _user_calls(stack: str) -> Sequence[str]:
+    """The innermost calls of the user's, and what they have called; without those by which this package waits."""
+    for is_own, run in groupby(_calls(stack), lambda line: PACKAGE in line):
+        calls = [] if is_own else list(run)
+        while calls and any(part in calls[-1] for part in WAITING):
+            del calls[-1]
+        if calls:
+            return calls
+    return ()
+
+
+def _calls(stack: str) -> Iterator[str]:
+    """Without those by which the interpreter, or an installed command, has come here: they are nobody's to look at."""
+    lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
+    return takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback from the first line that is not this package's own."""
+    try:
+        import traceback  # 20 ms; only a failure pays for it
+    except (ImportError, OSError):  # a process that has no descriptor left can read no module
+        return ""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(error), error, tb)).rstrip()

@@ -1,0 +1,1 @@
+"""Functions and items to bytes and back, also those that plain pickle refuses or copies."""

@@ -1,0 +1,201 @@
+"""How functions and their arguments travel to another process, and which part of an object cannot.
+
+Items are pickled by plain `pickle` (`transport.codec`). Functions go through cloudpickle, which takes lambdas
+and closures by value; but whatever a worker can import goes by reference, so that both sides mean one object.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from types import CodeType, FunctionType, MethodType
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from ..messages.source_files import code_reducer
+from . import main_objects
+from .registry import PROTOCOL, EncodeError
+
+__all__ = ["ItemPickler", "dumps", "fault", "loads", "plain", "travelling"]
+
+MOST_DEFINITION = 1 << 20  # bytes of a function or class with what it mentions, as it goes with each item
+OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))  # what the interpreter makes for each class anew
+MAX_DEPTH = 6  # levels that `fault` descends; deeper parts are reported as the whole they belong to
+
+
+def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
+    """Pickle functions and their arguments for a worker process, with all of the main module that they reach.
+
+    in_band: asked of each buffer whether to put it into the pickle; those left out, `loads` is to be given.
+    """
+    import cloudpickle  # 15 ms; only runs that pickle functions pay for it
+
+    importable = main_objects.is_importable()
+    reducers = cloudpickle.Pickler.dispatch_table
+    found: dict[str, object] = {}
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
+        dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, dict(reducers))
+
+        # A worker imports the program's main script itself, as `multiprocessing` has it do. What is found
+        # there goes by reference: a copy by value would be a second class, which plain pickle refuses.
+        def reducer_override(self, obj: Any) -> Any:
+            if main_objects.is_of_main(obj):
+                if not importable:
+                    found[main_objects.key_of(obj)] = obj
+                elif main_objects.is_in_main(obj):
+                    return NotImplemented
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    Pickler(buffer, PROTOCOL, in_band).dump((value, found))  # in this order: it is found on the way
+    return buffer.getvalue()
+
+
+def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = ()) -> Any:
+    """Rebuild what `dumps` made, in a worker."""
+    value, found = pickle.loads(data, buffers=buffers)
+    main_objects.adopt(found)
+    main_objects.take_names(found)
+    return value
+
+
+class ItemPickler(pickle.Pickler):
+    """Pickles items of a program whose main module no worker can import: see `main_objects`.
+
+    A definition is made once, and goes with each pickle: whoever loads that may know it already or not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: those of a plain pickler
+        super().__init__(*args, **kwargs)
+        self._definitions: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How pickle is to write a function or class."""
+        if not main_objects.is_of_main(obj):
+            return NotImplemented
+        definition = self._definitions.get(obj)
+        if definition is None:
+            definition = self._definitions[obj] = _definition(obj)
+        return _defined, (main_objects.key_of(obj), definition)
+
+
+def _definition(value: Any) -> bytes:
+    """Raises PicklingError where it cannot travel, or is too large to go with each item."""
+    try:
+        data = dumps(value)
+    except Exception as error:
+        raise _Undefinable(value, fault(value, dumps, name=value.__qualname__)) from error
+    if len(data) > MOST_DEFINITION:
+        parts = {label: len(dumps(part)) for label, part in _parts(value)}
+        largest = max(parts, key=lambda label: parts[label], default="")
+        size = f"has {len(data) / 1e6:.0f} MB with all that it mentions, which would go with each item"
+        raise _Undefinable(value, f"{value.__qualname__}{largest} {size}")
+    return data
+
+
+class _Undefinable(pickle.PicklingError):
+    """A function or class of the main module cannot go with an item."""
+
+    def __init__(self, value: object, why: str) -> None:
+        super().__init__(f"{why}. Or define it in a module, which workers import")
+        self.item = value
+
+
+def _defined(key: str, definition: bytes) -> object:
+    found = main_objects.known(key)
+    if found is not None:
+        return found
+    value, mentioned = pickle.loads(definition)
+    main_objects.adopt(mentioned)
+    main_objects.take_names(mentioned, anew=False)
+    return value
+
+
+def plain(value: object) -> bytes:
+    """A pickle of an item, or whatever else plain pickle is for. Raises what that raises."""
+    if main_objects.is_importable():
+        return pickle.dumps(value, PROTOCOL)
+    buffer = io.BytesIO()
+    ItemPickler(buffer, PROTOCOL).dump(value)
+    return buffer.getvalue()
+
+
+def travelling(value: object) -> bytes | None:
+    """A plain pickle of a value that was seen to load again, or None."""
+    with suppress(Exception):  # whatever a user's __reduce__ or __init__ raises
+        data = plain(value)
+        if type(pickle.loads(data)) is type(value):
+            return data
+    return None
+
+
+def fault(value: object, dump: Callable[[object], object], *, name: str = "") -> str:
+    """Say which part of a value `dump` refuses, and why: `Reader.handle: cannot pickle '_io.TextIOWrapper'`."""
+    try:
+        dump(value)
+    except Exception as error:
+        return _fault(value, dump, name or type(value).__name__, error, (value,))
+    return f"{name or type(value).__name__}: pickled on a second try"
+
+
+def _fault(
+    value: object, dump: Callable[[object], object], path: str, error: Exception, within: tuple[object, ...]
+) -> str:
+    """within: the values that it was reached through, and itself; functions and classes may reach themselves."""
+    item = getattr(error, "item", None) if isinstance(error, (EncodeError, _Undefinable)) else within
+    if item is value or (isinstance(error, _Undefinable) and item is type(value)):
+        return f"{path}: {error}"
+    for label, part in _parts(value) if len(within) <= MAX_DEPTH else ():
+        try:
+            if not any(part is each for each in within):
+                dump(part)
+        except Exception as cause:
+            return _fault(part, dump, path + label, cause, (*within, part))
+    return f"{path}: {error}"
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    """The parts of a value that pickle would visit, each with the text that leads to it."""
+    yield from next((parts(value) for kind, parts in PARTS.items() if isinstance(value, kind)), ())
+    yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items() if name not in OF_CLASSES)
+    for cls in type(value).__mro__:
+        for name in getattr(cls, "__slots__", ()):
+            if hasattr(value, name) and not name.startswith("__"):
+                yield f".{name}", getattr(value, name)
+    if main_objects.is_of_main(type(value)):
+        yield f" (class {type(value).__name__!r})", type(value)
+
+
+def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
+    code = function.__code__
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        with suppress(ValueError):  # it is empty so far
+            yield f" (captured variable {name!r})", cell.cell_contents
+    for name in dict.fromkeys(_names_in(code)):
+        if name in function.__globals__:
+            yield f" (global {name!r})", function.__globals__[name]
+    yield " (defaults)", (function.__defaults__, function.__kwdefaults__)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """What the code, and that of functions within it, may mean globals by."""
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names_in(const)
+
+
+# Any: each function takes values of the type beside it.
+PARTS: Mapping[type | tuple[type, ...], Callable[[Any], Iterable[tuple[str, object]]]] = {
+    dict: lambda values: ((f"[{key!r}]", part) for key, part in values.items()),
+    (list, tuple, set, frozenset): lambda values: ((f"[{index}]", part) for index, part in enumerate(values)),
+    partial: lambda call: ((".func", call.func), (".args", call.args), (".keywords", call.keywords)),
+    MethodType: lambda method: ((" (its object)", method.__self__), ("", method.__func__)),
+    FunctionType: _parts_of_function,
+    type: lambda cls: ((f" (base class {base.__name__!r})", base) for base in cls.__bases__),
+}

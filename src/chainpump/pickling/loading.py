@@ -1,0 +1,88 @@
+"""Whether a worker is importing the program's modules: no run with worker processes may start then.
+
+Those workers would import the same modules, and each of them would start the run again, without end. A worker imports
+modules at three moments, and each has its own sign:
+
+    the main file, before its own code runs     `multiprocessing` marks the process
+    the modules of its functions                `loading` marks the process
+    the module of an item, as that arrives      a module whose import is under way is on the stack
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from multiprocessing import process
+from types import FrameType
+
+from ..errors import StageOptionError
+from ..messages.source_files import PACKAGE
+
+__all__ = ["GUARD", "become_worker", "calls_from", "check_not_loading", "is_importing", "loading"]
+
+GUARD = 'if __name__ == "__main__":'
+
+
+class _Process:
+    """What this process is: a fact of the whole process, written by its main thread alone."""
+
+    def __init__(self) -> None:
+        self.is_worker = False
+        self.is_loading = False
+
+
+_THIS = _Process()
+
+
+def become_worker() -> None:
+    """Mark this process as a worker's. A fork that inherits the mark from a worker is one, too."""
+    _THIS.is_worker = True
+    _THIS.is_loading = False
+
+
+@contextmanager
+def loading() -> Generator[None, None, None]:
+    """The worker loads its functions inside this block."""
+    _THIS.is_loading = True
+    try:
+        yield
+    finally:
+        _THIS.is_loading = False
+
+
+def check_not_loading() -> None:
+    """Raise StageOptionError if this code runs as a worker imports modules."""
+    # From the caller on: a list with this frame in it would be a cycle, which kept all that the callers have.
+    frames = list(calls_from(sys._getframe().f_back))  # noqa: SLF001  # what `inspect.currentframe` calls
+    imported = next((frame for frame in frames if is_importing(frame)), None)
+    imports_main = getattr(process.current_process(), "_inheriting", False)
+    if not (imports_main or _THIS.is_loading or (_THIS.is_worker and imported is not None)):
+        return
+    top = imported or next((frame for frame in frames if frame.f_code.co_name == "<module>"), None)
+    at = top or next((frame for frame in frames if not frame.f_code.co_filename.startswith(PACKAGE)), frames[0])
+    while_ = f"module {_name_of(top)!r} is imported" if top is not None else "functions are loaded"
+    raise StageOptionError(
+        f"{at.f_code.co_filename}:{at.f_lineno} starts worker processes while {while_} in a worker process, "
+        "which would go on without end.\n"
+        f"  Move what starts the pipeline into a function, and call it under `{GUARD}` in the program's main file."
+    )
+
+
+def calls_from(frame: FrameType | None) -> Iterator[FrameType]:
+    """The calls on the stack, the innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def is_importing(frame: FrameType) -> bool:
+    """Whether this is the top level of a module whose import is under way."""
+    spec = frame.f_globals.get("__spec__")
+    # The import system's own mark: by it, other threads wait until the module is whole.
+    return frame.f_code.co_name == "<module>" and getattr(spec, "_initializing", False)
+
+
+def _name_of(top: FrameType) -> str:
+    name: str = top.f_globals.get("__name__", "?")
+    return "__main__" if name == "__mp_main__" else name

@@ -1,0 +1,97 @@
+"""What a picture of a plan says, before anybody draws it: cards for its stages, and what moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..hints.annotations import UNKNOWN
+from ..messages.printable import printable
+from .plan import AUTO, Placement, Plan, PlannedStage, Role
+
+__all__ = ["Card", "Link", "Part", "sketch"]
+
+SOME = 3  # workers that are drawn of a stage that has as many as are of use
+IN_ORDER = {"kept": "in order", "undefined": "as they come"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What leaves a stage. items: their type. notes: their order, and what bounds how many are on their way."""
+
+    items: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A stage, in short lines. workers: how many are drawn. parts: the chains that run within it, of a joined source.
+
+    link: what leaves it; None at the end of a chain.
+    """
+
+    name: str
+    facts: Sequence[str]
+    workers: int = 1
+    parts: Sequence[Part] = ()
+    link: Link | None = None
+
+
+Part = Sequence[Card]
+
+
+def sketch(plan: Plan) -> list[Card]:
+    """The cards of a pipeline, from its source on; without a sink, the last is the loop that takes its items."""
+    *cards, last = _cards(plan)
+    if last.link is None:
+        return [*cards, last]
+    bound = "one at a time" if plan.stages[-1].on.joins else "bounded by bytes"
+    link = replace(last.link, notes=f"{last.link.notes} · {bound}")
+    return [*cards, replace(last, link=link), Card("iteration", ("the loop that takes the items",))]
+
+
+def _cards(plan: Plan) -> list[Card]:
+    followers = (*plan.stages[1:], None)
+    return [_card(*each) for each in zip(plan.stages, followers, plan.orders, strict=True)]
+
+
+def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Card:
+    parts = [_cards(Plan(part)) for part in stage.call.within]
+    runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _place(stage.on)
+    facts = [f"{stage.role.value} · {runs}"]
+    if stage.on.restarts:
+        facts.append(f"each replaced up to {_count(stage.on.restarts, 'time')}")
+    if stage.may_stop:
+        facts.append("may stop before its input ends")
+    if stage.role is Role.SINK:
+        facts.append(f"returns {_items(stage)}")
+    link = Link(_items(stage), " · ".join((IN_ORDER[order], *_bounds(stage, follower))))
+    workers = SOME if stage.on.workers == AUTO else stage.on.copies
+    return Card(printable(stage.name), facts, workers, parts, None if stage.role is Role.SINK else link)
+
+
+def _items(stage: PlannedStage) -> str:
+    return "an unknown type" if stage.yields is UNKNOWN else printable(stage.yields_text)
+
+
+def _place(on: Placement) -> str:
+    """An executor and how much of it there is: `Processes · 4 workers`."""
+    name = type(on).__name__
+    if on.workers == AUTO:
+        return f"{name} · auto"
+    at_once = f", {_count(on.workers, 'item')} at once" * (on.workers != on.copies)
+    return name if on.joins else f"{name} · {_count(on.copies, 'worker')}{at_once}"
+
+
+def _bounds(stage: PlannedStage, follower: PlannedStage | None) -> Iterator[str]:
+    """What bounds the items between two stages."""
+    if follower is None:
+        return
+    if stage.on.joins and follower.on.joins:
+        yield "one at a time"
+    else:
+        yield "bounded by bytes" if follower.in_flight is None else f"at most {follower.in_flight} in flight"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

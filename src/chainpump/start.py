@@ -1,0 +1,107 @@
+"""How a chain of stages becomes a run: its options, and what is looked at before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .building import checks
+from .building.main_guard import check_main_file
+from .building.patched_programs import check_unpatched
+from .building.problems import is_collecting
+from .building.stage_builder import MIN_WAIT, check_executor, checked, placements
+from .engine.nested import start_run
+from .engine.run import Run
+from .errors import StageOptionError
+from .executors.base import Executor
+from .executors.fork_hazards import fork_hazard
+from .logs.records import warn
+from .pickling.loading import check_not_loading
+from .plan.item_checks import check_available
+from .plan.plan import Placement, Plan, PlannedStage, check_whole
+from .progress.observer_thread import Observer
+from .worker.seeds import Seed
+
+__all__ = ["GRACE", "RunOptions", "check_place", "start"]
+
+GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `Runnable.run`, which says what each means. Raises StageOptionError or StageTypeError."""
+
+    grace: float = GRACE
+    on: Executor | None = None
+    stall_timeout: float | None = None
+    check_items: bool = False
+    progress: bool = False
+    observe: Observer | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.check_seconds(self.grace, "grace")
+        if self.stall_timeout is not None:
+            checks.check_seconds(self.stall_timeout, "stall_timeout", least=MIN_WAIT)
+        checks.check_flag(self.check_items, "check_items")
+        checks.check_flag(self.progress, "progress")
+        if self.observe is not None and not callable(self.observe):
+            raise StageOptionError(
+                f"observe must be a function of a Progress but got: {self.observe!r}.\n  For example observe=print."
+            )
+        if self.seed is not None:
+            check_whole(self.seed, "seed", least=0)
+        if self.on is not None:
+            check_executor(self.on, "every stage")
+
+    def observers(self) -> list[Observer]:
+        """Who is shown how far the run is."""
+        observers = [self.observe] if self.observe is not None else []
+        if self.progress:
+            from .progress.display import shown  # workers import this module, and show nothing
+
+            observers.append(shown())
+        return observers
+
+
+def check_place(stages: Sequence[PlannedStage]) -> None:
+    """Raise StageOptionError where workers of a run that is started here would start it again, or cannot work."""
+    executors = _executors(stages)
+    check_unpatched(executors)
+    if any(each.imports_main for each in executors):
+        check_not_loading()
+        check_main_file()
+
+
+def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
+    return [each for stage in stages for each in placements(stage)]
+
+
+def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
+    """Start a run of this plan. Raises what is wrong with it, or with where it is called."""
+    observers = options.observers()
+    stages = plan.stages
+    if is_collecting():
+        raise StageOptionError(
+            "this pipeline is only being checked, and was about to be run.\n"
+            '  Put what runs it under `if __name__ == "__main__":`.'
+        )
+    check_place(stages)
+    if options.check_items:
+        check_available()
+        stages = tuple(map(checked, stages))
+    for stage in stages:
+        if stage.before_run is not None:
+            stage.before_run()
+    hazard = fork_hazard(_executors(stages))
+    if hazard:
+        warn(hazard)
+    return start_run(
+        stages,
+        iterated=iterated,
+        grace=float(options.grace),
+        stall_timeout=options.stall_timeout,
+        observers=observers,
+        seed=Seed.of_run(options.seed),
+    )

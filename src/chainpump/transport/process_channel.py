@@ -1,0 +1,333 @@
+"""The channel between processes of one machine: frames as packets on a wire, what is large beside it in slabs.
+
+producers ----- packets -----> [wire] ----> consumers      frames, in order per producer
+          <------- return pipes --------                   offsets of slabs, one file and one pipe per producer
+          <--------- credits -----------                   only with `in_flight=`
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+from ..ipc.checkpoint import Hand
+from ..ipc.descriptors import Descriptor, pipe
+from ..ipc.fault_injection import Fate, Point
+from ..ipc.system import is_portable, shared_file
+from ..ipc.wait_times import UNTOLD
+from ..pickling.bad_item import culprit
+from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
+from .credits import Credits
+from .flow import FLUSH_BYTES, LARGE_BYTES
+from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
+from .pipe_wire import RecordWire
+from .slab_allocator import Arena
+from .slabs import Slabs, punch_all_but
+from .socket_wire import PacketWire
+from .wire import Wire, WireIn, WireOut
+
+__all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
+
+PACKET_BYTES = 262_144  # bytes; the receive buffer: above what any wire carries, so that nothing is cut off
+
+
+class PacketSender:
+    """One producer's end."""
+
+    flush_bytes = FLUSH_BYTES  # of pickles
+
+    def __init__(
+        self,
+        out: WireOut,
+        file: Descriptor,
+        returns: Descriptor,
+        producer: int,
+        consumers: int,
+        credits: Credits | None,
+    ) -> None:
+        self._out = out
+        self._file = file
+        self._returns = returns
+        self._producer = producer
+        self._consumers = consumers
+        self.credits = credits
+        # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
+        self._admitting, self._sending = Pickling(), Pickling()
+        self._arena: Arena | None = None
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        shared = self.credits.descriptors if self.credits else ()
+        return (*self._out.descriptors, self._file, self._returns, *shared)
+
+    def admit(self, item: Any) -> tuple[bytes | Large, int]:
+        """A snapshot of an item and its size in bytes. Raises ItemFault."""
+        entry = self._admitting.snapshot(item)
+        return entry, entry.size if isinstance(entry, Large) else len(entry)
+
+    def send(
+        self,
+        entries: list[Any],
+        snapshots: bool,
+        span: Span,
+        numbers: Sequence[int] | None,
+        waits: AbstractContextManager[None] = UNTOLD,
+    ) -> int:
+        """Send a frame; blocks while the channel is full. Raises Cancelled when it has been closed, and ItemFault."""
+        payload: bytes | Large
+        if entries and isinstance(entries[0], Large):
+            form, payload = Form.BUFFERS, entries[0]
+        elif snapshots:
+            form, payload = Form.SNAPSHOTS, pickle.dumps(entries, PROTOCOL)
+        else:
+            form, payload = Form.ITEMS, self._sending.frame(entries)
+        flags, place = 0, b""
+        if numbers is not None or span != (span.start, span.start + len(entries), (), False, self._producer):
+            flags, place = PLACED, pickle.dumps((*span[1:], numbers), PROTOCOL)
+            place = PLACED_LENGTH.pack(len(place)) + place
+        head = (self._producer, len(entries), span.start)
+        if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
+            if self._out.send(HEADER.pack(form, flags, *head) + place + payload, waits):
+                if self._arena is not None:
+                    self._arena.look()
+                return len(payload)
+        if isinstance(payload, bytes):
+            if len(payload) >= LARGE_BYTES:
+                (self._admitting if snapshots else self._sending).look_inside()
+            payload = Large(payload, [])
+        size = payload.size
+        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload, waits)
+        if not self._out.send(packet, waits):  # numbers, or lengths of buffers, without end: then all goes through one
+            self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, []), waits), waits)
+        payload.release()
+        return size
+
+    def _place(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
+        if self._arena is None:
+            self._arena = Arena(self._file, self._returns, self._consumers, self._out)
+        return self._arena.place(item, waits)
+
+    def open(self, fate: Fate | None = None) -> None:
+        """Open its end of the wire."""
+        self._out.open()
+        if fate is not None:
+            self.send = fate.before(Point.SEND, self.send)  # type: ignore[method-assign]  # only where asked for
+            self._place = fate.before(Point.SLAB, self._place)  # type: ignore[method-assign]  # the same
+
+    def close(self) -> None:
+        """Close this producer's descriptors; the last producer to do so ends the channel."""
+        arena, self._arena = self._arena, None
+        if arena is not None:
+            arena.close()
+        for descriptor in self.descriptors:
+            descriptor.close()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (self._out, self._file, self._returns, self._producer, self._consumers, self.credits)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        PacketSender.__init__(self, *state)
+
+
+class PacketReceiver:
+    """One consumer's end."""
+
+    def __init__(
+        self,
+        into: WireIn,
+        files: Sequence[Descriptor],
+        returns: Sequence[Descriptor],
+        credits: Credits | None,
+        hand: Hand | None = None,
+    ) -> None:
+        self._into = into
+        self._hand = hand
+        self._resumes = False
+        self._files = tuple(files)
+        self._returns = tuple(returns)
+        self.credits = credits
+        self.slabs = Slabs(self._files, self._returns)
+        self._buffer = memoryview(b"")
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        shared = (part.descriptors for part in (self.credits, self._hand) if part is not None)
+        ends = (*self._into.descriptors, *self._files, *self._returns)
+        return (*ends, *(each for part in shared for each in part))
+
+    def receive(self, wait: bool) -> Frame | None:
+        """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False.
+
+        The first one of a successor is what its predecessor had in hand.
+        """
+        if self._resumes:
+            self._resumes = False
+            return self._decode(self._buffer)
+        length = self._into.receive_into(self._buffer, wait)
+        return self._decode(self._buffer[:length]) if length else None
+
+    def settle(self) -> None:
+        """The frame received last has been dealt with; a successor need not know of it."""
+        if self._hand is None or self._hand.is_empty:
+            return
+        places = list(self._places(self._buffer))
+        self._hand.clear()  # first: what has gone back must not be read again
+        for producer, place in places:
+            self.slabs.give_back(producer, place)
+
+    def _places(self, packet: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """The slabs that a packet refers to, and their producer."""
+        form, flags, producer, _, _ = HEADER.unpack_from(packet)
+        if flags & IN_SLAB:
+            yield producer, (place := _parts(packet, flags)[1])
+            if form == Form.PACKET:
+                yield from self._places(self.slabs.load(producer, place, _copied, keep=True))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a frame is there, or the end; False if that takes longer."""
+        if self._resumes:
+            return True
+        return self._into.wait(seconds)
+
+    def _decode(self, packet: memoryview) -> Frame:
+        form, flags, producer, count, start = HEADER.unpack_from(packet)
+        place, payload = _parts(packet, flags)
+        keep = self._hand is not None
+        if form == Form.PACKET:
+            return self._decode(self.slabs.load(producer, payload, _copied, keep))
+        span, numbers = Span(start, start + count, origin=producer), None
+        if place:
+            *rest, numbers = pickle.loads(place)
+            span = Span(start, *rest)
+        frame = Frame(producer, span, [], numbers, pickle.loads if form == Form.SNAPSHOTS else None, len(payload))
+        if flags & IN_SLAB:
+            _, slab, length, *_, buffers = PLACE.unpack_from(payload)
+            frame.nbytes = slab if buffers else length
+            value = self.slabs.load(producer, payload, partial(_rebuilt, frame, count), keep)
+        else:
+            value = _rebuilt(frame, count, payload)
+        frame.entries = [value] if form == Form.BUFFERS else value
+        return frame
+
+    def open(self, fate: Fate | None = None) -> None:
+        """Open its end of the wire, and make its buffer."""
+        if fate is not None:
+            self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
+        self._into.open()
+        self.slabs.open()
+        self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
+        self._resumes = self._hand is not None and not self._hand.is_empty
+
+    def close(self) -> None:
+        """Close this consumer's descriptors."""
+        self.slabs.close()
+        for descriptor in self.descriptors:
+            descriptor.close()
+
+    @property
+    def hand(self) -> Hand | None:
+        """What its successor would find."""
+        return self._hand
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (self._into, self._files, self._returns, self.credits, self._hand)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        PacketReceiver.__init__(self, *state)
+
+
+def _rebuilt(frame: Frame, count: int, data: memoryview, buffers: Sequence[Any] = ()) -> Any:
+    """What a pickle of this frame holds. Raises ItemFault: nothing of the user's is a failure of the channel."""
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except Exception as error:
+        index = frame.index(culprit(bytes(data), buffers) if count > 1 else 0)
+        raise ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index) from error
+
+
+def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
+    """Of a packet: what says where its items belong, which may be nothing, and its payload."""
+    payload = packet[HEADER.size :]
+    if not flags & PLACED:
+        return payload[:0], payload
+    (length,) = PLACED_LENGTH.unpack_from(payload)
+    end = PLACED_LENGTH.size + length
+    return payload[PLACED_LENGTH.size : end], payload[end:]
+
+
+def _copied(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
+    """In place of `pickle.loads`, for a packet in a slab, which has none beside it."""
+    assert not buffers
+    return memoryview(bytes(data))
+
+
+class PacketChannel:
+    """The main process's hold on a junction: makes the ends, seals it at the end, hangs it up on cancel.
+
+    renewable: workers may be replaced, so it keeps all that a new one needs, and whoever replaces them tells of their
+    death, which it may hide.
+    """
+
+    def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
+        self._renewable = renewable
+        self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
+        self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
+        self._users: WeakSet[Slabs] = WeakSet()  # of this process: who still has views when all has ended
+        self._returns = [pipe() for _ in range(producers)]
+        for end in (end for ends in self._returns for end in ends):
+            os.set_blocking(end.fileno(), False)
+        self._consumers = consumers
+        self._credits = None if in_flight is None else Credits.of(in_flight)
+
+    def sender(self, producer: int) -> PacketSender:
+        """The end of one producer, counted from 0, with descriptors of its own."""
+        credits = self._credits.dup() if self._credits else None
+        returns = self._returns[producer][0].dup()
+        return PacketSender(self._wire.out(), self._files[producer].dup(), returns, producer, self._consumers, credits)
+
+    def receiver(self, hand: Hand | None = None) -> PacketReceiver:
+        """The end of one consumer, with descriptors of its own."""
+        credits = self._credits.dup() if self._credits else None
+        returns = [writing.dup() for _, writing in self._returns]
+        receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, hand)
+        self._users.add(receiver.slabs)
+        return receiver
+
+    def started(self) -> None:
+        """All ends are with their workers: drop the copies that would hide the death of a peer."""
+        self._wire.started()
+        if not self._renewable:
+            self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for end in (end for ends in self._returns for end in ends):
+            end.close()
+
+    def seal(self) -> None:
+        """Every producer is done: what is queued stays readable, then comes the end."""
+        self._wire.seal()
+
+    def hang_up(self) -> None:
+        """Wake every sender and receiver for good."""
+        self._wire.hang_up()
+        if self._credits:
+            self._credits.flood()
+
+    def close(self) -> None:
+        """Close what is left; all workers have ended."""
+        used = [slabs.end() for slabs in self._users]
+        for producer, file in enumerate(self._files):
+            if not file.closed and (views := [slab for each in used for slab in each[producer]]):
+                punch_all_but(file, views)
+            file.close()
+        self._close_pipes()
+        self._wire.close()
+        if self._credits:
+            self._credits.close()

@@ -1,0 +1,59 @@
+"""What one worker owns of the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ipc.board import Board
+from ..ipc.checkpoint import Hand
+from ..ipc.descriptors import Descriptor
+from ..ipc.fault_injection import Fate
+from ..transport.channel import Receiver, Sender
+from ..transport.credits import Credits
+from ..transport.reorder_buffer import Turnstile
+from ..transport.send_limit import Gate
+
+__all__ = ["Ends"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Of its two channels, and of what bounds and orders the items between others.
+
+    room: what bounds further items, where others put in order what the worker sends. turnstile: where it does that
+    itself.
+    """
+
+    receiver: Receiver | None
+    sender: Sender | None
+    room: Credits | Gate | None
+    turnstile: Turnstile | None
+
+    @property
+    def hand(self) -> Hand | None:
+        """What a successor would find, where a worker has one when it dies."""
+        return self.receiver.hand if self.receiver is not None else None
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return [descriptor for end in self._there() for descriptor in end.descriptors]
+
+    def open(self, board: Board, fate: Fate | None) -> None:
+        """Get ready, in the worker that uses them. Must not be interrupted. fate: which of its calls are to fail."""
+        for end in (self.receiver, self.sender):
+            if end is not None:
+                end.open(fate)
+        if self.turnstile is not None:
+            self.turnstile.open(board)
+        if isinstance(self.room, Gate):
+            self.room.open(board)
+
+    def close(self) -> None:
+        """Close them; a second call does nothing."""
+        for end in self._there():
+            end.close()
+
+    def _there(self) -> Sequence[Receiver | Sender | Credits | Gate | Turnstile]:
+        return [end for end in (self.receiver, self.sender, self.room, self.turnstile) if end is not None]
