@@ -47,7 +47,8 @@ from .executors.inline import Inline
 from .executors.tasks import Tasks
 from .hints.annotations import is_unknown
 from .hints.classes import UNKNOWN, union_of
-from .plan.bound import Bound, Sink, Source, Stage, is_a
+from .hints.objects import is_a
+from .plan.bound import Bound, Sink, Source, Stage
 from .plan.operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
 from .plan.plan import Plan, PlannedStage, Role, Workers
 from .policies import Policy, Raise

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainpump.ipc.board import Board, Cell, State
-from chainpump.transport.flow import LARGE_BYTES
+from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.transport.process_channel import PacketChannel
 from chainpump.transport.socket_wire import ROOM
 from chainpump.worker.input import Inlet

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainpump.pickling.large_bytes import DEEPEST, MOST, set_apart
-from chainpump.transport.flow import LARGE_BYTES
+from chainpump.pickling.large_bytes import DEEPEST, LARGE_BYTES, MOST, set_apart
 
 LARGE, SMALL = bytearray(range(256)) * (LARGE_BYTES // 256), bytearray(b"small")
 FROZEN = bytes(LARGE)

@@ -17,8 +17,8 @@ from chainpump import register_codec
 from chainpump.errors import StageOptionError
 from chainpump.pickling import registry as registry_module
 from chainpump.pickling.items import ItemFault, Large, Pickling
+from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.pickling.registry import Reducers, decoded, install, registered
-from chainpump.transport.flow import LARGE_BYTES
 
 
 class Blob:

@@ -9,7 +9,7 @@ from array import array
 import pytest
 
 from chainpump.pickling.items import ItemFault, Large, Pickling
-from chainpump.transport.flow import LARGE_BYTES
+from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.transport.frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 
 

@@ -14,12 +14,13 @@ from chainpump.ipc.board import Board, Cell, State
 from chainpump.ipc.checkpoint import Hand
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.ipc.fault_injection import Fate
+from chainpump.messages.item_repr import short_repr
 from chainpump.pickling.items import ItemFault
 from chainpump.transport.credits import Credits
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.reorder_buffer import Turnstile
 from chainpump.worker import input as inlet_module
-from chainpump.worker.input import Inlet, short_repr
+from chainpump.worker.input import Inlet
 
 PRODUCER, WORKER = 0, 1  # rows of the board
 

@@ -19,8 +19,9 @@ from chainpump.ipc.descriptors import Descriptor
 from chainpump.ipc.fault_injection import Fate
 from chainpump.ipc.wait_times import UNTOLD
 from chainpump.pickling.items import ItemFault, Pickling
+from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.transport.credits import Credits
-from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, FRAME_BYTES, HELD_BYTES, LARGE_BYTES
+from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, FRAME_BYTES, HELD_BYTES
 from chainpump.transport.frames import Span
 from chainpump.transport.send_limit import Gate, Gates, Limit
 from chainpump.worker import output as outlet_module

@@ -14,8 +14,9 @@ from chainpump.executors.inline import Inline  # noqa: F401  # by its text
 from chainpump.executors.processes import Processes
 from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads
+from chainpump.hints.objects import name_of, where_of
 from chainpump.plan import plan as plan_module
-from chainpump.plan.bound import Bound, Sink, Source, Stage, name_of, sink, source, stage, where_of
+from chainpump.plan.bound import Bound, Sink, Source, Stage, sink, source, stage
 from chainpump.plan.plan import Plan, PlannedStage, Reach, Role, Workers, check_workers
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from chainpump.hints.objects import where_of
 from chainpump.pickling import functions
-from chainpump.plan.bound import where_of
 
 CELL = "def outer():\n    return lambda n: 1 // n\n\nfunction = outer()\n"
 

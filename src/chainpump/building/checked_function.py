@@ -16,10 +16,11 @@ from ..hints.callables import readings_of
 from ..hints.classes import Bindings, as_base, item_of, plain
 from ..hints.display import difference, show
 from ..hints.forms import without_none
+from ..hints.objects import attribute, underlying
 from ..hints.overloads import chosen
 from ..hints.ownership import is_own, is_own_file
 from ..hints.reading import EMPTY, POSITIONAL, Reading, parameter_of_items
-from ..plan.bound import Bound, attribute, underlying
+from ..plan.bound import Bound
 from .bound_arguments import bind_arguments
 
 __all__ = ["Subject", "argument_of", "is_any", "show_annotation", "text_unit"]

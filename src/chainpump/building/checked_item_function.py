@@ -12,9 +12,9 @@ from ..hints.annotations import UNKNOWN, Hint, is_unknown
 from ..hints.assignability import fits
 from ..hints.classes import Bindings, as_base, is_type, plain, split
 from ..hints.display import show
+from ..hints.objects import attribute
 from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
-from ..plan.bound import attribute
 from .checked_function import Subject, argument_of, is_any
 
 __all__ = ["ItemSubject"]

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterable
 from ..errors import StageOptionError, StageTypeError
 from ..hints.annotations import UNKNOWN, Hint, signature_of
 from ..hints.classes import Bindings, item_of
+from ..hints.objects import attribute, name_of
 from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
 from ..pickling import functions
-from ..plan.bound import Bound, Sink, Source, attribute, name_of
+from ..plan.bound import Bound, Sink, Source
 from .checked_function import Subject, is_any, text_unit
 from .checked_item_function import ItemSubject
 from .problems import Problems

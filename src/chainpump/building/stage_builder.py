@@ -15,8 +15,9 @@ from ..executors.processes import Processes
 from ..executors.tasks import blocking
 from ..hints.annotations import UNKNOWN
 from ..hints.display import show
+from ..hints.objects import is_a
 from ..plan import operators
-from ..plan.bound import Bound, Source, is_a
+from ..plan.bound import Bound, Source
 from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator
 from ..plan.plan import AUTO, Placement, PlannedStage, Reach, Role, Workers

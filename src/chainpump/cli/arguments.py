@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 from ..hints.annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
 from ..hints.classes import is_union, plain, split
 from ..hints.display import show
+from ..hints.objects import name_of
 from ..pipeline import Pipeline, Runnable
-from ..plan.bound import name_of
 from .target import Target, UsageError, find
 
 __all__ = ["READ", "named_pipeline", "suggestion"]

@@ -11,7 +11,7 @@ from enum import Enum
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any, TypeAlias
 
-from ..plan.bound import underlying
+from .objects import underlying
 
 __all__ = [
     "UNKNOWN",

@@ -17,11 +17,11 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodDescriptorType, MethodType
 from typing import Any, Literal, NewType
 
-from ..plan.bound import attribute, is_a
 from .annotations import UNKNOWN, Hint
 from .assignability import fits
 from .classes import Bindings, as_base, bindings_of, fields_of, parameters_of
 from .decorators import applied, decorated
+from .objects import attribute, is_a
 from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, REST, Reading, Signed, callable_hint, parameter_of_items
 from .standard_library import with_known

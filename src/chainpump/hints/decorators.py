@@ -12,10 +12,10 @@ from collections import abc
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args
 
-from ..plan.bound import attribute
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
 from .assignability import fits
 from .classes import Bindings, plain, split
+from .objects import attribute
 from .overloads import bound_to
 from .ownership import is_own_file
 from .reading import ANYTHING, EMPTY, Reading, callable_hint, parameter_of_items

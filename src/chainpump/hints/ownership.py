@@ -6,7 +6,7 @@ import sys
 from pathlib import PurePath
 
 from ..messages.source_files import PACKAGE
-from ..plan.bound import MADE, attribute, is_a, underlying
+from .objects import MADE, attribute, is_a, underlying
 
 __all__ = ["is_own", "is_own_file"]
 

@@ -35,8 +35,8 @@ from typing import (
     TypeVar,
 )
 
-from ..plan.bound import attribute, is_a
 from .annotations import UNKNOWN
+from .objects import attribute, is_a
 from .reading import Reading, parameter_of_items
 
 __all__ = ["with_known"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..ipc.descriptors import Descriptor
 from ..messages.failure_texts import Who
+from ..messages.item_repr import short_repr
 from ..pickling import functions
-from ..worker.input import short_repr
 
 if TYPE_CHECKING:
     from logging import LogRecord

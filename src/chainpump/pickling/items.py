@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..transport.flow import LARGE_BYTES
 from . import functions, main_objects, registry
-from .large_bytes import set_apart
+from .large_bytes import LARGE_BYTES, set_apart
 from .registry import PROTOCOL
 
 __all__ = ["PROTOCOL", "ItemFault", "Large", "Pickling"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pickle import PickleBuffer
 from typing import Any
 
-from ..transport.flow import LARGE_BYTES
+__all__ = ["LARGE_BYTES", "set_apart"]
 
-__all__ = ["set_apart"]
+# From here on a buffer goes through shared memory: the crossover with a copy lies between 32 and 128 KB.
+LARGE_BYTES = 131_072
 
 PLAIN: frozenset[type] = frozenset((type(None), bool, int, float, complex, str))
 BYTES: frozenset[type] = frozenset((bytes, bytearray))

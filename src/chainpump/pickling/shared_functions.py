@@ -18,8 +18,8 @@ from ..ipc.descriptors import Descriptor
 from ..ipc.memory import aligned, write
 from ..ipc.system import shared_file
 from ..plan.bound import Bound
-from ..transport.flow import LARGE_BYTES
 from . import functions, registry
+from .large_bytes import LARGE_BYTES
 from .loading import loading
 
 __all__ = ["Code"]

@@ -10,7 +10,6 @@ __all__ = [
     "FLUSH_NS",
     "FRAME_BYTES",
     "HELD_BYTES",
-    "LARGE_BYTES",
     "MAX_HINT",
     "MAX_WINDOW",
     "arena_cap",
@@ -24,7 +23,6 @@ __all__ = [
 
 FLUSH_BYTES = 65_536  # bytes per frame; 16 to 191 KB differ within the noise
 FLUSH_NS = 2_000_000  # a frame waits at most this long for more items: bounds the latency of a lone one
-LARGE_BYTES = 131_072  # from here a buffer goes through a slab; the crossover lies between 32 and 128 KB
 TARGET_NS = 1_000_000  # a frame should keep its consumer busy for about 1 ms: small enough to balance
 MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in the noise
 MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage

@@ -22,8 +22,9 @@ from ..ipc.system import is_portable, shared_file
 from ..ipc.wait_times import UNTOLD
 from ..pickling.bad_item import culprit
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
+from ..pickling.large_bytes import LARGE_BYTES
 from .credits import Credits
-from .flow import FLUSH_BYTES, LARGE_BYTES
+from .flow import FLUSH_BYTES
 from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 from .pipe_wire import RecordWire
 from .slab_allocator import Arena

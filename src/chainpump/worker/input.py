@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -13,6 +12,7 @@ from ..errors import Cancelled
 from ..ipc.board import Board, Cell
 from ..ipc.checkpoint import Mark
 from ..ipc.wait_times import Wait
+from ..messages.item_repr import short_repr
 from ..pickling.items import ItemFault
 from ..transport.channel import Receiver
 from ..transport.flow import next_hint, next_service_ns
@@ -21,7 +21,7 @@ from ..transport.reorder_buffer import Turnstile
 from .channel_errors import BREAKS, Refusal, broken, remembered
 from .output import Outlet
 
-__all__ = ["Inlet", "short_repr"]
+__all__ = ["Inlet"]
 
 
 class Inlet:
@@ -379,11 +379,3 @@ class Inlet:
         self._receiver.close()
         if self._turnstile is not None:
             self._turnstile.close()
-
-
-def short_repr(item: Any) -> str:
-    """A short text of an item, whatever its own `__repr__` does."""
-    try:
-        return reprlib.repr(item)
-    except Exception as error:  # it must not hide the failure that it is to describe
-        return f"<its repr raised {type(error).__name__}>"

@@ -16,11 +16,12 @@ from typing import Any
 from ..errors import Cancelled, DeadItem, ItemTimeoutError
 from ..ipc.board import Cell
 from ..messages import failure_texts
+from ..messages.item_repr import short_repr
 from ..plan.operators import STOPPED, Each, Operator
 from ..policies import Raise, Verdict, decide
 from ..transport.flow import FLUSH_NS
 from ..transport.frames import Frame
-from .input import Inlet, short_repr
+from .input import Inlet
 from .outcome import Failed, Outcome
 from .output import Outlet
 from .stage_run import Assignment, Input, StageRun

@@ -18,8 +18,8 @@ from typing import Any
 from ..errors import DeadItem, Failure, RemoteError
 from ..messages import failure_texts
 from ..messages.failure_texts import Who
+from ..messages.item_repr import short_repr
 from ..pickling import functions
-from .input import short_repr
 
 __all__ = ["Buried", "Failed", "Finished", "Interrupted", "Outcome"]
 

@@ -14,11 +14,12 @@ from ..errors import Cancelled, RunError
 from ..ipc.board import Cell
 from ..messages import failure_texts
 from ..messages.failure_texts import Item, Who
+from ..messages.item_repr import short_repr
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.item_checks import WrongItemError
 from ..plan.operators import batch_within
-from .input import Inlet, short_repr
+from .input import Inlet
 from .outcome import Failed, Interrupted, Outcome
 
 __all__ = ["Assignment", "ChannelInput", "Input", "Link", "Nested", "StageRun"]

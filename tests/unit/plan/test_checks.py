@@ -17,7 +17,8 @@ from chainpump.building.checks import check_count, check_iterable, check_sink, c
 from chainpump.building.problems import Problems
 from chainpump.errors import StageOptionError, StageTypeError
 from chainpump.hints.classes import UNKNOWN
-from chainpump.plan.bound import Bound, Stage, name_of, sink, source, stage, where_of
+from chainpump.hints.objects import name_of, where_of
+from chainpump.plan.bound import Bound, Stage, sink, source, stage
 
 if TYPE_CHECKING:
     from nowhere import Ghost

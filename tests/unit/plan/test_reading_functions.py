@@ -38,7 +38,7 @@ from PIL import Image as PillowImage
 from typing_extensions import TypeIs
 
 from chainpump import Inline, Pipeline, PlanError, StageTypeError, Tasks, Threads, sink, source, stage
-from chainpump.plan.bound import name_of
+from chainpump.hints.objects import name_of
 
 if TYPE_CHECKING:
     from nowhere import Ghost
