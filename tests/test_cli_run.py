@@ -98,21 +98,21 @@ def test_failure_exits_with_1_and_tells_it_without_the_librarys_traceback(comman
     assert done.stderr.startswith("StageError: stage 'fail' (worker 1 of 1, pid ")
     assert 'sample_jobs.py", line ' in done.stderr  # the worker's own traceback, from the user's line on
     assert 'raise ValueError("three is too many")' in done.stderr
-    assert "chainpump/cli.py" not in done.stderr
+    assert "chainpump/cli/main.py" not in done.stderr
 
 
 def test_failure_of_the_sink_is_told_by_its_own_name(command):
     done = run(command("refused"))
     assert done.returncode == 1
     assert done.stderr.startswith("OSError: the disk is full")
-    assert "chainpump/cli.py" not in done.stderr
+    assert "chainpump/cli/main.py" not in done.stderr
 
 
 def test_traceback_option_shows_the_main_process_too(command):
     done = run(command("failing", "--traceback"))
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
-    assert "chainpump/cli.py" in done.stderr
+    assert "chainpump/cli/main.py" in done.stderr
 
 
 def test_reader_that_has_gone_ends_an_endless_pipeline_quietly(command):

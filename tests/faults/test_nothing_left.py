@@ -160,10 +160,10 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
         interrupt(handle)
 
     def flush_cancelled(outlet: Outlet) -> int:
-        while not output._cancelled[0]:
+        while not outlet._cancelled[0]:
             time.sleep(0.001)
         try:
-            output.flush()
+            outlet.flush()
         finally:
             second_gate.announce()
         return 0

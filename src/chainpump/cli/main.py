@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from ..errors import PipelineError, PlanError
 from ..messages.printable import printable_lines
+from ..messages.source_files import PACKAGE
 from .commands import COMMANDS, FAILED, OK, ReaderGone
 from .target import UsageError
 
@@ -151,11 +152,10 @@ def _explain(error: Exception, *, with_traceback: bool) -> None:
 
 def _built_at(error: PlanError) -> str:
     """The user's line that built the faulty pipeline: the innermost frame outside this package."""
-    package = str(Path(__file__).parent)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((package, "<"))  # "<frozen importlib", and a dataclass's "<string>"
+        if not frame.filename.startswith((PACKAGE, "<"))  # "<frozen importlib", and a dataclass's "<string>"
         and "importlib" not in Path(frame.filename).parts
     ]
     return f"  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

@@ -1,4 +1,4 @@
-"""Objects that a user passes, looked at without trust: their attributes, the function behind them, its name and line."""
+"""What a user passes, looked at without trust: its attributes, the function behind it, its name and its line."""
 
 from __future__ import annotations
 
