@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from support.processes import gone, watching
+
 PIPELINES = '''
 import os
 import time
@@ -134,17 +136,16 @@ def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, statu
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     environment = {**os.environ, "FIFO": str(fifo)}
-    with subprocess.Popen(command("held"), stderr=subprocess.PIPE, text=True, env=environment) as process:
-        worker = os.pidfd_open(int(fifo.read_text()))  # returns once the worker is inside an item
-        try:
-            process.send_signal(number)
-            assert process.stderr is not None
-            assert process.stderr.read() == message
-            assert process.wait() == status
-            with pytest.raises(ProcessLookupError):
-                signal.pidfd_send_signal(worker, 0)
-        finally:
-            os.close(worker)
+    with (
+        subprocess.Popen(command("held"), stderr=subprocess.PIPE, text=True, env=environment) as process,
+        watching([int(fifo.read_text())]) as workers,  # the text comes once the worker is inside an item
+    ):
+        process.send_signal(number)
+        assert process.stderr is not None
+        assert process.stderr.read() == message
+        assert process.wait() == status
+        assert len(workers) == 1
+        assert gone(workers)
 
 
 def test_progress_is_a_line_where_standard_error_is_no_terminal(command):

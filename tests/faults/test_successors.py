@@ -34,7 +34,7 @@ from chainpump.worker.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, PROCESSES
 from support.gate import Gate, Journal
-from support.processes import descendants, gone, until, wait_asleep, watching
+from support.processes import descendants, gone, signal_if_alive, until, wait_asleep, watching
 from support.threads import meanwhile
 
 N = 100
@@ -467,8 +467,7 @@ def test_run_can_be_left_while_its_workers_die(leave: str, gate: Gate) -> None:
         assert next(items) == 0
         gate.wait_held()
         for pid in pids(run):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            signal_if_alive(pid, signal.SIGKILL)
         if leave == "close":
             run.close()
         elif leave == "Ctrl-C":

@@ -27,6 +27,7 @@ __all__ = [
     "mappings",
     "parent",
     "press_ctrl_c",
+    "signal_if_alive",
     "state",
     "until",
     "wait_asleep",
@@ -106,6 +107,12 @@ def press_ctrl_c(pid: int, to_group: bool = False) -> None:
     """Interrupt a process once its main thread waits: CPython may miss a signal that comes just as a wait begins."""
     wait_asleep(pid)
     (os.killpg if to_group else os.kill)(pid, signal.SIGINT)
+
+
+def signal_if_alive(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended already, and been reaped: then nobody is there to take it."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
