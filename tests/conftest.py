@@ -133,8 +133,8 @@ def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterato
     worker_noise.listen()
     before = descriptors()
     yield
-    orphans = _processes_that_stay()
-    kill_and_reap(orphans)
+    if orphans := _processes_that_stay():
+        kill_and_reap(orphans)
     assert not orphans, f"processes are left: {orphans}"
     assert not threads_that_stay()
     assert worker_noise.read() == ""
@@ -161,12 +161,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def _processes_that_stay() -> dict[int, str]:
     """What does not end by itself: orphans, whose end nobody waited for, have a moment to do so."""
     staying = {}
-    for pid in descendants():
-        name = _name(pid)
-        with watching([pid]) as watched:
-            if not gone(watched):
-                staying[pid] = name
-    descendants()
+    if found := descendants():
+        for pid in found:
+            name = _name(pid)
+            with watching([pid]) as watched:
+                if not gone(watched):
+                    staying[pid] = name
+        descendants()
     return staying
 
 

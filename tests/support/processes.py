@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+SHARED = ("memfd:chainpump", "/dev/shm/#")  # how the library's memory is called in a list of mappings
+LISTS_CHILDREN = Path("/proc/thread-self/children").exists()
 
 
 def become_reaper() -> None:
@@ -51,17 +53,42 @@ def helpers() -> set[int]:
 
 def descendants() -> set[int]:
     """All processes that this one has started, directly or not, except `helpers`. Reaps orphans that have ended."""
-    parents: dict[int, int] = {}
-    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
-        fields = _stat(pid)
-        if fields is not None:
-            parents[pid] = int(fields[1])
+    # A process whose parent dies moves to this one, and a list that changes while it is read may skip one: so two
+    # looks agree before they are believed.
+    found, before = _descendants(), None
+    while found != before:
+        found, before = _descendants(), found
+    return {pid for pid in found - helpers() if not _reaped(pid)}
+
+
+def _descendants() -> set[int]:
+    children = children_by_thread if LISTS_CHILDREN else children_of_all()
     found: set[int] = set()
     fresh = {os.getpid()}
     while fresh:
-        fresh = {pid for pid, parent in parents.items() if parent in fresh}
+        fresh = {child for pid in fresh for child in children(pid)} - found
         found |= fresh
-    return {pid for pid in found - helpers() if not _reaped(pid)}
+    return found
+
+
+def children_by_thread(pid: int) -> set[int]:
+    """As the kernel lists them: how much else the machine does costs nothing. None of a process that has ended."""
+    found: set[int] = set()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.update(map(int, (thread / "children").read_text().split()))
+    return found
+
+
+def children_of_all() -> Callable[[int], set[int]]:
+    """The same from the parents of all processes of the machine, for kernels without CONFIG_PROC_CHILDREN."""
+    children: dict[int, set[int]] = {}
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        fields = _stat(pid)
+        if fields is not None:
+            children.setdefault(int(fields[1]), set()).add(pid)
+    return lambda pid: children.get(pid, set())
 
 
 def parent(pid: int) -> int:
@@ -165,7 +192,6 @@ def gone(watched: Iterable[int], within: float = LIMIT) -> bool:
 
 def kill_and_reap(pids: Iterable[int]) -> None:
     """End what a test has left on purpose, or by a defect."""
-    pids = list(pids)
     for pid in pids:
         with watching([pid]) as watched, suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -184,5 +210,7 @@ def descriptors() -> set[str]:
 
 def mappings() -> set[str]:
     """The library's shared memory in this process."""
-    with Path("/proc/self/maps").open() as maps:
-        return {line for line in maps if "memfd:chainpump" in line or "/dev/shm/#" in line}
+    maps = Path("/proc/self/maps").read_text()
+    if not any(name in maps for name in SHARED):  # nearly always, and there are a thousand lines
+        return set()
+    return {line for line in maps.splitlines() if any(name in line for name in SHARED)}
