@@ -21,8 +21,17 @@ from chainpump.ipc.wait_times import UNTOLD
 from chainpump.pickling.items import ItemFault, Pickling
 from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.transport.credits import Credits
-from chainpump.transport.flow import FLUSH_BYTES, FLUSH_NS, FRAME_BYTES, HELD_BYTES
-from chainpump.transport.frames import Span
+from chainpump.transport.flow import (
+    FLUSH_BYTES,
+    FLUSH_NS,
+    FRAME_BYTES,
+    HELD_BYTES,
+    MAX_HINT,
+    MAX_WINDOW,
+    next_hint,
+)
+from chainpump.transport.frames import Frame, Span
+from chainpump.transport.reorder_buffer import Turnstile
 from chainpump.transport.send_limit import Gate, Gates, Limit
 from chainpump.worker import output as outlet_module
 from chainpump.worker.output import Outlet
@@ -623,14 +632,14 @@ def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Outlet, Gate, L
 
 def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, board: Board, clock: Clock) -> None:
     outlet, gate, limit = gated(gates, sender, board)
-    limit.move(0, HELD_BYTES, 0.0)  # one item
+    limit.move(0, HELD_BYTES, 0.0, 0)  # one item
     sent = []
 
     def order() -> None:
         for passed in range(1, 8):
             sender.wait_for(frames=passed)
             sent.append(len(sender.items))
-            limit.move(passed, HELD_BYTES, 0.0)
+            limit.move(passed, HELD_BYTES, 0.0, passed)
 
     orderer = threading.Thread(target=order)
     orderer.start()
@@ -646,7 +655,7 @@ def test_who_waits_at_the_gate_is_woken_by_the_cancel(
     gates: Gates, sender: Recorder, board: Board, clock: Clock
 ) -> None:
     outlet, gate, limit = gated(gates, sender, board)
-    limit.move(0, HELD_BYTES, 0.0)
+    limit.move(0, HELD_BYTES, 0.0, 0)
 
     def cancel() -> None:
         sender.wait_for(frames=1)
@@ -661,6 +670,47 @@ def test_who_waits_at_the_gate_is_woken_by_the_cancel(
     for end in (outlet, gate, limit):
         end.close()
     assert sender.items == [[0]]
+
+
+class SlowStarter:
+    """A gate of whose items the consumer takes the next frame only once the producer has to wait.
+
+    Each frame takes the consumer 20 us, and each item 0.1 us more.
+    """
+
+    def __init__(self, gate: Gate, turnstile: Turnstile, sender: Recorder, hint: memoryview) -> None:
+        self._gate = gate
+        self._turnstile = turnstile
+        self._sender = sender
+        self._hint = hint
+        self._taken = 0
+
+    def take(self, span: Span) -> bool:
+        return self._gate.take(span)
+
+    def wait(self) -> None:
+        entries, _, span = self._sender.frames[self._taken]
+        self._taken += 1
+        self._turnstile.push(Frame(0, span, entries))
+        assert self._turnstile.next() is not None
+        self._hint[0] = next_hint(self._hint[0] or 1, 20_000 / len(entries) + 100)
+        self._turnstile.release()
+
+
+def test_few_small_frames_leave_before_the_consumer_can_say_how_many_items_it_wants(
+    gates: Gates, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    gates.begin(board)
+    outlet, gate, limit = gated(gates, sender, board)
+    turnstile = Turnstile(limit)
+    outlet._gate = SlowStarter(gate, turnstile, sender, board.hint(0))  # type: ignore[assignment]
+    items = 2 * MAX_WINDOW
+    outlet.pump(range(items))
+    outlet.finish()
+    for end in (outlet, gate, limit):
+        end.close()
+    assert [item for frame in sender.items for item in frame] == list(range(items))
+    assert len(sender.frames) <= items // MAX_HINT + 10
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["when it is full", "when it is old"])

@@ -114,9 +114,36 @@ def test_an_item_has_passed_only_with_all_its_parts(turnstile: Turnstile) -> Non
 
 
 def test_many_small_items_may_be_under_way(turnstile: Turnstile, board: Board) -> None:
-    assert board.row(1)[Cell.LIMIT] == MAX_WINDOW
-    pass_frames(turnstile, 0, 20, 1_000, nbytes=8_000)
+    pass_frames(turnstile, 0, 40, 1_000, nbytes=8_000)
     assert ahead(turnstile, board) == MAX_WINDOW
+
+
+def test_before_anything_has_come_there_is_room_for_what_keeps_the_workers_busy(
+    turnstile: Turnstile, board: Board
+) -> None:
+    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == LEAST
+    turnstile.release()
+    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == LEAST
+
+
+def test_at_first_room_grows_with_what_has_come_so_that_each_time_more_is_under_way(
+    turnstile: Turnstile, board: Board
+) -> None:
+    under_way = []
+    for number in (0, 10, 100, 1_000):
+        under_way.append(ahead(turnstile, board))
+        push(turnstile, number, 10 * number or 10)
+        taken(turnstile)
+    assert under_way == [LEAST, LEAST + 20, LEAST + 200, LEAST + 2_000]
+
+
+def test_small_items_behind_a_slow_first_one_do_not_wait_for_it(turnstile: Turnstile, board: Board) -> None:
+    for number in range(1, MAX_WINDOW, 1_000):
+        assert board.row(1)[Cell.LIMIT] > number
+        push(turnstile, number, number + 1_000)
+        turnstile.release()
+    assert turnstile.passed == 0
+    assert board.row(1)[Cell.LIMIT] == MAX_WINDOW
 
 
 def test_items_under_way_are_bounded_by_the_bytes_that_they_will_take(turnstile: Turnstile, board: Board) -> None:
@@ -196,12 +223,12 @@ def test_who_was_woken_is_woken_even_if_the_limit_has_gone_down_again(
             board.row(0)[cell] = value
             if value:
                 push(turnstile, 0, 1)
-                pass_frames(turnstile, 2, 20, 1, nbytes=0)  # small ones: the limit goes up
-                push(turnstile, 30, 31, nbytes=HELD_BYTES)
+                pass_frames(turnstile, 2, 20, 10, nbytes=0)  # small ones: the limit goes up
+                push(turnstile, 400, 401, nbytes=HELD_BYTES)
                 turnstile.release()
 
     monkeypatch.setattr(gate, "_own", Own())
-    assert waits(gate, Span(100, 101)) == [True]
+    assert waits(gate, Span(300, 301)) == [True]
     assert woken(gate.wait)
 
 

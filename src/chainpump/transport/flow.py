@@ -14,6 +14,7 @@ __all__ = [
     "MAX_WINDOW",
     "arena_cap",
     "consumer_share",
+    "first_window",
     "has_room",
     "next_hint",
     "next_service_ns",
@@ -75,6 +76,18 @@ def next_window(held: int, bytes_each: float, least: int) -> int:
     if held >= HELD_BYTES:
         return least
     return max(least, min(MAX_WINDOW, int(HELD_BYTES / max(bytes_each, 1.0))))
+
+
+def first_window(arrived: int, least: int) -> int:
+    """How many items may be on their way at first: twice as many as have come, so that the next ones are known better.
+
+    A producer knows how many items to a frame only once consumers have had some. All that it sends before that are
+    small frames, and each costs as much as hundreds of small items.
+
+    >>> first_window(0, 8), first_window(1000, 8)
+    (8, 2008)
+    """
+    return least + 2 * arrived
 
 
 def slab_size(size: int) -> int:

@@ -26,6 +26,7 @@ class Turnstile:
         self._order = Order()
         self._weigher = Weigher()
         self._released = 0
+        self._arrived = 0  # items of the origin, in their turn or not
         self._bytes_each = 0.0  # of what was made of one item of the origin, lately
 
     @property
@@ -58,6 +59,7 @@ class Turnstile:
         if frame.decode is None and frame.entries:  # what a pickle becomes may be larger
             frame.nbytes = max(frame.nbytes, self._weigher.together(frame.entries))
         self._bytes_each = (self._bytes_each + frame.nbytes / max(1, frame.span.ended)) / 2
+        self._arrived += frame.span.ended
         self._order.push(frame)
 
     def next(self) -> Frame | None:
@@ -69,7 +71,7 @@ class Turnstile:
         number = self.passed if number is None else number
         count, self._released = number - self._released, max(number, self._released)
         if isinstance(self._room, Limit):
-            self._room.move(self._released, self._order.nbytes, self._bytes_each)
+            self._room.move(self._released, self._order.nbytes, self._bytes_each, self._arrived)
         elif count > 0:
             self._room.give(count)
 

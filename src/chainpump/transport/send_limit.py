@@ -17,7 +17,7 @@ from contextlib import suppress
 from ..ipc.board import Board, Cell
 from ..ipc.counters import Counter, counter
 from ..ipc.descriptors import Descriptor
-from .flow import MAX_WINDOW, next_window
+from .flow import first_window, next_window
 from .frames import Span
 
 __all__ = ["Gate", "Gates", "Limit"]
@@ -103,14 +103,16 @@ class Limit:
         self._own = board.row(self._row)
         self._others = [(board.row(row), wake) for row, wake in self._waiting]
 
-    def move(self, passed: int, held: int, each: float) -> None:
+    def move(self, passed: int, held: int, each: float, arrived: int) -> None:
         """All items below `passed` have had their turn.
 
-        held: bytes of what waits for its turn. each: bytes of what was made of one item, lately.
+        held: bytes of what waits for its turn. each: bytes of what was made of one item, lately. arrived: how many
+        items have come here so far.
         """
-        window = next_window(held, each, self._least)
+        room = next_window(held, each, self._least)
+        window = min(room, first_window(arrived, self._least))
         limit = passed + window
-        limit_of_parts = limit if window > self._least else passed + 1
+        limit_of_parts = limit if room > self._least else passed + 1
         self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS] = limit, limit_of_parts
         # Seldom: to wake a worker costs a system call here, and one there.
         enough = max(passed + self._least, limit - window // 8)
@@ -144,9 +146,9 @@ class Gates:
         self._wakes = {each: counter(0, one_by_one=False) for each in rows}
 
     def begin(self, board: Board) -> None:
-        """Nothing is known of the items so far: what waits before the first of them comes is little."""
+        """Nothing has come so far."""
         row = board.row(self._row)
-        row[Cell.LIMIT] = row[Cell.LIMIT_OF_PARTS] = MAX_WINDOW
+        row[Cell.LIMIT] = row[Cell.LIMIT_OF_PARTS] = first_window(0, self._least)
 
     def gate(self, row: int) -> Gate | None:
         """The gate of a worker, by its row; None if it has none."""
