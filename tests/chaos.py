@@ -53,7 +53,7 @@ from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, 
 from chainpump.ipc.board import Cell, State
 from chainpump.ipc.fault_injection import EXIT_CODE, VARIABLE
 from chainpump.pipeline import opened
-from chainpump.plan.plan import AUTO, Workers
+from chainpump.plan.placement import AUTO, Workers
 from support.processes import become_reaper, own_view
 from support.verdict import Verdict, limited, nothing_left, quiet
 

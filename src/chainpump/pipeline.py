@@ -50,7 +50,9 @@ from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
-from .plan.plan import Plan, PlannedStage, Role, Workers
+from .plan.placement import Workers
+from .plan.plan import Plan
+from .plan.planned_stage import PlannedStage, Role
 from .policies import Policy, Raise
 from .progress.observer_thread import Observer
 from .progress.report import Report

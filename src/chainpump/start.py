@@ -19,7 +19,9 @@ from .executors.fork_hazards import fork_hazard
 from .logs.records import warn
 from .pickling.loading import check_not_loading
 from .plan.item_checks import check_available
-from .plan.plan import Placement, Plan, PlannedStage, check_whole
+from .plan.placement import Placement, check_whole
+from .plan.plan import Plan
+from .plan.planned_stage import PlannedStage
 from .progress.observer_thread import Observer
 from .worker.seeds import Seed
 

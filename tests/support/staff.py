@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from chainpump.engine import autoscaler
-from chainpump.plan import plan
+from chainpump.plan import placement
 from chainpump.progress.scaling_rule import Crew
 
 __all__ = ["MOST", "Staff"]
@@ -25,7 +25,7 @@ class Staff:
         self.wanted: dict[str, int] = {}  # workers by stage; what is not in it stays as it is
         self.seen: dict[str, int] = {}  # workers that each stage had when it was looked at last
         self._choose: Callable[[Crew], int] = lambda crew: self.wanted.get(crew.name, crew.workers)
-        monkeypatch.setattr(plan, "processors", lambda: MOST)
+        monkeypatch.setattr(placement, "processors", lambda: MOST)
         times = {"SHORT": 0.002, "LONG": 0.002, "IDLE": 0, "HOLD": 0, "PATIENCE": 0, "COUNTED": float("inf")}
         for name, value in times.items():
             monkeypatch.setattr(autoscaler, name, value)

@@ -15,9 +15,11 @@ from chainpump.executors.processes import Processes
 from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads
 from chainpump.hints.objects import name_of, where_of
-from chainpump.plan import plan as plan_module
+from chainpump.plan import placement
 from chainpump.plan.bound import Bound, Sink, Source, Stage, sink, source, stage
-from chainpump.plan.plan import Plan, PlannedStage, Reach, Role, Workers, check_workers
+from chainpump.plan.placement import Reach, Workers, check_workers
+from chainpump.plan.plan import Plan
+from chainpump.plan.planned_stage import PlannedStage, Role
 
 
 def planned(role: Role = Role.STAGE, name: str = "decode", **fields: object) -> PlannedStage:
@@ -95,7 +97,7 @@ def test_tasks_have_a_number_of_their_own() -> None:
 def test_auto_workers_are_several_on_any_machine_and_no_crowd(
     processors: int, copies: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_module, "processors", lambda: processors)
+    monkeypatch.setattr(placement, "processors", lambda: processors)
     assert (Threads("auto").copies, Processes("auto").copies) == (copies, copies)
 
 

@@ -16,7 +16,7 @@ from chainpump.engine.meter import Meter
 from chainpump.engine.wiring import Wiring
 from chainpump.ipc.board import Cell, State
 from chainpump.logs.receiver import Logs
-from chainpump.plan import plan
+from chainpump.plan import placement
 from chainpump.worker.outcome import Interrupted
 
 SECOND = 1_000_000_000
@@ -115,7 +115,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (autoscaler, meter_module):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(autoscaler, "processors", lambda: PROCESSORS)
-    monkeypatch.setattr(plan, "processors", lambda: PROCESSORS)
+    monkeypatch.setattr(placement, "processors", lambda: PROCESSORS)
     return clock
 
 

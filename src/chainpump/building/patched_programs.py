@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import StageOptionError
-from ..plan.plan import Placement, Reach
+from ..plan.placement import Placement, Reach
 
 __all__ = ["check_unpatched"]
 

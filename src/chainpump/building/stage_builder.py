@@ -20,7 +20,8 @@ from ..plan import operators
 from ..plan.bound import Bound, Source
 from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator
-from ..plan.plan import AUTO, Placement, PlannedStage, Reach, Role, Workers
+from ..plan.placement import AUTO, Placement, Reach, Workers
+from ..plan.planned_stage import PlannedStage, Role
 from ..policies import Policy
 from . import checks
 from .checked_function import Subject

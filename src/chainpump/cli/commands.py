@@ -14,7 +14,9 @@ from ..building.problems import collecting
 from ..errors import PlanError
 from ..messages.printable import printable_lines
 from ..pipeline import Pipeline, Runnable, opened, with_workers
-from ..plan.plan import AUTO, Plan, PlannedStage, Workers
+from ..plan.placement import AUTO, Workers
+from ..plan.plan import Plan
+from ..plan.planned_stage import PlannedStage
 from ..progress.report import Report
 from ..progress.snapshot import Progress
 from .arguments import READ, named_pipeline, suggestion

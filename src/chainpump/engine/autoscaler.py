@@ -14,7 +14,8 @@ from typing import TypeAlias
 from ..ipc.board import Cell, State
 from ..ipc.cpus import processors
 from ..plan.operators import Operator
-from ..plan.plan import Reach, Role
+from ..plan.placement import Reach
+from ..plan.planned_stage import Role
 from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
 from .meter import Meter
 from .utilisation import Figures, Mark, figures, mark

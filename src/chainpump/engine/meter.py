@@ -9,7 +9,7 @@ from operator import length_hint
 from ..ipc.board import Cell
 from ..plan.bound import Bound
 from ..plan.operators import Operator
-from ..plan.plan import Reach
+from ..plan.placement import Reach
 from ..progress.latency import Counts, counted
 from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
 from .wiring import Group, Wiring

@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeAlias
 
 from ..errors import Cancelled, DeadItem, RunError
 from ..plan.bound import Out_co, Source
-from ..plan.plan import PlannedStage
+from ..plan.planned_stage import PlannedStage
 from ..progress.observer_thread import Observer
 from ..transport.frames import Span
 from ..transport.thread_channel import MemoryChannel

@@ -21,7 +21,7 @@ from ..ipc.descriptors import is_forking
 from ..logs.receiver import Logs
 from ..logs.records import warn
 from ..messages import failure_texts
-from ..plan.plan import PlannedStage, Role
+from ..plan.planned_stage import PlannedStage, Role
 from ..progress.observer_thread import Observer, Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, Status, report

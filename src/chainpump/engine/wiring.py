@@ -20,7 +20,8 @@ from ..logs.receiver import Logs
 from ..messages.failure_texts import Who
 from ..pickling.shared_functions import Code
 from ..plan.operators import Operator
-from ..plan.plan import AUTO, PlannedStage, Reach, Role
+from ..plan.placement import AUTO, Reach
+from ..plan.planned_stage import PlannedStage, Role
 from ..transport.channel import Channel
 from ..transport.credits import Credits
 from ..transport.process_channel import PACKET_BYTES, PacketChannel

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..plan.plan import Placement
+from ..plan.placement import Placement
 from ..worker.outcome import Outcome
 from ..worker.worker import Worker
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ..plan.plan import Placement, Reach
+from ..plan.placement import Placement, Reach
 
 __all__ = ["fork_hazard", "locks_in_forks"]
 

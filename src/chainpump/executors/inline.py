@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..plan.plan import Reach
+from ..plan.placement import Reach
 from ..worker.worker import Worker
 from .threads import ThreadHandle
 

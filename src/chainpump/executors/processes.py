@@ -23,7 +23,7 @@ from ..errors import StageOptionError
 from ..ipc.descriptors import pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..messages import failure_texts
-from ..plan.plan import Reach, Workers, check_whole, check_workers, copies_of
+from ..plan.placement import Reach, Workers, check_whole, check_workers, copies_of
 from ..worker.outcome import Buried, Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost

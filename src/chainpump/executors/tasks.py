@@ -14,7 +14,7 @@ from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled
-from ..plan.plan import Reach, check_workers
+from ..plan.placement import Reach, check_workers
 from ..worker.operator_run import OperatorRun
 from ..worker.outcome import Outcome
 from ..worker.stage_run import StageRun

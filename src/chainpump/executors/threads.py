@@ -13,7 +13,7 @@ from types import FrameType
 from ..errors import Cancelled
 from ..ipc.descriptors import pipe
 from ..messages import failure_texts
-from ..plan.plan import Reach, Workers, check_workers, copies_of
+from ..plan.placement import Reach, Workers, check_workers, copies_of
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost

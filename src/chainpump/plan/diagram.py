@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from ..hints.annotations import UNKNOWN
 from ..messages.printable import printable
-from .plan import AUTO, Placement, Plan, PlannedStage, Role
+from .placement import AUTO, Placement
+from .plan import Plan
+from .planned_stage import PlannedStage, Role
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 

@@ -17,7 +17,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from ..errors import StageOptionError
 from ..policies import Policy, Raise
 from .bound import In_contra, Out_co, Stage
-from .plan import PlannedStage, Reach
+from .placement import Reach
+from .planned_stage import PlannedStage
 
 __all__ = [
     "STOPPED",
