@@ -41,7 +41,8 @@ from .pipeline import Pipeline, Runnable
 from .plan.bound import Sink, Source, Stage, sink, source, stage
 from .plan.plan import Plan
 from .policies import DeadLetter, Raise, Retry, Skip
-from .progress.report import Report, StageReport
+from .progress.report import Report
+from .progress.run_record import StageReport
 from .progress.scaling_rule import Decision
 from .progress.snapshot import Progress, StageProgress
 

@@ -6,17 +6,27 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from .run import Run
+from typing import Any, Protocol, TypeVar
 
 __all__ = ["items_of"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-def items_of(opened: Callable[[], Run[T]], *, owned: bool) -> Iterator[T]:
+class ItemRun(Protocol[T_co]):
+    """What this needs of a run."""
+
+    def next_items(self) -> Iterable[T_co] | None:
+        """The items to go on with; None at the end. See `Run.next_items`."""
+        ...
+
+    def close(self) -> None:
+        """Cancel what has not ended."""
+        ...
+
+
+def items_of(opened: Callable[[], ItemRun[T]], *, owned: bool) -> Iterator[T]:
     """The items of the run that this opens when the first item is asked for. owned: nobody else closes it.
 
     `chain` gives items at the speed of C, and needs two things of what it chains to be safe between threads. Whatever
@@ -31,13 +41,13 @@ class _Source:
 
     __slots__ = ("_open", "_opening", "_owned", "_process", "_run")
 
-    def __init__(self, opened: Callable[[], Run[Any]], owned: bool) -> None:
+    def __init__(self, opened: Callable[[], ItemRun[Any]], owned: bool) -> None:
         self._open = opened
         self._owned = owned
         self._process = os.getpid()
         # Taken by the thread that opens the run.
         self._opening = threading.RLock()
-        self._run: Run[Any] | None = None
+        self._run: ItemRun[Any] | None = None
 
     def __iter__(self) -> _Source:
         return self
@@ -54,7 +64,7 @@ class _Source:
             raise StopIteration
         return items
 
-    def _opened(self) -> Run[Any]:
+    def _opened(self) -> ItemRun[Any]:
         if os.getpid() != self._process:
             # In a process that was forked off nobody can have taken the lock, whoever had it at the fork.
             self._process, self._opening = os.getpid(), threading.RLock()

@@ -24,7 +24,8 @@ from ..messages import failure_texts
 from ..plan.planned_stage import PlannedStage, Role
 from ..progress.observer_thread import Observer, Observing
 from ..progress.reading import Reading
-from ..progress.report import Report, Status, report
+from ..progress.report import Report, report
+from ..progress.run_record import Status
 from ..progress.snapshot import Progress, progress
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.seeds import Seed

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import Cancelled, DeadItem
 from ..ipc.descriptors import Descriptor
 from ..ipc.fault_injection import Point
-from ..logs.worker_setup import speak_through
+from ..logs.worker_setup import log_through_main
 from ..worker.outcome import Buried, Interrupted, Outcome
 from ..worker.worker import Worker
 from .bootstrap import FirstName
@@ -63,7 +63,7 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
         _show_stack_in(stack)
         os.write(stack.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
         if worker.logs is not None:
-            speak_through(worker.logs)
+            log_through_main(worker.logs)
         worker.run(tell_end)
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
     except Cancelled:  # between two steps above

@@ -1,4 +1,4 @@
-"""The handler of a worker process. Apart from `speech`, since it imports `logging`, of which few workers have a use."""
+"""The log handler of a worker process. It imports `logging`, so only workers of programs that log import it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from .records import Levels, Logged
-from .worker_setup import Mouth
+from .sender import LogSender
 
 __all__ = ["log_by", "set_levels"]
 
@@ -17,14 +17,14 @@ class PipeHandler(logging.Handler):
     Those are neither closed nor dropped: in a fork they are the main process's too, with what they may hold back.
     """
 
-    def __init__(self, mouth: Mouth, replaced: Sequence[Sequence[logging.Handler]]) -> None:
+    def __init__(self, sender: LogSender, replaced: Sequence[Sequence[logging.Handler]]) -> None:
         super().__init__()
-        self._mouth = mouth
+        self._sender = sender
         self._replaced = replaced
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send it, waiting for room."""
-        if self._mouth.is_shut:
+        if self._sender.is_closed:
             if logging.lastResort is not None and record.levelno >= logging.lastResort.level:
                 logging.lastResort.handle(record)
             return
@@ -32,12 +32,12 @@ class PipeHandler(logging.Handler):
             traceback = record.exc_text
             if record.exc_info and not traceback:
                 traceback = logging.Formatter().formatException(record.exc_info)
-            self._mouth.say(Logged.packed(record, traceback))
+            self._sender.send(Logged.packed(record, traceback))
         except Exception:  # arguments that do not fit the message
             self.handleError(record)
 
 
-def log_by(mouth: Mouth) -> None:
+def log_by(sender: LogSender) -> None:
     """Send all records, and decide nothing here but levels: handlers and filters are those of the main process.
 
     What the fork has copied, or the program's main file has set up once more as this worker imported it, would handle
@@ -45,7 +45,7 @@ def log_by(mouth: Mouth) -> None:
     """
     root = logging.getLogger()
     found = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
-    handler = PipeHandler(mouth, [each.handlers for each in found])
+    handler = PipeHandler(sender, [each.handlers for each in found])
     for each in found:
         each.handlers, each.filters, each.propagate = [], [], True
     root.addHandler(handler)

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from math import log2
-from typing import TYPE_CHECKING, Any  # a page shows nothing of a report's value
+from typing import Any  # a page shows nothing of a run's value
 
 from ..messages.printable import printable
 from .history import Sample
 from .latency import PERCENTS, STEPS, Latency, readable
+from .run_record import RunRecord, StageReport
 from .snapshot import clock
-
-if TYPE_CHECKING:
-    from .report import Report, StageReport
 
 __all__ = ["html_table", "page"]
 
@@ -51,7 +49,7 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: l
 """
 
 
-def page(report: Report[Any]) -> str:
+def page(report: RunRecord[Any]) -> str:
     """All of it."""
     held_by = f"; the bottleneck is <strong>{_shown(report.bottleneck)}</strong>" if report.bottleneck else ""
     chain = " → ".join(_shown(stage.stage) for stage in report.stages)
@@ -77,7 +75,7 @@ def page(report: Report[Any]) -> str:
     )
 
 
-def _status(report: Report[Any]) -> str:
+def _status(report: RunRecord[Any]) -> str:
     """How it has ended, unless that is well."""
     if report.status == "completed":
         return ""
@@ -122,7 +120,7 @@ def _bar(stage: StageReport, y: int) -> str:
     return "".join(parts)
 
 
-def _over_time(report: Report[Any]) -> str:
+def _over_time(report: RunRecord[Any]) -> str:
     names = [stage.stage for stage in report.stages]
     if len(report.samples) < 2:  # the one that there may be is of the end
         unseen = "Nobody looked on while it went: run it with observe= or progress=True."
@@ -202,7 +200,7 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def _decisions(report: Report[Any]) -> str:
+def _decisions(report: RunRecord[Any]) -> str:
     """What was decided about auto stages, if anything was."""
     if not report.decisions:
         return ""

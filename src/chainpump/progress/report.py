@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import repeat
-from operator import attrgetter
 from os import PathLike
 from pathlib import Path
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
 from ..errors import DeadItem
 from ..ipc.cpus import processors
@@ -18,62 +17,17 @@ from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
 from .reading import Place, Reading, WorkerReading
+from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
 from .snapshot import SECOND, units
 
-__all__ = ["Report", "StageReport", "Status", "report"]
+__all__ = ["Report", "report"]
 
 T = TypeVar("T")
-Status: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
-MEGABYTE = 1e6  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class StageReport:
-    """What one stage has done, over all its workers. Times are seconds, summed over them.
-
-    workers: items that it deals with at once, as its executor says; of "auto" the most that it had.
-    received, finished, sent: items. Those received are finished, skipped or dead: left out by a policy, or put aside.
-    retried: calls that were repeated. restarts: workers that took the place of one that had died.
-    busy, starved, blocked: in its own code, waiting for items, waiting until items could be sent. Neighbours on
-    `Inline` share a worker, and its times.
-    rate: items received a second, while the run lasted; of a source, items sent.
-    peak_in_flight: the most items that were received and not finished, in 40 looks a second; None of a source, and if
-    nobody looked.
-    memory: the most bytes that each of its processes has taken, as far as they could tell. cpu: their seconds of a
-    processor. delayed: their seconds without one, ready to run.
-    is_bottleneck: whether it has held up the others; see `Progress`.
-    """
-
-    stage: str
-    role: str
-    executor: str
-    workers: int
-    received: int
-    finished: int
-    sent: int
-    skipped: int
-    dead: int
-    retried: int
-    restarts: int
-    busy: float
-    starved: float
-    blocked: float
-    rate: float
-    peak_in_flight: int | None = None
-    memory: tuple[int, ...] = ()
-    cpu: float = 0.0
-    delayed: float = 0.0
-    is_bottleneck: bool = False
-
-    @property
-    def lived(self) -> float:
-        """Seconds for which its workers ran."""
-        return self.busy + self.starved + self.blocked
-
-
-@dataclass(frozen=True, slots=True)
-class Report(Generic[T]):
+class Report(RunRecord[T]):
     """The result of a run. `print(report)` shows it as a table.
 
     value: what the sink returned; with several workers, the list of what each returned. None unless it was completed.
@@ -89,23 +43,6 @@ class Report(Generic[T]):
     while it goes on.
     error: what it failed of: the class of the error and its text, which names the stage; None unless it failed.
     """
-
-    value: T
-    stages: Sequence[StageReport]
-    duration: float
-    dead_letters: Sequence[DeadItem] = ()
-    bottleneck: str | None = None
-    advice: str = ""
-    samples: Sequence[Sample] = ()
-    latency: Latency | None = None
-    decisions: Sequence[Decision] = ()
-    status: Status = "completed"
-    error: str | None = None
-
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of the table; what no stage has is left out."""
-        columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
-        return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
 
     def __str__(self) -> str:
         told = f", {self.status}" if self.status != "completed" else ""
@@ -142,47 +79,6 @@ class Report(Generic[T]):
             "decisions": [asdict(decision) for decision in self.decisions],
         }
         return json.dumps(told)
-
-
-def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
-    """A column that is always there. but_of: the role that has no such count."""
-    return name, lambda stage: "" if stage.role == but_of else f"{getattr(stage, name):,}", True
-
-
-def _rare(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
-    """A column that is left out where no stage has anything in it."""
-    return name, lambda stage: f"{getattr(stage, name):,}" if getattr(stage, name) else "", False
-
-
-def _share(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
-    """Of the time that the workers of a stage lived."""
-    return name, lambda stage: f"{getattr(stage, name) / stage.lived:.0%}" if stage.lived else "", True
-
-
-def _peak(stage: StageReport) -> str:
-    return "" if stage.peak_in_flight is None else f"{stage.peak_in_flight:,}"
-
-
-def _memory(stage: StageReport) -> str:
-    return f"{max(stage.memory) / MEGABYTE:,.0f} MB" if stage.memory else ""
-
-
-COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
-    ("stage", attrgetter("stage"), True),
-    ("on", attrgetter("executor"), True),
-    _count("received", but_of="source"),
-    _rare("skipped"),
-    _rare("dead"),
-    _rare("retried"),
-    _rare("restarts"),
-    _count("sent", but_of="sink"),
-    ("items/s", lambda stage: f"{stage.rate:,.0f}", True),
-    _share("busy"),
-    _share("starved"),
-    _share("blocked"),
-    ("peak in flight", _peak, False),
-    ("peak memory", _memory, False),
-)
 
 
 def report(

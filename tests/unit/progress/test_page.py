@@ -14,7 +14,7 @@ import pytest
 from chainpump import Report, StageReport
 from chainpump.progress.history import Sample
 from chainpump.progress.latency import Latency
-from chainpump.progress.report import Status
+from chainpump.progress.run_record import Status
 
 LOAD = StageReport(
     "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0

@@ -1,0 +1,126 @@
+"""What is recorded of a run, stage by stage, and its table: what a report shows as text, as a page and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from ..errors import DeadItem
+from .history import Sample
+from .latency import Latency
+from .scaling_rule import Decision
+
+__all__ = ["RunRecord", "StageReport", "Status"]
+
+T = TypeVar("T")
+Status: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
+MEGABYTE = 1e6  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What one stage has done, over all its workers. Times are seconds, summed over them.
+
+    workers: items that it deals with at once, as its executor says; of "auto" the most that it had.
+    received, finished, sent: items. Those received are finished, skipped or dead: left out by a policy, or put aside.
+    retried: calls that were repeated. restarts: workers that took the place of one that had died.
+    busy, starved, blocked: in its own code, waiting for items, waiting until items could be sent. Neighbours on
+    `Inline` share a worker, and its times.
+    rate: items received a second, while the run lasted; of a source, items sent.
+    peak_in_flight: the most items that were received and not finished, in 40 looks a second; None of a source, and if
+    nobody looked.
+    memory: the most bytes that each of its processes has taken, as far as they could tell. cpu: their seconds of a
+    processor. delayed: their seconds without one, ready to run.
+    is_bottleneck: whether it has held up the others; see `Progress`.
+    """
+
+    stage: str
+    role: str
+    executor: str
+    workers: int
+    received: int
+    finished: int
+    sent: int
+    skipped: int
+    dead: int
+    retried: int
+    restarts: int
+    busy: float
+    starved: float
+    blocked: float
+    rate: float
+    peak_in_flight: int | None = None
+    memory: tuple[int, ...] = ()
+    cpu: float = 0.0
+    delayed: float = 0.0
+    is_bottleneck: bool = False
+
+    @property
+    def lived(self) -> float:
+        """Seconds for which its workers ran."""
+        return self.busy + self.starved + self.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord(Generic[T]):
+    """The fields of a `Report`, where they are explained."""
+
+    value: T
+    stages: Sequence[StageReport]
+    duration: float
+    dead_letters: Sequence[DeadItem] = ()
+    bottleneck: str | None = None
+    advice: str = ""
+    samples: Sequence[Sample] = ()
+    latency: Latency | None = None
+    decisions: Sequence[Decision] = ()
+    status: Status = "completed"
+    error: str | None = None
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the table; what no stage has is left out."""
+        columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
+        return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
+
+
+def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
+    """A column that is always there. but_of: the role that has no such count."""
+    return name, lambda stage: "" if stage.role == but_of else f"{getattr(stage, name):,}", True
+
+
+def _rare(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
+    """A column that is left out where no stage has anything in it."""
+    return name, lambda stage: f"{getattr(stage, name):,}" if getattr(stage, name) else "", False
+
+
+def _share(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
+    """Of the time that the workers of a stage lived."""
+    return name, lambda stage: f"{getattr(stage, name) / stage.lived:.0%}" if stage.lived else "", True
+
+
+def _peak(stage: StageReport) -> str:
+    return "" if stage.peak_in_flight is None else f"{stage.peak_in_flight:,}"
+
+
+def _memory(stage: StageReport) -> str:
+    return f"{max(stage.memory) / MEGABYTE:,.0f} MB" if stage.memory else ""
+
+
+COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
+    ("stage", attrgetter("stage"), True),
+    ("on", attrgetter("executor"), True),
+    _count("received", but_of="source"),
+    _rare("skipped"),
+    _rare("dead"),
+    _rare("retried"),
+    _rare("restarts"),
+    _count("sent", but_of="sink"),
+    ("items/s", lambda stage: f"{stage.rate:,.0f}", True),
+    _share("busy"),
+    _share("starved"),
+    _share("blocked"),
+    ("peak in flight", _peak, False),
+    ("peak memory", _memory, False),
+)
