@@ -40,7 +40,8 @@ READERS: Mapping[Hint, Callable[[str], object]] = {
     float: float,
     bool: _flag,
     Path: Path,
-    type(Path()): Path,  # what a default is
+    # What a default is.
+    type(Path()): Path,
     NoneType: _none,
 }
 READ = "str, int, float, bool, Path, None and Literal[...]"
@@ -117,7 +118,8 @@ def _read(text: str, hint: Hint, setting: str, what: str) -> object:
         try:
             return reader(text)
         except (ValueError, KeyError):
-            pass  # the next one, or the error below
+            # The next one, or the error below.
+            pass
     flags = f"\n  Say {' or '.join(FLAGS)}." if bool in kinds else ""
     others = f"\n  --set reads {READ}, and nothing else." if None in readers else ""
     raise UsageError(f"--set {setting}: {what} must be {show(hint)} but got: {text!r}{flags}{others}")

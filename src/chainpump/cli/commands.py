@@ -26,7 +26,8 @@ from .target import Target, UsageError
 
 __all__ = ["COMMANDS", "FAILED", "OK", "ReaderGone"]
 
-OK, FAILED = 0, 1  # exit statuses
+# Exit statuses.
+OK, FAILED = 0, 1
 STACKS_EPILOG = """\
 exit status:
   0    it is told
@@ -79,9 +80,11 @@ def _check_report(path: Path) -> None:
     """Before anything starts: can a report be written there? Raises UsageError."""
     if path.suffix not in REPORTS:
         raise UsageError(f"--report {path}: write it to a file that ends in {' or '.join(REPORTS)}.")
-    target = path.resolve()  # a link may lead to a file that is yet to be written
+    # A link may lead to a file that is yet to be written.
+    target = path.resolve()
     is_new = not target.exists()
-    if target.is_fifo():  # to open it would wait for a reader, perhaps for ever
+    # To open it would wait for a reader, perhaps for ever.
+    if target.is_fifo():
         raise UsageError(f"--report {path}: it is a named pipe; a report is written to a file.")
     try:
         target.open("ab").close()
@@ -252,7 +255,8 @@ def _names(stages: Sequence[PlannedStage]) -> Iterator[str]:
 
 def _emit(value: object) -> None:
     """Print a line at once: whoever reads it may be waiting, and one who has gone is noticed."""
-    text = str(value)  # here, so that an error of the value's own is not taken for one of the printing
+    # Here, so that an error of the value's own is not taken for one of the printing.
+    text = str(value)
     try:
         print(text, flush=True)
     except BrokenPipeError:

@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What the terminal, or whoever reads the output, has no letter for is spelt out.
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+    # A shell asks what could come next.
+    if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
         argcomplete.autocomplete(parser)
@@ -80,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(printable_lines(f"error: {error}"), file=sys.stderr)
         return USAGE
-    except Exception as error:  # whatever it was, it is told and gives the exit status
+    except Exception as error:
+        # Whatever it was, it is told and gives the exit status.
         _explain(error, with_traceback=options.traceback)
         return USAGE if isinstance(error, PlanError) else FAILED
     return OK
@@ -155,7 +157,7 @@ def _built_at(error: PlanError) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((PACKAGE, "<"))  # "<frozen importlib", and a dataclass's "<string>"
-        and "importlib" not in Path(frame.filename).parts
+        # "<frozen importlib", and a dataclass's "<string>".
+        if not frame.filename.startswith((PACKAGE, "<")) and "importlib" not in Path(frame.filename).parts
     ]
     return f"  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

@@ -28,11 +28,16 @@ from .target import UsageError
 __all__ = ["stacks"]
 
 PROC = Path("/proc")
-PATIENCE = 2.0  # seconds for an answer; who is held up in native code, or stopped, gives none
-HEAD = "(most recent call first)"  # in the first line of a stack
-LOOK = 0.005  # seconds between two looks: nothing tells that a memory file has grown
-LONGEST = 1 << 20  # bytes of one answer; what is longer is cut off
-LARGEST = 1 << 24  # bytes of a board: some 80,000 workers
+# Seconds for an answer; who is held up in native code, or stopped, gives none.
+PATIENCE = 2.0
+# In the first line of a stack.
+HEAD = "(most recent call first)"
+# Seconds between two looks: nothing tells that a memory file has grown.
+LOOK = 0.005
+# Bytes of one answer; what is longer is cut off.
+LONGEST = 1 << 20
+# Bytes of a board: some 80,000 workers.
+LARGEST = 1 << 24
 # What looking at a file of another version, or at one that is made up, may raise.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -67,16 +72,19 @@ def _runs(pid: int) -> Iterator[_Run]:
             roster = Roster.unpacked(answer.owner)
             if roster.cells != CELLS:
                 raise ValueError(roster.cells)
-            if roster.board not in boards:  # it has just ended
+            # It has just ended.
+            if roster.board not in boards:
                 continue
             cells = memoryview(boards[roster.board]).cast("Q")
-            stack.pop_all()  # it is the run's to close
+            # It is the run's to close.
+            stack.pop_all()
         yield _Run(pid, roster, answer, cells)
 
 
 def _above(pid: int) -> int | None:
     """The nearest process above one in which a pipeline runs: its workers are below it, and who starts them."""
-    with suppress(OSError):  # from here on they are somebody else's, or have just ended
+    # From here on they are somebody else's, or have just ended.
+    with suppress(OSError):
         while pid := int((PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()[1]):
             if any(True for _ in _memory_files(pid, RUN)):
                 return pid
@@ -110,7 +118,8 @@ def _held(pid: int, name: str) -> Iterator[int]:
     """
     known = set()
     for path in sorted((PROC / str(pid) / "fd").iterdir(), key=lambda path: int(path.name)):
-        with suppress(FileNotFoundError), _opened(path, os.O_PATH) as held:  # it may have been closed meanwhile
+        # It may have been closed meanwhile.
+        with suppress(FileNotFoundError), _opened(path, os.O_PATH) as held:
             if _name(held) == name and (number := os.fstat(held).st_ino) not in known:
                 known.add(number)
                 yield held
@@ -274,7 +283,8 @@ def _asked_worker(pid: int) -> _Stack | None:
         try:
             for file in _memory_files(pid, STACK):
                 answer = _Stack(file, process)
-                if answer.owner == str(pid):  # else it is of one that this one has started
+                # Else it is of one that this one has started.
+                if answer.owner == str(pid):
                     answer.ask()
                     return answer
                 answer.close()

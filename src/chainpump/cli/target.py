@@ -86,7 +86,8 @@ def _is_guarded(name: str, module: ModuleType) -> bool:
     """Whether the file of a module assigns this name where it does so only as the program."""
     try:
         tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError):  # it has no source
+    except (OSError, TypeError):
+        # It has no source.
         return False
     within = (node for guard in guards(tree) for node in ast.walk(guard))
     return any(isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in within)
@@ -125,7 +126,8 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
-    sys.path.insert(0, str(Path.cwd()))  # where `python -m` looks first, and an installed command does not
+    # Where `python -m` looks first, and an installed command does not.
+    sys.path.insert(0, str(Path.cwd()))
     try:
         known = find_spec(name) is not None
     except (ModuleNotFoundError, ValueError) as error:

@@ -23,7 +23,8 @@ __all__ = [
     "type_parameters",
 ]
 
-Hint: TypeAlias = Any  # whatever typing accepts as one: classes, aliases, special forms; they share no type
+# Whatever typing accepts as one: classes, aliases, special forms; they share no type.
+Hint: TypeAlias = Any
 
 
 class _Unknown(Enum):
@@ -35,7 +36,8 @@ class _Unknown(Enum):
         return self.value
 
 
-UNKNOWN = _Unknown.UNKNOWN  # the hint of what nobody annotated, and the meaning of Any
+# The hint of what nobody annotated, and the meaning of Any.
+UNKNOWN = _Unknown.UNKNOWN
 
 
 def is_unknown(*hints: Hint) -> bool:
@@ -47,7 +49,8 @@ def type_parameters(owner: object, name: str = "__parameters__") -> tuple[Any, .
     """The type variables of a class or alias; none where a class has an attribute of that name that is its own."""
     try:
         found = getattr(owner, name, ())
-    except Exception:  # a metaclass's own, or a descriptor's
+    except Exception:
+        # A metaclass's own, or a descriptor's.
         return ()
     return found if isinstance(found, tuple) else ()
 
@@ -60,7 +63,8 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The signature, annotations as written; a class returns itself, and what is written in C is UNKNOWN."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # written in C, and tells nothing
+    except (TypeError, ValueError):
+        # Written in C, and tells nothing.
         rest = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
         options = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
         signature = inspect.Signature([rest, options])
@@ -84,7 +88,8 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
     """
     if annotation is inspect.Signature.empty:
         return UNKNOWN
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:  # nothing in it is to be evaluated
+    # Nothing in it is to be evaluated.
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         return annotation
     inner = underlying(function)
     module = sys.modules.get(getattr(inner, "__module__", None) or "")
@@ -102,7 +107,8 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
             "  If it is imported under `if TYPE_CHECKING:`, import it without; if it is local to a function"
             " that has returned, move it to the module."
         ) from None
-    except Exception as error:  # an annotation is an expression: it may raise anything
+    except Exception as error:
+        # An annotation is an expression: it may raise anything.
         raise UnresolvedHintError(f"It is no type hint: {error}") from error
 
 
@@ -115,7 +121,8 @@ def _evaluated(annotation: object, names: Mapping[str, Any], nearer: Mapping[str
         return annotation
     try:
         hint = eval(annotation, dict(names), dict(nearer))  # noqa: S307  # as `typing.get_type_hints` does
-    except Exception:  # as above
+    except Exception:
+        # As above.
         return UNKNOWN
     return UNKNOWN if isinstance(hint, str) else hint
 
@@ -137,7 +144,8 @@ def _captured(function: object, code: CodeType) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False):
         try:
             yield name, cell.cell_contents
-        except ValueError:  # not assigned yet: it stands further down than the pipeline
+        except ValueError:
+            # Not assigned yet: it stands further down than the pipeline.
             continue
 
 

@@ -18,7 +18,8 @@ def is_open_dtype(given: Hint, expected: Hint) -> bool:
     """
     origin, args = split(given)
     is_scalar = isinstance(origin, type) and isinstance(expected, type) and expected.__module__ == "numpy"
-    is_scalar = is_scalar and all(each.__module__ == "numpy" for each in expected.__bases__)  # float64 is a float, too
+    # float64 is a float, too.
+    is_scalar = is_scalar and all(each.__module__ == "numpy" for each in expected.__bases__)
     is_open = is_scalar and origin.__module__ == "numpy" and any(origin is each for each in expected.__bases__)
     return is_open and origin.__name__ != "generic" and all(plain(each) is UNKNOWN for each in args)
 
@@ -38,7 +39,8 @@ def shapes_fit(given: Hint, expected: Hint) -> bool:
     ):
         return False
     have, want = list(_sizes(given)), list(_sizes(expected))
-    if None in (*have, *want):  # any number of dimensions
+    # Any number of dimensions.
+    if None in (*have, *want):
         return True
     pairs = zip(have, want, strict=False)
     return len(have) == len(want) and all(one == other or "" in (one, other) for one, other in pairs)

@@ -25,7 +25,8 @@ __all__ = ["compared", "fits"]
 
 Rule: TypeAlias = Callable[[Hint, Hint, Bindings], Verdict]
 
-TOWER: Mapping[int, tuple[type, ...]] = {id(float): (int,), id(complex): (int, float)}  # as in PEP 484
+# As in PEP 484.
+TOWER: Mapping[int, tuple[type, ...]] = {id(float): (int,), id(complex): (int, float)}
 NOTHING = (typing.Never, typing.NoReturn)
 
 
@@ -55,7 +56,8 @@ def _judge(_: Comparison, question: Question) -> Asking:
         verdict = yield from rule(given, expected, question.bindings)
         if verdict is not None:
             return verdict
-    return True  # a special form that no rule knows
+    # A special form that no rule knows.
+    return True
 
 
 def _variables(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
@@ -102,7 +104,8 @@ def _is_one(hint: Hint, hints: Iterable[Hint]) -> bool:
 
 def _literals(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
     if split(expected)[0] is Literal:
-        wanted = set(map(value_key, get_args(expected)))  # 1 == True, but not here
+        # 1 == True, but not here.
+        wanted = set(map(value_key, get_args(expected)))
         values = _values_of(given)
         return bool(values) and all(value_key(value) in wanted for value in values)
     if split(given)[0] is Literal:
@@ -153,7 +156,8 @@ def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:  # noqa
     have, want = Items.of(get_args(view)), Items.of(get_args(expected))
     if any(plain(each) is UNKNOWN or isinstance(each, TypeVarTuple) for each in have.middle):
         return True
-    if not have.middle:  # then its last items are among the first
+    # Then its last items are among the first.
+    if not have.middle:
         at = max(len(have.first) - len(want.last), 0)
         have = Items(have.first[:at], (), have.first[at:])
     first, last = len(want.first), len(have.last) - len(want.last)

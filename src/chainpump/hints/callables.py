@@ -37,7 +37,8 @@ def readings_of(function: object) -> tuple[Reading, ...]:
     """Each way in which a function can be called, in the order in which they are tried; never empty."""
     try:
         return _read(function) or (ANYTHING,)
-    except Exception:  # whatever an object does when it is asked about itself: nothing is known of it
+    except Exception:
+        # Whatever an object does when it is asked about itself: nothing is known of it.
         return (ANYTHING,)
 
 
@@ -58,7 +59,8 @@ def _with_arguments(inner: Reading, call: functools.partial[Any]) -> Iterable[Re
     try:
         bound = inner.signature.bind_partial(*call.args, **call.keywords)
         signature = inspect.signature(functools.partial(Signed(inner.signature), *call.args, **call.keywords))
-    except (TypeError, ValueError):  # another overload takes these
+    except (TypeError, ValueError):
+        # Another overload takes these.
         return
     given: Bindings = {}
     wrong = inner.wrong
@@ -117,7 +119,8 @@ def _read_class(cls: type) -> tuple[Reading, ...]:
         ways = [_bound(_as_written(each), MethodType(each, cls), None) for each in overloads]
         return tuple(replace(each, signature=each.signature.replace(return_annotation=made)) for each in ways)
     signature = REST if issubclass(cls, Enum) else _signature(cls)
-    if issubclass(cls, tuple) and attribute(cls, "_fields"):  # whose own function lives in a module of its own
+    # Whose own function lives in a module of its own.
+    if issubclass(cls, tuple) and attribute(cls, "_fields"):
         fields = fields_of(cls)
         takes = [each.replace(annotation=fields.get(each.name, UNKNOWN)) for each in signature.parameters.values()]
         signature = signature.replace(parameters=takes)
@@ -146,7 +149,8 @@ def _read_function(function: FunctionType) -> tuple[Reading, ...]:
     if wrapped is None or "__signature__" in vars(function):
         way = _as_written(function)
         return (way,) if is_own_file(function.__code__.co_filename) else with_known(function, way)
-    if callable(vars(function).get("dispatch")):  # of functools.singledispatch: others take other types
+    # Of functools.singledispatch: others take other types.
+    if callable(vars(function).get("dispatch")):
         return tuple(_of_any_type(each) for each in _read(wrapped))
     return decorated(function, _read(_without_cycle(wrapped)))
 
@@ -157,7 +161,8 @@ def _of_any_type(reading: Reading) -> Reading:
 
 
 def _without_cycle(wrapped: Any) -> Any:
-    inspect.unwrap(wrapped)  # raises ValueError where it leads back
+    # Raises ValueError where it leads back.
+    inspect.unwrap(wrapped)
     return wrapped
 
 
@@ -217,7 +222,8 @@ def _read_wrapper(own: tuple[Reading, ...], function: Any, wrapped: Any) -> tupl
 def _signature(function: Any) -> inspect.Signature:
     try:
         return inspect.signature(function)
-    except (TypeError, ValueError):  # written in C, and tells nothing
+    except (TypeError, ValueError):
+        # Written in C, and tells nothing.
         return REST
 
 
@@ -239,7 +245,8 @@ def hint_of(value: object) -> Hint:
     if is_a(value, type):
         of: Hint = type
         return of[value]
-    ways = readings_of(value) if kind in FUNCTIONS else ()  # any other object may be meant as what else it is
+    # Any other object may be meant as what else it is.
+    ways = readings_of(value) if kind in FUNCTIONS else ()
     is_known = len(ways) == 1 and ways[0] is not ANYTHING
     return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN  # pyright: ignore[reportGeneralTypeIssues]
 

@@ -70,7 +70,8 @@ NO_MEMBERS = frozenset(vars(_Bare)) | {
     "__protocol_attrs__",
     "__callable_proto_members_only__",
 }
-PLAIN_VALUES = (bool, int, float, str, bytes)  # of class attributes: the hint that a checker infers
+# Of class attributes: the hint that a checker infers.
+PLAIN_VALUES = (bool, int, float, str, bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,16 @@ def is_frozen(cls: type) -> bool:
     """Whether what objects of a class hold cannot be replaced: tuples, frozen dataclasses, and those of libraries."""
     if "_fields" in vars(cls) or getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) is True:
         return True
-    config = getattr(cls, "model_config", None)  # pydantic's
+    # Pydantic's.
+    config = getattr(cls, "model_config", None)
     by_config = isinstance(config, dict) and config.get("frozen") is True
-    return by_config or getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"  # of attrs
+    # Of attrs.
+    return by_config or getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"
 
 
 def _defined(value: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Member | None:
-    if value is None:  # `__hash__ = None` takes a method away
+    # `__hash__ = None` takes a method away.
+    if value is None:
         return None
     if isinstance(value, (property, DynamicClassAttribute, functools.cached_property)):
         getter = value.func if isinstance(value, functools.cached_property) else value.fget
@@ -210,7 +214,8 @@ def call_signature(hint: Hint) -> inspect.Signature | None:
         takes, result = args or (..., UNKNOWN)
         return inspect.Signature(list(positional(takes)), return_annotation=plain(result))
     if origin is type and args and isinstance(split(args[0])[0], type):
-        return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))  # a subclass may take other
+        # A subclass may take other.
+        return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))
     member = member_of(hint, "__call__") if origin is not type else None
     return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
 
@@ -259,7 +264,8 @@ def typed_fields(hint: Hint) -> dict[str, Field]:
 
 
 def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> Field:
-    words = []  # Required, ReadOnly, ...: written as text, 3.11 does not see them
+    # Required, ReadOnly, ...: written as text, 3.11 does not see them.
+    words = []
     inner = hint
     while get_args(inner) and is_qualifier(split(inner)[0]):
         words.append(getattr(split(inner)[0], "_name", ""))

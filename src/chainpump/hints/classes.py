@@ -60,7 +60,8 @@ __all__ = [
     "union_of",
 ]
 
-DEPTH = 50  # of unions in unions, and the like: what is deeper stands for itself
+# Of unions in unions, and the like: what is deeper stands for itself.
+DEPTH = 50
 
 
 def item_of(hint: Hint) -> Hint | None:
@@ -71,7 +72,8 @@ def item_of(hint: Hint) -> Hint | None:
     """
     try:
         return _item_of(hint, 0)
-    except Exception:  # the code of a hint may raise anything: its metaclass, a descriptor, an alias
+    except Exception:
+        # The code of a hint may raise anything: its metaclass, a descriptor, an alias.
         return UNKNOWN
 
 
@@ -99,10 +101,13 @@ def as_base(hint: Hint, base: type) -> Hint | None:
     collections.abc.Mapping[str, int]
     """
     view, origin = _derived(hint, base), split(hint)[0]
-    cls = Mapping if is_typed_dict(origin) else origin  # a TypedDict is a dict, but may not be used as one
-    by_members = class_attribute(base, "_is_protocol") is True  # more than the names of methods is to be compared
+    # A TypedDict is a dict, but may not be used as one.
+    cls = Mapping if is_typed_dict(origin) else origin
+    # More than the names of methods is to be compared.
+    by_members = class_attribute(base, "_is_protocol") is True
     if view is None and isinstance(cls, type) and not by_members and is_subclass(cls, base):
-        return base  # registered, or by the methods that it has
+        # Registered, or by the methods that it has.
+        return base
     return view
 
 
@@ -121,7 +126,8 @@ def is_subclass(cls: type, base: type) -> bool:
     """Like issubclass, and False for a Protocol that cannot be checked at run time."""
     try:
         return issubclass(cls, base)
-    except Exception:  # a metaclass's own check
+    except Exception:
+        # A metaclass's own check.
         return False
 
 
@@ -185,7 +191,8 @@ def annotations_of(cls: type) -> Mapping[str, object]:
     """A class's own; `type` has a descriptor for those of others."""
     try:
         return inspect.get_annotations(cls)
-    except Exception:  # the class has an attribute of that name of its own; and since 3.14 they are evaluated
+    except Exception:
+        # The class has an attribute of that name of its own; and since 3.14 they are evaluated.
         return {}
 
 
@@ -194,18 +201,21 @@ def fields_of(cls: type) -> dict[str, Hint]:
     names = {each.__name__: each for base in cls.__mro__ for each in type_parameters(base, "__type_params__")}
     try:
         return typing.get_type_hints(cls, localns=names or None, include_extras=True)
-    except Exception:  # annotations are expressions: evaluating one may raise anything
+    except Exception:
+        # Annotations are expressions: evaluating one may raise anything.
         return {key: field_of(base, key) for base in reversed(cls.__mro__) for key in annotations_of(base)}
 
 
 def field_of(cls: type, name: str) -> Hint:
     """The hint of one attribute, which the class itself annotates."""
     names = {each.__name__: each for each in type_parameters(cls, "__type_params__")}
-    holder = type("Holder", (), {"__annotations__": {"hint": annotations_of(cls)[name]}})  # a class may say Final
+    # A class may say Final.
+    holder = type("Holder", (), {"__annotations__": {"hint": annotations_of(cls)[name]}})
     known = vars(sys.modules.get(cls.__module__, typing))
     try:
         return typing.get_type_hints(holder, known, {**vars(cls), **names}, include_extras=True)["hint"]
-    except Exception:  # as above
+    except Exception:
+        # As above.
         return Any
 
 

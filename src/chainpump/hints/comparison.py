@@ -17,9 +17,12 @@ __all__ = ["Asking", "Comparison", "Judge", "Question", "Verdict", "all_of", "ex
 
 Answer = TypeVar("Answer")
 
-DEPTH = 2_000  # of questions: a hint 200 deep asks 400, and what goes deeper grows for ever
-NESTED = 30  # times that two classes are compared by their members, or two aliases, inside themselves
-QUESTIONS = 20_000  # of one comparison: about 0.3 s; what is undecided then is taken to fit
+# Of questions: a hint 200 deep asks 400, and what goes deeper grows for ever.
+DEPTH = 2_000
+# Times that two classes are compared by their members, or two aliases, inside themselves.
+NESTED = 30
+# Of one comparison: about 0.3 s; what is undecided then is taken to fit.
+QUESTIONS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,11 @@ class Question:
 
 
 Asking: TypeAlias = Generator[Question, bool, bool]
-Verdict: TypeAlias = Generator[Question, bool, bool | None]  # of one rule; None: it is not its business
+# Of one rule; None: it is not its business.
+Verdict: TypeAlias = Generator[Question, bool, bool | None]
 Judge: TypeAlias = Callable[["Comparison", Question], Asking]
-Key: TypeAlias = tuple[int, int, Judge]  # of a question: two hints as tokens, and their relation
+# Of a question: two hints as tokens, and their relation.
+Key: TypeAlias = tuple[int, int, Judge]
 
 
 def all_of(questions: Iterable[Question]) -> Asking:
@@ -78,12 +83,18 @@ class Comparison:
     judge: Judge
     count: int = 0
     raised: list[Exception] = field(default_factory=list)
-    _known: dict[tuple[Any, ...], bool] = field(default_factory=dict)  # with what type variables stand for
-    _open: dict[Key, int] = field(default_factory=dict)  # where in the stack
-    _shapes: dict[Any, int] = field(default_factory=dict)  # how many open questions are of one
-    _supposed: list[tuple[Any, ...]] = field(default_factory=list)  # known, if some open question is a yes
-    _tokens: dict[Any, int] = field(default_factory=dict)  # by structure
-    _seen: dict[int, tuple[Hint, int]] = field(default_factory=dict)  # by id; the hint is kept, and so its id
+    # With what type variables stand for.
+    _known: dict[tuple[Any, ...], bool] = field(default_factory=dict)
+    # Where in the stack.
+    _open: dict[Key, int] = field(default_factory=dict)
+    # How many open questions are of one.
+    _shapes: dict[Any, int] = field(default_factory=dict)
+    # Known, if some open question is a yes.
+    _supposed: list[tuple[Any, ...]] = field(default_factory=list)
+    # By structure.
+    _tokens: dict[Any, int] = field(default_factory=dict)
+    # By id; the hint is kept, and so its id.
+    _seen: dict[int, tuple[Hint, int]] = field(default_factory=dict)
     _made: dict[Any, dict[int, Hint]] = field(default_factory=dict)
 
     def answer(self, question: Question) -> bool:
@@ -96,7 +107,8 @@ class Comparison:
                 asked = next(top.asking) if verdict is None else top.asking.send(verdict)
             except StopIteration as done:
                 verdict = self._conclude(stack, bool(done.value))
-            except Exception as error:  # metaclasses, descriptors and aliases may raise anything
+            except Exception as error:
+                # Metaclasses, descriptors and aliases may raise anything.
                 self.raised.append(error)
                 verdict = self._conclude(stack, verdict=True)
             else:
@@ -116,7 +128,8 @@ class Comparison:
     def _begun(self, question: Question, stack: list[_Open]) -> bool | None:
         try:
             return self._begin(question, stack)
-        except Exception as error:  # as above
+        except Exception as error:
+            # As above.
             self.raised.append(error)
             return True
 
@@ -154,7 +167,8 @@ class Comparison:
         if done.shape is not None:
             self._shapes[done.shape] -= 1
         key = (*done.key, *self._bound(done.variables, done.question.bindings))
-        if not verdict:  # nothing that supposed this to be a yes holds
+        # Nothing that supposed this to be a yes holds.
+        if not verdict:
             for each in self._supposed[done.concluded :]:
                 self._known.pop(each, None)
             del self._supposed[done.concluded :]
@@ -170,7 +184,8 @@ class Comparison:
         variables = [each for each in free_variables(hint) if each in bindings]
         if not variables:
             return hint
-        self.token(hint)  # keeps it, and so the ids of its parts
+        # Keeps it, and so the ids of its parts.
+        self.token(hint)
         found = tuple((id(each), self.token(bindings[each])) for each in variables)
         return substitute(hint, {each: bindings[each] for each in variables}, self._made.setdefault(found, {}))
 
@@ -185,7 +200,8 @@ class Comparison:
                 continue
             form, parts = _structure(each)
             missing = [part for part in parts if id(part) not in self._seen]
-            self._seen[id(each)] = each, -1  # begun: a list may hold itself
+            # Begun: a list may hold itself.
+            self._seen[id(each)] = each, -1
             if missing and number is None:
                 pending += missing
                 continue
@@ -206,7 +222,8 @@ def _shape(question: Question) -> object:
     return (id(given), id(expected)) if are_aliases else None
 
 
-UNION, SAME, LIST = "union", "same", "list"  # forms: of any order; of the one part that it has; of parameters
+# Forms: of any order; of the one part that it has; of parameters.
+UNION, SAME, LIST = "union", "same", "list"
 
 
 def _structure(hint: Hint) -> tuple[Any, Sequence[Hint]]:  # noqa: PLR0911  # a case for each kind of hint
@@ -232,6 +249,7 @@ def value_key(value: object) -> Hashable:
     """What two values have in common that are the same Literal: 1 and True are not."""
     try:
         hash(value)
-    except Exception:  # the value's own
+    except Exception:
+        # The value's own.
         return id(value)
     return type(value), value

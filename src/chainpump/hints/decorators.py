@@ -154,7 +154,8 @@ def _around(wrapper: FunctionType, code: CodeType) -> tuple[object, int]:
     frame = inspect.currentframe()
     while frame is not None and not _nests(frame.f_code, code):
         frame = frame.f_back
-    names = wrapper.__globals__ if frame is None else frame.f_locals  # of a function that runs
+    # Of a function that runs.
+    names = wrapper.__globals__ if frame is None else frame.f_locals
     running = "" if frame is None else f"{frame.f_code.co_qualname}.<locals>."
     path = code.co_qualname.removeprefix(running).split(".<locals>.")
     found = _walk(names, path[0])
@@ -166,7 +167,8 @@ def _walk(names: abc.Mapping[str, Any], path: str) -> object:
     value: Any = names.get(first)
     for each in rest:
         value = vars(value).get(each) if hasattr(value, "__dict__") else None
-    return attribute(value, "__func__") or value  # of a static method
+    # Of a static method.
+    return attribute(value, "__func__") or value
 
 
 def _holds(function: object, code: CodeType) -> bool:

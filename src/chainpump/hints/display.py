@@ -22,9 +22,12 @@ from .variance import argument_questions
 
 __all__ = ["difference", "show"]
 
-DEPTH = 8  # of hints in hints that are shown: what differs deeper down is told apart
-STEPS = 500  # into a hint: what goes deeper never ends
-WIDTH = 12  # of the members of a union, the items of a tuple
+# Of hints in hints that are shown: what differs deeper down is told apart.
+DEPTH = 8
+# Into a hint: what goes deeper never ends.
+STEPS = 500
+# Of the members of a union, the items of a tuple.
+WIDTH = 12
 
 
 def show(hint: Hint, *, full: bool = False) -> str:
@@ -37,7 +40,8 @@ def show(hint: Hint, *, full: bool = False) -> str:
     """
     try:
         return _show(hint, full, DEPTH)
-    except Exception:  # the code of a hint may raise anything: its metaclass, a descriptor, its repr
+    except Exception:
+        # The code of a hint may raise anything: its metaclass, a descriptor, its repr.
         return f"a {type(hint).__name__}"
 
 
@@ -81,7 +85,8 @@ def _show_value(value: object) -> str:
     return str(value) if isinstance(value, Enum) else repr(value)
 
 
-def _name(hint: Hint, full: bool) -> str:  # private, and always passed on
+# Private, and always passed on.
+def _name(hint: Hint, full: bool) -> str:
     if hint is NoneType or hint is None or hint is ...:
         return "..." if hint is ... else "None"
     name = getattr(hint, "__qualname__", None) or getattr(hint, "__name__", None) or getattr(hint, "_name", None)
@@ -111,7 +116,8 @@ def difference(given: Hint, expected: Hint) -> str:
     """
     try:
         return _difference(given, expected)
-    except Exception:  # the code of a hint may raise anything: its metaclass, a descriptor, an alias
+    except Exception:
+        # The code of a hint may raise anything: its metaclass, a descriptor, an alias.
         return ""
 
 
@@ -123,7 +129,8 @@ def _difference(given: Hint, expected: Hint) -> str:
         holder, step = split(plain(step.given))[0], deeper
         path.insert(0, step.where)
         pair = known.token(step.given), known.token(step.expected)
-        if step.why or pair in seen or len(path) > STEPS:  # an alias may come back to itself
+        # An alias may come back to itself.
+        if step.why or pair in seen or len(path) > STEPS:
             break
         seen.add(pair)
     if not any(path):
@@ -286,5 +293,6 @@ class _Text(str):
         return str(self)
 
 
-def _shown(hint: Hint) -> Any:  # text, or the class that stands for a missing annotation
+# Text, or the class that stands for a missing annotation.
+def _shown(hint: Hint) -> Any:
     return inspect.Signature.empty if hint is UNKNOWN else _Text(show(hint))

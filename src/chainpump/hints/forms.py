@@ -41,9 +41,11 @@ Variable: TypeAlias = TypeVar | ParamSpec | TypeVarTuple
 # tuple's hint.
 Bindings: TypeAlias = dict[Any, Hint]
 
-QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")  # those of typing_extensions, too
+# Those of typing_extensions, too.
+QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 MODULES = ("typing", "typing_extensions")
-ALIASES = 100  # of aliases: one that stands for another, and so on; more of them only where it stands for itself
+# Of aliases: one that stands for another, and so on; more of them only where it stands for itself.
+ALIASES = 100
 
 
 def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
@@ -52,7 +54,8 @@ def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
     >>> split(list[int])
     (<class 'list'>, (<class 'int'>,))
     """
-    if isinstance(hint, type):  # most are
+    # Most are.
+    if isinstance(hint, type):
         made = vars(hint).get("__pydantic_generic_metadata__")
         return (made["origin"], made["args"]) if made and made["origin"] else (hint, ())
     origin: Hint = get_origin(hint)
@@ -79,7 +82,8 @@ def union_of(hints: Iterable[Hint]) -> Hint:
     members = tuple(Any if each is UNKNOWN else each for each in hints)
     try:
         return Union[members] if members else Any  # noqa: UP007  # the members are known only now
-    except Exception:  # one cannot be hashed or compared, or is no type
+    except Exception:
+        # One cannot be hashed or compared, or is no type.
         return Any
 
 
@@ -126,7 +130,8 @@ def _opened(hint: Hint) -> Hint:  # noqa: PLR0911  # a case for each kind of hin
         return args[0]
     if type(origin).__name__ == "TypeAliasType":
         return _aliased(origin, args)
-    if origin is not hint and getattr(hint, "__args__", None) is None:  # typing.List without arguments
+    # typing.List without arguments.
+    if origin is not hint and getattr(hint, "__args__", None) is None:
         return origin
     return hint
 
@@ -146,7 +151,8 @@ def _aliased(alias: Hint, args: tuple[Hint, ...]) -> Hint:
     """What `type Names = list[str]` stands for, of typing or of typing_extensions."""
     try:
         value = alias.__value__
-    except Exception:  # an expression: it may raise anything
+    except Exception:
+        # An expression: it may raise anything.
         return UNKNOWN
     return substitute(value, bindings_of(type_parameters(alias, "__type_params__"), args))
 
@@ -155,7 +161,8 @@ def class_attribute(cls: object, name: str) -> Any:
     """An attribute of a class; None without one, and where its metaclass raises."""
     try:
         return getattr(cls, name, None)
-    except Exception:  # a metaclass's own
+    except Exception:
+        # A metaclass's own.
         return None
 
 
@@ -173,7 +180,8 @@ def default_of(variable: Hint) -> Hint:
     """What a type variable stands for where nothing is given."""
     try:
         return variable.__default__ if has_default(variable) else ... if isinstance(variable, ParamSpec) else Any
-    except Exception:  # evaluated late, as above
+    except Exception:
+        # Evaluated late, as above.
         return Any
 
 
@@ -181,7 +189,8 @@ def limit_of(variable: TypeVar) -> Hint:
     """What is known of a type variable before anything is bound to it."""
     try:
         constraints, bound = variable.__constraints__, variable.__bound__
-    except Exception:  # evaluated late, as above
+    except Exception:
+        # Evaluated late, as above.
         return UNKNOWN
     if constraints:
         return union_of(constraints)
@@ -284,7 +293,8 @@ def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911 
         if origin is Annotated:
             return args[0]
         return hint.copy_with(tuple(args)) if hasattr(hint, "copy_with") else hint[tuple(args)]
-    except Exception:  # the class of a form decides what it takes
+    except Exception:
+        # The class of a form decides what it takes.
         return UNKNOWN
 
 

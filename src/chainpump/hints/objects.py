@@ -11,19 +11,23 @@ from ..messages.source_files import PACKAGE, file_of
 
 __all__ = ["MADE", "attribute", "is_a", "name_of", "underlying", "where_of"]
 
-MADE = ("<string>", "<attrs generated ")  # the files of what dataclasses, named tuples and attrs make for a class
+# The files of what dataclasses, named tuples and attrs make for a class.
+MADE = ("<string>", "<attrs generated ")
 
 
-def attribute(value: object, name: str) -> Any:  # of whatever a user passes
+# Of whatever a user passes.
+def attribute(value: object, name: str) -> Any:
     """An attribute that an object or its class has; None where only a `__getattr__` would answer, or it raises."""
     try:
         inspect.getattr_static(value.__func__ if type(value) is MethodType else value, name)
-    except Exception:  # whatever an object does when it is looked at
+    except Exception:
+        # Whatever an object does when it is looked at.
         if type(value) is not MethodType or not hasattr(MethodType, name):
             return None
     try:
         return getattr(value, name)
-    except Exception:  # a property may raise anything
+    except Exception:
+        # A property may raise anything.
         return None
 
 
@@ -35,7 +39,8 @@ def is_a(value: object, kind: type) -> bool:
 def underlying(function: object) -> object:
     """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
     inner: object = function
-    seen: set[int] = set()  # `__wrapped__` may lead back
+    # `__wrapped__` may lead back.
+    seen: set[int] = set()
     while inner is not None and id(inner) not in seen:
         seen.add(id(inner))
         function = inner
@@ -52,7 +57,8 @@ def underlying(function: object) -> object:
 def _unwrapped(function: Any) -> object:
     try:
         return inspect.unwrap(function)
-    except ValueError:  # it leads back to itself
+    except ValueError:
+        # It leads back to itself.
         return function
 
 
@@ -60,7 +66,8 @@ def name_of(function: object) -> str:
     """The short name of a function or callable object, as messages show it."""
     if type(function) is functools.partial:
         return name_of(function.func)
-    name = attribute(attribute(function, "__origin__") or function, "__name__")  # of `Box[int]`, Box
+    # Of `Box[int]`, Box.
+    name = attribute(attribute(function, "__origin__") or function, "__name__")
     return name if isinstance(name, str) and name else type(function).__name__
 
 

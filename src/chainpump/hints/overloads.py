@@ -13,7 +13,8 @@ from .reading import Reading, parameter_of_items
 
 __all__ = ["bound_to", "chosen"]
 
-Accepts = Callable[[Hint, Hint, Bindings], bool]  # whether a function that takes the second may be given the first
+# Whether a function that takes the second may be given the first.
+Accepts = Callable[[Hint, Hint, Bindings], bool]
 
 
 def chosen(ways: Sequence[Reading], after: Hint, accepts: Accepts) -> Reading:

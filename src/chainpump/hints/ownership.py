@@ -10,7 +10,8 @@ from .objects import MADE, attribute, is_a, underlying
 
 __all__ = ["is_own", "is_own_file"]
 
-INSTALLED = frozenset({"site-packages", "dist-packages"})  # the folders of what was installed
+# The folders of what was installed.
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 def is_own(function: object) -> bool:
@@ -33,8 +34,10 @@ def _file_of(function: object) -> str | None:
         return file
     cls = inner if is_a(inner, type) else function
     if not (is_a(cls, type) or isinstance(file, str)):
-        return None  # written in C
-    module = sys.modules.get(str(attribute(cls, "__module__")))  # a class whose methods were made for it
+        # Written in C.
+        return None
+    # A class whose methods were made for it.
+    module = sys.modules.get(str(attribute(cls, "__module__")))
     if module is not None and module.__name__ == "__main__":
         return str(getattr(module, "__file__", "<stdin>"))
     found = getattr(module, "__file__", None)
@@ -42,6 +45,7 @@ def _file_of(function: object) -> str | None:
 
 
 def _standard_library() -> str:
-    import sysconfig  # for those of whom something is unknown
+    # For those of whom something is unknown.
+    import sysconfig
 
     return sysconfig.get_path("stdlib") + "/"

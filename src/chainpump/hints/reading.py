@@ -43,7 +43,8 @@ class Reading:
         hint = resolve(annotation, self.scope)
         try:
             return plain(substitute(plain(self._with_owner(hint)), self.given))
-        except Exception as error:  # a hint is an object, which may do anything as it is looked at
+        except Exception as error:
+            # A hint is an object, which may do anything as it is looked at.
             raise UnresolvedHintError(f"It is no type hint: {error}") from error
 
     def _with_owner(self, hint: Hint) -> Hint:

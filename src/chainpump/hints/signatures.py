@@ -25,7 +25,8 @@ def positional(takes: Hint) -> Iterator[Parameter]:
             rest = unpacked(hint)
             kind = Parameter.POSITIONAL_ONLY if rest is None else Parameter.VAR_POSITIONAL
             yield Parameter(f"_{place}", kind, annotation=plain(hint) if rest is None else _repeated(rest))
-            if rest is not None:  # what comes behind it can only be left out
+            # What comes behind it can only be left out.
+            if rest is not None:
                 return
     else:
         is_variable = isinstance(takes, ParamSpec)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os  # as all that follows: for the table
+
+# As all that follows: for the table.
+import os
 from collections import Counter, deque  # noqa: F401
 from collections.abc import (  # noqa: F401
     ItemsView,
@@ -54,7 +56,8 @@ File: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes] | int"
 class Indexed(Protocol):
     """What `operator.itemgetter` takes."""
 
-    def __getitem__(self, key: Any, /) -> Any:  # any: what the key is, nobody knows
+    # Any: what the key is, nobody knows.
+    def __getitem__(self, key: Any, /) -> Any:
         """The item."""
 
 
@@ -148,7 +151,8 @@ PACKAGES = {
     "_operator": "operator",
 }
 
-Row: TypeAlias = tuple[str | None, str]  # the hints as written; without a parameter, that is what it says itself
+# The hints as written; without a parameter, that is what it says itself.
+Row: TypeAlias = tuple[str | None, str]
 
 
 def with_known(function: Any, way: Reading) -> tuple[Reading, ...]:
@@ -193,7 +197,8 @@ def _with_row(way: Reading, takes: str | None, gives: str) -> Reading:
     first = parameter_of_items(way.signature)
     if first is not None and takes is not None:
         taking = Parameter("item", Parameter.POSITIONAL_ONLY, annotation=takes)
-        if first.kind is Parameter.VAR_POSITIONAL:  # it may be called without, too
+        # It may be called without, too.
+        if first.kind is Parameter.VAR_POSITIONAL:
             parameters = [taking.replace(default=None), *(each.replace(annotation=UNKNOWN) for each in parameters)]
         else:
             parameters[0] = taking.replace(name=first.name, kind=first.kind, default=first.default)

@@ -51,7 +51,8 @@ def _any_way_fits(have: Sequence[inspect.Signature], wanted: Iterable[inspect.Si
 
 def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: Bindings) -> Asking:
     """Whether what can be called so can be called as it is wanted."""
-    own: Bindings = {}  # what the given function's type variables stand for, by what it is called with
+    # What the given function's type variables stand for, by what it is called with.
+    own: Bindings = {}
     pairs = parameter_pairs(have, want, bindings)
     if pairs is None:
         return False

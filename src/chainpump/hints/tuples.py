@@ -17,7 +17,8 @@ class Items(NamedTuple):
     """
 
     first: tuple[Hint, ...]
-    middle: tuple[Hint, ...] = ()  # one or none: None is a hint
+    # One or none: None is a hint.
+    middle: tuple[Hint, ...] = ()
     last: tuple[Hint, ...] = ()
 
     @classmethod

@@ -33,8 +33,10 @@ R = TypeVar("R")
 
 Declared: TypeAlias = tuple[tuple[Any, ...], tuple[Hint, ...]]
 
-pair: Hint = tuple  # a value, whose arguments are no business of a type checker
-BUFFER: tuple[Hint, ...] = tuple(filter(None, [getattr(abc, "Buffer", None)]))  # since 3.12
+# A value, whose arguments are no business of a type checker.
+pair: Hint = tuple
+# Since 3.12.
+BUFFER: tuple[Hint, ...] = tuple(filter(None, [getattr(abc, "Buffer", None)]))
 CONTEXT: Hint = contextlib.AbstractContextManager
 ASYNC_CONTEXT: Hint = contextlib.AbstractAsyncContextManager
 PATH: Hint = os.PathLike
@@ -173,9 +175,11 @@ RESULTS: Mapping[str, Hint] = {
     "__complex__": complex,
     "__bytes__": bytes,
 }
-OWN = ("__abs__", "__neg__", "__pos__", "__invert__")  # a number gives one of its own class
+# A number gives one of its own class.
+OWN = ("__abs__", "__neg__", "__pos__", "__invert__")
 ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
-UNORDERED = by_identity(object, complex, dict, range, memoryview, type(None))  # they have these methods, which refuse
+# They have these methods, which refuse.
+UNORDERED = by_identity(object, complex, dict, range, memoryview, type(None))
 
 
 def result_of(cls: type, method: str) -> Hint:

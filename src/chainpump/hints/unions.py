@@ -10,7 +10,8 @@ from .forms import Bindings, Hint, is_union, plain, split, union_of
 
 __all__ = ["unfit_members", "unions"]
 
-MARK_DEPTH = 5  # of hints in hints, looked into for what they are about
+# Of hints in hints, looked into for what they are about.
+MARK_DEPTH = 5
 
 
 def unions(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
@@ -25,7 +26,8 @@ def unfit_members(given: Hint, expected: Hint, bindings: Bindings) -> Generator[
     """The members of a union that do not fit; of several, the first."""
     members = _members(given)
     choices = _Choices(_members(expected) if is_union(expected) else (expected,))
-    left: list[Hint] = []  # for the variables, together: in `T | None` a None is the None
+    # For the variables, together: in `T | None` a None is the None.
+    left: list[Hint] = []
     for member in members:
         is_fit = yield from _any_fits(member, choices.likely_first(member), bindings)
         if not is_fit:

@@ -41,7 +41,8 @@ INVARIANT = by_identity(
     re.Match,
     typing.IO,
 )
-SENT = by_identity(abc.Generator, abc.AsyncGenerator, abc.Coroutine)  # contravariant in the second
+# Contravariant in the second.
+SENT = by_identity(abc.Generator, abc.AsyncGenerator, abc.Coroutine)
 
 
 def argument_questions(
@@ -51,7 +52,8 @@ def argument_questions(
     base, wanted = split(expected)
     have = split(view)[1]
     parameters = parameters_of(base)
-    is_given = [get_origin(each) is not None for each in (view, expected)]  # `Array[()]` has no arguments, either
+    # `Array[()]` has no arguments, either.
+    is_given = [get_origin(each) is not None for each in (view, expected)]
     if any(isinstance(each, TypeVarTuple) for each in parameters) and all(is_given):
         given, sought = bindings_of(parameters, have), bindings_of(parameters, wanted)
         have, wanted = (tuple(map(found.__getitem__, parameters)) for found in (given, sought))

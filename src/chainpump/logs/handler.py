@@ -33,7 +33,8 @@ class PipeHandler(logging.Handler):
             if record.exc_info and not traceback:
                 traceback = logging.Formatter().formatException(record.exc_info)
             self._sender.send(Logged.packed(record, traceback))
-        except Exception:  # arguments that do not fit the message
+        except Exception:
+            # Arguments that do not fit the message.
             self.handleError(record)
 
 

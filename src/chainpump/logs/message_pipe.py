@@ -16,8 +16,10 @@ from ..ipc.descriptors import Descriptor
 
 __all__ = ["ChunkReader", "ChunkWriter"]
 
-HEAD = struct.Struct("<HQ?")  # how long the part behind it is, of which message, and whether it is the last
-ROOM = select.PIPE_BUF - HEAD.size  # bytes of a message in a chunk; POSIX writes up to PIPE_BUF whole
+# How long the part behind it is, of which message, and whether it is the last.
+HEAD = struct.Struct("<HQ?")
+# Bytes of a message in a chunk; POSIX writes up to PIPE_BUF whole.
+ROOM = select.PIPE_BUF - HEAD.size
 
 
 class ChunkWriter:

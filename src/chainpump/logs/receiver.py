@@ -19,8 +19,10 @@ from .records import Levels, LogsEnd, Said, Told
 
 __all__ = ["Logs"]
 
-READ_BYTES = 1 << 16  # what a pipe of Linux holds
-PATIENCE = 2.0  # seconds for one record, once a run has failed; a handler that takes longer is given up
+# What a pipe of Linux holds.
+READ_BYTES = 1 << 16
+# Seconds for one record, once a run has failed; a handler that takes longer is given up.
+PATIENCE = 2.0
 
 
 class Source:
@@ -54,15 +56,22 @@ class Logs:
 
     def __init__(self) -> None:
         self._levels = _levels_asked()
-        self._fresh: deque[Source] = deque()  # that the thread does not know of yet
-        self._said: deque[Said] = deque()  # by the library itself
+        # That the thread does not know of yet.
+        self._fresh: deque[Source] = deque()
+        # By the library itself.
+        self._said: deque[Said] = deque()
         self._bell: tuple[Descriptor, Descriptor] | None = None
-        self._ringing = threading.RLock()  # reentrant: a finalizer that closes a run may break in anywhere
-        self._reading = threading.Lock()  # taken once, for good
+        # Reentrant: a finalizer that closes a run may break in anywhere.
+        self._ringing = threading.RLock()
+        # Taken once, for good.
+        self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._ended = False  # no worker is left
-        self._left = False  # nobody waits any more
-        self._handed = 0  # how much has been handed on
+        # No worker is left.
+        self._ended = False
+        # Nobody waits any more.
+        self._left = False
+        # How much has been handed on.
+        self._handed = 0
 
     def pipe(self, who: Who) -> LogsEnd:
         """A pipe for a worker, which is to be started with this end of it."""
@@ -119,7 +128,8 @@ class Logs:
                 os.write(self._bell[1].fileno(), b"!")
 
     def _hand_on(self, heard: Descriptor) -> None:
-        if not self._reading.acquire(blocking=False):  # it begins late: all that came has been handed on
+        # It begins late: all that came has been handed on.
+        if not self._reading.acquire(blocking=False):
             return
         sources: list[Source] = []
         try:
@@ -133,7 +143,8 @@ class Logs:
                 sources = [source for source in sources if not source.end.closed]
             self._fresh.extend(sources)
             self._drain()
-        finally:  # whatever a user's hook for exceptions of threads may raise: nobody is to wait for room in vain
+        finally:
+            # Whatever a user's hook for exceptions of threads may raise: nobody is to wait for room in vain.
             self._unhang()
             for source in sources:
                 source.end.close()
@@ -183,7 +194,8 @@ def _wait(heard: Descriptor, sources: list[Source]) -> None:
 def _hand_on(told: Told | Said, *who: Who) -> None:
     try:
         told.hand_on(*who)
-    except BaseException:  # of the user's `showwarning`; it must not end the thread for which workers wait
+    except BaseException:
+        # Of the user's `showwarning`; it must not end the thread for which workers wait.
         thread = threading.current_thread()
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 

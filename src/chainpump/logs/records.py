@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Levels", "Logged", "LogsEnd", "Said", "Told", "Warned", "warn"]
 
-PLAIN = {str, int, float, bool, type(None)}  # these load anywhere
+# These load anywhere.
+PLAIN = {str, int, float, bool, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Logged:
         """What is sure to survive the way. The message is formatted here, since its arguments may not survive it."""
         text = {"msg": record.getMessage(), "args": None, "exc_info": None, "exc_text": traceback}
         fields = vars(record) | text
-        fields.pop("message", None)  # a handler in this process may have left it
+        # A handler in this process may have left it.
+        fields.pop("message", None)
         others = {
             name: (functions.travelling(value), short_repr(value))
             for name, value in fields.items()
@@ -75,10 +77,12 @@ class Logged:
 
         others = {name: _loaded(data, text) for name, (data, text) in self.others.items()}
         place = {"stage": who.stage, "worker": who.number, "pid": self.pid}
-        record = logging.makeLogRecord({**place, **others, **self.fields})  # what the user's `extra=` says stands
+        # What the user's `extra=` says stands.
+        record = logging.makeLogRecord({**place, **others, **self.fields})
         try:
             logging.getLogger(record.name).handle(record)
-        except BaseException:  # nobody is above to raise it to, and workers wait until their next record is read
+        except BaseException:
+            # Nobody is above to raise it to, and workers wait until their next record is read.
             logging.NullHandler().handleError(record)
 
 
@@ -126,6 +130,7 @@ def warn(text: str) -> None:
 
 def _loaded(data: bytes | None, instead: Any) -> Any:
     if data is not None:
-        with suppress(Exception):  # it loads in the worker only
+        # It loads in the worker only.
+        with suppress(Exception):
             return pickle.loads(data)
     return instead

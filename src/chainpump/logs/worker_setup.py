@@ -18,13 +18,16 @@ __all__ = ["log_through_main"]
 def log_through_main(logs: LogsEnd) -> None:
     """Have this process do so from here on."""
     sender = LogSender(ChunkWriter(logs.pipe))
-    atexit.register(logs.pipe.close)  # `warnings` holds it until the interpreter has taken its modules apart
+    # `warnings` holds it until the interpreter has taken its modules apart.
+    atexit.register(logs.pipe.close)
     _warn_by(sender)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # write_through: PYTHONUNBUFFERED writes a line word by word
+        # write_through: PYTHONUNBUFFERED writes a line word by word.
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=False)
     if logs.levels is not None:
-        from .handler import log_by, set_levels  # imports `logging`: who has no use for it does not pay for it
+        # Imports `logging`: who has no use for it does not pay for it.
+        from .handler import log_by, set_levels
 
         if logs.levels.are_handled:
             log_by(sender)

@@ -53,12 +53,16 @@ __all__ = [
     "user_traceback",
 ]
 
-FORKSERVER_LOST = 255  # what `multiprocessing` makes of an exit code that it will never learn
-WAITING = ("/threading.py", "/selectors.py", "/asyncio/")  # modules in which this package waits
+# What `multiprocessing` makes of an exit code that it will never learn.
+FORKSERVER_LOST = 255
+# Modules in which this package waits.
+WAITING = ("/threading.py", "/selectors.py", "/asyncio/")
 # The first call of ours in a worker process, or of the command line; those that have started it, or forked, are beyond.
 BEGINS = (" in run_worker", " in main")
-FROZEN = '  File "<frozen '  # modules of the interpreter, such as runpy
-DEEP = 12  # calls of each stack that are told, from the innermost one
+# Modules of the interpreter, such as runpy.
+FROZEN = '  File "<frozen '
+# Calls of each stack that are told, from the innermost one.
+DEEP = 12
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
 # What sqlite3, greenlet and tkinter say to another thread than the one that has made an object.
 BOUND_TO_THREAD = ("used in that same thread", "cannot switch to a different thread", "main thread is not in main loop")
@@ -168,7 +172,8 @@ def text_of(error: BaseException) -> str:
     """What an exception says of itself, whatever its `str` does."""
     try:
         return str(error) or repr(error)
-    except Exception as bad:  # a user's __str__ must not hide the failure that it is to describe
+    except Exception as bad:
+        # A user's __str__ must not hide the failure that it is to describe.
         return f"<its str raised {type(bad).__name__}>"
 
 
@@ -284,7 +289,8 @@ def _death(exit_code: int | None) -> str:
         return "died, with an exit code that is not known"
     if exit_code >= 0:
         return f"exited with code {exit_code}"
-    known = -exit_code in set(signal.Signals)  # most real-time signals have no name
+    # Most real-time signals have no name.
+    known = -exit_code in set(signal.Signals)
     return f"killed by {signal.Signals(-exit_code).name if known else f'signal {-exit_code}'}"
 
 
@@ -503,8 +509,10 @@ def _calls(stack: str) -> Iterator[str]:
 def user_traceback(error: BaseException) -> str:
     """The traceback from the first line that is not this package's own."""
     try:
-        import traceback  # 20 ms; only a failure pays for it
-    except (ImportError, OSError):  # a process that has no descriptor left can read no module
+        # 20 ms; only a failure pays for it.
+        import traceback
+    except (ImportError, OSError):
+        # A process that has no descriptor left can read no module.
         return ""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):

@@ -12,5 +12,6 @@ def short_repr(item: Any) -> str:
     """A short text of an item, whatever its own `__repr__` does."""
     try:
         return reprlib.repr(item)
-    except Exception as error:  # it must not hide the failure that it is to describe
+    except Exception as error:
+        # It must not hide the failure that it is to describe.
         return f"<its repr raised {type(error).__name__}>"

@@ -11,11 +11,14 @@ from .shadowing import shadowed
 
 __all__ = ["NOT_ITS_OWN", "channel_advice", "start_advice"]
 
-NO_THREAD = "can't start new thread"  # what CPython says then, as a plain RuntimeError
+# What CPython says then, as a plain RuntimeError.
+NO_THREAD = "can't start new thread"
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
 NO_DESCRIPTOR = "no descriptor left: raise the limit (`ulimit -n`), or hold fewer arrays at once, which take one each."
-NO_TEMPORARY = "No usable temporary directory"  # so begins what `tempfile` says
-OF_SERVER = "pymp-"  # so begins the name of the directory in which a fork server listens
+# So begins what `tempfile` says.
+NO_TEMPORARY = "No usable temporary directory"
+# So begins the name of the directory in which a fork server listens.
+OF_SERVER = "pymp-"
 
 # To a channel.
 REFUSALS: Mapping[int, str] = {

@@ -38,7 +38,8 @@ def _found() -> Iterator[tuple[str, Path]]:
 
 def _before_library() -> Iterator[Path]:
     """Where it looks first: the working directory, as `python -c` does, and what is on the search path."""
-    with suppress(FileNotFoundError):  # it was deleted
+    # It was deleted.
+    with suppress(FileNotFoundError):
         yield Path.cwd()
     for entry in sys.path:
         if Path(entry) == LIBRARY:

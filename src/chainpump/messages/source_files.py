@@ -15,7 +15,8 @@ from typing import Any
 
 __all__ = ["PACKAGE", "code_reducer", "file_of"]
 
-PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # the folder of this library's own code
+# The folder of this library's own code.
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 # An entry of `linecache.cache` for source that no file holds: length, None (no modification time), lines, full name.
 Source = tuple[int, None, list[str], str]
@@ -43,7 +44,8 @@ def code_reducer(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]
 
 def _rebuilt(build: Callable[..., CodeType], parts: tuple[Any, ...], file: str, source: Source | None) -> CodeType:
     if source is not None:
-        import linecache  # only a function of a notebook or a REPL pays for it
+        # Only a function of a notebook or a REPL pays for it.
+        import linecache
 
         linecache.cache.setdefault(file, source)
     return build(*parts).replace(co_filename=file)

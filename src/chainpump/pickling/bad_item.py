@@ -11,7 +11,8 @@ from typing import Any
 __all__ = ["culprit"]
 
 APPENDING = ("APPEND", "APPENDS")
-FRAME_BYTES = 9  # of pickle's own frames: the opcode, and a length that says nothing once some of them are cut out
+# Of pickle's own frames: the opcode, and a length that says nothing once some of them are cut out.
+FRAME_BYTES = 9
 
 
 def culprit(data: bytes, buffers: Iterable[Any]) -> int:
@@ -21,24 +22,29 @@ def culprit(data: bytes, buffers: Iterable[Any]) -> int:
     """
     try:
         plain, begins = _items(data)
-    except (ImportError, OSError):  # a process that has no descriptor left can read no module
+    except (ImportError, OSError):
+        # A process that has no descriptor left can read no module.
         return 0
     file = io.BytesIO(plain)
     try:
         pickle.Unpickler(file, buffers=buffers).load()
-    except Exception:  # the failure that is being looked for
+    except Exception:
+        # The failure that is being looked for.
         return max(0, bisect_right(begins, file.tell() - 1) - 1)
     return 0
 
 
 def _items(data: bytes) -> tuple[bytes, list[int]]:
     """The pickle of a list as the unpickler reads it step by step, and where in it each item begins."""
-    from pickletools import genops, markobject  # only a failure pays for it
+    # Only a failure pays for it.
+    from pickletools import genops, markobject
 
     parts: list[bytes] = []
     begins: list[int] = []
-    stack: list[int] = []  # of the unpickler, so far: where what makes each of its values begins
-    marks: list[tuple[int, int]] = []  # how high it was, and where
+    # Of the unpickler, so far: where what makes each of its values begins.
+    stack: list[int] = []
+    # How high it was, and where.
+    marks: list[tuple[int, int]] = []
     copied = cut = 0
     for opcode, _, found in genops(data):
         at = (found or 0) - cut
@@ -53,7 +59,8 @@ def _items(data: bytes) -> tuple[bytes, list[int]]:
         if markobject in opcode.stack_before:
             (top, at), taken = marks.pop(), opcode.stack_before.index(markobject)
         lowest = top - taken
-        if lowest == 0 and opcode.name in APPENDING:  # to the list itself
+        # To the list itself.
+        if lowest == 0 and opcode.name in APPENDING:
             begins += stack[1:]
         stack[lowest:] = [stack[lowest] if taken else at] * len(opcode.stack_after)
     return b"".join((*parts, data[copied:])), begins

@@ -22,9 +22,12 @@ from .registry import PROTOCOL, EncodeError
 
 __all__ = ["ItemPickler", "dumps", "fault", "loads", "plain", "travelling"]
 
-MOST_DEFINITION = 1 << 20  # bytes of a function or class with what it mentions, as it goes with each item
-OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))  # what the interpreter makes for each class anew
-MAX_DEPTH = 6  # levels that `fault` descends; deeper parts are reported as the whole they belong to
+# Bytes of a function or class with what it mentions, as it goes with each item.
+MOST_DEFINITION = 1 << 20
+# What the interpreter makes for each class anew.
+OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))
+# Levels that `fault` descends; deeper parts are reported as the whole they belong to.
+MAX_DEPTH = 6
 
 
 def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
@@ -32,7 +35,8 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
 
     in_band: asked of each buffer whether to put it into the pickle; those left out, `loads` is to be given.
     """
-    import cloudpickle  # 15 ms; only runs that pickle functions pay for it
+    # 15 ms; only runs that pickle functions pay for it.
+    import cloudpickle
 
     importable = main_objects.is_importable()
     reducers = cloudpickle.Pickler.dispatch_table
@@ -52,7 +56,8 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
             return super().reducer_override(obj)
 
     buffer = io.BytesIO()
-    Pickler(buffer, PROTOCOL, in_band).dump((value, found))  # in this order: it is found on the way
+    # In this order: it is found on the way.
+    Pickler(buffer, PROTOCOL, in_band).dump((value, found))
     return buffer.getvalue()
 
 
@@ -70,7 +75,8 @@ class ItemPickler(pickle.Pickler):
     A definition is made once, and goes with each pickle: whoever loads that may know it already or not.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: those of a plain pickler
+    # Any: those of a plain pickler.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._definitions: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
 
@@ -127,7 +133,8 @@ def plain(value: object) -> bytes:
 
 def travelling(value: object) -> bytes | None:
     """A plain pickle of a value that was seen to load again, or None."""
-    with suppress(Exception):  # whatever a user's __reduce__ or __init__ raises
+    # Whatever a user's __reduce__ or __init__ raises.
+    with suppress(Exception):
         data = plain(value)
         if type(pickle.loads(data)) is type(value):
             return data
@@ -174,7 +181,8 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
     code = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
-        with suppress(ValueError):  # it is empty so far
+        # It is empty so far.
+        with suppress(ValueError):
             yield f" (captured variable {name!r})", cell.cell_contents
     for name in dict.fromkeys(_names_in(code)):
         if name in function.__globals__:

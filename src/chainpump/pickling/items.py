@@ -16,8 +16,10 @@ from .registry import PROTOCOL
 
 __all__ = ["PROTOCOL", "ItemFault", "Large", "Pickling"]
 
-MAIN = b"__main__"  # so pickle names the module of what it leaves to be found there
-MODULES = sys.modules  # an item of a library has a codec only where that library is
+# So pickle names the module of what it leaves to be found there.
+MAIN = b"__main__"
+# An item of a library has a codec only where that library is.
+MODULES = sys.modules
 
 
 class ItemFault(Exception):
@@ -64,19 +66,23 @@ class Pickling:
 
     def __init__(self) -> None:
         self._aside: list[memoryview] = []
-        self._in_band = partial(_in_band, self._aside)  # made once: it is passed with every item
+        # Made once: it is passed with every item.
+        self._in_band = partial(_in_band, self._aside)
         self._with_codecs: _TablePickler | None = None
         self._looks_inside = False
-        self._modules = 0  # how many there were at the last look for one that has codecs
+        # How many there were at the last look for one that has codecs.
+        self._modules = 0
         # Where no worker can import the main module, items that name it are pickled by value, from the first one on.
         self._needs_main = False
         self._by_value = None if main_objects.is_importable() else _TablePickler(self._in_band, functions.ItemPickler)
-        self._plain_for = -1  # as long as there are so many modules, plain pickle does all that there is to do
+        # As long as there are so many modules, plain pickle does all that there is to do.
+        self._plain_for = -1
 
     def snapshot(self, item: object) -> bytes | Large:
         """Pickle one item as it is now. Raises ItemFault."""
         try:
-            if len(MODULES) == self._plain_for:  # here, since a call would cost more than this
+            # Here, since a call would cost more than this.
+            if len(MODULES) == self._plain_for:
                 data = pickle.dumps(item, PROTOCOL, buffer_callback=self._in_band)
                 if self._by_value is not None and MAIN in data:
                     data = self._dumps(item)
@@ -104,7 +110,8 @@ class Pickling:
             for place, entry in enumerate(entries):
                 try:
                     self._try(entry)
-                except Exception:  # whatever the item's own __reduce__ raises: it is the one
+                except Exception:
+                    # Whatever the item's own __reduce__ raises: it is the one.
                     raise ItemFault(functions.fault(entry, self._try), index=place) from error
             raise
         return self._with_buffers(data) if self._aside else data
@@ -119,7 +126,8 @@ class Pickling:
         if not self._needs_main:
             try:
                 data = self._by_name(value)
-            except Exception:  # it may be of a function that is not found by its name
+            except Exception:
+                # It may be of a function that is not found by its name.
                 if self._by_value is None:
                     raise
             else:

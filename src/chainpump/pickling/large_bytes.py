@@ -13,8 +13,10 @@ LARGE_BYTES = 131_072
 PLAIN: frozenset[type] = frozenset((type(None), bool, int, float, complex, str))
 BYTES: frozenset[type] = frozenset((bytes, bytearray))
 CONTAINERS: frozenset[type] = frozenset((list, tuple, dict))
-MOST = 256  # values of an item that are looked at; where large bytes matter there are few beside them
-DEEPEST = 8  # containers in each other
+# Values of an item that are looked at; where large bytes matter there are few beside them.
+MOST = 256
+# Containers in each other.
+DEEPEST = 8
 
 
 class _Apart:

@@ -26,17 +26,20 @@ def encode_tensor(tensor: Any) -> Any:
         or tensor.is_quantized
         or tensor.is_conj()
         or tensor.is_neg()
-        or any(getattr(tensor, "names", ()))  # which not every version has
+        # Which not every version has.
+        or any(getattr(tensor, "names", ()))
         or vars(tensor)
         or not tensor.numel()
     ):
         return NotImplemented
     if not _is_dense(tensor.shape, tensor.stride()):
-        tensor = tensor.contiguous()  # a part of a larger one, which would travel with it
+        # A part of a larger one, which would travel with it.
+        tensor = tensor.contiguous()
     memory = tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
     try:
         return [memory.numpy()], (tensor.dtype, tuple(tensor.shape), tensor.stride())
-    except RuntimeError:  # torch was installed without NumPy
+    except RuntimeError:
+        # Torch was installed without NumPy.
         return NotImplemented
 
 
@@ -76,7 +79,8 @@ def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
     return image
 
 
-ONE_BYTE = frozenset(("1", "L", "P"))  # modes of Pillow with one byte for a pixel
+# Modes of Pillow with one byte for a pixel.
+ONE_BYTE = frozenset(("1", "L", "P"))
 
 # By the full name of a class, its subclasses included: the module that defines it, and encode and decode.
 LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any], Any], Any]]] = {

@@ -34,7 +34,8 @@ class _Table:
         self.kept: dict[str, object] = {}
 
 
-_TABLE = _Table()  # a fact of the process, as `sys.modules` is
+# A fact of the process, as `sys.modules` is.
+_TABLE = _Table()
 
 
 def is_importable() -> bool:

@@ -24,7 +24,8 @@ __all__ = ["Codec", "EncodeError", "Reducers", "are_needed", "decoded", "install
 T = TypeVar("T")
 M = TypeVar("M")
 
-PROTOCOL = 5  # of pickle: the first with out-of-band buffers
+# Of pickle: the first with out-of-band buffers.
+PROTOCOL = 5
 
 # Pickle writes these by itself and asks nobody.
 NATIVE: frozenset[type] = frozenset(
@@ -131,7 +132,8 @@ class Reducers(dict[type, Callable[[Any], Any]]):
     """A dispatch table of pickle, which is asked for every type that pickle does not write by itself."""
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        if issubclass(kind, type):  # a class is pickled by its name, which pickle knows better
+        # A class is pickled by its name, which pickle knows better.
+        if issubclass(kind, type):
             raise KeyError(kind)
         codec = _REGISTERED.get(kind)
         reduce = codec.reduce if codec else copyreg.dispatch_table.get(kind) or _of_library(kind)

@@ -24,7 +24,8 @@ from .loading import loading
 
 __all__ = ["Code"]
 
-MEMORY = "chainpump-code"  # its name, for those who look on
+# Its name, for those who look on.
+MEMORY = "chainpump-code"
 
 
 class Code:
@@ -134,5 +135,6 @@ def _parcel(value: object) -> _Parcel:
     try:
         buffers = _stored(aside) if aside else None
         return _Parcel(data if len(data) < LARGE_BYTES else _stored([data]), buffers)
-    except OSError:  # there is no room for shared memory: then each worker has a copy
+    except OSError:
+        # There is no room for shared memory: then each worker has a copy.
         return _Parcel(functions.dumps(value))

@@ -43,17 +43,26 @@ CODE = (
     *(GeneratorType, MethodType, ModuleType, TracebackType, type),
 )
 
-MOST_OBJECTS = 10_000  # that one measurement looks at: about 3 ms
-SAMPLE = 32  # elements of a container that are looked at, evenly spaced; they stand for the others
-UNKNOWN = 64  # bytes; of what does not say its size
-KINDS_SEEN = 64  # entries of a frame whose types are looked at
-MEASURED = 3  # entries of a frame that are measured: the first, the last, and one between them
-UNLIKE = 4  # if the largest of these is so many times the smallest, entries are measured one by one
-REST = 32  # after a measurement, so many times its duration passes before the next one: about 3 % of the time
-CHEAP_NS = 20_000  # a measurement of less than that is done without a look at the clock, a few times a frame
+# That one measurement looks at: about 3 ms.
+MOST_OBJECTS = 10_000
+# Elements of a container that are looked at, evenly spaced; they stand for the others.
+SAMPLE = 32
+# Bytes; of what does not say its size.
+UNKNOWN = 64
+# Entries of a frame whose types are looked at.
+KINDS_SEEN = 64
+# Entries of a frame that are measured: the first, the last, and one between them.
+MEASURED = 3
+# If the largest of these is so many times the smallest, entries are measured one by one.
+UNLIKE = 4
+# After a measurement, so many times its duration passes before the next one: about 3 % of the time.
+REST = 32
+# A measurement of less than that is done without a look at the clock, a few times a frame.
+CHEAP_NS = 20_000
 
 # Any, in all of this module: items are opaque.
-Look: TypeAlias = Callable[[Any], tuple[int, Sequence[Any], int]]  # own size, parts looked at, how many there are
+# Own size, parts looked at, how many there are.
+Look: TypeAlias = Callable[[Any], tuple[int, Sequence[Any], int]]
 
 
 def deep_size(item: Any) -> int:
@@ -77,17 +86,22 @@ class Weigher:
 
     def __init__(self) -> None:
         self._scale = _Scale()
-        self._kind: type | None = None  # of the item that was measured last
-        self._each = 0  # bytes; of that item
-        self._cost = 0  # ns; of measuring it
-        self._due = 0  # ns; when to measure again
+        # Of the item that was measured last.
+        self._kind: type | None = None
+        # Bytes; of that item.
+        self._each = 0
+        # Ns; of measuring it.
+        self._cost = 0
+        # Ns; when to measure again.
+        self._due = 0
 
     def weigh(self, item: Any) -> int:
         """About how many bytes this item keeps alive."""
         if type(item) in LEAVES:
             return getsizeof(item)
         if type(item) is not self._kind or time.monotonic_ns() >= self._due:
-            began = time.thread_time_ns()  # of this thread alone: the time that others hold the interpreter is no cost
+            # Of this thread alone: the time that others hold the interpreter is no cost.
+            began = time.thread_time_ns()
             self._kind = type(item)
             self._each = self._scale.weigh(item)
             self._cost = time.thread_time_ns() - began
@@ -143,7 +157,8 @@ class _Scale:
         if type(item) in LEAVES:
             return getsizeof(item)
         total, left = 0.0, MOST_OBJECTS
-        pending: list[tuple[Any, float]] = [(item, 1.0)]  # and for how many of its kind it stands
+        # And for how many of its kind it stands.
+        pending: list[tuple[Any, float]] = [(item, 1.0)]
         seen: set[int] = set()
         while pending and left > 0:
             value, times = pending.pop()
@@ -152,7 +167,8 @@ class _Scale:
             seen.add(id(value))
             try:
                 own, parts, count = (self._looks.get(type(value)) or self._look(value))(value)
-            except Exception:  # of the item's own code, or since another thread changes it: it is an estimate
+            except Exception:
+                # Of the item's own code, or since another thread changes it: it is an estimate.
                 own, parts, count = UNKNOWN, (), 0
             total += own * times
             if count > len(parts):
@@ -220,7 +236,8 @@ def _set(value: Any) -> tuple[int, Sequence[Any], int]:
 
 def _mapping(value: Any) -> tuple[int, Sequence[Any], int]:
     count = len(value)
-    if count <= SAMPLE:  # a record, whose keys it shares with others
+    # A record, whose keys it shares with others.
+    if count <= SAMPLE:
         return getsizeof(value, UNKNOWN), tuple(value.values()), count
     parts = list(chain(islice(value, SAMPLE), islice(value.values(), SAMPLE)))
     return getsizeof(value, UNKNOWN), parts, 2 * count

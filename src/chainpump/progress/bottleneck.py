@@ -21,11 +21,16 @@ from operator import attrgetter
 
 __all__ = ["Unit", "advice", "bottleneck", "of_bottleneck"]
 
-AT_LEAST = 0.5  # of the time: who is busy for less waits for somebody else
-WORTH_IT = 1.15  # times the rate; less is within what figures of one run can tell
-AT_MOST = 2.0  # times the rate: what comes of more, a run with twice the workers will tell
-ROUNDING = 0.05  # workers: no figure is as exact as to ask for one more on its account
-TAKEN = 0.9  # of one processor by threads of one interpreter, which lets one of them run at a time
+# Of the time: who is busy for less waits for somebody else.
+AT_LEAST = 0.5
+# Times the rate; less is within what figures of one run can tell.
+WORTH_IT = 1.15
+# Times the rate: what comes of more, a run with twice the workers will tell.
+AT_MOST = 2.0
+# Workers: no figure is as exact as to ask for one more on its account.
+ROUNDING = 0.05
+# Of one processor by threads of one interpreter, which lets one of them run at a time.
+TAKEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)

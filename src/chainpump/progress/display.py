@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "Live", "Notebook", "rich_table", "shown"]
 
-EVERY = 10.0  # seconds between two lines: a log is read afterwards
-BAR = 20  # characters
-COLOURS = ("green", "dim", "yellow")  # of busy, starved and blocked
-WIDE = 100  # characters that the whole table takes, about
-LESS = ("on", "alive", "sent")  # what a narrower one leaves out
+# Seconds between two lines: a log is read afterwards.
+EVERY = 10.0
+# Characters.
+BAR = 20
+# Of busy, starved and blocked.
+COLOURS = ("green", "dim", "yellow")
+# Characters that the whole table takes, about.
+WIDE = 100
+# What a narrower one leaves out.
+LESS = ("on", "alive", "sent")
 
 
 def shown() -> Observer:
@@ -71,7 +76,8 @@ class Notebook:
     """A table in a notebook, which changes in its place."""
 
     def __init__(self) -> None:
-        self._handle: Any = None  # IPython has no types
+        # IPython has no types.
+        self._handle: Any = None
 
     def __call__(self, progress: Progress) -> None:
         """Show the table, or change it."""

@@ -8,7 +8,8 @@ from .snapshot import Progress
 
 __all__ = ["History", "Sample"]
 
-MOST = 512  # samples: more than a screen has pixels for; a run of a year keeps as many as one of ten minutes
+# Samples: more than a screen has pixels for; a run of a year keeps as many as one of ten minutes.
+MOST = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from math import log2
-from typing import Any  # a page shows nothing of a run's value
+
+# A page shows nothing of a run's value.
+from typing import Any
 
 from ..messages.printable import printable
 from .history import Sample
@@ -19,12 +21,18 @@ from .snapshot import clock
 
 __all__ = ["html_table", "page"]
 
-WIDTH = 360  # units of every drawing: about what a phone shows
-BOX, GAP = 58, 30  # heights of a stage and of the flow behind it
-THIN, THICK = 2, 60  # widths of a flow without items, and of the greatest
-CHART = 150  # height of a chart
-LEFT, RIGHT, TOP, BOTTOM = 8, 8, 18, 18  # its margins
-LABEL = 11  # height of a line of small text
+# Units of every drawing: about what a phone shows.
+WIDTH = 360
+# Heights of a stage and of the flow behind it.
+BOX, GAP = 58, 30
+# Widths of a flow without items, and of the greatest.
+THIN, THICK = 2, 60
+# Height of a chart.
+CHART = 150
+# Its margins.
+LEFT, RIGHT, TOP, BOTTOM = 8, 8, 18, 18
+# Height of a line of small text.
+LABEL = 11
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --box: #f4f6f9;
@@ -122,7 +130,8 @@ def _bar(stage: StageReport, y: int) -> str:
 
 def _over_time(report: RunRecord[Any]) -> str:
     names = [stage.stage for stage in report.stages]
-    if len(report.samples) < 2:  # the one that there may be is of the end
+    # The one that there may be is of the end.
+    if len(report.samples) < 2:
         unseen = "Nobody looked on while it went: run it with observe= or progress=True."
         why = "The run was too short for a chart." if report.samples else unseen
         return f'<section><h2>Over time</h2><p class="faint">{why}</p></section>'
@@ -192,7 +201,8 @@ def _latency(latency: Latency | None) -> str:
 
 
 def _colour(place: int) -> str:
-    return f"hsl({(210 + place * 137) % 360} 60% 50%)"  # steps of the golden angle: neighbours differ most
+    # Steps of the golden angle: neighbours differ most.
+    return f"hsl({(210 + place * 137) % 360} 60% 50%)"
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:

@@ -17,10 +17,14 @@ from .reading import WorkerReading
 
 __all__ = ["PERCENTS", "STEPS", "Counts", "Latencies", "Latency", "counted", "readable"]
 
-AT_ONCE = 4  # marks for what the source has sent since the last look: it may be far ahead of the others
-MOST = 4096  # marks on their way at one time; where items take for hours, these tell as much as more of them
-PERCENTS = (50, 90, 99)  # of the items: within which time so many of them arrive
-STEPS = 4  # classes for each doubling: a class is 19 % wide
+# Marks for what the source has sent since the last look: it may be far ahead of the others.
+AT_ONCE = 4
+# Marks on their way at one time; where items take for hours, these tell as much as more of them.
+MOST = 4096
+# Of the items: within which time so many of them arrive.
+PERCENTS = (50, 90, 99)
+# Classes for each doubling: a class is 19 % wide.
+STEPS = 4
 
 
 class Counts(NamedTuple):
@@ -88,9 +92,11 @@ class Latencies:
     """Follows marks through a run. Nothing tells more exactly when an item was where than the looks are apart."""
 
     def __init__(self, stages: int) -> None:
-        self._coming: Sequence[deque[_Mark]] = [deque() for _ in range(stages)]  # to each stage, the first one first
+        # To each stage, the first one first.
+        self._coming: Sequence[deque[_Mark]] = [deque() for _ in range(stages)]
         self._found: Counter[int] = Counter()
-        self._sent = [0] * stages  # by each at the last look; by the source, what has been marked
+        # By each at the last look; by the source, what has been marked.
+        self._sent = [0] * stages
 
     def look(self, stages: Sequence[Counts], at: float) -> None:
         """See how far everything is. at: seconds."""

@@ -20,9 +20,12 @@ __all__ = ["Observer", "Observing"]
 
 Observer: TypeAlias = Callable[[Progress], object]
 
-INTERVAL = 1.0  # seconds between two snapshots
-LOOKS = 40  # at the counts of items, for each snapshot: how long items take, and how many there are, changes in between
-WINDOW = 10  # snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change
+# Seconds between two snapshots.
+INTERVAL = 1.0
+# At the counts of items, for each snapshot: how long items take, and how many there are, changes in between.
+LOOKS = 40
+# Snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change.
+WINDOW = 10
 
 
 class Observing:
@@ -47,7 +50,8 @@ class Observing:
         self._length = length
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
         self._ended = Latch()
-        self._left = False  # nobody waits any more
+        # Nobody waits any more.
+        self._left = False
         self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
         # Items in flight, by stage, as far as they were seen while it went: at the end nothing is. A source has none.
         self.peaks: Sequence[int | None] = [None] * len(places)
@@ -64,11 +68,13 @@ class Observing:
             counts, now = self._counts(), time.monotonic()
             self.latencies.look(counts, now)
             self.peaks = [_peak(*each) for each in zip(self._places, self.peaks, counts, strict=True)]
-            if now >= due:  # by the clock: looks that are late, one by one, would make snapshots rare
+            # By the clock: looks that are late, one by one, would make snapshots rare.
+            if now >= due:
                 due = now + INTERVAL
                 self._show()
         self.latencies.look(self._counts(), time.monotonic())
-        self._readings.clear()  # the last one is about the whole run
+        # The last one is about the whole run.
+        self._readings.clear()
         self._show()
 
     def _show(self) -> None:
@@ -81,7 +87,8 @@ class Observing:
                 return
             try:
                 observer(shown)
-            except BaseException as error:  # whatever it is: the run is not the observer's to end
+            except BaseException as error:
+                # Whatever it is: the run is not the observer's to end.
                 self._observers.remove(observer)
                 _warn(observer, error)
 
@@ -110,5 +117,6 @@ def _warn(observer: Observer, error: BaseException) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-    except RuntimeWarning:  # where warnings are errors: it must not end the thread, which others look on by
+    except RuntimeWarning:
+        # Where warnings are errors: it must not end the thread, which others look on by.
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

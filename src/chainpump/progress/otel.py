@@ -36,7 +36,8 @@ MEASURED = (
     ("chainpump.workers.starved", "1", "Share of their time that workers waited for items.", "starved"),
     ("chainpump.workers.blocked", "1", "Share of their time that workers waited to send.", "blocked"),
 )
-FIGURES = ("received", "sent", "busy", "starved", "blocked")  # of a stage, on its span
+# Of a stage, on its span.
+FIGURES = ("received", "sent", "busy", "starved", "blocked")
 
 
 class OpenTelemetry:

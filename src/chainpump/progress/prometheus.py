@@ -43,7 +43,8 @@ class Prometheus(Collector):
     def __init__(self, pipeline: str, registry: CollectorRegistry = REGISTRY) -> None:
         self._pipeline = pipeline
         self._progress: Progress | None = None
-        self._before: dict[tuple[str, str], int] = {}  # of runs that are over, by metric and stage
+        # Of runs that are over, by metric and stage.
+        self._before: dict[tuple[str, str], int] = {}
         registry.register(self)
 
     def __call__(self, progress: Progress) -> None:

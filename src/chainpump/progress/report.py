@@ -53,7 +53,8 @@ class Report(RunRecord[T]):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
-        from .html import page  # workers import this module, and write no pages
+        # Workers import this module, and write no pages.
+        from .html import page
 
         Path(path).write_text(printable_lines(page(self)), encoding="utf-8")
 
@@ -64,7 +65,8 @@ class Report(RunRecord[T]):
         (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are
         lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
         """
-        import json  # as for `to_html`
+        # As for `to_html`.
+        import json
 
         within = {f"p{percent}": self.latency.quantile(percent / 100) for percent in PERCENTS} if self.latency else None
         told = {

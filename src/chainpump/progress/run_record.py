@@ -16,7 +16,8 @@ __all__ = ["RunRecord", "StageReport", "Status"]
 
 T = TypeVar("T")
 Status: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
-MEGABYTE = 1e6  # bytes
+# Bytes.
+MEGABYTE = 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,18 @@ from math import ceil
 
 __all__ = ["Crew", "Decision", "Trial", "allot"]
 
-HOLDS_UP = 0.8  # of the time that the workers of a crew are busy: then it is the others that wait
-WORTH_IT = 1.05  # times the rate; less is within what figures of a short window can tell
-AT_ONCE = 2.0  # times the rate: what comes of more, the next window will tell
-ROUNDING = 0.05  # workers: no figure is as exact as to ask for one more on its account
-SPARE = 0.2  # workers: who is taken back leaves that much room, lest the next window wants it again
-ENOUGH = 0.25  # of what was hoped for: who brings less has nothing to share, such as the lock of the interpreter
+# Of the time that the workers of a crew are busy: then it is the others that wait.
+HOLDS_UP = 0.8
+# Times the rate; less is within what figures of a short window can tell.
+WORTH_IT = 1.05
+# Times the rate: what comes of more, the next window will tell.
+AT_ONCE = 2.0
+# Workers: no figure is as exact as to ask for one more on its account.
+ROUNDING = 0.05
+# Workers: who is taken back leaves that much room, lest the next window wants it again.
+SPARE = 0.2
+# Of what was hoped for: who brings less has nothing to share, such as the lock of the interpreter.
+ENOUGH = 0.25
 
 
 @dataclass(frozen=True, slots=True)

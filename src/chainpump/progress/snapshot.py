@@ -15,7 +15,8 @@ from .reading import Place, Reading, WorkerReading
 
 __all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
 
-SECOND = 1e9  # ns
+# Ns.
+SECOND = 1e9
 
 
 @dataclass(frozen=True, slots=True)
