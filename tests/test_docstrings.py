@@ -22,6 +22,6 @@ def test_examples_do_what_they_say(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_operator_has_an_example() -> None:
     finder = doctest.DocTestFinder(recurse=False)
-    for method in ("map", "filter", "flat_map", "each", "batch", "unbatch", "take", "concat", "merge"):
+    for method in ("map", "filter", "flat_map", "each", "batch", "window", "unbatch", "take", "concat", "merge"):
         examples = [each for test in finder.find(getattr(chainpump.Pipeline, method), method) for each in test.examples]
         assert examples, method

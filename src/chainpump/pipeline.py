@@ -49,7 +49,19 @@ from .hints.annotations import is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .plan.bound import Bound, Sink, Source, Stage
-from .plan.operators import Each, Filter, FlatMap, Map, Operator, batch, batch_within, check_successors, take, unbatch
+from .plan.operators import (
+    Each,
+    Filter,
+    FlatMap,
+    Map,
+    Operator,
+    batch,
+    batch_within,
+    check_successors,
+    take,
+    unbatch,
+    window,
+)
 from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage, Role
@@ -529,6 +541,31 @@ class Pipeline(_Chain, Generic[T_co]):
         timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
         return self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
 
+    def window(
+        self,
+        n: int,
+        *,
+        step: int = 1,
+        on: Executor = DEFAULT,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[tuple[T_co, ...]]:
+        """Sliding windows: tuples of n neighbouring items, in the order in which they arrive.
+
+        >>> list(Pipeline(range(5)).window(3, on=Inline()))
+        [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
+
+        step: by how many items each window begins behind the one before. With `step=n` they touch, with a greater one
+        the items between two windows are left out.
+        Every window has n items: of fewer than n items there is none, and what fills no window at the end is left out.
+        To get that as well, use `batch`. Between processes an item is sent again with every window that it is in, so
+        give `window` and what follows it one thread, or `Inline()`, where items are large. It has one worker.
+        """
+        n = checks.check_count(n, name or "window", "n")
+        step = checks.check_count(step, name or "window", "step")
+        by = f", step={step}" if step != 1 else ""
+        return self.then(Stage(window, (n, step)), on=on, in_flight=in_flight, name=name or f"window({n}{by})")
+
     def unbatch(
         self: Pipeline[Iterable[T]], *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> Pipeline[T]:
@@ -577,7 +614,7 @@ class Pipeline(_Chain, Generic[T_co]):
         0
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none; a source gets one worker of it.
+        on: the executor of the stages that named none; a source, `take` and `window` get one worker of it.
         stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`; of a stall, who iterates may be
         named.
         """
@@ -623,7 +660,7 @@ class Runnable(_Chain, Generic[R_co]):
         """Run it to the end, and return the report.
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none; a source gets one worker of it.
+        on: the executor of the stages that named none; a source, `take` and `window` get one worker of it.
         stall_timeout: seconds without any movement after which the run ends with a StallError, which says what every
         worker was at; while a worker starts, it has 60 seconds at least. Each item then costs about half a microsecond
         more per stage. What runs in the caller's own thread cannot be interrupted: there the error comes once it is

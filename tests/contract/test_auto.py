@@ -207,5 +207,7 @@ def test_a_source_has_one_worker(auto: Executor) -> None:
 
 
 def test_take_has_one_worker() -> None:
-    with pytest.raises(StageOptionError, match=r"^take\(3\) cannot run on Threads\(workers='auto'\): each worker"):
+    with pytest.raises(
+        StageOptionError, match=r"^stage 'take\(3\)' cannot run on Threads\(workers='auto'\): each worker"
+    ):
         Pipeline(range(9)).take(3, on=Threads("auto"))

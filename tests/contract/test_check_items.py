@@ -130,6 +130,8 @@ def test_a_run_whose_items_are_right_gives_what_it_always_gives(on: Any) -> None
         .flat_map(lambda number: [number], returns=list[int], on=on)
         .batch(7, on=on)
         .unbatch(on=on)
+        .window(2, on=on)
+        .map(min, on=on)
         .then(stage(enumerate), on=on)
         .take(100, on=on)
     )

@@ -615,7 +615,7 @@ def test_a_generator_stage_with_few_items_in_flight_between_operators_does_no_ha
     assert arrived(pipeline, places) == list(pipeline.inline())
 
 
-# ------------------------------------------------------------------------------------------- take, batch and unbatch
+# ----------------------------------------------------------------------------------- take, batch, window and unbatch
 
 
 @pytest.mark.parametrize("places", EVERYWHERE)
@@ -652,6 +652,32 @@ def test_unbatch_undoes_batch(places: Places) -> None:
     pipeline = pipeline.map(lambda batch: batch[::-1], on=places.second).unbatch(on=places.sink)
     assert arrived(pipeline, places) == list(pipeline.inline())
     assert sorted(pipeline) == list(range(1, N + 1))
+
+
+@pytest.mark.parametrize("places", MOST)
+@pytest.mark.parametrize("n,step", [(1, 1), (2, 1), (7, 3), (3, 3), (3, 7), (N, 1), (N + 1, 1)])
+def test_windows_are_neighbours_in_the_order_of_the_source(places: Places, n: int, step: int) -> None:
+    pipeline = numbers(places).map(operations.increased, on=places.first).window(n, step=step, on=places.sink)
+    values = range(1, N + 1)
+    assert arrived(pipeline, places) == [tuple(values[at : at + n]) for at in range(0, N - n + 1, step)]
+
+
+@pytest.mark.parametrize("on", [THREAD, PROCESS, INLINE], ids=["thread", "process", "inline"])
+def test_a_window_leaves_as_its_last_item_comes(on: Executor, gate: Gate) -> None:
+    pipeline = Pipeline(source(operations.pausing, gate, 5, 3), on=PROCESS).window(3, on=on)
+    with pipeline.open() as run:
+        windows = iter(run)
+        assert [next(windows) for _ in range(3)] == [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
+        gate.release()
+        assert list(windows) == [(3, 4, 5), (4, 5, 6), (5, 6, 7)]
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("on", [THREAD, PROCESS], ids=["thread", "process"])
+def test_windows_are_whole_with_fewer_items_in_flight_than_one_holds(on: Executor, step: int) -> None:
+    pipeline = Pipeline(source(stages.numbers, 10), on=PROCESS).map(int, on=Threads(2))
+    windows = list(pipeline.window(4, step=step, on=on, in_flight=1))
+    assert windows == [tuple(range(at, at + 4)) for at in range(0, 7, step)]
 
 
 WAITING = {

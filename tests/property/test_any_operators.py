@@ -153,6 +153,7 @@ def element_wise(ordered: st.SearchStrategy[bool]) -> st.SearchStrategy[Link]:
 
 ACROSS = (
     linked("batch", SMALL, SINGLE)
+    | linked("window", st.integers(1, 3), SINGLE, step=SMALL)
     | linked("then", st.sampled_from([stage(chains.same), stage(chains.summed), stage(chains.changes)]), SINGLE)
     | linked("then", st.builds(lambda n: stage(chains.last, n), SMALL), SINGLE)
 )

@@ -141,6 +141,9 @@ files.map(lambda path: path.stem, returns=str).then(decode)  # E: a str for a Pa
 Pipeline(range(3), strict="yes")  # E: a str for a bool
 images.into(sink(save, "images")).run(stall_timeout="60")  # E: a str for seconds
 images.batch("3")  # E: a str for a count
+images.window("3")  # E: a str for a count
+images.window(3, 2)  # E: the step is named
+images.window(3).map(area)  # E: takes one image
 images.take(3).map(one)  # E: takes a path
 images.batch(3).map(area)  # E: takes one image
 images.into(sink(save, "images")).run(observe=one)  # E: takes a path

@@ -19,7 +19,7 @@ from ..hints.objects import is_a
 from ..plan import operators
 from ..plan.bound import Bound, Source
 from ..plan.item_checks import CheckedItems, CheckedResult
-from ..plan.operators import Each, Filter, FlatMap, Map, Operator
+from ..plan.operators import Each, Filter, FlatMap, Map, Operator, of_several
 from ..plan.placement import AUTO, Placement, Reach, Workers
 from ..plan.planned_stage import PlannedStage, Role
 from ..policies import Policy
@@ -71,7 +71,7 @@ def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, pr
 
 def check_amount(stage: PlannedStage) -> None:
     """Raise StageOptionError where several workers would make several times what one is to make."""
-    on, function = stage.on, stage.call.function
+    on = stage.on
     if on.workers == 1:
         return
     if stage.role is Role.SOURCE:
@@ -80,9 +80,9 @@ def check_amount(stage: PlannedStage) -> None:
             f"{stage.label} cannot run on {on!r}: each worker would run all of it, so that every item came "
             f"{times}.\n  Give the source one worker, and more to the stages behind it."
         )
-    if function is operators.take:
-        n = stage.call.args[0]
-        raise StageOptionError(f"take({n}) cannot run on {on!r}: each worker would take {n} items. Give it one.")
+    wrong = of_several(stage.call)
+    if wrong is not None:
+        raise StageOptionError(f"{stage.label} cannot run on {on!r}: {wrong}. Give it one.")
 
 
 def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage:
@@ -103,7 +103,7 @@ def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage
 
 
 def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
-    """On this executor, if it has named none of its own; a source on one worker of it."""
+    """On this executor, if it has named none of its own; on one worker of it, where several would be wrong."""
     if isinstance(stage.call, Joined):
         return replace(stage, call=stage.call.changed(partial(placed, on=on)))
     if stage.on is not DEFAULT:
@@ -113,7 +113,7 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
             f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
             "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
         )
-    if stage.role is Role.SOURCE and on.workers != 1:
+    if on.workers != 1 and (stage.role is Role.SOURCE or of_several(stage.call) is not None):
         on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
     return replace(stage, on=on)
 

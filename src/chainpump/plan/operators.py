@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from ..errors import StageOptionError
 from ..policies import Policy, Raise
-from .bound import In_contra, Out_co, Stage
+from .bound import Bound, In_contra, Out_co, Stage
 from .placement import Reach
 from .planned_stage import PlannedStage
 
@@ -32,8 +33,10 @@ __all__ = [
     "batch",
     "batch_within",
     "check_successors",
+    "of_several",
     "take",
     "unbatch",
+    "window",
 ]
 
 STOPPED = "the function raised StopIteration"  # which would end a loop over its results, as if there were no more
@@ -232,6 +235,27 @@ def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]
         del found
 
 
+def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
+    """Windows of n neighbouring items; each begins so many items behind the one before.
+
+    >>> list(window("abcde", 3, 1))
+    [('a', 'b', 'c'), ('b', 'c', 'd'), ('c', 'd', 'e')]
+    """
+    taken = iter(items)
+    new = min(n, step)  # items of a window that the one before has not
+    held = deque(islice(taken, n - 1))
+    for item in taken:
+        held.append(item)
+        del item  # while it waits, it holds of what came before only what the next window needs
+        yield tuple(held)
+        held.popleft()
+        if step > 1:  # most often it is 1, and this would take most of the time
+            for _ in range(new - 1):
+                held.popleft()
+            deque(islice(taken, step - new), maxlen=0)
+            held.extend(islice(taken, new - 1))
+
+
 def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
     """The items of each batch, one after the other.
 
@@ -249,3 +273,12 @@ def take(items: Iterable[T], n: int) -> Iterator[T]:
     ['a', 'b']
     """
     return islice(items, n)
+
+
+def of_several(call: Bound) -> str | None:
+    """What is wrong with several workers of a stage of all items; None if they may share the work."""
+    if call.function is take:
+        return f"each worker would take {call.args[0]} items"
+    if call.function is window:
+        return "each worker would get some of the items, and find no neighbours among them"
+    return None

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from chainpump import Inline, Pipeline, StageOptionError, StageTypeError, Tasks, Threads, source, stage
+from chainpump import (
+    Executor,
+    Inline,
+    Pipeline,
+    Processes,
+    StageOptionError,
+    StageTypeError,
+    Tasks,
+    Threads,
+    source,
+    stage,
+)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -367,6 +379,29 @@ def test_a_batch_waits_for_a_number_of_seconds(within: object) -> None:
         NUMBERS.batch(2, within=within, on=Threads())
 
 
+@pytest.mark.parametrize("option", ["n", "step"])
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, None])
+def test_a_window_has_a_size_and_a_step(option: str, value: Any) -> None:
+    with pytest.raises(StageOptionError, match=rf"^stage 'window': {option} must be "):
+        NUMBERS.window(**{"n": 2, option: value}, on=Inline())
+
+
+@pytest.mark.parametrize("on", [Threads(2), Processes(3), Threads("auto")])
+def test_take_and_window_have_one_worker_each(on: Executor) -> None:
+    for build, name in ((NUMBERS.window, r"window\(3\)"), (NUMBERS.take, r"take\(3\)")):
+        message = rf"^stage '{name}' cannot run on {re.escape(repr(on))}: each worker would .*\. Give it one\.$"
+        with pytest.raises(StageOptionError, match=message):
+            build(3, on=on)
+
+
+@pytest.mark.parametrize("pipeline", [Pipeline(source(numbers)).take(2), Pipeline(source(numbers)).window(2)])
+def test_take_and_window_get_one_worker_of_the_executor_of_a_run(pipeline: Pipeline[Any]) -> None:
+    plan = pipeline.map(str).plan(on=Threads(4))
+    assert [stage.on for stage in plan.stages] == [Threads(1), Threads(1), Threads(4)]
+    with pipeline.open(on=Threads(4)) as run:
+        assert list(run) == list(pipeline.inline())
+
+
 @pytest.mark.parametrize("n", [-1, 2.0, "2", True, None])
 def test_take_takes_a_number_of_items(n: object) -> None:
     with pytest.raises(StageOptionError, match=r"^stage 'take': n must be "):
@@ -443,12 +478,14 @@ def test_filter_yields_what_it_is_given(pipeline: Pipeline[Any], yields: str) ->
     assert built(pipeline, "filter", bool).plan().stages[-1].yields_text == yields
 
 
-def test_batch_yields_lists_and_unbatch_and_take_the_items() -> None:
+def test_batch_yields_lists_window_tuples_and_unbatch_and_take_the_items() -> None:
     batches = NUMBERS.batch(2, on=Inline())
     plans: Mapping[str, Any] = {
         "list[int]": batches,
         "int": batches.unbatch(on=Inline()),
         "list[list[int]]": batches.batch(3, on=Inline()),
+        "tuple[int, ...]": NUMBERS.window(2, on=Inline()),
+        "tuple[tuple[int, ...], ...]": NUMBERS.window(2, on=Inline()).window(2, step=2, on=Inline()),
     }
     assert {text: each.plan().stages[-1].yields_text for text, each in plans.items()} == {text: text for text in plans}
     assert NUMBERS.take(2, on=Inline()).plan().stages[-1].yields_text == "int"
@@ -459,6 +496,8 @@ def test_the_plan_names_operators_as_their_functions_and_says_where_they_are() -
     pipeline = NUMBERS.map(of_number, on=Inline()).filter(lambda text: text, on=Inline(), name="full").batch(2)
     assert [each.name for each in pipeline.plan().stages] == ["numbers", "of_number", "full", "batch(2)"]
     assert pipeline.plan().stages[1].call.where == line(of_number)
+    names = [each.plan().stages[-1].name for each in (NUMBERS.window(3), NUMBERS.window(3, step=2))]
+    assert names == ["window(3)", "window(3, step=2)"]
 
 
 FLAGS = {

@@ -81,7 +81,12 @@ def test_generators_of_unknown_items_and_iterables_that_do_not_tell_are_refused(
 
 
 def test_strictness_stays_along_the_chain_and_is_kept_by_what_is_joined() -> None:
-    for pipeline in (STRICT.batch(2).unbatch(), STRICT.inline(), Pipeline.concat(Pipeline(range(3)), STRICT)):
+    for pipeline in (
+        STRICT.batch(2).unbatch(),
+        STRICT.window(2).unbatch(),
+        STRICT.inline(),
+        Pipeline.concat(Pipeline(range(3)), STRICT),
+    ):
         with pytest.raises(StageTypeError, match="the pipeline is strict"):
             pipeline.map(lambda number: number)
 
