@@ -1,14 +1,64 @@
-"""Policies: what becomes of an item whose element-wise function raises. Frozen values, and one pure decision."""
+"""Policies: what becomes of an item whose element-wise function raises. Frozen values, each with one pure decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from .errors import DeadItem, StageOptionError
 
-__all__ = ["DeadLetter", "Decision", "Policy", "Raise", "Retry", "Skip", "Verdict", "decide"]
+__all__ = ["Action", "DeadLetter", "Policy", "Raise", "Retry", "Skip", "Verdict", "decide", "is_policy", "taker"]
+
+
+class Action(Enum):
+    """What to do with an item that has failed."""
+
+    RAISE = "raise"
+    SKIP = "skip"
+    DEAD_LETTER = "dead letter"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a policy decides about an item that has failed.
+
+    >>> Verdict(Action.RETRY, pause=0.5).pause
+    0.5
+
+    pause: seconds to wait before another try.
+    limit: how many items may be left out, or put aside, by all workers of the stage together; None for any number. One
+    more raises TooManyFailuresError.
+    Raises StageOptionError for another action, pause or limit.
+    """
+
+    action: Action
+    pause: float = 0.0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.action, Action):
+            raise StageOptionError(f"Verdict: action must be an Action but got: {self.action!r}.")
+        _check_number("Verdict: pause must be a number of seconds", self.pause, (int, float), 0)
+        if self.limit is not None:
+            _check_number("Verdict: limit must be a whole number of at least 0, or None", self.limit, (int,), 0)
+
+
+class Policy(Protocol):
+    """What becomes of an item on which a function raises: a frozen value that can be pickled.
+
+    With an attribute `to`, as `DeadLetter` has, that function takes its dead letters in the main process.
+    """
+
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        """What to do about an item that has failed for the so-manieth time, counted from 1.
+
+        It is asked in the worker; and in the main process, where an item has cost workers or too much time. There it
+        holds up the whole run until it returns.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +68,10 @@ class Raise:
     >>> Raise()
     Raise()
     """
+
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        """The run ends."""
+        return Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -38,6 +92,10 @@ class Skip:
     def __init__(self, *types: type[BaseException], limit: int | None = None) -> None:
         _set_types(self, types)
         _set_limit(self, limit)
+
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        """The item is left out, if the exception is one of its types."""
+        return Verdict(Action.SKIP, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -70,6 +128,10 @@ class DeadLetter:
             raise StageOptionError(f"DeadLetter: to must be a function of one dead letter but got: {to!r}.")
         object.__setattr__(self, "to", to)
 
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        """The item is put aside, if the exception is one of its types."""
+        return Verdict(Action.DEAD_LETTER, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -80,13 +142,13 @@ class Retry:
 
     on: the exceptions, one type or a tuple, that are worth another try.
     backoff: seconds before the first of them, doubled before each further one; a cancelled run does not wait for it.
-    otherwise: the policy for what the last try raises, and for other exceptions.
+    otherwise: the policy for what the last try raises, and for other exceptions: any but another Retry.
     """
 
     times: int
     on: type[BaseException] | tuple[type[BaseException], ...] = Exception
     backoff: float = 0.0
-    otherwise: Raise | Skip | DeadLetter = Raise()
+    otherwise: Policy = Raise()  # frozen
 
     def __post_init__(self) -> None:
         _check_number("Retry: times must be a whole number of at least 1", self.times, (int,), 1)
@@ -94,43 +156,48 @@ class Retry:
         _check_number("Retry: backoff must be a number of seconds", self.backoff, (int, float), 0)
         _check_otherwise(self.otherwise)
 
+    @property
+    def to(self) -> Callable[[DeadItem], object] | None:
+        """Who takes the dead letters of the policy for the last try."""
+        return taker(self.otherwise)
 
-Policy = Raise | Skip | Retry | DeadLetter
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        """Another try, or what the other policy decides.
 
-
-class Verdict(Enum):
-    """What to do with an item that has failed."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-    BURY = "bury"
-    AGAIN = "again"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """pause: seconds to wait before doing it."""
-
-    verdict: Verdict
-    pause: float = 0.0
-    limit: int | None = None
+        >>> Retry(2, backoff=0.5, otherwise=Skip()).decide(ValueError(), 2)
+        Verdict(action=<Action.RETRY: 'retry'>, pause=1.0, limit=None)
+        >>> Retry(2, otherwise=Skip(limit=9)).decide(ValueError(), 3)
+        Verdict(action=<Action.SKIP: 'skip'>, pause=0.0, limit=9)
+        """
+        if tries <= self.times and isinstance(error, self.on):
+            return Verdict(Action.RETRY, self.backoff * 2 ** (tries - 1))
+        return self.otherwise.decide(error, tries)
 
 
-def decide(policy: Policy, error: BaseException, tries: int) -> Decision:
-    """What becomes of an item that has failed for the so-manieth time, counted from 1.
+def is_policy(value: object) -> bool:
+    """Whether this is a policy: a class is none, though it has the method, too."""
+    return not isinstance(value, type) and callable(getattr(value, "decide", None))
 
-    >>> decide(Retry(2, backoff=0.5, otherwise=Skip()), ValueError(), 2)
-    Decision(verdict=<Verdict.AGAIN: 'again'>, pause=1.0, limit=None)
-    >>> decide(Retry(2, otherwise=Skip(limit=9)), ValueError(), 3)
-    Decision(verdict=<Verdict.SKIP: 'skip'>, pause=0.0, limit=9)
-    """
-    if isinstance(policy, Retry):
-        if tries <= policy.times and isinstance(error, policy.on):
-            return Decision(Verdict.AGAIN, policy.backoff * 2 ** (tries - 1))
-        policy = policy.otherwise
-    if isinstance(policy, Raise) or not isinstance(error, policy.types):
-        return Decision(Verdict.RAISE)
-    return Decision(Verdict.SKIP if isinstance(policy, Skip) else Verdict.BURY, limit=policy.limit)
+
+def taker(policy: Policy) -> Callable[[DeadItem], object] | None:
+    """Who takes the dead letters of a policy; None if they are kept for the report."""
+    to: Callable[[DeadItem], object] | None = getattr(policy, "to", None)
+    return to
+
+
+def decide(policy: Policy, error: BaseException, tries: int) -> Verdict:
+    """What a policy decides. Raises what it raises, with a note that says so; TypeError if it decides nothing."""
+    try:
+        return _decided(policy.decide(error, tries))
+    except Exception as own:
+        own.add_note(f"on_error={policy!r} raised this when it was asked about {type(error).__name__}: {error}")
+        raise
+
+
+def _decided(verdict: object) -> Verdict:
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"decide must return a Verdict but returned: {verdict!r}")
+    return verdict
 
 
 def _set_types(policy: Skip | DeadLetter, types: tuple[object, ...]) -> None:
@@ -157,5 +224,5 @@ def _check_number(need: str, value: object, kinds: tuple[type, ...], least: int)
 
 
 def _check_otherwise(policy: object) -> None:
-    if not isinstance(policy, (Raise, Skip, DeadLetter)):
+    if isinstance(policy, Retry) or not is_policy(policy):
         raise StageOptionError(f"Retry: otherwise must be Raise(), Skip(...) or DeadLetter(...) but got: {policy!r}.")

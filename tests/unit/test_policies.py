@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from chainpump.errors import StageOptionError
-from chainpump.policies import DeadLetter, Decision, Policy, Raise, Retry, Skip, Verdict, decide
+from chainpump.policies import Action, DeadLetter, Policy, Raise, Retry, Skip, Verdict, decide
 
-RAISE = Decision(Verdict.RAISE)
-SKIP = Decision(Verdict.SKIP)
-BURY = Decision(Verdict.BURY)
-AGAIN = Decision(Verdict.AGAIN)
+RAISE = Verdict(Action.RAISE)
+SKIP = Verdict(Action.SKIP)
+BURY = Verdict(Action.DEAD_LETTER)
+AGAIN = Verdict(Action.RETRY)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ AGAIN = Decision(Verdict.AGAIN)
         pytest.param(Skip(OSError, ValueError), ValueError(), 1, SKIP, id="skip one of several"),
         pytest.param(Skip(ValueError), OSError(), 1, RAISE, id="skip nothing else"),
         pytest.param(Skip(), KeyboardInterrupt(), 1, RAISE, id="all exceptions are those of programs"),
-        pytest.param(Skip(limit=0), ValueError(), 1, Decision(Verdict.SKIP, limit=0), id="skip with a limit"),
+        pytest.param(Skip(limit=0), ValueError(), 1, Verdict(Action.SKIP, limit=0), id="skip with a limit"),
         pytest.param(Skip(ValueError, limit=0), OSError(), 1, RAISE, id="the limit is not of what is raised"),
         pytest.param(DeadLetter(), ValueError(), 1, BURY, id="bury"),
         pytest.param(
-            DeadLetter(ValueError, limit=9), ValueError(), 1, Decision(Verdict.BURY, limit=9), id="with a limit"
+            DeadLetter(ValueError, limit=9), ValueError(), 1, Verdict(Action.DEAD_LETTER, limit=9), id="with a limit"
         ),
         pytest.param(DeadLetter(ValueError), OSError(), 1, RAISE, id="bury nothing else"),
         pytest.param(Retry(1), ValueError(), 1, AGAIN, id="retry"),
@@ -48,20 +48,20 @@ AGAIN = Decision(Verdict.AGAIN)
         ),
         pytest.param(Retry(1, otherwise=Skip()), ValueError(), 2, SKIP, id="otherwise, after the last try"),
         pytest.param(
-            Retry(1, otherwise=Skip(limit=4)), ValueError(), 2, Decision(Verdict.SKIP, limit=4), id="with its limit"
+            Retry(1, otherwise=Skip(limit=4)), ValueError(), 2, Verdict(Action.SKIP, limit=4), id="with its limit"
         ),
         pytest.param(Retry(1, otherwise=Skip(OSError)), ValueError(), 2, RAISE, id="otherwise has types of its own"),
         pytest.param(Retry(1, otherwise=DeadLetter()), ValueError(), 2, BURY, id="bury after the last try"),
     ],
 )
-def test_a_policy_decides(policy: Policy, error: BaseException, tries: int, expected: Decision) -> None:
+def test_a_policy_decides(policy: Policy, error: BaseException, tries: int, expected: Verdict) -> None:
     assert decide(policy, error, tries) == expected
 
 
 def test_the_pause_doubles_before_each_further_try() -> None:
     policy = Retry(4, backoff=0.5, otherwise=Skip())
     decisions = [decide(policy, ValueError(), tries) for tries in range(1, 6)]
-    assert decisions == [*(Decision(Verdict.AGAIN, pause) for pause in (0.5, 1.0, 2.0, 4.0)), SKIP]
+    assert decisions == [*(Verdict(Action.RETRY, pause) for pause in (0.5, 1.0, 2.0, 4.0)), SKIP]
 
 
 def test_defaults_skip_and_bury_every_exception_without_limit() -> None:

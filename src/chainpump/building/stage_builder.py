@@ -22,7 +22,7 @@ from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator, of_several
 from ..plan.placement import AUTO, Placement, Reach, Workers
 from ..plan.planned_stage import PlannedStage, Role
-from ..policies import Policy
+from ..policies import is_policy
 from . import checks
 from .checked_function import Subject
 from .checked_item_function import ItemSubject
@@ -202,7 +202,7 @@ def _check_unbound(function: object) -> None:
 
 
 def _check_policy(policy: object) -> None:
-    if not isinstance(policy, Policy):
+    if not is_policy(policy):
         raise StageOptionError(
             f"on_error must be a policy but got: {policy!r}.\n  For example on_error=Skip(ValueError), or Retry(3)."
         )

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from ..errors import DeadItem
-from ..policies import DeadLetter, Policy, Retry
+from ..policies import Policy, taker
 
 __all__ = ["Letters"]
 
@@ -32,10 +32,9 @@ class Letters:
 
     def taker(self, policy: Policy) -> Taker:
         """Where the letters of this policy go."""
-        last = policy.otherwise if isinstance(policy, Retry) else policy
-        if not isinstance(last, DeadLetter) or last.to is None:
+        to = taker(policy)
+        if to is None:
             return self.kept.append
-        to = last.to
         self._is_needed = True
         return lambda item: self._queue.put((to, item))
 

@@ -6,6 +6,7 @@ not tried again for ever: the stage's policy decides about it, and may end the r
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..ipc.board import Cell, State
 from ..messages import failure_texts
 from ..messages.failure_texts import Item
-from ..policies import Verdict, decide
+from ..policies import Action, decide
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Failed
 from .wiring import Wiring
@@ -82,11 +83,23 @@ class Succession:
             if is_late or line.cost >= POISONOUS:
                 error = self._too_late(place, pid, stack) if is_late else self._poisonous(place, pid, exit_code)
                 tries = line.cost if is_late else line.cost + 1 - POISONOUS
-                if decide(group.guarded.policy, error, tries).verdict is Verdict.RAISE:
-                    return Failed(error.failures[0])
+                failed = self._refused(place, error, tries)
+                if failed is not None:
+                    return failed
                 line.condemned[position] = Condemned(error, tries)
         row[Cell.RESTARTS] += 1
         return line.condemned
+
+    def _refused(self, place: Place, error: RunError, tries: int) -> Failed | None:
+        """Why the run has to end: the policy of the stage decides so, or has failed itself."""
+        group = self._wiring.groups[place[0]]
+        assert group.guarded is not None
+        try:
+            action = decide(group.guarded.policy, error, tries).action
+        except Exception as own:  # of a policy of the user's
+            who, item = group.who(0, place[1]), Item(self._row(place)[Cell.INDEX])
+            return Failed(failure_texts.raised(who, os.getpid(), own, item), own)
+        return Failed(error.failures[0]) if action is Action.RAISE else None
 
     def _too_late(self, place: Place, pid: int, stack: str) -> RunError:
         group = self._wiring.groups[place[0]]

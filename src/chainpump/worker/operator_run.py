@@ -18,7 +18,7 @@ from ..ipc.board import Cell
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
 from ..plan.operators import STOPPED, Each, Operator
-from ..policies import Raise, Verdict, decide
+from ..policies import Action, Raise, decide
 from ..transport.flow import FLUSH_NS
 from ..transport.frames import Frame
 from .input import Inlet
@@ -235,20 +235,24 @@ class OperatorRun(StageRun):
 
         hand: origin and number of the item, and the item. Raises TooMany, and the error that no policy covers.
         """
-        decision = decide(self.operator.policy, error, tries)
-        if decision.verdict is Verdict.AGAIN:
-            self.row[Cell.RETRIED] += 1
-            return decision.pause
         origin, index, item = hand
-        if decision.verdict is Verdict.RAISE:
+        try:
+            verdict = decide(self.operator.policy, error, tries)
+        except Exception:
+            self._culprit = (origin, index, short_repr(item))
+            raise
+        if verdict.action is Action.RETRY:
+            self.row[Cell.RETRIED] += 1
+            return verdict.pause
+        if verdict.action is Action.RAISE:
             self._culprit = (origin, index, short_repr(item))
             raise error
-        buried = decision.verdict is Verdict.BURY
+        buried = verdict.action is Action.DEAD_LETTER
         cell = Cell.DEAD if buried else Cell.SKIPPED
         self.row[cell] += 1
         self._latest.append(f"item {index}: {type(error).__name__}: {error}")
-        if decision.limit is not None and sum(row[cell] for row in self._tools.rows) > decision.limit:
-            raise TooMany(decision.limit, tuple(self._latest)) from error
+        if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
+            raise TooMany(verdict.limit, tuple(self._latest)) from error
         if buried:
             letter = DeadItem(self.assignment.who.stage, index, item, error, failure_texts.user_traceback(error))
             try:
