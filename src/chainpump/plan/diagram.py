@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from ..hints.annotations import UNKNOWN
 from ..messages.printable import printable
 from .placement import AUTO, Placement
-from .plan import Plan
-from .planned_stage import PlannedStage, Role
+from .planned_stage import PlannedStage, Role, orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 
@@ -42,23 +41,23 @@ class Card:
 Part = Sequence[Card]
 
 
-def sketch(plan: Plan) -> list[Card]:
+def sketch(stages: Sequence[PlannedStage]) -> list[Card]:
     """The cards of a pipeline, from its source on; without a sink, the last is the loop that takes its items."""
-    *cards, last = _cards(plan)
+    *cards, last = _cards(stages)
     if last.link is None:
         return [*cards, last]
-    bound = "one at a time" if plan.stages[-1].on.joins else "bounded by bytes"
+    bound = "one at a time" if stages[-1].on.joins else "bounded by bytes"
     link = replace(last.link, notes=f"{last.link.notes} · {bound}")
     return [*cards, replace(last, link=link), Card("iteration", ("the loop that takes the items",))]
 
 
-def _cards(plan: Plan) -> list[Card]:
-    followers = (*plan.stages[1:], None)
-    return [_card(*each) for each in zip(plan.stages, followers, plan.orders, strict=True)]
+def _cards(stages: Sequence[PlannedStage]) -> list[Card]:
+    followers = (*stages[1:], None)
+    return [_card(*each) for each in zip(stages, followers, orders_of(stages), strict=True)]
 
 
 def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Card:
-    parts = [_cards(Plan(part)) for part in stage.call.within]
+    parts = [_cards(part) for part in stage.call.within]
     runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _place(stage.on)
     facts = [f"{stage.role.value} · {runs}"]
     if stage.on.restarts:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .diagram import Card, Link, Part, sketch
-from .plan import Plan
+from .planned_stage import PlannedStage
 
 __all__ = ["mermaid"]
 
@@ -13,9 +13,9 @@ PLAIN = frozenset(" _,·")  # besides letters and digits; any other sign could m
 SPLIT = frozenset("\\$:")  # mean something even as entities, with what follows: a space of no width keeps them apart
 
 
-def mermaid(plan: Plan) -> str:
-    """The plan as the text of a flowchart, which ends in a line break."""
-    return "".join(f"{line}\n" for line in ("flowchart TD", *_chain(sketch(plan), "s", "    ")))
+def mermaid(stages: Sequence[PlannedStage]) -> str:
+    """A plan as the text of a flowchart, which ends in a line break."""
+    return "".join(f"{line}\n" for line in ("flowchart TD", *_chain(sketch(stages), "s", "    ")))
 
 
 def _chain(cards: Part, prefix: str, indent: str) -> Iterator[str]:

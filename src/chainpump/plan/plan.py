@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, groupby
-from operator import and_
 
 from ..messages.table import table
-from .planned_stage import PlannedStage
+from .planned_stage import PlannedStage, orders_of
 
 __all__ = ["Plan"]
 
@@ -35,9 +33,10 @@ class Plan:
 
     def mermaid(self) -> str:
         """The plan as a Mermaid flowchart: stages, executors, and the type, order and bounds of what they send."""
-        from .mermaid import mermaid  # no worker needs it
+        # No worker needs it.
+        from .mermaid import mermaid
 
-        return mermaid(self)
+        return mermaid(self.stages)
 
     def svg(self) -> str:
         """The same as an SVG picture, for a file or a page; it is readable on light and on dark ground.
@@ -46,9 +45,10 @@ class Plan:
         >>> Pipeline(range(3)).plan().svg().startswith("<svg")
         True
         """
-        from .svg import svg  # no worker needs it
+        # No worker needs it.
+        from .svg import svg
 
-        return svg(self)
+        return svg(self.stages)
 
     def _repr_html_(self) -> str:
         """The picture, in a notebook."""
@@ -57,11 +57,4 @@ class Plan:
     @property
     def orders(self) -> list[str]:
         """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
-        keeps: list[bool] = []
-        for is_element_wise, run in groupby(self.stages, lambda stage: stage.ordered is not None):
-            stages = list(run)
-            # Behind workers that may be replaced the engine drops what comes twice, and that restores the order.
-            restores = is_element_wise and any(stage.on.restarts for stage in stages)
-            keeps += [restores or stage.keeps_order for stage in stages]
-        kept = accumulate(keeps, and_)
-        return ["kept" if each else "undefined" for each in kept]
+        return orders_of(self.stages)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate, groupby
+from operator import and_
 from typing import Any
 
 from .bound import Bound
 from .placement import Placement
 
-__all__ = ["PlannedStage", "Role"]
+__all__ = ["PlannedStage", "Role", "orders_of"]
 
 
 class Role(Enum):
@@ -51,3 +53,15 @@ class PlannedStage:
     def label(self) -> str:
         """How messages call it: `stage 'decode'`."""
         return f"{self.role.value} '{self.name}'"
+
+
+def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
+    """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
+    keeps: list[bool] = []
+    for is_element_wise, run in groupby(stages, lambda stage: stage.ordered is not None):
+        neighbours = list(run)
+        # Behind workers that may be replaced the engine drops what comes twice, and that restores the order.
+        restores = is_element_wise and any(stage.on.restarts for stage in neighbours)
+        keeps += [restores or stage.keeps_order for stage in neighbours]
+    kept = accumulate(keeps, and_)
+    return ["kept" if each else "undefined" for each in kept]

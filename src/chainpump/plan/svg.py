@@ -7,11 +7,11 @@ text; as a file of its own it brings a light and a dark one.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from .diagram import Card, Link, Part, sketch
-from .plan import Plan
+from .planned_stage import PlannedStage
 
 __all__ = ["COLUMNS", "LETTER", "columns", "svg"]
 
@@ -39,9 +39,9 @@ svg.chainpump:root { color: #1f2328; background: #ffffff; }
 """
 
 
-def svg(plan: Plan) -> str:
-    """The plan as the text of an SVG file."""
-    cards = sketch(plan)
+def svg(stages: Sequence[PlannedStage]) -> str:
+    """A plan as the text of an SVG file."""
+    cards = sketch(stages)
     width = _width(cards)
     drawing = _Drawing()
     bottom = drawing.chain(cards, MARGIN, MARGIN, width)
