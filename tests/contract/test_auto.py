@@ -15,6 +15,7 @@ import pytest
 from chainpump import Executor, Pipeline, Processes, Run, Skip, StageOptionError, Threads, source, stage
 from contract import operations, stages
 from faults.places import places
+from support.cases import in_turns
 from support.gate import Gate, Journal
 from support.processes import until
 from support.staff import MOST, Staff
@@ -52,6 +53,7 @@ def workers(run: Run[Any], name: str) -> int:
 # ------------------------------------------------------------------------------------------------------- the same items
 
 
+@in_turns
 @PLACES
 @pytest.mark.parametrize("chain", CHAINS)
 def test_items_come_once_and_in_order_while_workers_come_and_go(chain: str, place: str, staff: Staff) -> None:

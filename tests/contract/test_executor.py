@@ -29,6 +29,7 @@ from chainpump import (
 from contract import stages
 from contract.placings import EVERYWHERE, MOST, WITH_WORKERS, Placing
 from contract.stages import Bad
+from support.cases import in_turns
 from support.gate import Journal
 
 # ---------------------------------------------------------------------------------------------------- same items
@@ -40,6 +41,7 @@ def test_items_arrive_once_and_in_order(placing: Placing) -> None:
     assert list(pipeline) == list(range(1, 3_001))
 
 
+@in_turns
 @pytest.mark.parametrize("placing", MOST)
 @pytest.mark.parametrize(
     "chain",
@@ -132,6 +134,7 @@ def test_the_same_pipeline_runs_again(placing: Placing) -> None:
 # --------------------------------------------------------------------------------------------------- same values
 
 
+@in_turns
 @pytest.mark.parametrize("placing", EVERYWHERE)
 @pytest.mark.parametrize(
     "end,value",
@@ -214,6 +217,7 @@ FAULTS = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("placing", MOST)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failure_is_told_as_it_is_inline(placing: Placing, fault: str) -> None:
@@ -271,6 +275,7 @@ def test_an_item_that_cannot_be_sent_is_named_with_the_part_of_it(placing: Placi
 # ----------------------------------------------------------------------------------------------------- may_stop
 
 
+@in_turns
 @pytest.mark.parametrize("in_flight", [None, 1])
 @pytest.mark.parametrize("placing", MOST)
 def test_a_stage_may_stop_and_what_follows_goes_on(placing: Placing, in_flight: int | None) -> None:

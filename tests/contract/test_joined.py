@@ -34,6 +34,7 @@ from chainpump import (
 from contract import stages
 from contract.placings import EVERYWHERE, MOST, WITH_WORKERS, Placing
 from contract.stages import Bad
+from support.cases import in_turns
 from support.gate import Gate, Journal
 from support.processes import descendants, gone, press_ctrl_c, watching
 from support.threads import meanwhile
@@ -86,7 +87,7 @@ def test_concat_gives_the_items_of_one_after_the_other(placing: Placing) -> None
     assert list(joined) == list(range(2_500)) == list(joined.inline())
 
 
-@pytest.mark.parametrize("placing", EVERYWHERE)
+@pytest.mark.parametrize("placing", MOST)
 def test_merge_gives_all_items_and_those_of_each_part_in_their_order(placing: Placing) -> None:
     joined = Pipeline.merge(numbers(2_000, placing), numbers(0, placing), numbers(500, placing, 2_000))
     items = list(joined)
@@ -95,6 +96,7 @@ def test_merge_gives_all_items_and_those_of_each_part_in_their_order(placing: Pl
     assert Counter(joined.inline()) == Counter(items)
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("placing", MOST)
 def test_stages_and_a_sink_follow_joined_pipelines(way: Way, placing: Placing) -> None:
@@ -103,6 +105,7 @@ def test_stages_and_a_sink_follow_joined_pipelines(way: Way, placing: Placing) -
     assert sorted(value) == list(range(1, 501))
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("placing", MOST)
 def test_joined_pipelines_run_again_and_twice_at_once(way: Way, placing: Placing) -> None:
@@ -252,6 +255,7 @@ def test_merge_inline_takes_an_item_of_each_part_in_turn() -> None:
     assert "".join(Pipeline.merge(*map(Pipeline, (list("ad"), list("b"), list("cef")))).inline()) == "abcdef"
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("placing", WITH_WORKERS)
 def test_dead_letters_of_the_parts_are_in_the_report(way: Way, placing: Placing) -> None:
@@ -263,6 +267,7 @@ def test_dead_letters_of_the_parts_are_in_the_report(way: Way, placing: Placing)
 # --------------------------------------------------------------------------------------------------------- blame
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("placing", MOST)
 def test_failure_in_a_part_is_the_failure_of_the_run(way: Way, placing: Placing) -> None:
@@ -351,6 +356,7 @@ def test_taking_enough_ends_a_part_that_waits_for_ever(way: Way, gate: Gate, end
         assert list(run) == [0, 1]
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("placing", MOST)
 def test_taking_enough_ends_parts_without_an_end(way: Way, placing: Placing) -> None:

@@ -18,6 +18,7 @@ from chainpump import Executor, Inline, Pipeline, Processes, Tasks, Threads, sin
 from chainpump.transport import flow
 from chainpump.transport.flow import FRAME_BYTES
 from chainpump.transport.thread_channel import FRAMES_EACH
+from support.cases import pairwise
 from support.gate import LIMIT, Gate
 
 SIZE = 100_000  # bytes of an item
@@ -87,6 +88,7 @@ class Maker:
         return self(number)
 
 
+@pairwise
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("small", [0, 1_000], ids=["large", "first small"])
 @pytest.mark.parametrize("on", [Threads(WORKERS), Tasks(WORKERS)], ids=repr)

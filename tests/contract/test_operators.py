@@ -34,6 +34,7 @@ from contract import operations, stages
 from contract.operations import Boxed, HalfWay, Held, Scaled, Stubborn, Unlucky
 from contract.placings import FORKS
 from contract.stages import Bad
+from support.cases import in_turns, pairwise
 from support.gate import Gate, Journal
 from support.processes import wait_asleep
 from support.threads import meanwhile
@@ -103,6 +104,7 @@ OPERATORS = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("places", EVERYWHERE)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_an_operator_gives_what_it_gives_inline_in_the_same_order(places: Places, operator: str) -> None:
@@ -113,7 +115,7 @@ def test_an_operator_gives_what_it_gives_inline_in_the_same_order(places: Places
 @pytest.mark.parametrize("places", EVERYWHERE)
 def test_operators_in_a_row_keep_the_order(places: Places) -> None:
     pipeline = (
-        numbers(places, 1_000)
+        numbers(places, 400)
         .map(operations.increased, on=places.first)
         .filter(operations.letters, on=places.second)
         .flat_map(operations.some_listed, on=places.first)
@@ -124,6 +126,7 @@ def test_operators_in_a_row_keep_the_order(places: Places) -> None:
     assert list(pipeline) == list(pipeline.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_without_order_the_same_items_come(places: Places, operator: str) -> None:
@@ -171,6 +174,7 @@ def test_generator_stages_between_operators_see_the_items_in_order(places: Place
     assert arrived(pipeline, places) == list(pipeline.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("places", SOME)
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_items_or_none_pass_through_many_workers(places: Places, n: int) -> None:
@@ -218,6 +222,7 @@ FUNCTIONS = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("places", FEW)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_any_sort_of_function_can_be_mapped(places: Places, function: str) -> None:
@@ -225,6 +230,7 @@ def test_any_sort_of_function_can_be_mapped(places: Places, function: str) -> No
     assert arrived(pipeline, places) == [FUNCTIONS[function](value) for value in range(20)]
 
 
+@in_turns
 @pytest.mark.parametrize("places", FEW)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_any_sort_of_function_can_filter(places: Places, function: str) -> None:
@@ -232,6 +238,7 @@ def test_any_sort_of_function_can_filter(places: Places, function: str) -> None:
     assert arrived(pipeline, places) == [value for value in range(20) if FUNCTIONS[function](value)]
 
 
+@in_turns
 @pytest.mark.parametrize("places", FEW)
 @pytest.mark.parametrize("function", [range, "ab".split, lambda text: text, itemgetter(slice(2))])
 def test_any_sort_of_function_can_be_flat_mapped(places: Places, function: Callable[[Any], Any]) -> None:
@@ -303,6 +310,7 @@ FAULTS = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_function_that_raises_is_blamed_as_it_is_inline(places: Places, fault: str) -> None:
@@ -325,6 +333,7 @@ STOPPING = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("operator", STOPPING)
 def test_a_function_that_raises_stop_iteration_is_blamed_for_it(places: Places, operator: str) -> None:
@@ -333,6 +342,7 @@ def test_a_function_that_raises_stop_iteration_is_blamed_for_it(places: Places, 
     assert (caught.value.stage, caught.value.failures[0].index) == ("next", 41)
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("operator", STOPPING)
 def test_an_item_on_which_a_function_raises_stop_iteration_is_skipped_and_counted(
@@ -390,6 +400,7 @@ def counts(runnable: Runnable[Any]) -> tuple[object, ...]:
     return report.value, ledger, letters
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("operator", DOUBTFUL)
 @pytest.mark.parametrize("policy", ["Skip", "DeadLetter"])
@@ -402,6 +413,7 @@ def test_a_policy_leaves_the_same_items_the_same_counts_and_the_same_letters(
     assert counts(runnable) == counts(runnable.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("places", SOME)
 @pytest.mark.parametrize("policy", GENTLE)
 def test_every_policy_that_goes_on_gives_what_it_gives_inline(places: Places, policy: str) -> None:
@@ -428,6 +440,7 @@ def test_a_failure_of_another_type_than_the_skipped_ones_ends_the_run(places: Pl
     assert told[:5] == (StageError, "doubt", 7, "7", "KeyError(7)")
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("kind", [Skip, DeadLetter])
 def test_one_failure_more_than_the_limit_ends_the_run(places: Places, kind: type[Skip | DeadLetter]) -> None:
@@ -463,6 +476,7 @@ def test_a_limit_of_no_failures_allows_none(places: Places) -> None:
         arrived(pipeline, places)
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("times", [1, 3])
 def test_an_item_succeeds_on_a_later_try_in_its_place(places: Places, times: int) -> None:
@@ -487,6 +501,7 @@ def test_an_item_that_fails_once_more_than_it_is_tried_ends_the_run(places: Plac
     assert told[:5] == (StageError, "try", 0, "0", "Bad('try 3 of 0')")
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("otherwise", [Skip(), DeadLetter()], ids=["Skip", "DeadLetter"])
 def test_an_item_that_fails_to_the_last_try_is_left_out(places: Places, otherwise: Skip | DeadLetter) -> None:
@@ -551,6 +566,7 @@ def test_dead_letters_are_given_to_a_function_if_there_is_one(places: Places) ->
     assert report.dead_letters == ()
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("policy", [Skip(), DeadLetter()], ids=["Skip", "DeadLetter"])
 def test_each_applies_its_policy(places: Places, policy: Skip | DeadLetter) -> None:
@@ -567,6 +583,7 @@ def test_to_raise_is_a_policy_too(places: Places) -> None:
 # ------------------------------------------------------------------------------------------------------- in_flight
 
 
+@in_turns
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("places", MOST)
 def test_operators_with_few_items_in_flight_keep_the_order(places: Places, in_flight: int) -> None:
@@ -580,6 +597,7 @@ def test_operators_with_few_items_in_flight_keep_the_order(places: Places, in_fl
     assert arrived(pipeline, places) == list(pipeline.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("places", MOST)
 def test_a_sink_with_few_items_in_flight_behind_operators_gets_them_in_order(places: Places, in_flight: int) -> None:
@@ -589,6 +607,7 @@ def test_a_sink_with_few_items_in_flight_behind_operators_gets_them_in_order(pla
     assert runnable.run().value == list(pipeline.inline())
 
 
+@pairwise
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("places", SEVERAL)
@@ -618,6 +637,7 @@ def test_a_generator_stage_with_few_items_in_flight_between_operators_does_no_ha
 # ----------------------------------------------------------------------------------- take, batch, window and unbatch
 
 
+@in_turns
 @pytest.mark.parametrize("places", EVERYWHERE)
 @pytest.mark.parametrize("n", [0, 1, 250])
 def test_take_stops_an_endless_source(places: Places, n: int) -> None:
@@ -639,6 +659,7 @@ def test_take_of_more_than_there_are_gives_all(places: Places) -> None:
     ]
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("n", [1, 7, 1_000])
 def test_batches_are_of_one_size_but_for_the_last(places: Places, n: int) -> None:

@@ -42,6 +42,7 @@ from chainpump.transport.flow import FRAME_BYTES
 from contract import stages
 from contract.stages import Bad
 from contract.test_operators import anywhere
+from support.cases import in_turns, pairwise
 from support.gate import LIMIT, WHOLE, Gate
 
 N = 300
@@ -168,6 +169,7 @@ OPERATORS: dict[str, Callable[..., Pipeline[Any]]] = {
 }
 
 
+@in_turns
 @pytest.mark.parametrize("at_once", [1, 7, 1_000])
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_an_operator_gives_what_it_gives_inline_in_the_same_order(operator: str, at_once: int) -> None:
@@ -175,6 +177,7 @@ def test_an_operator_gives_what_it_gives_inline_in_the_same_order(operator: str,
     assert list(pipeline) == list(pipeline.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_the_order_is_kept_among_neighbours_of_every_sort(operator: str, neighbour: str) -> None:
@@ -196,6 +199,7 @@ def test_operators_in_a_row_keep_the_order() -> None:
     assert list(pipeline) == list(pipeline.inline())
 
 
+@in_turns
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 def test_without_order_the_same_items_come(operator: str, neighbour: str) -> None:
@@ -203,6 +207,7 @@ def test_without_order_the_same_items_come(operator: str, neighbour: str) -> Non
     assert Counter(pipeline) == Counter(pipeline.inline())
 
 
+@pairwise
 @ORDERS
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("n", [0, 1])
@@ -304,6 +309,7 @@ class Counting:
         return value
 
 
+@pairwise
 @ORDERS
 @pytest.mark.parametrize("at_once,in_flight", [(1, 1), (1, 3), (8, 1), (8, 4)])
 @pytest.mark.parametrize("before", [Inline(), Threads(), Threads(2)])
@@ -470,6 +476,7 @@ def blame(pipeline: Pipeline[Any] | Runnable[Any]) -> tuple[object, ...]:
     return type(error), error.stage, first.index, first.item, repr(error.__cause__), anywhere(str(first))
 
 
+@in_turns
 @pytest.mark.parametrize("at_once", [1, 10])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_function_that_raises_is_blamed_as_it_is_inline(fault: str, at_once: int) -> None:

@@ -8,11 +8,13 @@ from chainpump import Pipeline, WorkerLostError, source
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, MOST_WORKERS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import passed, through
+from support.cases import in_turns
 
 HUGE = 300 << 20  # bytes; much more than the memory that a channel shares at first
 MANY = 100_000
 
 
+@in_turns
 @pytest.mark.parametrize("place", MOST_WORKERS)
 @pytest.mark.parametrize("make", [stages.huge_bytes, stages.huge_array], ids=lambda make: make.__name__)
 def test_items_of_300_mb_come_whole(place: str, make: Any) -> None:
@@ -20,6 +22,7 @@ def test_items_of_300_mb_come_whole(place: str, make: Any) -> None:
     assert list(blocks) == [(0, 0, HUGE), (1, 1, HUGE)]
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", EXECUTORS)
 def test_item_of_300_mb_comes_whole_to_whoever_takes_it_last(place: str, way: Any) -> None:
@@ -27,6 +30,7 @@ def test_item_of_300_mb_comes_whole_to_whoever_takes_it_last(place: str, way: An
     assert (block[0], block[-1], len(block)) == (0, 0, HUGE)
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("make", [bytes, tuple, list, type(None)], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("place", WITH_WORKERS)
@@ -43,6 +47,7 @@ def test_each_of_100_000_empty_items_comes_once_out_of_its_task(way: Any) -> Non
     assert way(through(items, "tasks", 100), "tasks") == [b""] * MANY
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_of_no_items_comes_none(place: str, way: Any) -> None:

@@ -9,7 +9,7 @@ from chainpump import Inline
 from support.verdict import Verdict
 
 
-@pytest.mark.parametrize("first", range(0, 100, 10))
+@pytest.mark.parametrize("first", [0, 10, 20])
 def test_random_process_killed_at_a_random_moment_is_told_of_and_leaves_nothing(first: int) -> None:
     verdict = Verdict()
     chaos.chaos(range(first, first + 10), seed=0, verdict=verdict)

@@ -14,6 +14,7 @@ from chainpump import Inline, Pipeline, Processes, RunError, StageError, WorkerL
 from faults import stages
 from faults.places import EVERYWHERE, EXECUTORS, FORKING, MOST, PROCESSES, WAYS, WITH_WORKERS, collected, on
 from faults.roles import counted
+from support.cases import in_turns
 from support.gate import Gate, Journal
 from support.processes import gone, watching
 
@@ -88,6 +89,7 @@ def test_pipeline_in_a_stage_of_a_pipeline_with_a_sink(place: str) -> None:
     assert collected(nesting(place, place), place) == [3]
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", WITH_WORKERS)
 def test_failure_of_an_inner_pipeline_is_the_failure_of_its_stage(place: str, way: Any) -> None:

@@ -19,6 +19,7 @@ from chainpump import (
 )
 from faults import stages
 from faults.places import EVERYWHERE, FORKING, MOST, on
+from support.cases import pairwise
 from support.gate import Gate, Journal
 
 FAILURES = [
@@ -52,6 +53,7 @@ BUILDS = pytest.mark.parametrize(
 )
 
 
+@pairwise
 @BUILDS
 @pytest.mark.parametrize("fail", FAILURES)
 @pytest.mark.parametrize("place", MOST)
@@ -61,6 +63,7 @@ def test_sink_never_sees_an_end_when_upstream_failed(place: str, fail: Any, buil
     assert journal.lines in (["sink cleaned up"], [])  # it may have been cancelled before it began
 
 
+@pairwise
 @BUILDS
 @pytest.mark.parametrize("fail", DEATHS)
 @pytest.mark.parametrize("place", FORKING)

@@ -25,6 +25,7 @@ from chainpump.worker.output import Outlet
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
 from faults.roles import failing_stage
+from support.cases import in_turns
 from support.gate import LIMIT, Gate, Journal
 
 N = 12
@@ -184,6 +185,7 @@ def test_dead_letter_that_cannot_be_sent_ends_the_run_and_names_the_stage(place:
         list(pipeline)
 
 
+@in_turns
 @pytest.mark.parametrize("point", ["spawn", "start", "send", "receive", "slab", "control"])
 @pytest.mark.parametrize("place", MOST_WORKERS)
 def test_call_that_takes_long_changes_nothing(place: str, point: str, ask: Any) -> None:

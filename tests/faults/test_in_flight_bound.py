@@ -7,6 +7,7 @@ import pytest
 from chainpump import Pipeline, Processes, sink, source, stage
 from faults import stages
 from faults.places import FORKING, MOST_WORKERS, WITH_WORKERS, on
+from support.cases import pairwise
 from support.gate import Gate, Journal
 from support.processes import wait_asleep
 
@@ -57,6 +58,7 @@ def test_producer_makes_exactly_n_items_while_its_consumer_is_busy(
         assert list(run) == list(range(50))
 
 
+@pairwise
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("in_flight", [1, 2, 4])
 @pytest.mark.parametrize("place", MOST_WORKERS)

@@ -10,6 +10,7 @@ import pytest
 from faults import program
 from faults.places import ANYWHERE, PROCESSES, WITH_WORKERS
 from faults.program import ended, started
+from support.cases import pairwise
 from support.gate import Gate
 from support.processes import gone, press_ctrl_c, signal_if_alive, wait_asleep, watching
 
@@ -28,6 +29,7 @@ def test_ctrl_c_is_one_keyboard_interrupt_and_the_program_goes_on(place: str, to
         assert ended(process) == (0, "interrupted 1 ['MainThread']\n", "")
 
 
+@pairwise
 @pytest.mark.parametrize("to_all", [True, False], ids=["to-the-group", "to-main-only"])
 @pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
 @pytest.mark.parametrize("place", PROCESSES)
@@ -67,6 +69,7 @@ def test_ctrl_c_ends_workers_that_are_threads(place: str, gate: Gate) -> None:
         assert ended(process) == (0, "interrupted 2 ['MainThread']\n", "")
 
 
+@pairwise
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 @pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
 @pytest.mark.parametrize("place", PROCESSES)

@@ -28,6 +28,7 @@ from chainpump.executors.task_per_item import Flow
 from faults import stages
 from faults.places import EXECUTORS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import counted
+from support.cases import in_turns
 from support.gate import LIMIT, Gate
 from support.threads import meanwhile
 
@@ -52,6 +53,7 @@ def let_both_go(gate: Gate) -> None:
     gate.release(2)
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", EXECUTORS)
 def test_two_stages_that_raise_at_once_are_both_listed(place: str, way: Any, gate: Gate) -> None:
@@ -131,6 +133,7 @@ def test_two_workers_that_are_killed_at_once_are_both_listed(place: str, way: An
     assert {failure.worker for failure in caught.value.failures} == {1, 2}
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", WITH_WORKERS)
 def test_what_the_cancellation_itself_brings_about_is_not_listed(place: str, way: Any, gate: Gate) -> None:

@@ -8,6 +8,7 @@ from chainpump import Cancelled, Pipeline, Processes, Run, sink, source
 from faults import stages
 from faults.places import ANYWHERE, EVERYWHERE, FORKING, MOST_WORKERS, on
 from faults.roles import Fail, failing_sink, passed
+from support.cases import in_turns
 from support.gate import Gate, Journal
 from support.threads import meanwhile
 
@@ -33,6 +34,7 @@ def test_exception_of_a_sink_brings_the_workers_traceback_as_a_note(place: str) 
     assert "in failing_sink" in caught.value.__notes__[0]
 
 
+@in_turns
 @pytest.mark.parametrize(
     "fail, kind, text",
     [
@@ -54,6 +56,7 @@ def test_exception_of_a_sink_that_cannot_travel_is_named_in_a_stage_error(
     assert re.search(rf"^sink 'failing' \(worker 1 of 1, pid \d+\) raised {kind} on item 3:\n", told, re.MULTILINE)
 
 
+@in_turns
 @pytest.mark.parametrize(
     "fail, kind",
     [

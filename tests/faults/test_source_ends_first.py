@@ -8,10 +8,12 @@ from chainpump import Pipeline, Processes, sink, source, stage
 from faults import stages
 from faults.places import ANYWHERE, MOST, MOST_WORKERS, WAYS, on
 from faults.roles import passed
+from support.cases import in_turns
 from support.gate import Gate
 from support.processes import gone, watching
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_source_that_ends_first_loses_nothing_that_is_buffered(place: str, way: Any) -> None:

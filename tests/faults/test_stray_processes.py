@@ -12,6 +12,7 @@ import pytest
 from chainpump import Pipeline, Processes, StageError, StageStoppedError, WorkerLostError, source, stage
 from faults import stages
 from faults.places import FORK, FORKING, PROCESSES, on
+from support.cases import pairwise
 from support.gate import Gate, Journal
 from support.processes import descendants, kill_and_reap, state
 from support.threads import meanwhile
@@ -53,6 +54,7 @@ def test_stray_child_of_a_source_does_not_hide_the_end_from_anybody(
         assert numbers.then(stages.same, on=on(place, 2)).into(stages.tally, on=on(place)).run().value == 100
 
 
+@pairwise
 @FORKS
 @pytest.mark.parametrize(
     "then, error",

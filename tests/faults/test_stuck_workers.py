@@ -13,6 +13,7 @@ from chainpump.executors.processes import ProcessHandle
 from faults import stages
 from faults.places import FORK, PROCESSES, WAYS, beside, on
 from faults.roles import stuck
+from support.cases import in_turns
 from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants, until
 from support.threads import meanwhile, threads_that_stay
@@ -99,6 +100,7 @@ def test_death_in_a_clean_up_that_no_error_tells_of_is_told_of_in_the_log(
     assert told(caplog) == [f"{lost} Its clean-up may not have run."]
 
 
+@in_turns
 @WAYS
 @stuck_at(*PROCESSES_STUCK, *THREADS_STUCK)
 def test_stuck_worker_delays_the_error_of_another_by_the_grace_alone(

@@ -21,6 +21,7 @@ from chainpump import Pipeline, RunError, StageError, source, stage
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, PROCESSES, WAYS, on
 from faults.roles import passed
+from support.cases import in_turns
 from support.gate import LIMIT, WHOLE, Gate
 from support.threads import meanwhile
 
@@ -70,6 +71,7 @@ def run(program: str, folder: Path, closed: str = "") -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WHOLE, check=False)
 
 
+@in_turns
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"], ids=["stdout", "all"])
 @pytest.mark.parametrize("place", [*EXPRESSIONS, "tasks"])
 def test_what_workers_print_goes_to_no_channel_where_streams_are_closed(
@@ -164,6 +166,7 @@ def test_lock_that_another_thread_holds_as_workers_start_does_not_keep_them(plac
         handler.close()
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", EXECUTORS)
 def test_run_from_another_thread_gives_every_item_once(place: str, way: Any) -> None:

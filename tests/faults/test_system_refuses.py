@@ -41,6 +41,7 @@ from chainpump.worker.output import Outlet
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
 from faults.roles import passed
+from support.cases import in_turns, pairwise
 from support.gate import WHOLE, Gate
 from support.processes import descendants, descriptors
 
@@ -87,6 +88,7 @@ def starts_with_few_descriptors(way: Any, place: str, step: int) -> int:
     raise AssertionError("unreachable")
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place, step", [("forkserver", 5), ("spawn", 5), ("fork", 5), ("threads", 1)])
 def test_run_that_has_too_few_descriptors_says_so_wherever_they_run_out(place: str, step: int, way: Any) -> None:
@@ -137,6 +139,7 @@ STARTS = {
 }
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize(
     "n, who", [(1, "source 'count' could not start worker 1 of 1"), (2, "stage 'same' could not start worker 1 of 2")]
@@ -166,6 +169,7 @@ def test_tasks_that_get_no_thread_for_their_channels_tell_it(
         way(passed("tasks", 2, stages.count, N), "tasks")
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("thread", ["supervisor", "logs", "dead letters", "observer"])
 def test_run_that_gets_no_thread_of_its_own_does_not_start(

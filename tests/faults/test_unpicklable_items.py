@@ -22,8 +22,10 @@ from chainpump import (
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, FORKING, PROCESSES, WAYS, on
 from faults.roles import made, passed, through
+from support.cases import in_turns, pairwise
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("at", [0, 17])
 @pytest.mark.parametrize("place", EXECUTORS)
@@ -43,6 +45,7 @@ def test_item_that_cannot_be_pickled_passes_where_nothing_is_pickled(place: str,
     assert [item["number"] for item in way(passed(place, 1, stages.holding_a_file, 2), place)] == [0, 1, 2]
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("at", [0, 17])
 @pytest.mark.parametrize("place", EXECUTORS)
@@ -99,6 +102,7 @@ def test_value_of_a_sink_that_the_main_process_cannot_rebuild_is_an_error(place:
     assert "only at home" in str(caught.value)
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_as_an_item_is_an_item(place: str, way: Any) -> None:

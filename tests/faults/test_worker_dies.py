@@ -13,6 +13,7 @@ from chainpump.engine.lifecycle import Phase
 from faults import stages
 from faults.places import FORKING, PROCESSES, WAYS, beside, on
 from faults.roles import Fail, counted, failing_sink, failing_source, failing_stage
+from support.cases import in_turns, pairwise
 from support.gate import Gate
 from support.processes import gone, until, wait_asleep, watching
 from support.threads import meanwhile
@@ -31,6 +32,7 @@ def lost(role: str, how: str, name: str = "failing", worker: str = "1 of 1") -> 
     return rf"^{role} '{name}' lost worker {worker} \(pid \d+\): {how}(, \d+ items? in flight)?\."
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("role, build", [("source", failing_source), ("stage", failing_stage)], ids=["source", "stage"])
 @pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
@@ -43,6 +45,7 @@ def test_process_that_dies_is_named_with_its_exit_code_or_signal(
     check_dying(caught.value, exit_code, number)
 
 
+@in_turns
 @pytest.mark.parametrize("fail, how, exit_code, number", DEATHS)
 @pytest.mark.parametrize("place", PROCESSES)
 def test_sink_that_dies_is_named_with_its_exit_code_or_signal(
@@ -68,6 +71,7 @@ def kill_at_rest(pid: int) -> int:
     return pid
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
 def test_killed_worker_names_stage_pid_and_signal(place: str, way: Any, gate: Gate) -> None:
@@ -135,6 +139,7 @@ FULL = pytest.mark.parametrize(
 """What a source has filled up when its consumer holds an item."""
 
 
+@pairwise
 @FULL
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
@@ -154,6 +159,7 @@ def test_worker_killed_while_it_waits_to_send_is_named(
         assert caught.value.pid == killed.result()
 
 
+@pairwise
 @FULL
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)

@@ -9,6 +9,7 @@ from chainpump import Pipeline, Processes, StageStoppedError, sink, source, stag
 from faults import stages
 from faults.places import ANYWHERE, MOST, MOST_WORKERS, WAYS, on, plain
 from faults.roles import made
+from support.cases import in_turns, pairwise
 from support.gate import Gate, Journal
 
 
@@ -17,6 +18,7 @@ def returned(role: str, name: str, items: int) -> str:
     return rf"^{role} '{name}' returned after {items} items while its input had more\.\n"
 
 
+@pairwise
 @pytest.mark.parametrize("n", [0, 7])
 @WAYS
 @pytest.mark.parametrize("place", ANYWHERE)
@@ -28,6 +30,7 @@ def test_stage_that_returns_early_ends_the_run_and_is_named_with_its_count(place
     assert "may_stop=True" in str(caught.value)
 
 
+@in_turns
 @pytest.mark.parametrize("n", [0, 7])
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_sink_that_returns_early_ends_the_run_and_is_named_with_its_count(place: str, n: int) -> None:

@@ -14,6 +14,7 @@ from chainpump import Pipeline, Processes, StageError, source, stage
 from faults import stages
 from faults.places import ANYWHERE, EXECUTORS, FORKING, MOST, MOST_WORKERS, PROCESSES, WAYS, on, places
 from faults.roles import Fail, failing_sink, failing_source, failing_stage
+from support.cases import in_turns, pairwise
 from support.gate import Gate
 
 Build = Callable[[Fail, str], Pipeline[Any]]
@@ -28,6 +29,7 @@ def raised(who: str, kind: str, item: str = "", of: int = 1) -> str:
     return rf"^{who} \(worker \d of {of}, pid \d+\) raised {kind}{item}:\n"
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", ANYWHERE)
@@ -75,6 +77,7 @@ NOT_PICKLABLE = [
 ]
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
 @pytest.mark.parametrize("build, who, item", ROLES)
@@ -92,6 +95,7 @@ def test_exception_that_cannot_travel_arrives_as_type_text_and_traceback(
     assert text in note
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("fail, kind, text", NOT_PICKLABLE)
 @pytest.mark.parametrize("build, who, item", ROLES)
@@ -105,6 +109,7 @@ def test_exception_that_cannot_be_pickled_is_the_cause_where_it_need_not_travel(
     assert text in str(caught.value)
 
 
+@in_turns
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
@@ -114,6 +119,7 @@ def test_exception_that_cannot_say_what_it_is_still_names_the_stage(
         list(build(stages.raise_mute, place))
 
 
+@pairwise
 @pytest.mark.parametrize(
     "fail, kind",
     [
@@ -140,6 +146,7 @@ OWN_CANCELLED = (
 )
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", ANYWHERE)
@@ -152,6 +159,7 @@ def test_function_that_raises_cancelled_although_nobody_has_cancelled_is_to_blam
     assert len(caught.value.failures) == 1
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", MOST)
 def test_element_wise_function_that_raises_cancelled_is_to_blame(place: str, way: Any) -> None:
@@ -169,6 +177,7 @@ LARGE = [
 ]
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("fail, kind", LARGE)
 @pytest.mark.parametrize("build, who, item", ROLES)
@@ -181,6 +190,7 @@ def test_exception_of_any_size_and_depth_is_the_cause(
     check_whole(caught.value.__cause__, kind)
 
 
+@in_turns
 @pytest.mark.parametrize("fail, kind", LARGE)
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_exception_of_any_size_and_depth_comes_out_of_a_sink_as_it_is(place: str, fail: Fail, kind: Any) -> None:
@@ -200,6 +210,7 @@ def check_whole(error: BaseException | None, kind: type[BaseException]) -> None:
         assert len(error.exceptions) == 2
 
 
+@pairwise
 @WAYS
 @pytest.mark.parametrize("build, who, item", ROLES)
 @pytest.mark.parametrize("place", PROCESSES)
