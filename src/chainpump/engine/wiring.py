@@ -282,7 +282,7 @@ class Wiring:
 
     def warn(self, text: str) -> None:
         """Log what the library has to say while the run goes on: by the thread for logs, which a handler may hold."""
-        self._logs.say(text)
+        self._logs.warn(text)
 
     def roster(self, bell: int) -> Roster:
         """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from .records import Levels, Logged
 from .sender import LogSender
 
-__all__ = ["log_by", "set_levels"]
+__all__ = ["log_through", "set_levels"]
 
 
 class PipeHandler(logging.Handler):
-    """Sends records to the main process. replaced: the handlers whose place it has taken.
+    """Sends records to the main process. replaced: the handlers that it replaces.
 
-    Those are neither closed nor dropped: in a fork they are the main process's too, with what they may hold back.
+    It keeps them and does not close them: in a fork they are the main process's handlers, and may hold records back.
     """
 
     def __init__(self, sender: LogSender, replaced: Sequence[Sequence[logging.Handler]]) -> None:
@@ -23,7 +23,7 @@ class PipeHandler(logging.Handler):
         self._replaced = replaced
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it, waiting for room."""
+        """Send a record; waits while the pipe is full."""
         if self._sender.is_closed:
             if logging.lastResort is not None and record.levelno >= logging.lastResort.level:
                 logging.lastResort.handle(record)
@@ -34,15 +34,15 @@ class PipeHandler(logging.Handler):
                 traceback = logging.Formatter().formatException(record.exc_info)
             self._sender.send(Logged.packed(record, traceback))
         except Exception:
-            # Arguments that do not fit the message.
+            # The arguments do not fit the message.
             self.handleError(record)
 
 
-def log_by(sender: LogSender) -> None:
-    """Send all records, and decide nothing here but levels: handlers and filters are those of the main process.
+def log_through(sender: LogSender) -> None:
+    """Send all records to the main process, whose handlers and filters apply; only levels are decided here.
 
-    What the fork has copied, or the program's main file has set up once more as this worker imported it, would handle
-    them twice. A handler that the worker's own functions add later stays.
+    Handlers that the fork has copied, or that the main file has added as this worker imported it, would handle each
+    record twice: they are taken out. A handler that the worker's own functions add later stays.
     """
     root = logging.getLogger()
     found = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
@@ -53,7 +53,7 @@ def log_by(sender: LogSender) -> None:
 
 
 def set_levels(levels: Levels) -> None:
-    """Those of the main process."""
+    """Set the levels of the main process."""
     for name, level in levels.of.items():
         logging.getLogger(name).setLevel(level)
     logging.disable(levels.disabled)

@@ -1,7 +1,7 @@
-"""Messages of any length over a pipe that several threads write, none of them torn.
+"""Messages of any length over a pipe that several threads write; no message is torn.
 
-They travel in chunks, each of which the kernel writes whole or not at all: so a writer needs no lock, keeps no state,
-and may be killed or interrupted anywhere. A message that was begun and broken off stays away.
+A message travels in chunks. The kernel writes each chunk whole or not at all, so a writer needs no lock, and may be
+killed or interrupted anywhere. The reader never sees a message that its writer has not finished.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..ipc.descriptors import Descriptor
 
 __all__ = ["ChunkReader", "ChunkWriter"]
 
-# How long the part behind it is, of which message, and whether it is the last.
+# The head of a chunk: the length of its part, the number of its message, whether it is the last chunk of it.
 HEAD = struct.Struct("<HQ?")
-# Bytes of a message in a chunk; POSIX writes up to PIPE_BUF whole.
+# The most bytes of a message in one chunk: POSIX guarantees that up to PIPE_BUF bytes are written whole.
 ROOM = select.PIPE_BUF - HEAD.size
 
 
 class ChunkWriter:
-    """The writing end of a pipe, which blocks. Any thread may send, also one that breaks in on a `send`."""
+    """The writing end of a blocking pipe. Any thread may send, and so may a signal handler that interrupts `send`."""
 
     def __init__(self, end: Descriptor) -> None:
         self._end = end
@@ -31,11 +31,11 @@ class ChunkWriter:
 
     @property
     def closed(self) -> bool:
-        """Whether this process has no hold on the pipe any more."""
+        """Whether this process has closed its end of the pipe."""
         return self._end.closed
 
     def send(self, message: bytes) -> None:
-        """Wait for room and write. Raises BrokenPipeError when nobody reads, and what a signal's handler raises."""
+        """Write a message; waits while the pipe is full. Raises BrokenPipeError when the reader has closed its end."""
         number = next(self._numbers)
         for start in range(0, len(message), ROOM):
             part = message[start : start + ROOM]
@@ -43,14 +43,14 @@ class ChunkWriter:
 
 
 class ChunkReader:
-    """Makes messages of what was read."""
+    """Puts messages together from the bytes that were read."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._begun: dict[int, bytearray] = {}
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete."""
+        """Yield the messages that these bytes complete."""
         self._bytes += data
         while len(self._bytes) >= HEAD.size:
             length, number, is_last = HEAD.unpack_from(self._bytes)

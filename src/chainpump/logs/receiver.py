@@ -1,6 +1,6 @@
-"""What the worker processes of a run log and warn, handed on by a thread of its own.
+"""Receives what the worker processes of a run log and warn; a thread of its own hands it to loggers.
 
-So a slow handler keeps only those waiting who log, once their pipes are full.
+A slow handler therefore delays only workers that log, and only once their pipes are full.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections import deque
 from ..ipc.descriptors import Descriptor, pipe
 from ..messages.failure_texts import Who
 from .message_pipe import ChunkReader
-from .records import Levels, LogsEnd, Said, Told
+from .records import Levels, LibraryWarning, LogsEnd, WorkerMessage
 
 __all__ = ["Logs"]
 
-# What a pipe of Linux holds.
+# The capacity of a pipe on Linux.
 READ_BYTES = 1 << 16
-# Seconds for one record, once a run has failed; a handler that takes longer is given up.
+# Seconds that a handler may take for one record once a run has failed; after that the run no longer waits for it.
 PATIENCE = 2.0
 
 
@@ -33,8 +33,8 @@ class Source:
         self.end = end
         self._reader = ChunkReader()
 
-    def read(self) -> list[Told] | None:
-        """What has come, oldest first; None if there is nothing. Closes its end once there will be no more."""
+    def read(self) -> list[WorkerMessage] | None:
+        """The messages that have arrived, oldest first; None if there are none. Closes the pipe at its end."""
         if self.end.closed:
             return None
         try:
@@ -49,70 +49,70 @@ class Source:
 class Logs:
     """The pipes of all worker processes of a run, and the thread that reads them, if there are any.
 
-    Shared between threads: `_fresh` and `_said`, whose operations are atomic; `_handed`, which one thread counts;
-    flags, which are set once; and `_bell`, which `_ringing` guards. All else belongs to who has taken `_reading`: the
-    thread, or who closes logs before it has begun.
+    Shared between threads: `_new_sources` and `_warnings`, whose operations are atomic; `_handed`, which one thread
+    counts; flags, which are set once; and `_wakeup`, which `_wakeup_lock` guards. All else belongs to the holder of
+    `_reading`: the thread, or the caller of `close` if the thread has not begun.
     """
 
     def __init__(self) -> None:
-        self._levels = _levels_asked()
-        # That the thread does not know of yet.
-        self._fresh: deque[Source] = deque()
-        # By the library itself.
-        self._said: deque[Said] = deque()
-        self._bell: tuple[Descriptor, Descriptor] | None = None
-        # Reentrant: a finalizer that closes a run may break in anywhere.
-        self._ringing = threading.RLock()
-        # Taken once, for good.
+        self._levels = _configured_levels()
+        # The pipes that the thread does not read yet.
+        self._new_sources: deque[Source] = deque()
+        # Warnings of the library itself.
+        self._warnings: deque[LibraryWarning] = deque()
+        self._wakeup: tuple[Descriptor, Descriptor] | None = None
+        # Reentrant: a finalizer may close a run anywhere, also while this thread holds the lock.
+        self._wakeup_lock = threading.RLock()
+        # Taken once and never released: by whoever reads the pipes.
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
         # No worker is left.
         self._ended = False
-        # Nobody waits any more.
+        # The run no longer waits: what still arrives is dropped.
         self._left = False
-        # How much has been handed on.
+        # The number of messages handed to loggers.
         self._handed = 0
 
     def pipe(self, who: Who) -> LogsEnd:
-        """A pipe for a worker, which is to be started with this end of it."""
-        if self._bell is None:
-            self._bell = pipe()
+        """Make the pipe of a worker; the worker is started with the end that this returns."""
+        if self._wakeup is None:
+            self._wakeup = pipe()
         reading, writing = pipe()
         os.set_blocking(reading.fileno(), False)
-        self._fresh.append(Source(who, reading))
-        self._ring()
+        self._new_sources.append(Source(who, reading))
+        self._wake()
         return LogsEnd(writing, self._levels)
 
-    def say(self, text: str) -> None:
-        """Have a warning of the library itself logged, by the thread: no handler holds who says it."""
-        self._said.append(Said(text))
-        self._ring()
+    def warn(self, text: str) -> None:
+        """Have the thread log a warning of the library itself; the caller does not wait for handlers."""
+        self._warnings.append(LibraryWarning(text))
+        self._wake()
 
     def start(self) -> None:
-        """Begin to read, once the first workers are there: a fork must not copy the thread.
+        """Start the thread, once the first workers are started: a fork must not copy it.
 
-        If Cancelled breaks in, the thread may begin, now or later: whether it has is told by `_reading` alone.
+        If Cancelled interrupts this, the thread may or may not begin; only `_reading` says whether it has.
         """
-        if self._bell is not None:
-            thread = threading.Thread(target=self._hand_on, args=self._bell[:1], name="chainpump logs", daemon=True)
+        if self._wakeup is not None:
+            thread = threading.Thread(target=self._hand_on, args=self._wakeup[:1], name="chainpump logs", daemon=True)
             self._thread = thread
             thread.start()
 
     def end(self) -> None:
-        """No worker is left: what is in the pipes is all there will be."""
+        """No worker is left: the pipes hold all that will come."""
         self._ended = True
-        self._ring()
+        self._wake()
 
     def close(self, went_well: bool) -> None:
-        """Wait until all that came has been handed on; if the run has failed, only as long as that goes on.
+        """Wait until every message has been handed on. If the run has failed, wait only while handlers make progress.
 
-        Afterwards no more is handed on, also if Ctrl-C breaks off the wait; the thread of a handler that never returns
-        is left behind.
+        Afterwards no more is handed on, also if Ctrl-C interrupts the wait. A thread whose handler never returns
+        is left running.
         """
         thread = self._thread
         if self._reading.acquire(blocking=False):
             self._drain()
-            self._unhang()
+            self._close_wakeup()
         elif thread is not None and thread is not threading.current_thread():
             handed = None
             try:
@@ -122,86 +122,86 @@ class Logs:
             finally:
                 self._left = True
 
-    def _ring(self) -> None:
-        with self._ringing:
-            if self._bell is not None:
-                os.write(self._bell[1].fileno(), b"!")
+    def _wake(self) -> None:
+        with self._wakeup_lock:
+            if self._wakeup is not None:
+                os.write(self._wakeup[1].fileno(), b"!")
 
-    def _hand_on(self, heard: Descriptor) -> None:
-        # It begins late: all that came has been handed on.
+    def _hand_on(self, wakeup: Descriptor) -> None:
+        # The thread begins after `close`, which has handed on all messages.
         if not self._reading.acquire(blocking=False):
             return
         sources: list[Source] = []
         try:
             while not self._ended:
-                while self._fresh:
-                    sources.append(self._fresh.popleft())
-                _wait(heard, sources)
-                self._take_said()
+                while self._new_sources:
+                    sources.append(self._new_sources.popleft())
+                _wait(wakeup, sources)
+                self._take_warnings()
                 for source in sources:
                     self._take(source)
                 sources = [source for source in sources if not source.end.closed]
-            self._fresh.extend(sources)
+            self._new_sources.extend(sources)
             self._drain()
         finally:
-            # Whatever a user's hook for exceptions of threads may raise: nobody is to wait for room in vain.
-            self._unhang()
+            # Also if the user's `threading.excepthook` raises: no worker may wait for room in a pipe that nobody reads.
+            self._close_wakeup()
             for source in sources:
                 source.end.close()
 
-    def _unhang(self) -> None:
-        """Nobody listens any more."""
-        with self._ringing:
-            bell, self._bell = self._bell, None
-        for end in bell or ():
+    def _close_wakeup(self) -> None:
+        """Close the pipe that wakes the thread."""
+        with self._wakeup_lock:
+            wakeup, self._wakeup = self._wakeup, None
+        for end in wakeup or ():
             end.close()
 
     def _drain(self) -> None:
-        """Hand on what is left. The end of a pipe is no sign: a stray child may hold it open."""
-        self._take_said()
-        while self._fresh:
-            source = self._fresh.popleft()
+        """Hand on what is left. This does not wait for the end of a pipe: a stray child process may hold it open."""
+        self._take_warnings()
+        while self._new_sources:
+            source = self._new_sources.popleft()
             while self._take(source):
                 pass
             source.end.close()
 
-    def _take_said(self) -> None:
-        while self._said:
-            said = self._said.popleft()
+    def _take_warnings(self) -> None:
+        while self._warnings:
+            warning = self._warnings.popleft()
             if not self._left:
-                _hand_on(said)
+                _hand_on(warning)
                 self._handed += 1
 
     def _take(self, source: Source) -> bool:
-        """Hand on what a worker has sent; returns False if there was nothing."""
-        told = source.read()
-        for each in told or ():
+        """Hand on what a worker has sent; returns whether there was anything."""
+        messages = source.read()
+        for each in messages or ():
             if not self._left:
                 _hand_on(each, source.who)
                 self._handed += 1
-        return told is not None
+        return messages is not None
 
 
-def _wait(heard: Descriptor, sources: list[Source]) -> None:
-    """Until a worker has said something, or the bell rings."""
+def _wait(wakeup: Descriptor, sources: list[Source]) -> None:
+    """Wait until a worker has sent something, or the thread is woken."""
     poll = select.poll()
-    for end in (heard, *(source.end for source in sources)):
+    for end in (wakeup, *(source.end for source in sources)):
         poll.register(end.fileno(), select.POLLIN)
-    if (heard.fileno(), select.POLLIN) in poll.poll():
-        os.read(heard.fileno(), 4096)
+    if (wakeup.fileno(), select.POLLIN) in poll.poll():
+        os.read(wakeup.fileno(), 4096)
 
 
-def _hand_on(told: Told | Said, *who: Who) -> None:
+def _hand_on(message: WorkerMessage | LibraryWarning, *who: Who) -> None:
     try:
-        told.hand_on(*who)
+        message.hand_on(*who)
     except BaseException:
-        # Of the user's `showwarning`; it must not end the thread for which workers wait.
+        # The user's `showwarning` raised. It must not end the thread: workers wait for it.
         thread = threading.current_thread()
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
 
 
-def _levels_asked() -> Levels | None:
-    """What the main process wants to be told; None where it has set no level, and given no logger a handler."""
+def _configured_levels() -> Levels | None:
+    """The levels of the main process; None where it has set no level and added no handler."""
     if "logging" not in sys.modules:
         return None
     import logging

@@ -1,4 +1,4 @@
-"""What a worker process logs and warns, and its way to the main process, which takes it as its own.
+"""What a worker process logs and warns, as messages to the main process, which handles them as its own.
 
 worker process                                       main process
 logging  ---> PipeHandler ---+                         +---> loggers, as they are there
@@ -23,17 +23,20 @@ from ..pickling import functions
 if TYPE_CHECKING:
     from logging import LogRecord
 
-__all__ = ["Levels", "Logged", "LogsEnd", "Said", "Told", "Warned", "warn"]
+__all__ = ["Levels", "LibraryWarning", "Logged", "LogsEnd", "Warned", "WorkerMessage", "warn"]
 
-# These load anywhere.
+# The logger of the library's own warnings.
+LOGGER = "chainpump"
+# Values of these types can be unpickled in any process.
 PLAIN = {str, int, float, bool, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """From which level on the main process wants records. of: per logger that has one. disabled: up to it, nothing.
+    """The levels of the main process's loggers.
 
-    are_handled: there, by its handlers; if it has none, each worker's records are shown as `logging` does then.
+    of: the level of each logger that has one. disabled: records up to this level are dropped (`logging.disable`).
+    are_handled: whether the main process has handlers; without any, a worker's `logging` prints its own warnings.
     """
 
     of: Mapping[str, int]
@@ -43,7 +46,7 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class LogsEnd:
-    """A worker's end of its pipe. levels: None where the main process has configured nothing."""
+    """A worker's end of its log pipe. levels: None where the main process has not configured logging."""
 
     pipe: Descriptor
     levels: Levels | None
@@ -51,7 +54,7 @@ class LogsEnd:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A record. fields: its plain attributes. others: of each one that is not, a pickle if it travels, and a text."""
+    """A log record. fields: its plain attributes. others: the others, each as a pickle, if it has one, and a text."""
 
     fields: Mapping[str, Any]
     others: Mapping[str, tuple[bytes | None, str]]
@@ -59,10 +62,10 @@ class Logged:
 
     @classmethod
     def packed(cls, record: LogRecord, traceback: str | None) -> Logged:
-        """What is sure to survive the way. The message is formatted here, since its arguments may not survive it."""
+        """Make it of a record. The message is formatted here, since its arguments may not be picklable."""
         text = {"msg": record.getMessage(), "args": None, "exc_info": None, "exc_text": traceback}
         fields = vars(record) | text
-        # A handler in this process may have left it.
+        # A handler of this process may have added it.
         fields.pop("message", None)
         others = {
             name: (functions.travelling(value), short_repr(value))
@@ -72,17 +75,17 @@ class Logged:
         return cls({name: value for name, value in fields.items() if name not in others}, others, os.getpid())
 
     def hand_on(self, who: Who) -> None:
-        """Have it handled as a record of this process; what a handler raises is told as `logging` tells it."""
+        """Let this process's loggers handle it; an error of a handler is reported as `logging` reports it."""
         import logging
 
         others = {name: _loaded(data, text) for name, (data, text) in self.others.items()}
         place = {"stage": who.stage, "worker": who.number, "pid": self.pid}
-        # What the user's `extra=` says stands.
+        # Fields of the user's `extra=` win.
         record = logging.makeLogRecord({**place, **others, **self.fields})
         try:
             logging.getLogger(record.name).handle(record)
         except BaseException:
-            # Nobody is above to raise it to, and workers wait until their next record is read.
+            # There is no caller to raise it to, and workers wait until their next record is read.
             logging.NullHandler().handleError(record)
 
 
@@ -98,21 +101,21 @@ class Warned:
 
     @classmethod
     def packed(cls, message: Warning | str, category: type[Warning], filename: str, lineno: int) -> Warned:
-        """What is sure to survive the way."""
+        """Make it of a warning, whose parts may not be picklable."""
         return cls(functions.travelling(message), str(message), functions.travelling(category), filename, lineno)
 
     def hand_on(self, who: Who) -> None:
-        """Have it printed, logged or kept, as this process shows its own. Raises what that raises."""
+        """Show it as this process shows its own warnings. Raises what `warnings.showwarning` raises."""
         category = _loaded(self.category, Warning)
         warnings.showwarning(_loaded(self.message, self.text), category, self.filename, self.lineno)
 
 
-Told = Logged | Warned
+WorkerMessage = Logged | Warned
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the library itself has to say while a run goes on."""
+class LibraryWarning:
+    """A warning of the library itself, while a run goes on."""
 
     text: str
 
@@ -122,15 +125,15 @@ class Said:
 
 
 def warn(text: str) -> None:
-    """Log what the library itself has to say, where no error can. Raises what handlers and filters raise."""
+    """Log a warning of the library itself, where it cannot be an error. Raises what handlers and filters raise."""
     import logging
 
-    logging.getLogger(__package__).warning(text)
+    logging.getLogger(LOGGER).warning(text)
 
 
 def _loaded(data: bytes | None, instead: Any) -> Any:
     if data is not None:
-        # It loads in the worker only.
+        # It may name what only the worker can import.
         with suppress(Exception):
             return pickle.loads(data)
     return instead

@@ -6,23 +6,23 @@ import pickle
 from contextlib import suppress
 
 from .message_pipe import ChunkWriter
-from .records import Told
+from .records import WorkerMessage
 
 __all__ = ["LogSender"]
 
 
 class LogSender:
-    """Sends what a worker logs and warns. Any thread may use it; waits for room."""
+    """Sends what a worker logs and warns. Any thread may use it."""
 
     def __init__(self, writer: ChunkWriter) -> None:
         self._writer = writer
 
     @property
     def is_closed(self) -> bool:
-        """In a process that the worker has forked, which logs for itself."""
+        """Whether this is a process that the worker has forked, which logs for itself."""
         return self._writer.closed
 
-    def send(self, message: Told) -> None:
-        """Send it to the main process, if that lives."""
+    def send(self, message: WorkerMessage) -> None:
+        """Send it to the main process, if that is alive; waits while the pipe is full."""
         with suppress(BrokenPipeError):
             self._writer.send(pickle.dumps(message, 5))

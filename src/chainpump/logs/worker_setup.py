@@ -16,21 +16,21 @@ __all__ = ["log_through_main"]
 
 
 def log_through_main(logs: LogsEnd) -> None:
-    """Have this process do so from here on."""
+    """Send what this process logs and warns to the main process from now on."""
     sender = LogSender(ChunkWriter(logs.pipe))
-    # `warnings` holds it until the interpreter has taken its modules apart.
+    # `warnings` keeps a reference to the pipe until the interpreter is torn down: close it before.
     atexit.register(logs.pipe.close)
     _warn_by(sender)
     for stream in (sys.stdout, sys.stderr):
-        # write_through: PYTHONUNBUFFERED writes a line word by word.
+        # With PYTHONUNBUFFERED, `write_through` writes a line in several parts; other workers could write between them.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=False)
     if logs.levels is not None:
-        # Imports `logging`: who has no use for it does not pay for it.
-        from .handler import log_by, set_levels
+        # It imports `logging`, which a worker without need of it does not pay for.
+        from .handler import log_through, set_levels
 
         if logs.levels.are_handled:
-            log_by(sender)
+            log_through(sender)
         set_levels(logs.levels)
 
 

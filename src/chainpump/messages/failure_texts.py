@@ -1,4 +1,4 @@
-"""The texts of failures: what happened, where, and what to do next. Pure functions from facts to records."""
+"""The texts of failures: what happened, where, what to do next. Pure functions from facts to `Failure` records."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ __all__ = [
     "user_traceback",
 ]
 
-# What `multiprocessing` makes of an exit code that it will never learn.
+# The exit code that `multiprocessing` reports when the fork server has died.
 FORKSERVER_LOST = 255
-# Modules in which this package waits.
+# Parts of the file names of modules in which this package waits.
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")
-# The first call of ours in a worker process, or of the command line; those that have started it, or forked, are beyond.
+# The outermost call of this package: in a worker process, and of the command line. Calls outside of it are not shown.
 BEGINS = (" in run_worker", " in main")
-# Modules of the interpreter, such as runpy.
+# Modules inside the interpreter, such as runpy.
 FROZEN = '  File "<frozen '
-# Calls of each stack that are told, from the innermost one.
+# The number of calls that are shown of each stack, from the innermost one.
 DEEP = 12
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
-# What sqlite3, greenlet and tkinter say to another thread than the one that has made an object.
+# Errors of sqlite3, greenlet and tkinter where an object is used in another thread than the one that made it.
 BOUND_TO_THREAD = ("used in that same thread", "cannot switch to a different thread", "main thread is not in main loop")
 NOT_ITS_THREAD = (
     "It must be used in the thread that has made it, and a worker is another one. Make it within the function of the\n"
@@ -119,7 +119,7 @@ class Who:
         exit_code: int | None = None,
         traceback: str = "",
     ) -> Failure:
-        """A record that blames this worker, of texts that a terminal does not obey; empty details are left out."""
+        """Make the record of a failure of this worker. Control characters are escaped, and empty details left out."""
         return Failure(
             error,
             self.role,
@@ -135,13 +135,13 @@ class Who:
         )
 
     def definition(self) -> str:
-        """Where to look, as a sentence."""
+        """Where the function is defined, as a sentence; empty if that is not known."""
         return f"{self.stage} is defined at {self.where}." if self.where else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item: its number, who made it where several did, and a short repr where it is known."""
+    """An item: its number, its maker where there are several, and a short repr where it is known."""
 
     index: int
     maker: str = ""
@@ -169,11 +169,11 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
 
 
 def text_of(error: BaseException) -> str:
-    """What an exception says of itself, whatever its `str` does."""
+    """The text of an exception, whatever its `__str__` does."""
     try:
         return str(error) or repr(error)
     except Exception as bad:
-        # A user's __str__ must not hide the failure that it is to describe.
+        # A user's __str__ must not hide the failure that the text describes.
         return f"<its str raised {type(bad).__name__}>"
 
 
@@ -189,7 +189,7 @@ def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
 
 
 def too_many(who: Who, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
-    """More items failed than a policy allows. latest: texts of the last of them, in this worker."""
+    """More items failed than a policy allows. latest: texts of the last failures in this worker."""
     return who.failure(
         TooManyFailuresError,
         pid,
@@ -216,7 +216,7 @@ def refused(stage: str, index: int, error: BaseException) -> Failure:
 
 
 def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
-    """A worker's process died without having said that it finished.
+    """A worker's process died before it reported its end.
 
     exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
     not finished.
@@ -236,7 +236,7 @@ def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], star
 
 
 def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Failure:
-    """A function took too long over an item. stack: where it was, as text; empty if it could not say."""
+    """A function exceeded its time limit on an item. stack: where it was; empty if the worker did not answer."""
     return who.failure(
         ItemTimeoutError,
         pid,
@@ -249,7 +249,7 @@ def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Fai
 
 
 def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
-    """No item moved for so long. who, at: the worker to look at, and what it is at. lines: the same of every worker."""
+    """No item has moved for some time. who, at: the worker to look at, its status. lines: the status of each worker."""
     return who.failure(
         StallError,
         pid,
@@ -262,7 +262,7 @@ def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], i
 
 
 def stacks(found: Iterable[tuple[str, str]]) -> str:
-    """Where those are that are in code of the user's. found: who, and the stack."""
+    """The stacks of the workers that run code of the user. found: a name and a stack for each."""
     told = ["Where the workers were (most recent call first):"]
     for who, stack in found:
         calls = _user_calls(stack)
@@ -272,7 +272,7 @@ def stacks(found: Iterable[tuple[str, str]]) -> str:
 
 
 def poisonous(who: Who, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
-    """An item that has cost several workers."""
+    """Several workers died on the same item."""
     return who.failure(
         WorkerLostError,
         pid,
@@ -321,7 +321,7 @@ def _advice(exit_code: int | None, started: bool) -> str:
 
 
 def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: str) -> Failure:
-    """An item is not of the type that its stage declares. item: the one it is, or was made of."""
+    """A stage yielded an item that is not of its declared type. item: that item, or the one that it was made of."""
     on_item = f" on {item}" if item else ""
     return who.failure(
         ItemTypeError,
@@ -335,7 +335,7 @@ def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: 
 
 
 def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseException | None = None) -> Failure:
-    """An item that a stage yielded cannot leave its process. error: what its class has raised itself."""
+    """An item cannot be pickled. error: an exception that the class of the item raised itself."""
     advice = "Yield plain data, or run both stages on Threads."
     if error is not None:
         skip = f"on_error=Skip({type(error).__name__})"
@@ -351,7 +351,7 @@ def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseE
 
 
 def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
-    """An item arrived that cannot be rebuilt from its pickle."""
+    """A received item cannot be unpickled."""
     return who.failure(
         UnpicklableItemError,
         pid,
@@ -362,7 +362,7 @@ def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
 
 
 def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
-    """What a sink returned cannot leave its process, or cannot be rebuilt in the main process."""
+    """The value that a sink returned cannot be pickled, or cannot be unpickled in the main process."""
     return who.failure(
         UnpicklableItemError,
         pid,
@@ -372,7 +372,7 @@ def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
 
 
 def not_started(who: Who, error: BaseException) -> Failure:
-    """A worker could not be started, or its function could not be loaded there."""
+    """A worker could not be started, or could not load its function."""
     return who.failure(
         StageError,
         None,
@@ -383,13 +383,13 @@ def not_started(who: Who, error: BaseException) -> Failure:
 
 
 def no_run(error: OSError | RuntimeError) -> Failure:
-    """The system has no room for what a run needs beside its workers: nobody is to blame."""
+    """The system refused what a run needs beside its workers. No stage is at fault."""
     headline = f"the run could not start: {type(error).__name__}: {text_of(error)}"
     return Failure(RunError, "", "", 0, None, headline, (start_advice(error),))
 
 
 def left(who: Who) -> Failure:
-    """Somebody iterates a run that was closed."""
+    """The caller iterates a run that was closed."""
     return who.failure(
         RunError,
         None,
@@ -399,7 +399,7 @@ def left(who: Who) -> Failure:
 
 
 def asked_within(who: Who) -> Failure:
-    """A run is asked for an item by code that it runs in order to give one, in the same thread."""
+    """A stage, or a signal handler that interrupted it, iterates the run that it belongs to, in the same thread."""
     return who.failure(
         RunError,
         None,
@@ -409,7 +409,7 @@ def asked_within(who: Who) -> Failure:
 
 
 def forked_off(who: Who, owner: int) -> Failure:
-    """A process that was forked off iterates a run of its parent."""
+    """A forked process iterates a run of its parent."""
     return who.failure(
         RunError,
         None,
@@ -419,7 +419,7 @@ def forked_off(who: Who, owner: int) -> Failure:
 
 
 def broken_off(who: Who) -> Failure:
-    """A channel broke although no worker of it died: something closed its descriptors."""
+    """A channel broke although none of its workers died: something closed its descriptors."""
     return who.failure(
         RunError,
         None,
@@ -429,50 +429,52 @@ def broken_off(who: Who) -> Failure:
 
 
 def forced(who: Who, pid: int, seconds: float, stack: str) -> str:
-    """A worker was told to end, and was ended by force after the grace. stack: as `timed_out` takes it."""
+    """A worker did not end in the grace and was ended by force. stack: as in `timed_out`."""
     told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, and was ended by force:"
     return f"{told} its clean-up may not have run. If it needs longer: grace=.{_was_at(stack)}"
 
 
 def still_ending(who: Who, pid: int, seconds: float, stack: str) -> str:
-    """A worker has finished, and its process goes on. stack: of all its threads, as `timed_out` takes it."""
+    """A worker has finished, but its process has not ended. stack: of all its threads, as in `timed_out`."""
     told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
     return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
 
 
 def survived(who: Who, pid: int, left: Sequence[str], seconds: float | None) -> str:
-    """A worker's process has ended, and left processes behind. seconds: until they were ended by force; None before."""
+    """A worker's process has ended and left processes behind. seconds: the grace after which they were ended by force,
+    None while it lasts.
+    """
     told = "are told to end (SIGTERM)" if seconds is None else f"were ended by force after {seconds:g} s (SIGKILL)"
     advice = "What is to outlive its worker has to be started with start_new_session=True."
     return f"{who.placed(pid)} has ended, and what it had started and left behind {told}: {', '.join(left)}. {advice}"
 
 
 def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
-    """Not even force has ended it. stack: as `timed_out` takes it."""
+    """A worker did not end even by force. stack: as in `timed_out`."""
     told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, nor by force, and is left behind."
     advice = "Nothing ends a thread in a call that does not return: give that call a time limit of its own."
     return f"{told} {advice}{_was_at(stack)}"
 
 
 def _was_at(stack: str) -> str:
-    return _told_calls("It was at", list(_calls(stack)))
+    return _calls_text("It was at", list(_calls(stack)))
 
 
 def _is_at(stack: str) -> str:
-    return _told_calls("It is at", [call for call in _calls(stack) if PACKAGE not in call])
+    return _calls_text("It is at", [call for call in _calls(stack) if PACKAGE not in call])
 
 
-def _told_calls(what: str, calls: Sequence[str]) -> str:
+def _calls_text(what: str, calls: Sequence[str]) -> str:
     return "\n".join([f"\n{what} (most recent call first):", *calls[:DEEP]]) if calls else ""
 
 
 def unclean(lost: Failure) -> str:
-    """A worker has died in a run that was being ended."""
+    """A worker died while its run was being cancelled."""
     return f"{lost.headline} Its clean-up may not have run."
 
 
 def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
-    """The system refused a worker what it needs to send or receive: its function has not raised that."""
+    """The system refused a worker what it needs to send or receive. Its function has not raised this."""
     return who.failure(
         RunError,
         pid,
@@ -483,14 +485,14 @@ def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what
 
 
 def _user_stack(stack: str) -> str:
-    """Of a stack as `faulthandler` writes it, the innermost call first: the calls that are not this package's own."""
+    """The user's innermost calls of a stack, as `faulthandler` writes it, innermost first."""
     lines = stack.splitlines()
     own = next((place for place, line in enumerate(lines) if PACKAGE in line), len(lines))
     return "\n".join(lines[:own])
 
 
 def _user_calls(stack: str) -> Sequence[str]:
-    """The innermost calls of the user's, and what they have called; without those by which this package waits."""
+    """The innermost calls of the user's code, without the calls by which this package waits."""
     for is_own, run in groupby(_calls(stack), lambda line: PACKAGE in line):
         calls = [] if is_own else list(run)
         while calls and any(part in calls[-1] for part in WAITING):
@@ -501,18 +503,18 @@ def _user_calls(stack: str) -> Sequence[str]:
 
 
 def _calls(stack: str) -> Iterator[str]:
-    """Without those by which the interpreter, or an installed command, has come here: they are nobody's to look at."""
+    """The calls of a stack, without those of the interpreter and of an installed command that lead to this package."""
     lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
     return takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback from the first line that is not this package's own."""
+    """The traceback from the first call that is not of this package."""
     try:
-        # 20 ms; only a failure pays for it.
+        # This import takes 20 ms; only a failure pays for it.
         import traceback
     except (ImportError, OSError):
-        # A process that has no descriptor left can read no module.
+        # A process without a free descriptor cannot read a module.
         return ""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):

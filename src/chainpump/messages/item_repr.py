@@ -13,5 +13,5 @@ def short_repr(item: Any) -> str:
     try:
         return reprlib.repr(item)
     except Exception as error:
-        # It must not hide the failure that it is to describe.
+        # An error of the item's repr must not hide the failure that the text describes.
         return f"<its repr raised {type(error).__name__}>"

@@ -1,4 +1,4 @@
-"""Text for a terminal, a page or a log: it is shown, and nothing in it is obeyed."""
+"""Text made safe for a terminal, a page or a log: control characters are shown, and have no effect."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ __all__ = ["printable", "printable_lines"]
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The same text, where what has no picture is spelt as in Python's literals.
+    r"""Escape what cannot be printed, as in Python's string literals.
 
-    That is a line break, an escape sequence of a terminal, a change of the writing direction, or half a character.
+    These are line breaks, escape sequences of terminals, changes of the writing direction, and lone surrogates.
 
     >>> print(printable("a\n\x1b[31m<b>"))
     a\n\x1b[31m<b>
 
-    keep: characters to leave as they are all the same.
+    keep: characters that are not escaped.
     """
     if text.isprintable():
         return text
@@ -23,5 +23,5 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same, of a text of several lines."""
+    """Escape a text of several lines: line breaks and tabs stay."""
     return printable(text, keep="\n\t")

@@ -1,4 +1,4 @@
-"""What to do about what the system refuses, by what it said."""
+"""Advice on what the operating system refuses, by its error."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .shadowing import shadowed
 
 __all__ = ["NOT_ITS_OWN", "channel_advice", "start_advice"]
 
-# What CPython says then, as a plain RuntimeError.
+# The text of the RuntimeError that CPython raises where the system refuses a thread.
 NO_THREAD = "can't start new thread"
 NOT_ITS_OWN = "A stage must not close descriptors that are not its own (os.closerange, daemonize, ...)."
 NO_DESCRIPTOR = "no descriptor left: raise the limit (`ulimit -n`), or hold fewer arrays at once, which take one each."
-# So begins what `tempfile` says.
+# The beginning of the error of `tempfile`.
 NO_TEMPORARY = "No usable temporary directory"
-# So begins the name of the directory in which a fork server listens.
+# The beginning of the name of the directory that holds the socket of the fork server.
 OF_SERVER = "pymp-"
 
-# To a channel.
+# Advice on what a channel is refused.
 REFUSALS: Mapping[int, str] = {
     errno.EMFILE: f"Its process has {NO_DESCRIPTOR}",
     errno.ENFILE: f"The system has {NO_DESCRIPTOR}",
@@ -32,12 +32,12 @@ REFUSALS: Mapping[int, str] = {
 
 
 def channel_advice(error: OSError | MemoryError) -> str | None:
-    """Of what a channel was refused."""
+    """What to do about an error of a channel; None where there is no advice."""
     return REFUSALS.get(error.errno or 0) if isinstance(error, OSError) else REFUSALS[errno.ENOMEM]
 
 
 def start_advice(error: BaseException) -> str:
-    """Of what has kept a worker, or a run, from starting."""
+    """What to do about an error that kept a worker, or a run, from starting; empty where there is no advice."""
     if isinstance(error, (AttributeError, ImportError)):
         return "A worker imports the program: define functions at the top level of a file, not under `if __name__ ...`."
     if isinstance(error, (ConnectionError, EOFError)):
@@ -53,7 +53,7 @@ def start_advice(error: BaseException) -> str:
 
 
 def _missing(error: OSError) -> str:
-    """What is not there that a start needs: the working directory, one for temporary files, or what the error names."""
+    """A file or directory is missing: the working directory, the one for temporary files, or what the error names."""
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if NO_TEMPORARY in str(error):
         return "The fork server needs a directory for temporary files: set TMPDIR to one that may be written."

@@ -14,9 +14,9 @@ LIBRARY = Path(os.__file__).parent
 
 
 def shadowed() -> str:
-    """A sentence about the first one that there is; empty if there is none.
+    """A sentence about the first such file; empty if there is none.
 
-    Of modules that this process has imported: those that are needed to start a worker are among them.
+    Only modules that this process has imported are looked for: all that a worker needs to start are among them.
     """
     return next(
         (
@@ -37,8 +37,8 @@ def _found() -> Iterator[tuple[str, Path]]:
 
 
 def _before_library() -> Iterator[Path]:
-    """Where it looks first: the working directory, as `python -c` does, and what is on the search path."""
-    # It was deleted.
+    """Where an interpreter looks first: in the working directory, as `python -c` does, and on the search path."""
+    # The working directory may have been deleted.
     with suppress(FileNotFoundError):
         yield Path.cwd()
     for entry in sys.path:

@@ -10,9 +10,9 @@ __all__ = ["table"]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out under their heads; a column whose cells all start with a digit is set to the right.
+    """Lay out rows under their heads; a column whose cells all start with a digit is aligned to the right.
 
-    Cells may hold any text: each takes one line, and a terminal obeys nothing in it.
+    Cells may hold any text: each takes one line, and its control characters are escaped.
 
     >>> print(table(("stage", "items"), [("load", "12"), ("parse", "7")]))
     stage  items
