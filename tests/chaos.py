@@ -50,8 +50,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
+from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
 from chainpump.ipc.board import Cell, State
-from chainpump.ipc.fault_injection import EXIT_CODE, VARIABLE
 from chainpump.pipeline import opened
 from chainpump.plan.placement import AUTO, Workers
 from support.processes import become_reaper, own_view

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source
+from chainpump.engine.fault_rules import DELAY, EXIT_CODE, VARIABLE
 from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
 from chainpump.executors import process_main
 from chainpump.executors.control_pipe import LENGTH
 from chainpump.ipc.descriptors import Descriptor
-from chainpump.ipc.fault_injection import DELAY, EXIT_CODE, VARIABLE
 from chainpump.worker.outcome import Buried
 from chainpump.worker.output import Outlet
 from faults import stages

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, RunError, Threads, sink, source, stage
+from chainpump.engine.fault_rules import VARIABLE
 from chainpump.engine.lifecycle import Left
 from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
@@ -26,7 +27,6 @@ from chainpump.engine.wiring import Wiring
 from chainpump.executors.processes import ProcessHandle
 from chainpump.executors.threads import ThreadHandle
 from chainpump.ipc.descriptors import kept_by_fork
-from chainpump.ipc.fault_injection import VARIABLE
 from chainpump.worker import output
 from chainpump.worker.output import Outlet
 from faults import stages

@@ -33,8 +33,8 @@ from chainpump import (
     source,
     stage,
 )
+from chainpump.engine.fault_rules import VARIABLE
 from chainpump.executors import start_methods
-from chainpump.ipc.fault_injection import VARIABLE
 from chainpump.ipc.system import VARIABLE as TRANSPORT
 from chainpump.ipc.system import is_portable
 from chainpump.worker.output import Outlet

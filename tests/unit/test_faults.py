@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import pickle
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from chainpump import Pipeline, StageOptionError
-from chainpump.ipc.fault_injection import VARIABLE, Fate, Faults, Point, Rule
-from chainpump.transport.process_channel import PacketChannel
+from chainpump.engine.fault_injection import (
+    FaultyCode,
+    FaultyReceiver,
+    FaultySender,
+    FaultySlabs,
+    FaultyWorker,
+    with_faults,
+)
+from chainpump.engine.fault_rules import VARIABLE, Faults, FaultsOfWorker, Point, Rule
+from chainpump.ipc.board import Board
+from chainpump.messages.failure_texts import Who
+from chainpump.pickling.shared_functions import Code
+from chainpump.transport.frames import Span
+from chainpump.transport.process_channel import PacketChannel, PacketSender
 from chainpump.transport.thread_channel import MemoryChannel
+from chainpump.worker.endpoints import Ends
+from chainpump.worker.stage_run import Assignment
+from chainpump.worker.worker import Worker
 
 
-def fate(text: str, stages: tuple[str, ...] = ("score",), number: int = 0, generation: int = 0) -> Fate | None:
-    return Faults.read(text).fate(list(stages), number, generation)
+def concerned(
+    text: str, stages: tuple[str, ...] = ("score",), number: int = 0, generation: int = 0
+) -> FaultsOfWorker | None:
+    return Faults.read(text).of_worker(list(stages), number, generation)
 
 
 def struck(text: str, point: Point, calls: int, number: int = 0) -> list[int]:
     """At which of so many calls it raises."""
-    met = fate(text, number=number)
-    assert met is not None
-    call: Callable[[], None] = met.before(point, lambda: None)
+    met = concerned(text, number=number)
+    fault = met.at(point) if met is not None else None
+    assert fault is not None
     found = []
     for n in range(1, calls + 1):
         try:
-            call()
+            fault.inject()
         except OSError:
             found.append(n)
     return found
@@ -73,20 +92,20 @@ def test_bad_value_ends_a_run_before_anything_starts(monkeypatch: pytest.MonkeyP
         list(Pipeline(range(3)))
 
 
-def test_worker_whom_nothing_concerns_has_no_fate() -> None:
-    assert fate("") is None
-    assert fate("send@other=0.5") is None
-    assert fate("send@score=#1", generation=1) is None  # its predecessor has met it
+def test_worker_whom_nothing_concerns_has_no_concerned() -> None:
+    assert concerned("") is None
+    assert concerned("send@other=0.5") is None
+    assert concerned("send@score=#1", generation=1) is None  # its predecessor has met it
 
 
-def test_stages_that_share_a_worker_share_its_fate() -> None:
-    met = fate("send@score=#1", stages=("decode", "score"))
+def test_stages_that_share_a_worker_share_its_concerned() -> None:
+    met = concerned("send@score=#1", stages=("decode", "score"))
     assert met is not None
     assert met.rules == (Rule(Point.SEND, "score", 0.0, 1, "raise"),)
 
 
 def test_successor_meets_what_comes_by_chance_but_not_what_was_counted_out() -> None:
-    met = fate("send=#1,receive=0.5", generation=1)
+    met = concerned("send=#1,receive=0.5", generation=1)
     assert met is not None
     assert [rule.point for rule in met.rules] == [Point.RECEIVE]
 
@@ -103,32 +122,80 @@ def test_chance_is_the_same_for_the_same_seed_and_worker_and_differs_between_wor
     assert struck("send=0.3;seed=7", Point.SEND, 100, number=1) != first
 
 
-def test_other_points_are_left_as_they_are() -> None:
-    met = fate("send=1")
+def test_other_points_meet_nothing() -> None:
+    met = concerned("send=1")
     assert met is not None
-    assert met.before(Point.RECEIVE, len) is len
+    assert met.at(Point.RECEIVE) is None
 
 
 @pytest.mark.parametrize("action", ["exit", "kill"])
 def test_main_process_is_spared(action: str) -> None:
-    met = fate(f"spawn=1:{action}")
+    met = concerned(f"spawn=1:{action}")
     assert met is not None
     assert met.process == os.getpid()
+    fault = met.at(Point.SPAWN)
+    assert fault is not None
     with pytest.raises(OSError, match=rf"^\[Errno 5\] {VARIABLE} asked for a fault at 'spawn'$"):
-        met.before(Point.SPAWN, lambda: None)()
+        fault.inject()
 
 
-@pytest.mark.parametrize("channel", [MemoryChannel, PacketChannel])
-def test_ends_without_a_fate_are_as_their_class_says(channel: type[MemoryChannel | PacketChannel]) -> None:
-    junction = channel(1, 1, None)
-    ends = (junction.sender(0), junction.receiver())
-    try:
-        for end in ends:
-            end.open(None)
-            assert not {"send", "receive", "_place"} & set(vars(end))
-            end.open(Fate((Rule(Point.SEND, None, 1.0, 0, "raise"), Rule(Point.RECEIVE, None, 1.0, 0, "raise")), "", 0))
-            assert {"send", "receive"} & set(vars(end))
-    finally:
-        for end in ends:
-            end.close()
-        junction.close()
+@pytest.fixture(params=[MemoryChannel, PacketChannel])
+def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
+    """Of the stage `score`, between two channels; nobody has started it."""
+    with ExitStack() as stack:
+        before, behind = (request.param(1, 1, None) for _ in range(2))
+        ends = Ends(before.receiver(), behind.sender(0), None, None)
+        for each in (before, behind, ends):
+            stack.callback(each.close)
+        assignment = Assignment(Who("stage", "score", 1, 1, None), 1, False, ("",), range(1, 2))
+        yield Worker([assignment], Code([]), board, 1, (0,), ends)
+
+
+@pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])
+def test_worker_whom_nothing_concerns_is_the_worker_itself(worker: Worker, text: str) -> None:
+    ends, code = worker._ends, worker._code
+    assert with_faults(worker, Faults.read(text), generation=1) is worker
+    assert (type(worker), worker._ends, worker._code) == (Worker, ends, code)
+
+
+@pytest.mark.parametrize(
+    "point, wrapped",
+    [
+        ("start", {FaultyCode}),
+        ("send", {FaultySender}),
+        ("receive", {FaultyReceiver}),
+        ("slab", {FaultySlabs}),
+        ("control", set()),
+    ],
+)
+def test_only_what_is_to_fail_is_wrapped(worker: Worker, point: str, wrapped: set[type]) -> None:
+    had_slabs = isinstance(worker._ends.sender, PacketSender)
+    faulty = with_faults(worker, Faults.read(f"{point}=1"), generation=0)
+    sender, code = faulty._ends.sender, faulty._code
+    slabs = sender.slabs if isinstance(sender, PacketSender) else None
+    parts = {type(part) for part in (code, sender, faulty._ends.receiver, slabs)}
+    assert type(faulty) is FaultyWorker
+    assert parts & {FaultyCode, FaultySender, FaultyReceiver, FaultySlabs} == (
+        wrapped if had_slabs else wrapped - {FaultySlabs}
+    )
+
+
+def test_call_fails_before_it_is_made_and_is_made_if_no_fault_is_due(worker: Worker) -> None:
+    sender = with_faults(worker, Faults.read("send=#2"), generation=0)._ends.sender
+    assert sender is not None
+    sender.open()
+    assert sender.send([1], False, Span(0, 1), None) > 0
+    with pytest.raises(OSError, match="asked for a fault at 'send'"):
+        sender.send([2], False, Span(1, 2), None)
+    assert sender.send([3], False, Span(1, 2), None) > 0
+
+
+def test_fault_travels_and_counts_its_calls_anew() -> None:
+    met = concerned("send=#1")
+    assert met is not None
+    fault = met.at(Point.SEND)
+    assert fault is not None
+    for each in (fault, pickle.loads(pickle.dumps(fault))):
+        with pytest.raises(OSError, match="asked for a fault at 'send'"):
+            each.inject()
+        each.inject()

@@ -13,7 +13,6 @@ from chainpump.errors import Cancelled
 from chainpump.ipc.board import Board, Cell, State
 from chainpump.ipc.checkpoint import Hand
 from chainpump.ipc.descriptors import Descriptor
-from chainpump.ipc.fault_injection import Fate
 from chainpump.messages.item_repr import short_repr
 from chainpump.pickling.items import ItemFault
 from chainpump.transport.credits import Credits
@@ -37,7 +36,7 @@ class Script:
         self.credits: Credits | None = None
         self.hand: Hand | None = None
 
-    def open(self, fate: Fate | None = None) -> None:
+    def open(self) -> None:
         """Nothing to open."""
 
     def receive(self, wait: bool) -> Frame | None:

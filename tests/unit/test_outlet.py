@@ -16,7 +16,6 @@ import pytest
 from chainpump.errors import Cancelled
 from chainpump.ipc.board import Board, Cell
 from chainpump.ipc.descriptors import Descriptor
-from chainpump.ipc.fault_injection import Fate
 from chainpump.ipc.wait_times import UNTOLD
 from chainpump.pickling.items import ItemFault, Pickling
 from chainpump.pickling.large_bytes import LARGE_BYTES
@@ -67,7 +66,7 @@ class Recorder:
         self._arrived = threading.Condition()
         self._pickling = Pickling()
 
-    def open(self, fate: Fate | None = None) -> None:
+    def open(self) -> None:
         """Nothing to open."""
 
     def admit(self, item: Any) -> tuple[Any, int]:

@@ -15,7 +15,6 @@ from ..executors.inline import Inline
 from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
 from ..ipc.checkpoint import Hand
-from ..ipc.fault_injection import Faults, Point
 from ..logs.receiver import Logs
 from ..messages.failure_texts import Who
 from ..pickling.shared_functions import Code
@@ -35,6 +34,8 @@ from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
 from ..worker.worker import Worker
 from .dead_letters import Letters
+from .fault_injection import started_by, with_faults
+from .fault_rules import Faults
 from .ledger import Account, Passed, account
 from .worker_status import Roster, Team
 
@@ -223,7 +224,7 @@ class Wiring:
             self._room(group, number),
             self._turnstile(group),
         )
-        return Worker(
+        worker = Worker(
             assignments,
             this.code,
             self.board,
@@ -238,12 +239,12 @@ class Wiring:
             whole=any(group in self._renewed(section) for section in self.sections),
             condemned=condemned,
             watched=self._watched,
-            fate=self._faults.fate([name for _, name, _ in this.names], number, generation),
             logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
             surroundings=self._surroundings[min(group, 1)] if this.executor.reach is Reach.HOST else None,
             seed=self._seed.derived(group, number, generation) if this.executor.reach is Reach.HOST else None,
             context=self._context.copy(),
         )
+        return with_faults(worker, self._faults, generation)
 
     def _room(self, group: int, number: int) -> Credits | Gate | None:
         """What bounds how much a worker may send, where that is put in order further on."""
@@ -266,9 +267,8 @@ class Wiring:
     def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
         """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
         worker = self.worker(group, number, condemned)
-        start = self.groups[group].executor.start
         try:
-            handle = start(worker) if worker.fate is None else worker.fate.before(Point.SPAWN, start)(worker)
+            handle = started_by(self.groups[group].executor, worker)
         except BaseException:
             worker.hand_over()
             raise

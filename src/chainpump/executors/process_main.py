@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ..errors import Cancelled, DeadItem
 from ..ipc.descriptors import Descriptor
-from ..ipc.fault_injection import Point
 from ..logs.worker_setup import log_through_main
 from ..worker.outcome import Buried, Interrupted, Outcome
 from ..worker.worker import Worker
@@ -33,20 +32,19 @@ F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
 
 def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
     """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
-    send = tell if worker.fate is None else worker.fate.before(Point.CONTROL, tell)
     speaking = threading.Lock()  # the flusher tells what it has failed of while the worker may be in a dead letter
 
     def bury(item: DeadItem) -> None:
         letter = Buried.packed(item)
         with worker.uninterrupted(), speaking:  # half a letter would make nonsense of all that follows
-            send(said, letter)
+            tell(said, letter)
 
     def tell_end(outcome: Outcome) -> None:
         if worker.was_terminated:  # by somebody else: its death by that signal tells so
             return
         packed = outcome.packed(worker.who)
         with speaking:
-            send(said, packed)
+            tell(said, packed)
 
     worker.takers = [bury]
     has_begun = False

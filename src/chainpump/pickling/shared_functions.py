@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from ..ipc.descriptors import Descriptor
 from ..ipc.memory import aligned, write
@@ -22,10 +22,18 @@ from . import functions, registry
 from .large_bytes import LARGE_BYTES
 from .loading import loading
 
-__all__ = ["Code"]
+__all__ = ["Code", "Loadable"]
 
 # Its name, for those who look on.
 MEMORY = "chainpump-code"
+
+
+class Loadable(Protocol):
+    """The functions of a worker, as the worker sees them."""
+
+    def load(self) -> Sequence[Bound]:
+        """The functions, by whoever runs them. Raises what importing them raises."""
+        ...
 
 
 class Code:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
-from ..ipc.fault_injection import Fate
 from ..ipc.wait_times import UNTOLD
 from .credits import Credits
 from .frames import Frame, Span
@@ -29,8 +28,8 @@ class End(Protocol):
         """What a forked worker must keep."""
         ...
 
-    def open(self, fate: Fate | None = None) -> None:
-        """Get ready, in the worker that uses it. Must not be interrupted. fate: which of its calls are to fail."""
+    def open(self) -> None:
+        """Get ready, in the worker that uses it. Must not be interrupted."""
         ...
 
     def close(self) -> None:

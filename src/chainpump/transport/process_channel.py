@@ -17,7 +17,6 @@ from weakref import WeakSet
 
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor, pipe
-from ..ipc.fault_injection import Fate, Point
 from ..ipc.system import is_portable, shared_file
 from ..ipc.wait_times import UNTOLD
 from ..pickling.bad_item import culprit
@@ -27,7 +26,7 @@ from .credits import Credits
 from .flow import FLUSH_BYTES
 from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
 from .pipe_wire import RecordWire
-from .slab_allocator import Arena
+from .slab_allocator import SlabAllocator, SlabFile, SlabSource
 from .slabs import Slabs, punch_all_but
 from .socket_wire import PacketWire
 from .wire import Wire, WireIn, WireOut
@@ -38,34 +37,24 @@ PACKET_BYTES = 262_144  # bytes; the receive buffer: above what any wire carries
 
 
 class PacketSender:
-    """One producer's end."""
+    """One producer's end. slabs: where it puts what is too large for a packet."""
 
     flush_bytes = FLUSH_BYTES  # of pickles
 
-    def __init__(
-        self,
-        out: WireOut,
-        file: Descriptor,
-        returns: Descriptor,
-        producer: int,
-        consumers: int,
-        credits: Credits | None,
-    ) -> None:
+    def __init__(self, out: WireOut, slabs: SlabSource, producer: int, credits: Credits | None) -> None:
         self._out = out
-        self._file = file
-        self._returns = returns
+        self.slabs = slabs
         self._producer = producer
-        self._consumers = consumers
         self.credits = credits
         # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
         self._admitting, self._sending = Pickling(), Pickling()
-        self._arena: Arena | None = None
+        self._allocator: SlabAllocator | None = None
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
         shared = self.credits.descriptors if self.credits else ()
-        return (*self._out.descriptors, self._file, self._returns, *shared)
+        return (*self._out.descriptors, *self.slabs.descriptors, *shared)
 
     def admit(self, item: Any) -> tuple[bytes | Large, int]:
         """A snapshot of an item and its size in bytes. Raises ItemFault."""
@@ -95,8 +84,8 @@ class PacketSender:
         head = (self._producer, len(entries), span.start)
         if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
             if self._out.send(HEADER.pack(form, flags, *head) + place + payload, waits):
-                if self._arena is not None:
-                    self._arena.look()
+                if self._allocator is not None:
+                    self._allocator.look()
                 return len(payload)
         if isinstance(payload, bytes):
             if len(payload) >= LARGE_BYTES:
@@ -110,27 +99,24 @@ class PacketSender:
         return size
 
     def _place(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
-        if self._arena is None:
-            self._arena = Arena(self._file, self._returns, self._consumers, self._out)
-        return self._arena.place(item, waits)
+        if self._allocator is None:
+            self._allocator = self.slabs.allocator(self._out)
+        return self._allocator.place(item, waits)
 
-    def open(self, fate: Fate | None = None) -> None:
+    def open(self) -> None:
         """Open its end of the wire."""
         self._out.open()
-        if fate is not None:
-            self.send = fate.before(Point.SEND, self.send)  # type: ignore[method-assign]  # only where asked for
-            self._place = fate.before(Point.SLAB, self._place)  # type: ignore[method-assign]  # the same
 
     def close(self) -> None:
         """Close this producer's descriptors; the last producer to do so ends the channel."""
-        arena, self._arena = self._arena, None
-        if arena is not None:
-            arena.close()
+        allocator, self._allocator = self._allocator, None
+        if allocator is not None:
+            allocator.close()
         for descriptor in self.descriptors:
             descriptor.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._out, self._file, self._returns, self._producer, self._consumers, self.credits)
+        return (self._out, self.slabs, self._producer, self.credits)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketSender.__init__(self, *state)
@@ -217,10 +203,8 @@ class PacketReceiver:
         frame.entries = [value] if form == Form.BUFFERS else value
         return frame
 
-    def open(self, fate: Fate | None = None) -> None:
+    def open(self) -> None:
         """Open its end of the wire, and make its buffer."""
-        if fate is not None:
-            self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
         self._into.open()
         self.slabs.open()
         self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
@@ -290,8 +274,8 @@ class PacketChannel:
     def sender(self, producer: int) -> PacketSender:
         """The end of one producer, counted from 0, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
-        returns = self._returns[producer][0].dup()
-        return PacketSender(self._wire.out(), self._files[producer].dup(), returns, producer, self._consumers, credits)
+        slabs = SlabFile(self._files[producer].dup(), self._returns[producer][0].dup(), self._consumers)
+        return PacketSender(self._wire.out(), slabs, producer, credits)
 
     def receiver(self, hand: Hand | None = None) -> PacketReceiver:
         """The end of one consumer, with descriptors of its own."""

@@ -21,6 +21,8 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
@@ -33,7 +35,7 @@ from .frames import PLACE
 from .free_ranges import Space
 from .wire import WireOut
 
-__all__ = ["RETURN", "Arena"]
+__all__ = ["RETURN", "Arena", "SlabAllocator", "SlabFile", "SlabSource"]
 
 RETURN = struct.Struct("<Q")  # a slab on its way back: its offset, a multiple of its size, and the logarithm of that
 EXPONENT = 63
@@ -41,6 +43,53 @@ WINDOW_NS = 3_000_000_000  # a slab that was not needed for so long is idle: sho
 MOST_WINDOWS = 64  # between two looks for a slab to come back, while nothing is sent
 PIPE_BYTES = 4096  # what a return pipe holds at least, where the system does not say
 READ_BYTES = 65_536  # of a return pipe, at once
+
+
+class SlabAllocator(Protocol):
+    """What a producer asks for slabs."""
+
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
+        """Copy an item into a slab; returns what a consumer needs to find it there. Raises Cancelled, and OSError."""
+        ...
+
+    def look(self) -> None:
+        """Something else is sent: give up what has been idle for long."""
+        ...
+
+    def close(self) -> None:
+        """Give up all that is not in use."""
+        ...
+
+
+class SlabSource(Protocol):
+    """Where a producer gets slabs from; it travels to the worker, which opens it with the first large item."""
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        ...
+
+    def allocator(self, wire: WireOut) -> SlabAllocator:
+        """What allocates them. wire: reports when the channel is hung up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlabFile:
+    """A file of the producer's own, for its slabs. returns: the pipe on which consumers give them back."""
+
+    file: Descriptor
+    returns: Descriptor
+    consumers: int
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return self.file, self.returns
+
+    def allocator(self, wire: WireOut) -> SlabAllocator:
+        """An arena in this file."""
+        return Arena(self.file, self.returns, self.consumers, wire)
 
 
 class Arena:

@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import Cancelled
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
-from ..ipc.fault_injection import Fate, Point
 from ..ipc.wait_times import UNTOLD
 from ..pickling.sizes import Weigher
 from .credits import Credits
@@ -60,10 +59,8 @@ class MemorySender:
         self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes), waits)
         return nbytes
 
-    def open(self, fate: Fate | None = None) -> None:
-        """Nothing to do, but for faults."""
-        if fate is not None:
-            self.send = fate.before(Point.SEND, self.send)  # type: ignore[method-assign]  # only where asked for
+    def open(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """The last producer to close ends the channel."""
@@ -99,10 +96,8 @@ class MemoryReceiver:
         """Wait until a frame is there, or the end; False if that takes longer."""
         return self._channel.wait(seconds)
 
-    def open(self, fate: Fate | None = None) -> None:
-        """Nothing to do, but for faults."""
-        if fate is not None:
-            self.receive = fate.before(Point.RECEIVE, self.receive)  # type: ignore[method-assign]  # as for `send`
+    def open(self) -> None:
+        """Nothing to do."""
 
     def close(self) -> None:
         """Nothing to close."""

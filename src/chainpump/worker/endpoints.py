@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..ipc.board import Board
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
-from ..ipc.fault_injection import Fate
 from ..transport.channel import Receiver, Sender
 from ..transport.credits import Credits
 from ..transport.reorder_buffer import Turnstile
@@ -40,11 +39,11 @@ class Ends:
         """What a forked worker must keep."""
         return [descriptor for end in self._there() for descriptor in end.descriptors]
 
-    def open(self, board: Board, fate: Fate | None) -> None:
-        """Get ready, in the worker that uses them. Must not be interrupted. fate: which of its calls are to fail."""
+    def open(self, board: Board) -> None:
+        """Get ready, in the worker that uses them. Must not be interrupted."""
         for end in (self.receiver, self.sender):
             if end is not None:
-                end.open(fate)
+                end.open()
         if self.turnstile is not None:
             self.turnstile.open(board)
         if isinstance(self.room, Gate):

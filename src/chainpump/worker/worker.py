@@ -21,13 +21,12 @@ from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
 from ..ipc.checkpoint import Hand, Mark
 from ..ipc.descriptors import Descriptor
-from ..ipc.fault_injection import Fate, Point
 from ..ipc.wakeups import Latch
 from ..logs.records import LogsEnd
 from ..messages import failure_texts
 from ..messages.failure_texts import Who
 from ..pickling.items import ItemFault
-from ..pickling.shared_functions import Code
+from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..transport.credits import Credits
@@ -61,7 +60,6 @@ class Worker:
     whole: what is made of an item leaves in one frame. condemned: the items of which its predecessors died, by
     their positions in the frame in hand.
     watched: it says on the board which item it is in, and since when.
-    fate: which of its calls are to fail on purpose; None for none.
     logs: where it logs, in a process of its own; it keeps that to its death.
     surroundings: those of the program, for a process of its own; the run's to close.
     seed: of random numbers, for a process of its own; None for a thread, which shares the main process's generators.
@@ -71,7 +69,7 @@ class Worker:
     def __init__(
         self,
         assignments: Sequence[Assignment],
-        code: Code,
+        code: Loadable,
         board: Board,
         group: int,
         producers: Sequence[int],
@@ -83,7 +81,6 @@ class Worker:
         whole: bool = False,
         condemned: Mapping[int, Condemned] | None = None,
         watched: bool = False,
-        fate: Fate | None = None,
         logs: LogsEnd | None = None,
         surroundings: Surroundings | None = None,
         seed: Seed | None = None,
@@ -96,7 +93,6 @@ class Worker:
         self._whole = whole
         self._condemned = condemned or {}
         self._watched = watched
-        self.fate = fate
         self.logs = logs
         self.surroundings = surroundings
         self._seed = seed
@@ -172,8 +168,7 @@ class Worker:
 
     def _open(self) -> StageRun:
         self.thread = threading.get_ident()
-        load = self._code.load if self.fate is None else self.fate.before(Point.START, self._code.load)
-        calls = load()  # imports the user's modules: may take long, and may be interrupted
+        calls = self._code.load()  # imports the user's modules: may take long, and may be interrupted
         if self._seed is not None:
             self._seed.sow()  # what was imported just now, too
         self._is_shielded = True
@@ -185,7 +180,7 @@ class Worker:
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         ends = self._ends
-        ends.open(self._board, self.fate)
+        ends.open(self._board)
         if self.hand is not None:
             self._take_up(self.hand)
         operators = [call for call in calls if isinstance(call, Operator)]

@@ -7,8 +7,7 @@ the n-th call of each worker; successors of a worker do not repeat that one. How
 `exit` and `kill` end the process without a word, `delay` waits for 50 ms. In the main process, which is the user's,
 `exit` and `kill` raise.
 
-Without the variable a run knows nothing of this: who owns a point looks once, as it begins, and wraps the call only
-then.
+This module reads the variable, and says when a call fails; `fault_injection` wraps what is to fail.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from ..errors import StageOptionError
 
-__all__ = ["VARIABLE", "Fate", "Faults", "Point"]
+__all__ = ["DELAY", "EXIT_CODE", "VARIABLE", "Fault", "Faults", "FaultsOfWorker", "Point", "Rule"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,32 +76,54 @@ class Rule:
     action: str
 
 
+class Fault:
+    """What one point of one worker meets. Each process that uses it counts its calls from the first one.
+
+    rules: those of this point. process: the main one.
+    """
+
+    def __init__(self, point: Point, rules: tuple[Rule, ...], seed: str, process: int) -> None:
+        # Only a program that asks for faults pays for this import.
+        from random import Random
+
+        self._parts = point, rules, seed, process
+        self._random = Random(f"{seed} {point.value}")  # noqa: S311  # it is no secret
+        self._calls = count(1)
+
+    def inject(self) -> None:
+        """One call is about to be made: fail, if a rule says so."""
+        point, rules, _, process = self._parts
+        call = next(self._calls)
+        actions = SPARING if os.getpid() == process else ACTIONS
+        for rule in rules:
+            if call == rule.call or self._random.random() < rule.chance:
+                actions[rule.action](point)
+
+    def before(self, function: Callable[P, T]) -> Callable[P, T]:
+        """The function, with the fault in front of it."""
+
+        def faulty(*args: P.args, **kwargs: P.kwargs) -> T:
+            self.inject()
+            return function(*args, **kwargs)
+
+        return faulty
+
+    def __reduce__(self) -> tuple[type[Fault], tuple[Point, tuple[Rule, ...], str, int]]:
+        return Fault, self._parts
+
+
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What one worker is to meet. It travels with the worker. process: the main one."""
+class FaultsOfWorker:
+    """What one worker meets. It travels with the worker. process: the main one."""
 
     rules: tuple[Rule, ...]
     seed: str
     process: int
 
-    def before(self, point: Point, function: Callable[P, T]) -> Callable[P, T]:
-        """The function with the faults of this point in front of it; the function itself if there are none."""
-        rules = [rule for rule in self.rules if rule.point is point]
-        if not rules:
-            return function
-        from random import Random  # only who asks for faults pays for it
-
-        rng, calls = Random(f"{self.seed} {point.value}"), count(1)  # noqa: S311  # it is no secret
-
-        def faulty(*args: P.args, **kwargs: P.kwargs) -> T:
-            call = next(calls)
-            actions = SPARING if os.getpid() == self.process else ACTIONS
-            for rule in rules:
-                if call == rule.call or rng.random() < rule.chance:
-                    actions[rule.action](point)
-            return function(*args, **kwargs)
-
-        return faulty
+    def at(self, point: Point) -> Fault | None:
+        """What it meets at one point; None for nothing."""
+        rules = tuple(rule for rule in self.rules if rule.point is point)
+        return Fault(point, rules, self.seed, self.process) if rules else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +152,16 @@ class Faults:
         rules = tuple(_rule(text, part) for part in parts.split(",") if part.strip())
         return cls(rules, number or "0")
 
-    def fate(self, stages: list[str], number: int, generation: int) -> Fate | None:
-        """What the worker of this number meets, or its successor of this generation; None if nothing concerns it."""
+    def of_worker(self, stages: list[str], number: int, generation: int) -> FaultsOfWorker | None:
+        """What the worker of this number meets, or its replacement of this generation; None if nothing concerns it."""
         rules = tuple(
             rule
             for rule in self.rules
             if (rule.stage is None or rule.stage in stages) and not (rule.call and generation)
         )
-        return Fate(rules, f"{self.seed} {stages} {number} {generation}", os.getpid()) if rules else None
+        if not rules:
+            return None
+        return FaultsOfWorker(rules, f"{self.seed} {stages} {number} {generation}", os.getpid())
 
 
 def _rule(text: str, part: str) -> Rule:

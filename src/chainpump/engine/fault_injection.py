@@ -1,0 +1,259 @@
+"""Faults on purpose, from outside: a worker, its functions, its channels and its executor, wrapped so that they fail.
+
+    Worker            start    -> FaultyCode       its functions are to be loaded
+      Ends            send     -> FaultySender
+                      receive  -> FaultyReceiver
+                      slab     -> FaultySlabs      shared memory of what is sent
+      reports         control  -> FaultyWorker     how a worker process ended, or a dead letter
+    Executor          spawn    -> started_by
+
+`Wiring` has a worker wrapped when the variable asks for a fault of that worker, and in no other case. So nothing below
+this module knows of faults, and without the variable no object is any other than it is in the source.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import DeadItem
+from ..executors.base import Executor, WorkerHandle
+from ..ipc.checkpoint import Hand
+from ..ipc.descriptors import Descriptor
+from ..ipc.wait_times import UNTOLD
+from ..pickling.items import Large
+from ..pickling.shared_functions import Loadable
+from ..plan.bound import Bound
+from ..transport.channel import Receiver, Sender
+from ..transport.credits import Credits
+from ..transport.frames import Frame, Span
+from ..transport.process_channel import PacketSender
+from ..transport.slab_allocator import SlabAllocator, SlabSource
+from ..transport.wire import WireOut
+from ..worker.endpoints import Ends
+from ..worker.outcome import Outcome
+from ..worker.stage_run import StageRun
+from ..worker.worker import Worker
+from .fault_rules import Fault, Faults, FaultsOfWorker, Point
+
+__all__ = ["FaultyCode", "FaultyReceiver", "FaultySender", "FaultySlabs", "FaultyWorker", "started_by", "with_faults"]
+
+
+def with_faults(worker: Worker, faults: Faults, generation: int) -> Worker:
+    """A worker that meets what concerns it; the same one if nothing does. generation: how many had its place before."""
+    names = [assignment.who.stage for assignment in worker.assignments]
+    concerned = faults.of_worker(names, worker.who.number - 1, generation)
+    return FaultyWorker(worker, concerned) if concerned is not None else worker
+
+
+def started_by(executor: Executor, worker: Worker) -> WorkerHandle:
+    """Have an executor start a worker, unless that is to fail. Raises what that raises."""
+    if isinstance(worker, FaultyWorker) and (fault := worker.faults.at(Point.SPAWN)) is not None:
+        fault.inject()
+    return executor.start(worker)
+
+
+class FaultyWorker(Worker):
+    """A worker in place of another one that has not been started: the same, with calls that fail."""
+
+    def __init__(self, worker: Worker, faults: FaultsOfWorker) -> None:
+        vars(self).update(vars(worker))
+        self.faults = faults
+        self._control = faults.at(Point.CONTROL)
+        self._report: Callable[[Outcome], object] | None = None
+        self._ends = _ends(self._ends, faults)
+        if (start := faults.at(Point.START)) is not None:
+            self._code = FaultyCode(self._code, start)
+
+    def run(
+        self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
+    ) -> Outcome:
+        """As the worker that it stands for."""
+        if self._sends_reports:
+            self.takers = [self._faulty_taker(taker) for taker in self.takers]
+        return super().run(self._faulty(tell), drive)
+
+    def close(self, outcome: Outcome, tell: Callable[[Outcome], object] | None = None) -> None:
+        """As the worker that it stands for."""
+        super().close(outcome, self._faulty(tell))
+        self._report = None  # it refers to this worker
+
+    @property
+    def _sends_reports(self) -> bool:
+        """Whether they leave its process."""
+        return self._control is not None and os.getpid() != self.faults.process
+
+    def _faulty_taker(self, taker: Callable[[DeadItem], object]) -> Callable[[DeadItem], object]:
+        return self._control.before(taker) if self._control is not None else taker
+
+    def _faulty(self, tell: Callable[[Outcome], object] | None) -> Callable[[Outcome], object] | None:
+        """What tells its outcome; once wrapped, it stays the same."""
+        control = self._control
+        if control is None or tell is None or not self._sends_reports:
+            return tell
+        if self._report is None:
+
+            def report(outcome: Outcome) -> None:
+                if not self.was_terminated:  # its death tells so: nothing is sent
+                    control.inject()
+                tell(outcome)
+
+            self._report = report
+        return self._report
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyCode:
+    """Functions that may not be there to load."""
+
+    code: Loadable
+    fault: Fault
+
+    def load(self) -> Sequence[Bound]:
+        """The functions."""
+        self.fault.inject()
+        return self.code.load()
+
+
+def _ends(ends: Ends, faults: FaultsOfWorker) -> Ends:
+    """The same ends, with calls that fail."""
+    sender, receiver = ends.sender, ends.receiver
+    if isinstance(sender, PacketSender) and (slab := faults.at(Point.SLAB)) is not None:
+        sender.slabs = FaultySlabs(sender.slabs, slab)
+    if sender is not None and (send := faults.at(Point.SEND)) is not None:
+        sender = FaultySender(sender, send)
+    if receiver is not None and (receive := faults.at(Point.RECEIVE)) is not None:
+        receiver = FaultyReceiver(receiver, receive)
+    return replace(ends, sender=sender, receiver=receiver)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultySender:
+    """A producer's end that may not send."""
+
+    sender: Sender
+    fault: Fault
+
+    @property
+    def flush_bytes(self) -> int:
+        """As the sender has it, and so are the others."""
+        return self.sender.flush_bytes
+
+    @property
+    def credits(self) -> Credits | None:
+        """The credits of `in_flight=n`."""
+        return self.sender.credits
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return self.sender.descriptors
+
+    def open(self) -> None:
+        """Get ready."""
+        self.sender.open()
+
+    def admit(self, item: Any) -> tuple[Any, int]:
+        """The entry of an item, and its bytes."""
+        return self.sender.admit(item)
+
+    def send(
+        self,
+        entries: list[Any],
+        snapshots: bool,
+        span: Span,
+        numbers: Sequence[int] | None,
+        waits: AbstractContextManager[None] = UNTOLD,
+    ) -> int:
+        """Send a frame, or fail before that."""
+        self.fault.inject()
+        return self.sender.send(entries, snapshots, span, numbers, waits)
+
+    def close(self) -> None:
+        """Close the end."""
+        self.sender.close()
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyReceiver:
+    """A consumer's end that may not receive."""
+
+    receiver: Receiver
+    fault: Fault
+
+    @property
+    def credits(self) -> Credits | None:
+        """As the receiver has them, and so are the others."""
+        return self.receiver.credits
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return self.receiver.descriptors
+
+    @property
+    def hand(self) -> Hand | None:
+        """What a replacement would find."""
+        return self.receiver.hand
+
+    def open(self) -> None:
+        """Get ready."""
+        self.receiver.open()
+
+    def receive(self, wait: bool) -> Frame | None:
+        """The next frame, or fail before that."""
+        self.fault.inject()
+        return self.receiver.receive(wait)
+
+    def settle(self) -> None:
+        """The frame received last has been dealt with."""
+        self.receiver.settle()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until `receive` has a result."""
+        return self.receiver.wait(seconds)
+
+    def close(self) -> None:
+        """Close the end."""
+        self.receiver.close()
+
+
+@dataclass(frozen=True, slots=True)
+class FaultySlabs:
+    """A source of slabs, some of which cannot be had."""
+
+    slabs: SlabSource
+    fault: Fault
+
+    @property
+    def descriptors(self) -> Sequence[Descriptor]:
+        """What a forked worker must keep."""
+        return self.slabs.descriptors
+
+    def allocator(self, wire: WireOut) -> SlabAllocator:
+        """What allocates them."""
+        return FaultyAllocator(self.slabs.allocator(wire), self.fault)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyAllocator:
+    """What allocates them, and may fail."""
+
+    allocator: SlabAllocator
+    fault: Fault
+
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
+        """Copy an item into a slab, or fail before that."""
+        self.fault.inject()
+        return self.allocator.place(item, waits)
+
+    def look(self) -> None:
+        """Something else is sent."""
+        self.allocator.look()
+
+    def close(self) -> None:
+        """Give up all that is not in use."""
+        self.allocator.close()
