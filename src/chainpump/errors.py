@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
+
+from .lazy_dataclass import dataclass
 
 __all__ = [
     "Cancelled",

@@ -13,7 +13,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -48,6 +47,7 @@ from .executors.tasks import Tasks
 from .hints.annotations import is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
+from .lazy_dataclass import replace
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.operators import (
     Each,

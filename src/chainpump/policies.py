@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from .errors import DeadItem, StageOptionError
+from .lazy_dataclass import dataclass
 
 __all__ = ["Action", "DeadLetter", "Policy", "Raise", "Retry", "Skip", "Verdict", "decide", "is_policy", "taker"]
 

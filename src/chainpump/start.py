@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .building import checks
@@ -16,6 +15,7 @@ from .engine.run import Run
 from .errors import StageOptionError
 from .executors.base import Executor
 from .executors.fork_hazards import fork_hazard
+from .lazy_dataclass import dataclass
 from .logs.records import warn
 from .pickling.loading import check_not_loading
 from .plan.item_checks import check_available

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NoReturn, get_args
@@ -20,6 +19,7 @@ from ..hints.objects import attribute, underlying
 from ..hints.overloads import chosen
 from ..hints.ownership import is_own, is_own_file
 from ..hints.reading import EMPTY, POSITIONAL, Reading, parameter_of_items
+from ..lazy_dataclass import dataclass
 from ..plan.bound import Bound
 from .bound_arguments import bind_arguments
 

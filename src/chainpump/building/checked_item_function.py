@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
@@ -15,6 +14,7 @@ from ..hints.display import show
 from ..hints.objects import attribute
 from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
+from ..lazy_dataclass import dataclass
 from .checked_function import Subject, argument_of, is_any
 
 __all__ = ["ItemSubject"]

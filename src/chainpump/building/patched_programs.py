@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from ..errors import StageOptionError
+from ..lazy_dataclass import dataclass
 from ..plan.placement import Placement, Reach
 
 __all__ = ["check_unpatched"]

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import TracebackType
 
 from ..errors import PlanError
+from ..lazy_dataclass import dataclass
 from ..messages.source_files import PACKAGE, file_of
 
 __all__ = ["Found", "Problems", "collecting", "is_collecting"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..executors.tasks import blocking
 from ..hints.annotations import UNKNOWN
 from ..hints.display import show
 from ..hints.objects import is_a
+from ..lazy_dataclass import replace
 from ..plan import operators
 from ..plan.bound import Bound, Source
 from ..plan.item_checks import CheckedItems, CheckedResult

@@ -7,13 +7,13 @@ import importlib
 import inspect
 import os
 import sys
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from ..building.main_guard import guards
+from ..lazy_dataclass import dataclass
 from ..pickling.loading import GUARD
 from ..pipeline import Pipeline, Runnable
 

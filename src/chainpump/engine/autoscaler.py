@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..ipc.board import Cell, State
 from ..ipc.cpus import processors
+from ..lazy_dataclass import dataclass, field
 from ..plan.operators import Operator
 from ..plan.placement import Reach
 from ..plan.planned_stage import Role

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DeadItem
@@ -24,6 +23,7 @@ from ..executors.base import Executor, WorkerHandle
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNTOLD
+from ..lazy_dataclass import dataclass, replace
 from ..pickling.items import Large
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound

@@ -17,12 +17,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from typing import NoReturn, ParamSpec, TypeVar
 
 from ..errors import StageOptionError
+from ..lazy_dataclass import dataclass
 
 __all__ = ["DELAY", "EXIT_CODE", "VARIABLE", "Fault", "Faults", "FaultsOfWorker", "Point", "Rule"]
 

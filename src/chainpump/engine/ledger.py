@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import Failure, LedgerError
 from ..ipc.board import Cell, State
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Account", "Passed", "account", "check", "check_passed"]
 

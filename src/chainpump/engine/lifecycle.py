@@ -18,10 +18,10 @@ Groups are the links of the chain, each with its workers; junction `g` lies betw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
+from ..lazy_dataclass import dataclass, replace
 from ..worker.outcome import Failed, Finished, Interrupted
 
 __all__ = [

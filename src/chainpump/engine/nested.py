@@ -13,11 +13,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias
 
 from ..errors import Cancelled, DeadItem, RunError
+from ..lazy_dataclass import dataclass, replace
 from ..plan.bound import Out_co, Source
 from ..plan.planned_stage import PlannedStage
 from ..progress.observer_thread import Observer

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..ipc.board import Cell, State
+from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
 from ..messages.failure_texts import Item
 from ..policies import Action, decide

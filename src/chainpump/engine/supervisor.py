@@ -10,7 +10,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.threads import stack_of
 from ..ipc.board import Cell, State
 from ..ipc.descriptors import pipe
+from ..lazy_dataclass import replace
 from ..messages import failure_texts
 from ..progress.reading import Reading
 from ..progress.scaling_rule import Decision

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..lazy_dataclass import dataclass
 from ..progress.reading import Place, Reading, WorkerReading
 from .meter import Meter
 

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..executors.inline import Inline
 from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
 from ..ipc.checkpoint import Hand
+from ..lazy_dataclass import dataclass
 from ..logs.receiver import Logs
 from ..messages.failure_texts import Who
 from ..pickling.shared_functions import Code

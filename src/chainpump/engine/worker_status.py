@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from ..ipc.board import CELLS, Cell, State
 from ..ipc.wait_times import is_waiting
+from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
 from ..messages.failure_texts import Who
 from ..messages.table import table
@@ -74,6 +74,8 @@ class Roster:
 
     def packed(self) -> str:
         """As one line of plain values: nobody else is to load a pickle of this process."""
+        from dataclasses import asdict
+
         return json.dumps(asdict(self))
 
     @classmethod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from ..lazy_dataclass import dataclass
 from ..plan.placement import Placement
 from ..worker.outcome import Outcome
 from ..worker.worker import Worker

@@ -16,12 +16,12 @@ import pickle
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
 from typing import get_args
 
 from ..errors import StageOptionError
 from ..ipc.descriptors import pipe, room_to_start
 from ..ipc.system import text_file, trim
+from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
 from ..plan.placement import Reach, Workers, check_whole, check_workers, copies_of
 from ..worker.outcome import Buried, Failed, Interrupted, Outcome

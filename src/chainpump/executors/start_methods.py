@@ -6,7 +6,6 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
@@ -14,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from ..ipc.descriptors import Descriptor, kept_by_fork, pipe
 from ..ipc.system import is_portable
+from ..lazy_dataclass import dataclass
 from ..worker.worker import Worker
 from . import fork_server, process_main
 from .bootstrap import FirstName

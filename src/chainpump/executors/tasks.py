@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import update_wrapper
 from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled
+from ..lazy_dataclass import dataclass, field
 from ..plan.placement import Reach, check_workers
 from ..worker.operator_run import OperatorRun
 from ..worker.outcome import Outcome

@@ -7,11 +7,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import FrameType
 
 from ..errors import Cancelled
 from ..ipc.descriptors import pipe
+from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
 from ..plan.placement import Reach, Workers, check_workers, copies_of
 from ..worker.outcome import Failed, Interrupted, Outcome

@@ -12,11 +12,11 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodDescriptorType, MethodType
 from typing import Any, Literal, NewType
 
+from ..lazy_dataclass import replace
 from .annotations import UNKNOWN, Hint
 from .assignability import fits
 from .classes import Bindings, as_base, bindings_of, fields_of, parameters_of

@@ -7,10 +7,10 @@ import inspect
 import typing
 from collections import abc
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from types import DynamicClassAttribute, GenericAlias
 from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar, get_args
 
+from ..lazy_dataclass import dataclass
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve, signature_of
 from .classes import (
     Bindings,

@@ -7,10 +7,10 @@ needs no deep stack, and one place remembers what was asked, and notices what ne
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from types import NoneType
 from typing import Annotated, Any, ForwardRef, Literal, TypeAlias, TypeVar, get_origin
 
+from ..lazy_dataclass import dataclass, field
 from .forms import UNKNOWN, Bindings, Hint, free_variables, is_union, split, substitute, unpacked
 
 __all__ = ["Asking", "Comparison", "Judge", "Question", "Verdict", "all_of", "exactly", "value_key"]

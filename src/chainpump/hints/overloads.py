@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, get_args
 
+from ..lazy_dataclass import replace
 from .annotations import UNKNOWN, Hint, is_unknown
 from .classes import Bindings, is_union, plain, substitute, union_of
 from .forms import free_variables

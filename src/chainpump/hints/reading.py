@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ..lazy_dataclass import dataclass, field
 from .annotations import UNKNOWN, Hint, UnresolvedHintError, resolve
 from .classes import is_union, plain, split, substitute, union_of
 

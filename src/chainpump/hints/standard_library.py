@@ -22,7 +22,6 @@ from collections.abc import (  # noqa: F401
     Sized,
     ValuesView,
 )
-from dataclasses import replace
 from pathlib import Path  # noqa: F401
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
 from typing import (
@@ -37,6 +36,7 @@ from typing import (
     TypeVar,
 )
 
+from ..lazy_dataclass import replace
 from .annotations import UNKNOWN
 from .objects import attribute, is_a
 from .reading import Reading, parameter_of_items

@@ -12,10 +12,10 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..ipc.descriptors import Descriptor
+from ..lazy_dataclass import dataclass
 from ..messages.failure_texts import Who
 from ..messages.item_repr import short_repr
 from ..pickling import functions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, takewhile
 
 from ..errors import (
@@ -21,6 +20,7 @@ from ..errors import (
     UnpicklableItemError,
     WorkerLostError,
 )
+from ..lazy_dataclass import dataclass
 from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 from .shadowing import shadowed

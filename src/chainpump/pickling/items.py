@@ -6,10 +6,10 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..lazy_dataclass import dataclass
 from . import functions, main_objects, registry
 from .large_bytes import LARGE_BYTES, set_apart
 from .registry import PROTOCOL

@@ -11,12 +11,12 @@ import copyreg
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import methodcaller
 from types import FunctionType, NoneType
 from typing import Any, TypeVar
 
 from ..errors import StageOptionError
+from ..lazy_dataclass import dataclass
 from .library_codecs import LIBRARIES
 
 __all__ = ["Codec", "EncodeError", "Reducers", "are_needed", "decoded", "install", "register_codec", "registered"]

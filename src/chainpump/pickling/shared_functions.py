@@ -10,13 +10,13 @@ from __future__ import annotations
 import mmap
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
 from ..ipc.descriptors import Descriptor
 from ..ipc.memory import aligned, write
 from ..ipc.system import shared_file
+from ..lazy_dataclass import dataclass
 from ..plan.bound import Bound
 from . import functions, registry
 from .large_bytes import LARGE_BYTES

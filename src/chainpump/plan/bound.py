@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..hints.objects import name_of, where_of
+from ..lazy_dataclass import dataclass, field
 
 __all__ = [
     "Bound",

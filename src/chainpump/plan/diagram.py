@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from ..hints.annotations import UNKNOWN
+from ..lazy_dataclass import dataclass, replace
 from ..messages.printable import printable
 from .placement import AUTO, Placement
 from .planned_stage import PlannedStage, Role, orders_of

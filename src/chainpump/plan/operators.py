@@ -10,12 +10,12 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import compress, islice
 from operator import truth
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from ..errors import StageOptionError
+from ..lazy_dataclass import dataclass
 from ..policies import Policy, Raise
 from .bound import Bound, In_contra, Out_co, Stage
 from .placement import Reach
@@ -61,7 +61,7 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     timeout: seconds that it may take.
     """
 
-    policy: Policy = Raise()  # noqa: RUF009  # frozen
+    policy: Policy = Raise()
     ordered: bool = True
     timeout: float | None = None
     verb: ClassVar[str]  # the method that adds it

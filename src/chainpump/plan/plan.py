@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..lazy_dataclass import dataclass
 from ..messages.table import table
 from .planned_stage import PlannedStage, orders_of
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate, groupby
 from operator import and_
 from typing import Any
 
+from ..lazy_dataclass import dataclass
 from .bound import Bound
 from .placement import Placement
 

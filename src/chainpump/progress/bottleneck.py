@@ -15,9 +15,10 @@ all the time, or all processors are:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 from operator import attrgetter
+
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Unit", "advice", "bottleneck", "of_bottleneck"]
 

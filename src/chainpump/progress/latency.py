@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, log2
 from typing import NamedTuple
 
+from ..lazy_dataclass import dataclass
 from .reading import WorkerReading
 
 __all__ = ["PERCENTS", "STEPS", "Counts", "Latencies", "Latency", "counted", "readable"]

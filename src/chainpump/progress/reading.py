@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..ipc.board import Cell
 from ..ipc.wait_times import waited
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Place", "Reading", "Rows", "WorkerReading", "finished_in", "read_worker"]
 

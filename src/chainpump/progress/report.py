@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from itertools import repeat
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from ..errors import DeadItem
 from ..ipc.cpus import processors
+from ..lazy_dataclass import dataclass
 from ..messages.printable import printable_lines
 from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
@@ -67,6 +67,7 @@ class Report(RunRecord[T]):
         """
         # As for `to_html`.
         import json
+        from dataclasses import asdict
 
         within = {f"p{percent}": self.latency.quantile(percent / 100) for percent in PERCENTS} if self.latency else None
         told = {

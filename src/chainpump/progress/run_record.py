@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
+from ..lazy_dataclass import dataclass
 from .history import Sample
 from .latency import Latency
 from .scaling_rule import Decision

@@ -17,8 +17,9 @@ that take 1 and 9 ms of a processor, on two processors, the second needs two wor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import ceil
+
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Crew", "Decision", "Trial", "allot"]
 

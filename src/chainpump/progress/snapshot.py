@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import attrgetter
 
+from ..lazy_dataclass import dataclass
 from ..messages.printable import printable
 from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
+
+from ..lazy_dataclass import dataclass
 
 __all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Frame", "Span"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
+from ..lazy_dataclass import replace
 from .frames import Frame, Span
 
 __all__ = ["Numbering", "Order", "Piece", "Placing"]

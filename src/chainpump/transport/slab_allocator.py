@@ -21,13 +21,13 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
 from ..ipc.memory import Maps, aligned, punch, write
 from ..ipc.wait_times import UNTOLD
+from ..lazy_dataclass import dataclass
 from ..pickling.items import Large
 from .flow import arena_cap, consumer_share, slab_size
 from .flusher import Flusher

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..ipc.board import Board
 from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
+from ..lazy_dataclass import dataclass
 from ..transport.channel import Receiver, Sender
 from ..transport.credits import Credits
 from ..transport.reorder_buffer import Turnstile

@@ -7,7 +7,6 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
 from operator import length_hint
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..errors import Cancelled, DeadItem, ItemTimeoutError
 from ..ipc.board import Cell
+from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
 from ..plan.operators import STOPPED, Each, Operator

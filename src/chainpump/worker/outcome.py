@@ -10,12 +10,12 @@ import os
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
 from ..errors import DeadItem, Failure, RemoteError
+from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.failure_texts import Who
 from ..messages.item_repr import short_repr

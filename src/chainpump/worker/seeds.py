@@ -6,8 +6,9 @@ import os
 import random
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Seed"]
 

@@ -6,12 +6,12 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pickle import PicklingError
 from typing import Any, Protocol
 
 from ..errors import Cancelled, RunError
 from ..ipc.board import Cell
+from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
 from ..messages.failure_texts import Item, Who
 from ..messages.item_repr import short_repr

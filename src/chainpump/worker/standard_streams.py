@@ -13,10 +13,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TextIO
 
 from ..ipc.descriptors import Descriptor
+from ..lazy_dataclass import dataclass, replace
 
 __all__ = ["StandardStreams"]
 

@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from multiprocessing import process
 from pathlib import Path
 
 from ..ipc.descriptors import Descriptor
+from ..lazy_dataclass import dataclass, replace
 from .standard_streams import StandardStreams
 
 __all__ = ["Surroundings"]

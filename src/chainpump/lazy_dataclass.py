@@ -1,0 +1,293 @@
+"""Dataclasses whose methods are made when they are first used.
+
+`dataclasses` compiles the source of six methods for each class as it is defined: 0.5 ms, times a hundred classes, in
+each process, of which most classes and nearly all methods are never used. Here a class is defined in 0.03 ms, and
+`dataclasses` is not imported, nor `inspect`, which it needs. Type checkers see the dataclasses that they know, and so
+does `dataclasses` itself: `fields`, `asdict` and `replace` of it work. See docs/adr/0027.
+
+What this package uses is supported, and no more: `frozen`, `slots`, `init` and `repr` of a class, `default`,
+`default_factory`, `init`, `repr` and `kw_only` of a field, `ClassVar` and `__post_init__`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+__all__ = ["dataclass", "field", "replace"]
+
+T = TypeVar("T")
+
+FIELDS = "__lazy_fields__"  # the attribute of a class with its fields by name, those of its bases among them
+
+
+class _Missing:
+    """No default."""
+
+    def __repr__(self) -> str:
+        return "<made by each object>"  # where a signature shows a default that a function makes
+
+
+MISSING = _Missing()
+
+
+class _Field:
+    """A field of a class. Any: what a default is, is the class's affair."""
+
+    __slots__ = ("annotation", "default", "default_factory", "init", "kw_only", "repr")
+
+    def __init__(
+        self,
+        *,
+        default: Any = MISSING,
+        default_factory: Any = MISSING,
+        init: bool = True,
+        repr: bool = True,  # noqa: A002  # its name in `dataclasses`
+        kw_only: bool = False,
+    ) -> None:
+        self.annotation: Any = None
+        self.default = default
+        self.default_factory = default_factory
+        self.init = init
+        self.repr = repr
+        self.kw_only = kw_only
+
+
+class _Late:
+    """A descriptor that makes an attribute of a class as it is first looked up, and gives its place to that.
+
+    No lock: threads that come at the same time make it twice, and either result serves.
+    """
+
+    def __init__(self, cls: type, name: str, make: Callable[[type], Any]) -> None:
+        self._cls = cls
+        self._name = name
+        self._make = make
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:  # what it makes
+        made = self._make(self._cls)
+        setattr(self._cls, self._name, made)
+        return made.__get__(instance, owner) if hasattr(made, "__get__") else made
+
+
+def _dataclass(
+    cls: type | None = None,
+    /,
+    *,
+    frozen: bool = False,
+    slots: bool = False,
+    init: bool = True,
+    repr: bool = True,  # noqa: A002  # its name in `dataclasses`
+) -> Any:  # a class, or what decorates one
+    if cls is None:
+        return partial(_dataclass, frozen=frozen, slots=slots, init=init, repr=repr)
+    own = _take_fields(cls, slots=slots)
+    fields = {name: each for base in cls.__mro__[:0:-1] for name, each in vars(base).get(FIELDS, {}).items()} | own
+    if slots:
+        cls = _with_slots(cls, own)
+    setattr(cls, FIELDS, fields)
+    made: dict[str, Any] = {
+        "__match_args__": tuple(name for name, each in fields.items() if each.init and not each.kw_only),
+        "__eq__": _Late(cls, "__eq__", _make_eq),
+        "__replace__": _replace,
+        "__dataclass_fields__": _Late(cls, "__dataclass_fields__", _make_standard_fields),
+        "__dataclass_params__": _Late(cls, "__dataclass_params__", partial(_make_standard_params, frozen=frozen)),
+    }
+    if init:
+        made["__init__"] = _Late(cls, "__init__", partial(_make_init, frozen=frozen, slots=slots))
+    if repr:
+        made["__repr__"] = _Late(cls, "__repr__", _make_repr)
+    if frozen:
+        made |= {
+            "__hash__": _Late(cls, "__hash__", _make_hash),
+            "__setattr__": _Late(cls, "__setattr__", _make_setattr),
+            "__delattr__": _Late(cls, "__delattr__", _make_delattr),
+        }
+        if slots:  # otherwise unpickling would set them one by one
+            made |= {"__getstate__": _getstate, "__setstate__": _setstate}
+    for name, value in made.items():
+        # A class that defines `__eq__` and no hash has one that is None.
+        if name not in vars(cls) or (name == "__hash__" and vars(cls)[name] is None):
+            setattr(cls, name, value)
+    if not frozen and "__hash__" not in vars(cls):
+        cls.__hash__ = None  # type: ignore[assignment]
+    return cls
+
+
+def _take_fields(cls: type, *, slots: bool) -> dict[str, _Field]:
+    """What a class says of its own fields; leaves the defaults in the class that are to be found there."""
+    found = {}
+    for name, annotation in cls.__annotations__.items():
+        if str(annotation).removeprefix("typing.").startswith("ClassVar"):
+            continue
+        given = vars(cls).get(name, MISSING)
+        found[name] = each = given if isinstance(given, _Field) else _Field(default=given)
+        each.annotation = annotation
+        if not slots and each.default is not MISSING:
+            setattr(cls, name, each.default)
+        elif name in vars(cls):
+            delattr(cls, name)
+    return found
+
+
+def _with_slots(cls: type, own: Mapping[str, _Field]) -> type:
+    """The same class once more: whether there are slots is settled as a class is made."""
+    inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("__slots__", ())}
+    namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    namespace["__slots__"] = tuple(name for name in own if name not in inherited)
+    kind: type[type] = type(cls)  # that of abstract classes and protocols is another
+    made = kind(cls.__name__, cls.__bases__, namespace)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+def _fields_of(cls: type) -> dict[str, _Field]:
+    fields: dict[str, _Field] = getattr(cls, FIELDS)
+    return fields
+
+
+def _make_init(cls: type, *, frozen: bool, slots: bool) -> Callable[..., None]:
+    """Compiled, since objects are made often; with names that no field has in what its defaults are passed by."""
+    known: dict[str, Any] = {"__set": object.__setattr__, "__missing": MISSING}
+    by_place, by_name, body = ["self"], list[str](), list[str]()
+    for name, each in _fields_of(cls).items():
+        value = name
+        if each.default is not MISSING:
+            known[f"__default_{name}"] = each.default
+        if each.default_factory is not MISSING:
+            known[f"__make_{name}"] = each.default_factory
+            value = f"__make_{name}() if {name} is __missing else {name}" if each.init else f"__make_{name}()"
+        elif not each.init:
+            if not slots or each.default is MISSING:
+                continue  # the class has the default
+            value = f"__default_{name}"
+        if each.init:
+            has_default = each.default is not MISSING or each.default_factory is not MISSING
+            default = f"__default_{name}" if each.default is not MISSING else "__missing"
+            (by_name if each.kw_only else by_place).append(f"{name}={default}" if has_default else name)
+        body.append(f"__set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    takes = ", ".join([*by_place, *(["*", *by_name] if by_name else [])])
+    lines = [f"def __make_init({', '.join(known)}):", f" def __init__({takes}):"]
+    lines += [f"  {line}" for line in body or ["pass"]]
+    lines += [" return __init__"]
+    space: dict[str, Any] = {}
+    exec("\n".join(lines), vars(sys.modules[cls.__module__]), space)  # noqa: S102  # the names are those of this package's own fields
+    made: Callable[..., None] = space["__make_init"](**known)
+    annotations = {name: each.annotation for name, each in _fields_of(cls).items() if each.init}
+    made.__annotations__ = annotations | {"return": None}
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made
+
+
+def _values_of(cls: type) -> Callable[[Any], tuple[Any, ...]]:
+    names = tuple(_fields_of(cls))
+    return lambda value: tuple([getattr(value, name) for name in names])
+
+
+def _make_eq(cls: type) -> Callable[[Any, object], bool]:
+    values = _values_of(cls)
+
+    def __eq__(self: Any, other: object) -> bool:  # noqa: N807
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+
+    return __eq__
+
+
+def _make_hash(cls: type) -> Callable[[Any], int]:
+    values = _values_of(cls)
+
+    def __hash__(self: Any) -> int:  # noqa: N807
+        return hash(values(self))
+
+    return __hash__
+
+
+def _make_repr(cls: type) -> Callable[[Any], str]:
+    from reprlib import recursive_repr
+
+    names = [name for name, each in _fields_of(cls).items() if each.repr]
+
+    def __repr__(self: Any) -> str:  # noqa: N807
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    return recursive_repr()(__repr__)
+
+
+def _make_setattr(cls: Any) -> Callable[[Any, str, object], None]:
+    fields = _fields_of(cls)
+
+    def __setattr__(self: Any, name: str, value: object) -> None:  # noqa: N807
+        if type(self) is cls or name in fields:
+            raise _frozen_error(f"cannot assign to field {name!r}")
+        super(cls, self).__setattr__(name, value)
+
+    return __setattr__
+
+
+def _make_delattr(cls: Any) -> Callable[[Any, str], None]:
+    fields = _fields_of(cls)
+
+    def __delattr__(self: Any, name: str) -> None:  # noqa: N807
+        if type(self) is cls or name in fields:
+            raise _frozen_error(f"cannot delete field {name!r}")
+        super(cls, self).__delattr__(name)
+
+    return __delattr__
+
+
+def _frozen_error(text: str) -> Exception:
+    from dataclasses import FrozenInstanceError
+
+    return FrozenInstanceError(text)
+
+
+def _getstate(self: Any) -> list[Any]:
+    return [getattr(self, name) for name in _fields_of(type(self))]
+
+
+def _setstate(self: Any, state: list[Any]) -> None:
+    for name, value in zip(_fields_of(type(self)), state, strict=True):
+        object.__setattr__(self, name, value)
+
+
+def _make_standard_fields(cls: type) -> dict[str, Any]:
+    """The fields, as `dataclasses` describes them."""
+    fields: dict[str, Any] = _standard(cls).__dataclass_fields__
+    return fields
+
+
+def _make_standard_params(cls: type, *, frozen: bool) -> Any:  # a class that `dataclasses` does not name
+    return _standard(cls, frozen=frozen).__dataclass_params__
+
+
+def _standard(cls: type, *, frozen: bool = False) -> Any:  # a dataclass of any fields
+    import dataclasses
+
+    made = []
+    for name, each in _fields_of(cls).items():
+        given = {key: getattr(each, key) for key in ("default", "default_factory", "init", "repr", "kw_only")}
+        described = dataclasses.field(**{key: value for key, value in given.items() if value is not MISSING})
+        made.append((name, each.annotation, described))
+    return dataclasses.make_dataclass(cls.__name__, made, frozen=frozen)
+
+
+def _replace(value: T, /, **changes: Any) -> T:
+    cls = type(value)
+    own: Mapping[str, _Field] | None = vars(cls).get(FIELDS)
+    if own is None or any(name in changes for name, each in own.items() if not each.init):
+        # Either a user's class, which `dataclasses` made or which derives from one of this package, or an error.
+        import dataclasses
+
+        return dataclasses.replace(value, **changes)  # type: ignore[type-var]  # see above
+    kept = {name: getattr(value, name) for name, each in own.items() if each.init and name not in changes}
+    return cls(**changes, **kept)
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass, field, replace
+else:
+    dataclass, field, replace = _dataclass, _Field, _replace
