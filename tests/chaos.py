@@ -53,7 +53,7 @@ from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, 
 from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
-from chainpump.plan.placement import AUTO, Workers
+from chainpump.plan.placement import AUTO, Workers, copies_of
 from support.processes import become_reaper, own_view
 from support.verdict import Verdict, limited, nothing_left, quiet
 
@@ -207,7 +207,7 @@ class Case:
     @property
     def workers(self) -> int:
         """How many workers make its last items."""
-        return self.links[-1][1].copies
+        return copies_of(self.links[-1][1])
 
 
 def random_case(seed: int, index: int) -> Case:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from .building import checks
 from .building.checked_function import Subject
 from .building.problems import Problems
+from .building.restart_checks import check_restarts
 from .building.stage_builder import (
     DEFAULT,
     MIN_WAIT,
@@ -49,19 +50,8 @@ from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .lazy_dataclass import replace
 from .plan.bound import Bound, Sink, Source, Stage
-from .plan.operators import (
-    Each,
-    Filter,
-    FlatMap,
-    Map,
-    Operator,
-    batch,
-    batch_within,
-    check_successors,
-    take,
-    unbatch,
-    window,
-)
+from .plan.generator_stages import batch, batch_within, take, unbatch, window
+from .plan.operators import Each, Filter, FlatMap, Map, Operator
 from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage, Role
@@ -102,7 +92,7 @@ class _Chain:
         if on is None:
             return Plan(self._stages)
         stages = tuple(placed(stage, on) for stage in self._stages)
-        check_successors(stages)
+        check_restarts(stages)
         return Plan(stages)
 
     def __repr__(self) -> str:
@@ -116,12 +106,12 @@ class _Chain:
         """These stages and one more. Raises what is wrong with it, all of it."""
         stages = (*self._stages, stage)
         with problems:
-            if stage.on.pickles:
+            if stage.on.capabilities.pickles_functions:
                 checks.check_travels(stage.call, stage.name)
         with problems:
             check_amount(stage)
         with problems:
-            check_successors(stages)
+            check_restarts(stages)
         problems.tell()
         return stages
 
@@ -134,7 +124,7 @@ class _Chain:
 
     def _resized(self, workers: Mapping[str, Workers]) -> tuple[PlannedStage, ...]:
         stages = tuple(resized(stage, workers) for stage in self._stages)
-        check_successors(stages)
+        check_restarts(stages)
         return stages
 
     def _start(self, options: RunOptions, *, iterated: bool) -> Run[Any]:
@@ -533,13 +523,15 @@ class Pipeline(_Chain, Generic[T_co]):
         if within is None:
             return self.then(Stage(batch, (count,)), on=on, in_flight=in_flight, name=name or f"batch({count})")
         checks.check_seconds(within, "batch: within", least=MIN_WAIT)
-        if getattr(on, "joins", False) and self._stages[-1].on.joins:
+        timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
+        made = self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
+        before, last = made.plan().stages[-2:]
+        if before.shares_worker_with(last):
             raise StageOptionError(
-                f"batch: within={within:g} does nothing on {on!r} behind '{self._stages[-1].name}', which runs there"
+                f"batch: within={within:g} does nothing on {on!r} behind '{before.name}', which runs there"
                 " too: the same thread makes the items.\n  Leave it out, or give one of the two an executor of its own."
             )
-        timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
-        return self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
+        return made
 
     def window(
         self,

@@ -71,7 +71,7 @@ def check_place(stages: Sequence[PlannedStage]) -> None:
     """Raise StageOptionError where workers of a run that is started here would start it again, or cannot work."""
     executors = _executors(stages)
     check_unpatched(executors)
-    if any(each.imports_main for each in executors):
+    if any(each.capabilities.pickles_functions for each in executors):
         check_not_loading()
         check_main_file()
 

@@ -30,6 +30,7 @@ from chainpump import (
     source,
     stage,
 )
+from chainpump.plan.placement import copies_of
 from contract import operations, stages
 from contract.operations import Boxed, HalfWay, Held, Scaled, Stubborn, Unlucky
 from contract.placings import FORKS
@@ -162,7 +163,7 @@ def test_very_many_results_stay_in_order_through_a_second_flat_map(places: Place
 
 @pytest.mark.parametrize("places", MOST)
 def test_generator_stages_between_operators_see_the_items_in_order(places: Places) -> None:
-    one = PROCESS if places.first.pickles else THREAD
+    one = PROCESS if places.first.capabilities.pickles_functions else THREAD
     pipeline = (
         numbers(places, 1_000)
         .map(operations.increased, on=places.first)
@@ -195,7 +196,7 @@ def test_each_is_called_once_for_each_item(places: Places, journal: Journal) -> 
     report = numbers(places).map(operations.increased, on=places.first).each(journal.write, on=places.second).run()
     written = list(map(str, range(1, N + 1)))
     assert (journal.lines if places.second.workers == 1 else sorted(journal.lines, key=int)) == written
-    assert report.value is None or report.value == [None] * places.second.copies
+    assert report.value is None or report.value == [None] * copies_of(places.second)
 
 
 # ---------------------------------------------------------------------------------------------- all sorts of functions
@@ -551,7 +552,7 @@ def test_an_error_that_cannot_travel_is_told_by_its_type_its_text_and_its_attrib
         with pytest.raises(AttributeError, match=r"^urllib\.error\.HTTPError had no attribute 'lock', or it "):
             _ = letter.error.lock
     else:
-        assert places.first.reach == 0
+        assert not places.first.capabilities.own_process
         letter.error.close()
 
 

@@ -318,7 +318,7 @@ def test_no_more_are_in_flight_before_tasks_than_it_says(
 ) -> None:
     counting = Counting()
     pipeline = Pipeline(source(counting.source, 200), on=Threads())
-    if before.copies > 1:
+    if before.workers != 1:
         pipeline = pipeline.map(abs, on=before)
     elif before == Inline():
         pipeline = Pipeline(counting.source(200))

@@ -17,7 +17,7 @@ from chainpump.executors.threads import Threads
 from chainpump.hints.objects import name_of, where_of
 from chainpump.plan import placement
 from chainpump.plan.bound import Bound, Sink, Source, Stage, sink, source, stage
-from chainpump.plan.placement import Reach, Workers, check_workers
+from chainpump.plan.placement import Workers, check_workers, copies_of
 from chainpump.plan.plan import Plan
 from chainpump.plan.planned_stage import PlannedStage, Role
 
@@ -98,7 +98,7 @@ def test_auto_workers_are_several_on_any_machine_and_no_crowd(
     processors: int, copies: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(placement, "processors", lambda: processors)
-    assert (Threads("auto").copies, Processes("auto").copies) == (copies, copies)
+    assert (copies_of(Threads("auto")), copies_of(Processes("auto"))) == (copies, copies)
 
 
 def test_an_unknown_start_method_is_told_with_the_known_ones() -> None:
@@ -110,18 +110,19 @@ def test_an_unknown_start_method_is_told_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     "text,facts",
     [
-        ("Processes(workers=8, start_method='forkserver')", (8, Reach.HOST, True, False)),
-        ("Processes(workers=1, start_method='spawn')", (1, Reach.HOST, True, False)),
-        ("Processes(workers=2, start_method='fork')", (2, Reach.HOST, False, False)),
-        ("Processes(workers='auto', start_method='forkserver')", ("auto", Reach.HOST, True, False)),
-        ("Threads(workers='auto')", ("auto", Reach.THREAD, False, False)),
-        ("Threads(workers=16)", (16, Reach.THREAD, False, False)),
-        ("Inline()", (1, Reach.THREAD, False, True)),
+        ("Processes(workers=8, start_method='forkserver')", (8, True, True, False)),
+        ("Processes(workers=1, start_method='spawn')", (1, True, True, False)),
+        ("Processes(workers=2, start_method='fork')", (2, True, False, False)),
+        ("Processes(workers='auto', start_method='forkserver')", ("auto", True, True, False)),
+        ("Threads(workers='auto')", ("auto", False, False, False)),
+        ("Threads(workers=16)", (16, False, False, False)),
+        ("Inline()", (1, False, False, True)),
     ],
 )
-def test_executors_are_values(text: str, facts: tuple[Workers, Reach, bool, bool]) -> None:
+def test_executors_are_values(text: str, facts: tuple[Workers, bool, bool, bool]) -> None:
     one, same = eval(text), eval(text)
-    assert (one.workers, one.reach, one.pickles, one.joins) == facts
+    able = one.capabilities
+    assert (one.workers, able.own_process, able.pickles_functions, able.shares_thread) == facts
     assert repr(one) == text
     assert one == same
     assert hash(one) == hash(same)

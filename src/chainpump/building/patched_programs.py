@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import StageOptionError
 from ..lazy_dataclass import dataclass
-from ..plan.placement import Placement, Reach
+from ..plan.placement import Placement
 
 __all__ = ["check_unpatched"]
 
@@ -33,13 +33,13 @@ PATCHERS = {
     "gevent.monkey": _Patcher(
         ("socket", "threading"),
         lambda monkey, name: bool(monkey.is_module_patched(name)),
-        lambda on: on.reach is Reach.HOST,
+        lambda on: on.capabilities.own_process,
         f"Place all stages on Threads(), or {APART}.",
     ),
     "eventlet.patcher": _Patcher(
         ("select", "socket", "thread"),
         lambda patcher, name: bool(patcher.is_monkey_patched(name)),
-        lambda on: not on.joins,
+        lambda on: not on.capabilities.shares_thread,
         f"Run it with .inline(), or {APART}.",
     ),
 }

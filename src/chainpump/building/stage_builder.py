@@ -16,11 +16,12 @@ from ..hints.annotations import UNKNOWN
 from ..hints.display import show
 from ..hints.objects import is_a
 from ..lazy_dataclass import replace
-from ..plan import operators
+from ..plan import generator_stages
 from ..plan.bound import Bound, Source
+from ..plan.generator_stages import of_several
 from ..plan.item_checks import CheckedItems, CheckedResult
-from ..plan.operators import Each, Filter, FlatMap, Map, Operator, of_several
-from ..plan.placement import AUTO, Placement, Reach, Workers
+from ..plan.operators import Each, Filter, FlatMap, Map, Operator
+from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage, Role
 from ..policies import is_policy
 from . import checks
@@ -63,9 +64,9 @@ DEFAULT: Executor = Processes()  # for stages that name no executor; told from t
 def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, problems: Problems) -> PlannedStage:
     """A source function on one worker. What is wrong with it is noted."""
     on = known_executor(on, name, problems)
-    yields = checks.check_source(bound, name, problems, on.awaits)
+    yields = checks.check_source(bound, name, problems, on.capabilities.runs_async)
     if strict:
-        check_known(problems, Subject(bound, name, "source", awaits=on.awaits), yields)
+        check_known(problems, Subject(bound, name, "source", awaits=on.capabilities.runs_async), yields)
     return planned(Role.SOURCE, name, bound, on, yields)
 
 
@@ -91,7 +92,7 @@ def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage
         return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
     if stage.name not in workers:
         return stage
-    if stage.on.joins:
+    if stage.on.capabilities.shares_thread:
         raise StageOptionError(
             f"{stage.label} runs on {stage.on!r}, which has no workers to count.\n"
             "  Give it an executor that has: on=Processes(2), or on=Threads(8)."
@@ -108,7 +109,7 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
         return replace(stage, call=stage.call.changed(partial(placed, on=on)))
     if stage.on is not DEFAULT:
         return stage
-    if on.awaits:
+    if on.capabilities.runs_async:
         raise StageOptionError(
             f"{stage.label} cannot run on {on!r}, which runs async functions.\n"
             "  Only stages that name it run on Tasks; place the others with on=Threads(8) or on=Processes()."
@@ -174,16 +175,15 @@ def planned_operator(
         _check_policy(operator.policy)
     with problems:
         _check_timeout(operator.timeout, on, name)
-    subject = ItemSubject(operator, name, operator.verb, last.yields, on.awaits, returns)
+    subject = ItemSubject(operator, name, operator.verb, last.yields, on.capabilities.runs_async, returns)
     yields: Any = UNKNOWN
     with problems:
         _check_unbound(operator.function)
         yields = CHECKS[type(operator)](subject, last.name, last.call.where, problems)
         if strict:
             check_known(problems, subject, yields)
-    is_sink = isinstance(operator, Each)
-    stage = planned(Role.SINK if is_sink else Role.STAGE, name, operator, on, yields)
-    return replace(stage, ordered=None if is_sink else operator.ordered)
+    role = Role.SINK if isinstance(operator, Each) else Role.STAGE
+    return planned(role, name, operator, on, yields)
 
 
 def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
@@ -212,7 +212,7 @@ def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
     if timeout is None:
         return
     checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
-    if not (on.awaits or on.reach is Reach.HOST):
+    if not (on.capabilities.runs_async or on.capabilities.own_process):
         raise StageOptionError(
             f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
             "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."
@@ -221,7 +221,7 @@ def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
 
 def check_synchronous(on: Executor, name: str) -> None:
     """Raise StageOptionError where a stage of all items is to run as async tasks."""
-    if on.awaits:
+    if on.capabilities.runs_async:
         raise StageOptionError(
             f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
             "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
@@ -233,7 +233,7 @@ def inlined(stage: PlannedStage) -> PlannedStage:
     call = stage.call
     if isinstance(call, Joined):
         return replace(stage, call=call.inlined(inlined))
-    if stage.on.awaits:
+    if stage.on.capabilities.runs_async:
         call = replace(call, function=blocking(call.function))
     return replace(stage, on=Inline(), call=call)
 
@@ -243,7 +243,8 @@ def checked(stage: PlannedStage) -> PlannedStage:
     call = stage.call
     if isinstance(call, Joined):
         return replace(stage, call=call.changed(checked))
-    is_own = getattr(call.function, "__module__", None) == operators.__name__  # of which nobody doubts what it makes
+    # Nobody doubts what these make.
+    is_own = getattr(call.function, "__module__", None) == generator_stages.__name__
     if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
         return stage
     check = CheckedResult if isinstance(call, Map) else CheckedItems

@@ -14,7 +14,6 @@ from ..ipc.board import Cell, State
 from ..ipc.cpus import processors
 from ..lazy_dataclass import dataclass, field
 from ..plan.operators import Operator
-from ..plan.placement import Reach
 from ..plan.planned_stage import Role
 from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
 from .meter import Meter
@@ -99,7 +98,7 @@ class Staffing:
             return ()
         self._due = time.monotonic() + self._seconds
         groups = self._wiring.groups
-        hosts = {pid: group for (group, _), pid in active.items() if groups[group].executor.reach is Reach.HOST}
+        hosts = {pid: group for (group, _), pid in active.items() if groups[group].own_process}
         now = mark(self._meter, hosts)
         if began is None:
             self._began = now

@@ -9,7 +9,6 @@ from operator import length_hint
 from ..ipc.board import Cell
 from ..plan.bound import Bound
 from ..plan.operators import Operator
-from ..plan.placement import Reach
 from ..progress.latency import Counts, counted
 from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
 from .wiring import Group, Wiring
@@ -93,19 +92,21 @@ class Meter:
 
 def _of(number: int, group: Group) -> Iterator[Place]:
     executor = group.executor
+    able = executor.capabilities
+    workers = "" if able.shares_thread else executor.workers
     for index, (role, name, _) in enumerate(group.names):
         call = group.stages[index].call if index < len(group.stages) else None
         is_operator = isinstance(call, Operator)
         yield Place(
             name,
             role,
-            "caller" if call is None else f"{type(executor).__name__}({'' if executor.joins else executor.workers})",
+            "caller" if call is None else f"{type(executor).__name__}({workers})",
             group.at_once,
             number,
-            slots=group.at_once if executor.awaits and is_operator else None,
-            grows=role != "source" and not executor.joins and (is_operator or group.at_once > 1),
+            slots=group.at_once if able.runs_async and is_operator else None,
+            grows=role != "source" and not able.shares_thread and (is_operator or group.at_once > 1),
             is_auto=group.is_auto,
-            on_processes=executor.reach is Reach.HOST,
+            on_processes=group.own_process,
         )
 
 

@@ -67,10 +67,10 @@ class Succession:
             return None  # a sink's worker has to say so itself: its successor will
         overdue, line.overdue = line.overdue, None
         if overdue is None:
-            if line.restarts == group.executor.restarts:
+            if line.restarts == group.executor.capabilities.restarts:
                 return None
             line.restarts += 1
-        elif row[Cell.SENDING] and not group.executor.restarts:
+        elif row[Cell.SENDING] and not group.executor.capabilities.restarts:
             return None  # it was past the item, and nobody knows whether all of its results had left
         frame = self._wiring.hands[place].mark.received
         if frame != line.frame:

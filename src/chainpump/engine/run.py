@@ -99,7 +99,7 @@ class Run(Generic[T]):
         try:
             wiring = self._wiring
             places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.at_first)]
-            places.sort(key=lambda place: -wiring.groups[place[0]].executor.reach)
+            places.sort(key=lambda place: not wiring.groups[place[0]].own_process)
             for place, number in places:
                 group = wiring.groups[place]
                 with ctrl_c_waits():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,7 @@ from ..logs.receiver import Logs
 from ..messages.failure_texts import Who
 from ..pickling.shared_functions import Code
 from ..plan.operators import Operator
-from ..plan.placement import AUTO, Reach
+from ..plan.placement import AUTO, copies_of
 from ..plan.planned_stage import PlannedStage, Role
 from ..transport.channel import Channel
 from ..transport.credits import Credits
@@ -40,11 +40,6 @@ from .ledger import Account, Passed, account
 from .worker_status import Roster, Team
 
 __all__ = ["Group", "Wiring"]
-
-CHANNELS: dict[Reach, Callable[[int, int, int | None, bool], Channel]] = {
-    Reach.THREAD: MemoryChannel,
-    Reach.HOST: PacketChannel,
-}
 
 ROOM_EACH = 2  # items on their way per worker that deals with them, at least: one in hand, one to take up at once
 LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
@@ -80,12 +75,14 @@ class Group:
         return self.stages[0].in_flight if self.stages else None
 
     @property
+    def own_process(self) -> bool:
+        """Whether its workers are processes."""
+        return self.executor.capabilities.own_process
+
+    @property
     def guarded(self) -> Operator[Any, Any] | None:
         """The element-wise stage whose workers are replaced when they die, or take too long; None for all others."""
-        call = self.stages[0].call if len(self.stages) == 1 else None
-        if isinstance(call, Operator) and self.executor.reach is Reach.HOST:
-            return call if call.timeout is not None or self.executor.restarts else None
-        return None
+        return self.stages[0].replaceable if len(self.stages) == 1 else None
 
     @property
     def is_auto(self) -> bool:
@@ -172,7 +169,7 @@ class Wiring:
         self.hands: dict[tuple[int, int], Hand] = {}
         self._started: Counter[tuple[int, int]] = Counter()  # how many workers each place has had
         try:
-            if any(group.executor.reach is Reach.HOST for group in self.groups):
+            if any(group.own_process for group in self.groups):
                 around = Surroundings.now()
                 self._surroundings = around, around.without_input()  # of the source's worker, and of all others
             self.sections.extend(_sections(self.groups))
@@ -181,10 +178,10 @@ class Wiring:
                     section.room.begin(self.board)
             exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
             for end, (left, right) in enumerate(junctions, start=1):
-                reach = max(left.executor.reach, right.executor.reach)
+                kind = PacketChannel if left.own_process or right.own_process else MemoryChannel
                 in_flight = None if end in exact else right.in_flight
                 renewable = left.is_renewed or right.is_renewed
-                self.channels.append(CHANNELS[reach](left.workers, right.workers, in_flight, renewable))
+                self.channels.append(kind(left.workers, right.workers, in_flight, renewable))
         except BaseException:
             self.close()
             raise
@@ -235,13 +232,13 @@ class Wiring:
             takers=[
                 self._letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
             ],
-            awaits=this.executor.awaits,
+            awaits=this.executor.capabilities.runs_async,
             whole=any(group in self._renewed(section) for section in self.sections),
             condemned=condemned,
             watched=self._watched,
-            logs=self._logs.pipe(this.who(0, number)) if this.executor.reach is Reach.HOST else None,
-            surroundings=self._surroundings[min(group, 1)] if this.executor.reach is Reach.HOST else None,
-            seed=self._seed.derived(group, number, generation) if this.executor.reach is Reach.HOST else None,
+            logs=self._logs.pipe(this.who(0, number)) if this.own_process else None,
+            surroundings=self._surroundings[min(group, 1)] if this.own_process else None,
+            seed=self._seed.derived(group, number, generation) if this.own_process else None,
             context=self._context.copy(),
         )
         return with_faults(worker, self._faults, generation)
@@ -385,22 +382,22 @@ def _groups(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iter
     numbered = list(enumerate(stages))
     runs = [
         [stage for _, stage in run]
-        for _, run in groupby(numbered, lambda pair: "joined" if pair[1].on.joins else pair[0])
+        for _, run in groupby(numbered, lambda pair: "joined" if pair[1].on.capabilities.shares_thread else pair[0])
     ]
-    if iterated and (apart or not runs[-1][-1].on.joins):
+    if iterated and (apart or not runs[-1][-1].on.capabilities.shares_thread):
         runs.append([])
     next_row = 0
     for index, run in enumerate(runs):
         is_last = index == len(runs) - 1
         executor: Executor = run[0].on if run else Inline()  # type: ignore[assignment]
         loops = is_last and iterated
-        copies = executor.copies
+        copies = copies_of(executor)
         rows = []
         for _ in range(len(run) + loops):
             rows.append(range(next_row, next_row + copies))
             next_row += copies
         code = Code([stage.call for stage in run])
-        yield Group(run, executor, rows, is_last and executor.joins, loops, code)
+        yield Group(run, executor, rows, is_last and executor.capabilities.shares_thread, loops, code)
 
 
 def _sections(groups: Sequence[Group]) -> Iterator[Section]:
@@ -417,7 +414,8 @@ def _sections(groups: Sequence[Group]) -> Iterator[Section]:
         between = groups[origin + 1 : end + group.is_element_wise]
         if end > origin + 1:
             operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
-            ordered = all(each.ordered for each in operators) or any(each.executor.restarts for each in between)
+            restarts = any(stage.restarts for each in between for stage in each.stages)
+            ordered = restarts or all(each.ordered for each in operators)
             room: Credits | Gates | None = None
             if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
                 least = ROOM_EACH * sum(each.at_once for each in between)
@@ -432,7 +430,7 @@ def _gates(section: Sequence[Group], least: int) -> Gates:
     """The gates of its first two groups. Tasks without order have none: they send whatever has ended."""
     origin, first, *_, end = section
     operators = [stage.call for stage in first.stages if isinstance(stage.call, Operator)]
-    sends_in_order = not first.executor.awaits or all(each.ordered for each in operators)
+    sends_in_order = not first.executor.capabilities.runs_async or all(each.ordered for each in operators)
     waiting = (origin, first) if sends_in_order else (origin,)
     return Gates(end.rows[0][0], [row for group in waiting for row in group.rows[-1]], least)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ..plan.placement import Placement, Reach
+from ..plan.placement import Placement, any_forks
 
 __all__ = ["fork_hazard", "locks_in_forks"]
 
@@ -22,7 +22,7 @@ def fork_hazard(executors: Iterable[Placement]) -> str:
     The runtime of GNU waits in a child for threads that only its parent has, once it has used them there: in torch,
     scikit-learn and whatever else computes by OpenMP.
     """
-    if _any_forks(executors):
+    if any_forks(executors):
         library = _openmp_with_threads()
         if library:
             return (
@@ -41,16 +41,12 @@ def locks_in_forks(executors: Iterable[Placement]) -> str:
     others = [
         each.name for each in threading.enumerate() if each is not here and not each.name.startswith("chainpump ")
     ]
-    if not (others and _any_forks(executors)):
+    if not (others and any_forks(executors)):
         return ""
     return (
         f"Workers were forked beside other threads ({', '.join(others[:MOST])}): a lock that one of them held then is\n"
         "  never free in a worker. Use start_method='forkserver'."
     )
-
-
-def _any_forks(executors: Iterable[Placement]) -> bool:
-    return any(on.reach is Reach.HOST and not on.pickles for on in executors)
 
 
 def _openmp_with_threads() -> str:

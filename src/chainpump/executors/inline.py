@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..lazy_dataclass import dataclass, field
-from ..plan.placement import Reach
+from ..plan.placement import Capabilities
 from ..worker.worker import Worker
 from .threads import ThreadHandle
 
@@ -22,13 +22,11 @@ class Inline:
     """
 
     workers: int = field(default=1, init=False, repr=False)
-    copies: int = field(default=1, init=False, repr=False)
-    reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
-    pickles: bool = field(default=False, init=False, repr=False)
-    joins: bool = field(default=True, init=False, repr=False)
-    imports_main: bool = field(default=False, init=False, repr=False)
-    restarts: int = field(default=0, init=False, repr=False)
-    awaits: bool = field(default=False, init=False, repr=False)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It has no worker of its own."""
+        return Capabilities(shares_thread=True)
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start the thread that feeds the next stage."""

@@ -23,7 +23,7 @@ from ..ipc.descriptors import pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
-from ..plan.placement import Reach, Workers, check_whole, check_workers, copies_of
+from ..plan.placement import Capabilities, Workers, check_whole, check_workers
 from ..worker.outcome import Buried, Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost
@@ -56,9 +56,6 @@ class Processes:
     workers: Workers = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
     restarts: int = field(default=0, kw_only=True)
-    reach: Reach = field(default=Reach.HOST, init=False, repr=False)
-    joins: bool = field(default=False, init=False, repr=False)
-    awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers, or_auto=True)
@@ -74,19 +71,10 @@ class Processes:
         return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{restarts})"
 
     @property
-    def copies(self) -> int:
-        """One for each worker that there may be."""
-        return copies_of(self.workers)
-
-    @property
-    def pickles(self) -> bool:
+    def capabilities(self) -> Capabilities:
         """Only a fork inherits functions as they are."""
-        return self.start_method != "fork"
-
-    @property
-    def imports_main(self) -> bool:
-        """The same: what was pickled by reference has to be found again."""
-        return self.pickles
+        pickles = self.start_method != "fork"
+        return Capabilities(own_process=True, pickles_functions=pickles, restarts=self.restarts)
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""

@@ -13,8 +13,8 @@ from inspect import isasyncgen
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled
-from ..lazy_dataclass import dataclass, field
-from ..plan.placement import Reach, check_workers
+from ..lazy_dataclass import dataclass
+from ..plan.placement import Capabilities, check_workers
 from ..worker.operator_run import OperatorRun
 from ..worker.outcome import Outcome
 from ..worker.stage_run import StageRun
@@ -44,16 +44,14 @@ class Tasks:
     """
 
     workers: int = 1
-    copies: int = field(default=1, init=False, repr=False)
-    reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
-    pickles: bool = field(default=False, init=False, repr=False)
-    joins: bool = field(default=False, init=False, repr=False)
-    imports_main: bool = field(default=False, init=False, repr=False)
-    restarts: int = field(default=0, init=False, repr=False)
-    awaits: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """An event loop takes async functions."""
+        return Capabilities(runs_async=True)
 
     def start(self, worker: Worker) -> TasksHandle:
         """Start the thread of the event loop."""

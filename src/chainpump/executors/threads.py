@@ -11,9 +11,9 @@ from types import FrameType
 
 from ..errors import Cancelled
 from ..ipc.descriptors import pipe
-from ..lazy_dataclass import dataclass, field
+from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
-from ..plan.placement import Reach, Workers, check_workers, copies_of
+from ..plan.placement import Capabilities, Workers, check_workers
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost
@@ -38,20 +38,14 @@ class Threads:
     """
 
     workers: Workers = 1
-    reach: Reach = field(default=Reach.THREAD, init=False, repr=False)
-    pickles: bool = field(default=False, init=False, repr=False)
-    joins: bool = field(default=False, init=False, repr=False)
-    imports_main: bool = field(default=False, init=False, repr=False)
-    restarts: int = field(default=0, init=False, repr=False)
-    awaits: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers, or_auto=True)
 
     @property
-    def copies(self) -> int:
-        """One for each worker that there may be."""
-        return copies_of(self.workers)
+    def capabilities(self) -> Capabilities:
+        """Those of a thread."""
+        return Capabilities()
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""

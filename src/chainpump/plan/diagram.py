@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from ..hints.annotations import UNKNOWN
 from ..lazy_dataclass import dataclass, replace
 from ..messages.printable import printable
-from .placement import AUTO, Placement
 from .planned_stage import PlannedStage, Role, orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]
@@ -46,7 +45,7 @@ def sketch(stages: Sequence[PlannedStage]) -> list[Card]:
     *cards, last = _cards(stages)
     if last.link is None:
         return [*cards, last]
-    bound = "one at a time" if stages[-1].on.joins else "bounded by bytes"
+    bound = "one at a time" if stages[-1].on.capabilities.shares_thread else "bounded by bytes"
     link = replace(last.link, notes=f"{last.link.notes} · {bound}")
     return [*cards, replace(last, link=link), Card("iteration", ("the loop that takes the items",))]
 
@@ -58,16 +57,16 @@ def _cards(stages: Sequence[PlannedStage]) -> list[Card]:
 
 def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Card:
     parts = [_cards(part) for part in stage.call.within]
-    runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _place(stage.on)
+    runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _place(stage)
     facts = [f"{stage.role.value} · {runs}"]
-    if stage.on.restarts:
-        facts.append(f"each replaced up to {_count(stage.on.restarts, 'time')}")
+    if stage.restarts:
+        facts.append(f"each replaced up to {_count(stage.restarts, 'time')}")
     if stage.may_stop:
         facts.append("may stop before its input ends")
     if stage.role is Role.SINK:
         facts.append(f"returns {_items(stage)}")
     link = Link(_items(stage), " · ".join((IN_ORDER[order], *_bounds(stage, follower))))
-    workers = SOME if stage.on.workers == AUTO else stage.on.copies
+    workers = SOME if stage.is_auto else stage.copies
     return Card(printable(stage.name), facts, workers, parts, None if stage.role is Role.SINK else link)
 
 
@@ -75,20 +74,22 @@ def _items(stage: PlannedStage) -> str:
     return "an unknown type" if stage.yields is UNKNOWN else printable(stage.yields_text)
 
 
-def _place(on: Placement) -> str:
+def _place(stage: PlannedStage) -> str:
     """An executor and how much of it there is: `Processes · 4 workers`."""
-    name = type(on).__name__
-    if on.workers == AUTO:
+    name = type(stage.on).__name__
+    if stage.is_auto:
         return f"{name} · auto"
-    at_once = f", {_count(on.workers, 'item')} at once" * (on.workers != on.copies)
-    return name if on.joins else f"{name} · {_count(on.copies, 'worker')}{at_once}"
+    if stage.on.capabilities.shares_thread:
+        return name
+    at_once = f", {_count(stage.at_once, 'item')} at once" * (stage.at_once != stage.copies)
+    return f"{name} · {_count(stage.copies, 'worker')}{at_once}"
 
 
 def _bounds(stage: PlannedStage, follower: PlannedStage | None) -> Iterator[str]:
     """What bounds the items between two stages."""
     if follower is None:
         return
-    if stage.on.joins and follower.on.joins:
+    if stage.shares_worker_with(follower):
         yield "one at a time"
     else:
         yield "bounded by bytes" if follower.in_flight is None else f"at most {follower.in_flight} in flight"

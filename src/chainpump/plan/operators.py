@@ -1,4 +1,4 @@
-"""Element-wise operators: a function, and what is done with it for each item. And the generator stages that come along.
+"""Element-wise operators: a function, and what is done with it for each item.
 
 An operator is a value, as every bound function is. `results` is what it makes of one item; where whole frames are at
 hand, `advance` does the same for a run of items at the speed of C.
@@ -6,20 +6,15 @@ hand, `advance` does the same for a run of items at the speed of C.
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, islice
 from operator import truth
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from ..errors import StageOptionError
 from ..lazy_dataclass import dataclass
 from ..policies import Policy, Raise
-from .bound import Bound, In_contra, Out_co, Stage
-from .placement import Reach
-from .planned_stage import PlannedStage
+from .bound import In_contra, Out_co, Stage
 
 __all__ = [
     "STOPPED",
@@ -29,20 +24,11 @@ __all__ = [
     "Map",
     "Operator",
     "Results",
-    "TimedItems",
-    "batch",
-    "batch_within",
-    "check_successors",
-    "of_several",
-    "take",
-    "unbatch",
-    "window",
 ]
 
 STOPPED = "the function raised StopIteration"  # which would end a loop over its results, as if there were no more
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Results(Protocol):
@@ -161,124 +147,3 @@ class Each(Operator[In_contra, None]):
     def made(self, item: Any, value: Any) -> Iterable[Any]:
         """Nothing."""
         return ()
-
-
-def check_successors(stages: Sequence[PlannedStage]) -> None:
-    """Raise StageOptionError where a worker cannot have successors, or where nobody could drop what comes twice."""
-    numbered = 0  # the stage that numbers the items
-    renewed: PlannedStage | None = None  # one since then whose workers are replaced
-    for place, stage in enumerate(stages):
-        call = stage.call
-        behind = f"{stage.label} behind '{renewed.name}', whose workers are replaced when they die," if renewed else ""
-        if stage.on.restarts and not isinstance(call, Operator):
-            raise StageOptionError(
-                f"{stage.label} cannot run on {stage.on!r}: a generator that has died has lost its state.\n"
-                "  Only the workers of .map(), .filter(), .flat_map() and .each() can be replaced."
-            )
-        if stage.on.restarts and stages[numbered].on.copies > 1:
-            raise StageOptionError(
-                f"{stage.label} cannot run on {stage.on!r} behind '{stages[numbered].name}', of several workers.\n"
-                "  Only where one worker numbers the items is it known which of them have gone on already."
-            )
-        if behind and stage.in_flight is not None:
-            raise StageOptionError(
-                f"{behind} cannot have in_flight={stage.in_flight}: they would take their slots with them.\n"
-                "  Leave it out; the channel is bounded by bytes."
-            )
-        if renewed and renewed.on.restarts and not isinstance(call, Operator) and stage.on.copies > 1:
-            raise StageOptionError(
-                f"{behind} cannot run on {stage.on!r}: it has several workers.\n"
-                "  Only one that takes all items can drop what comes twice."
-            )
-        if not isinstance(call, Operator):
-            numbered, renewed = place, None
-        elif stage.on.reach is Reach.HOST and (stage.on.restarts or call.timeout is not None):
-            renewed = stage
-
-
-class TimedItems(Protocol[T_co]):
-    """The input of a stage that cares how long it waits; every stage's input is one."""
-
-    def __iter__(self) -> Iterator[T_co]: ...
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the next item is there, or the end; False if that takes longer. True where nothing can wait."""
-        ...
-
-
-def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
-    """Lists of n items; the last one may be shorter.
-
-    >>> list(batch("abcde", 2))
-    [['a', 'b'], ['c', 'd'], ['e']]
-    """
-    items = iter(items)
-    while found := list(islice(items, n)):
-        yield found
-        del found  # a stage that waits holds nothing of what came before
-
-
-def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]:
-    """Lists of n items, or fewer where the first of them has waited for so many seconds. items: TimedItems."""
-    timed = cast("TimedItems[T]", items)
-    taken = iter(items)
-    for first in taken:
-        found = [first]
-        del first
-        until = time.monotonic() + within
-        while len(found) < n and timed.wait(max(0.0, until - time.monotonic())):
-            more = list(islice(taken, 1))
-            if not more:
-                break
-            found += more
-        yield found
-        del found
-
-
-def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
-    """Windows of n neighbouring items; each begins so many items behind the one before.
-
-    >>> list(window("abcde", 3, 1))
-    [('a', 'b', 'c'), ('b', 'c', 'd'), ('c', 'd', 'e')]
-    """
-    taken = iter(items)
-    new = min(n, step)  # items of a window that the one before has not
-    held = deque(islice(taken, n - 1))
-    for item in taken:
-        held.append(item)
-        del item  # while it waits, it holds of what came before only what the next window needs
-        yield tuple(held)
-        held.popleft()
-        if step > 1:  # most often it is 1, and this would take most of the time
-            for _ in range(new - 1):
-                held.popleft()
-            deque(islice(taken, step - new), maxlen=0)
-            held.extend(islice(taken, new - 1))
-
-
-def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
-    """The items of each batch, one after the other.
-
-    >>> list(unbatch([[1, 2], [3]]))
-    [1, 2, 3]
-    """
-    for each in batches:
-        yield from each
-
-
-def take(items: Iterable[T], n: int) -> Iterator[T]:
-    """The first n items; it asks for no more than that.
-
-    >>> list(take("abc", 2))
-    ['a', 'b']
-    """
-    return islice(items, n)
-
-
-def of_several(call: Bound) -> str | None:
-    """What is wrong with several workers of a stage of all items; None if they may share the work."""
-    if call.function is take:
-        return f"each worker would take {call.args[0]} items"
-    if call.function is window:
-        return "each worker would get some of the items, and find no neighbours among them"
-    return None

@@ -1,25 +1,54 @@
-"""Where a stage runs: what a plan needs to know of an executor, and how many workers it may have."""
+"""Where a stage runs: what an executor declares about its workers, and what follows from that."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Iterable
 from typing import Final, Literal, Protocol, TypeAlias
 
 from ..errors import StageOptionError
 from ..ipc.cpus import processors
+from ..lazy_dataclass import dataclass, field
 
-__all__ = ["AUTO", "Placement", "Reach", "Workers", "check_whole", "check_workers", "copies_of"]
+__all__ = [
+    "AUTO",
+    "Capabilities",
+    "Placement",
+    "Workers",
+    "any_forks",
+    "check_whole",
+    "check_workers",
+    "copies_of",
+    "items_at_once",
+]
 
 AUTO: Final = "auto"
 MOST_AUTO = 32  # workers of one auto stage: each that may come takes two descriptors from the start
 Workers: TypeAlias = int | Literal["auto"]
 
 
-class Reach(IntEnum):
-    """How far the workers of an executor are from the main process; a junction needs the farther of its two."""
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the workers of an executor can do, and what they share with others. The defaults describe a thread.
 
-    THREAD = 0
-    HOST = 1
+    own_process: each worker is a process of this machine, and can be killed at any moment. So items reach it as
+    bytes, its functions may have a timeout, and its logs and random numbers are set up by the library.
+    pickles_functions: functions and their arguments reach a worker as pickles, and the worker imports the program's
+    main file to find what they refer to. A process that is forked has them already.
+    restarts: how often each worker of an element-wise stage is replaced when its process dies.
+    runs_async: functions are async. One worker runs an event loop, and deals with `workers` items at once.
+    shares_thread: neighbouring stages run in one thread; at the end of a pipeline it is the caller's own.
+    """
+
+    own_process: bool = field(default=False, kw_only=True)
+    pickles_functions: bool = field(default=False, kw_only=True)
+    restarts: int = field(default=0, kw_only=True)
+    runs_async: bool = field(default=False, kw_only=True)
+    shares_thread: bool = field(default=False, kw_only=True)
+
+    @property
+    def forks(self) -> bool:
+        """Whether a worker begins as a copy of the main process."""
+        return self.own_process and not self.pickles_functions
 
 
 class Placement(Protocol):
@@ -31,39 +60,29 @@ class Placement(Protocol):
         ...
 
     @property
-    def copies(self) -> int:
-        """How many workers there may be for that, at most; one event loop deals with many items."""
-        ...
+    def capabilities(self) -> Capabilities:
+        """What its workers can do, and what they share with others. By default, they are threads."""
+        return Capabilities()
 
-    @property
-    def reach(self) -> Reach:
-        """How far the workers are from the main process."""
-        ...
 
-    @property
-    def pickles(self) -> bool:
-        """Whether functions and their arguments are pickled on their way to a worker."""
-        ...
+def copies_of(on: Placement) -> int:
+    """How many workers there may be, at most.
 
-    @property
-    def imports_main(self) -> bool:
-        """Whether workers import the program's main file."""
-        ...
+    Of auto ones there are at least two everywhere, so that a plan is the same on any machine.
+    """
+    if on.capabilities.runs_async:
+        return 1
+    return max(2, min(processors(), MOST_AUTO)) if on.workers == AUTO else on.workers
 
-    @property
-    def restarts(self) -> int:
-        """How often each worker of an element-wise stage is replaced when its process dies."""
-        ...
 
-    @property
-    def awaits(self) -> bool:
-        """Whether functions are async, and run in an event loop."""
-        ...
+def items_at_once(on: Placement) -> int:
+    """How many items all its workers deal with at once, at most."""
+    return copies_of(on) if on.workers == AUTO else on.workers
 
-    @property
-    def joins(self) -> bool:
-        """Whether neighbouring stages share one worker, and the last of them the caller's thread."""
-        ...
+
+def any_forks(placements: Iterable[Placement]) -> bool:
+    """Whether workers of any of these begin as copies of the main process."""
+    return any(each.capabilities.forks for each in placements)
 
 
 def check_whole(value: object, what: str, least: int) -> None:
@@ -83,8 +102,3 @@ def check_workers(executor: object, workers: object, or_auto: bool = False) -> N
             f"{name}: workers must be a whole number of at least 1 but got: {workers!r}.\n"
             f"  {name}() runs one worker; {more}."
         )
-
-
-def copies_of(workers: Workers) -> int:
-    """How many there may be: of auto ones at least two everywhere, so that a plan is the same on any machine."""
-    return max(2, min(processors(), MOST_AUTO)) if workers == AUTO else workers

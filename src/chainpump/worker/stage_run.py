@@ -17,8 +17,8 @@ from ..messages.failure_texts import Item, Who
 from ..messages.item_repr import short_repr
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
+from ..plan.generator_stages import batch_within
 from ..plan.item_checks import WrongItemError
-from ..plan.operators import batch_within
 from .input import Inlet
 from .outcome import Failed, Interrupted, Outcome
 

@@ -24,7 +24,7 @@ async def same(item: int) -> int:
 
 def chain(on: Executor) -> Pipeline[int]:
     numbers = Pipeline(range(3))
-    return numbers.map(same, on=on) if on.awaits else numbers.map(abs, on=on)
+    return numbers.map(same, on=on) if on.capabilities.runs_async else numbers.map(abs, on=on)
 
 
 @pytest.mark.parametrize(

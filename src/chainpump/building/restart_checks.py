@@ -1,0 +1,43 @@
+"""Whether workers can be replaced where a pipeline asks for it, so that no item goes on twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import StageOptionError
+from ..plan.planned_stage import PlannedStage
+
+__all__ = ["check_restarts"]
+
+
+def check_restarts(stages: Sequence[PlannedStage]) -> None:
+    """Raise StageOptionError where a worker cannot have successors, or where nobody could drop what comes twice."""
+    numbered = 0  # the stage that numbers the items
+    renewed: PlannedStage | None = None  # one since then whose workers are replaced
+    for place, stage in enumerate(stages):
+        takes_all = stage.operator is None
+        behind = f"{stage.label} behind '{renewed.name}', whose workers are replaced when they die," if renewed else ""
+        if stage.restarts and takes_all:
+            raise StageOptionError(
+                f"{stage.label} cannot run on {stage.on!r}: a generator that has died has lost its state.\n"
+                "  Only the workers of .map(), .filter(), .flat_map() and .each() can be replaced."
+            )
+        if stage.restarts and stages[numbered].copies > 1:
+            raise StageOptionError(
+                f"{stage.label} cannot run on {stage.on!r} behind '{stages[numbered].name}', of several workers.\n"
+                "  Only where one worker numbers the items is it known which of them have gone on already."
+            )
+        if behind and stage.in_flight is not None:
+            raise StageOptionError(
+                f"{behind} cannot have in_flight={stage.in_flight}: they would take their slots with them.\n"
+                "  Leave it out; the channel is bounded by bytes."
+            )
+        if renewed and renewed.restarts and takes_all and stage.copies > 1:
+            raise StageOptionError(
+                f"{behind} cannot run on {stage.on!r}: it has several workers.\n"
+                "  Only one that takes all items can drop what comes twice."
+            )
+        if takes_all:
+            numbered, renewed = place, None
+        elif stage.replaceable:
+            renewed = stage
