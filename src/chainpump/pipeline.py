@@ -39,7 +39,7 @@ from .building.stage_builder import (
     resized,
 )
 from .engine.items import items_of
-from .engine.nested import Concat, Joined, Merge
+from .engine.nested import Concat, InTurn, Merge
 from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
@@ -51,6 +51,7 @@ from .hints.objects import is_a
 from .lazy_dataclass import replace
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.generator_stages import batch, batch_within, take, unbatch, window
+from .plan.nested_source import NestedSource
 from .plan.operators import Each, Filter, FlatMap, Map, Operator
 from .plan.placement import Workers
 from .plan.plan import Plan
@@ -197,7 +198,7 @@ class Pipeline(_Chain, Generic[T_co]):
         one, with the same error; `on=`, `grace=` and the dead letters of that one are its own.
         Raises StageTypeError unless given pipelines.
         """
-        return _joined(Concat, pipelines, name)
+        return _nested("concat", Concat, Concat, pipelines, name)
 
     @overload
     @staticmethod
@@ -217,7 +218,7 @@ class Pipeline(_Chain, Generic[T_co]):
 
         Otherwise as `concat`; the first failure ends all. `.inline()` takes an item of each in turn.
         """
-        return _joined(Merge, pipelines, name)
+        return _nested("merge", Merge, InTurn, pipelines, name)
 
     def then(
         self,
@@ -737,9 +738,14 @@ def _synchronous(on: Executor, name: str, problems: Problems) -> Executor:
     return on
 
 
-def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name: str | None) -> Pipeline[Any]:
-    """A pipeline whose source runs these pipelines, in this way."""
-    word = way.__name__.lower()
+def _nested(
+    word: str,
+    function: Callable[..., Any],
+    inline_function: Callable[..., Any],
+    pipelines: Sequence[Pipeline[Any]],
+    name: str | None,
+) -> Pipeline[Any]:
+    """A pipeline whose source runs these pipelines. word: the method that makes it. Any: what `NestedSource` takes."""
     if not pipelines:
         raise StageTypeError(f"Pipeline.{word}(...) joins pipelines, but got none.")
     for each in pipelines:
@@ -747,7 +753,8 @@ def _joined(way: type[Concat | Merge], pipelines: Sequence[Pipeline[Any]], name:
             raise StageTypeError(
                 f"Pipeline.{word}(...) joins pipelines but got: {each!r}.\n  {_pipeline_instead_of(each, word)}"
             )
-    call: Joined[Any] = Joined(way, parts=tuple(each.plan().stages for each in pipelines))
+    parts = tuple(each.plan().stages for each in pipelines)
+    call: NestedSource[Any] = NestedSource(function, parts=parts, inline_function=inline_function)
     hints = [part[-1].yields for part in call.parts]
     yields = UNKNOWN if is_unknown(*hints) else union_of(hints)
     checks.check_name(name)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..engine.nested import Joined
 from ..errors import StageOptionError, StageTypeError
 from ..executors.base import Executor
 from ..executors.inline import Inline
@@ -20,6 +19,7 @@ from ..plan import generator_stages
 from ..plan.bound import Bound, Source
 from ..plan.generator_stages import of_several
 from ..plan.item_checks import CheckedItems, CheckedResult
+from ..plan.nested_source import NestedSource
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator
 from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage, Role
@@ -88,7 +88,7 @@ def check_amount(stage: PlannedStage) -> None:
 
 def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage:
     """With as many workers as is said of its name; a joined one, with parts that are."""
-    if isinstance(stage.call, Joined):
+    if isinstance(stage.call, NestedSource):
         return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
     if stage.name not in workers:
         return stage
@@ -105,7 +105,7 @@ def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage
 
 def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
     """On this executor, if it has named none of its own; on one worker of it, where several would be wrong."""
-    if isinstance(stage.call, Joined):
+    if isinstance(stage.call, NestedSource):
         return replace(stage, call=stage.call.changed(partial(placed, on=on)))
     if stage.on is not DEFAULT:
         return stage
@@ -231,7 +231,7 @@ def check_synchronous(on: Executor, name: str) -> None:
 def inlined(stage: PlannedStage) -> PlannedStage:
     """The same stage in the caller's thread, as a plain function."""
     call = stage.call
-    if isinstance(call, Joined):
+    if isinstance(call, NestedSource):
         return replace(stage, call=call.inlined(inlined))
     if stage.on.capabilities.runs_async:
         call = replace(call, function=blocking(call.function))
@@ -241,7 +241,7 @@ def inlined(stage: PlannedStage) -> PlannedStage:
 def checked(stage: PlannedStage) -> PlannedStage:
     """The same stage, with a look at every item that it makes; one that does not say what it makes stays as it is."""
     call = stage.call
-    if isinstance(call, Joined):
+    if isinstance(call, NestedSource):
         return replace(stage, call=call.changed(checked))
     # Nobody doubts what these make.
     is_own = getattr(call.function, "__module__", None) == generator_stages.__name__
@@ -253,7 +253,7 @@ def checked(stage: PlannedStage) -> PlannedStage:
 
 def placements(stage: PlannedStage) -> Iterator[Placement]:
     """The executor of this stage, or those of the runs within it."""
-    if isinstance(stage.call, Joined):
+    if isinstance(stage.call, NestedSource):
         for part in stage.call.parts:
             for each in part:
                 yield from placements(each)

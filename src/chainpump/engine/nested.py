@@ -1,4 +1,4 @@
-"""Joined pipelines as a source: each is a run of its own, inside the run around it.
+"""How a nested source runs: each pipeline in it is a run of its own, inside the run around it.
 
     pipeline a ── Run ──┐
     pipeline b ── Run ──┴──► Concat, Merge or InTurn: the source of the run around them ──► its stages
@@ -13,12 +13,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from ..errors import Cancelled, DeadItem, RunError
-from ..lazy_dataclass import dataclass, replace
-from ..plan.bound import Out_co, Source
+from ..lazy_dataclass import replace
+from ..plan.nested_source import NestedSource, Stages
 from ..plan.planned_stage import PlannedStage
 from ..progress.observer_thread import Observer
 from ..transport.frames import Span
@@ -27,9 +26,7 @@ from ..worker.seeds import Seed
 from ..worker.stage_run import Nested
 from .run import Run
 
-__all__ = ["Concat", "InTurn", "Joined", "Merge", "start_run"]
-
-Stages: TypeAlias = tuple[PlannedStage, ...]
+__all__ = ["Concat", "InTurn", "Merge", "start_run"]
 
 
 class Start(Protocol):
@@ -67,11 +64,11 @@ def start_run(
             seed=around.derived(place),
         )
 
-    ready = [
-        replace(each, call=each.call.starting(inner)) if isinstance(each.call, Joined) else each for each in stages
-    ]
+    first, *others = stages
+    if isinstance(first.call, NestedSource):
+        first = replace(first, call=first.call.starting(inner))
     return Run(
-        ready,
+        (first, *others),
         iterated=iterated,
         grace=grace,
         dead_letters=letters,
@@ -80,47 +77,6 @@ def start_run(
         observers=observers,
         seed=around,
     )
-
-
-@dataclass(frozen=True, repr=False)
-class Joined(Source[Out_co], Generic[Out_co]):
-    """Pipelines that are run as one source. parts: the stages of each. function: the class that runs them."""
-
-    parts: tuple[Stages, ...] = ()
-    starts: tuple[Start, ...] = ()  # of each part, as soon as the run around them starts
-
-    @property
-    def where(self) -> str | None:
-        """Nowhere in the user's files."""
-        return None
-
-    @property
-    def within(self) -> tuple[Stages, ...]:
-        """Its parts."""
-        return self.parts
-
-    def call(self, *inputs: Any) -> Any:
-        """The items, as a `Nested`."""
-        return self.function(self.starts)
-
-    def changed(self, change: Callable[[PlannedStage], PlannedStage]) -> Joined[Out_co]:
-        """The same, with each stage of each part changed."""
-        return replace(self, parts=tuple(tuple(map(change, part)) for part in self.parts))
-
-    def inlined(self, change: Callable[[PlannedStage], PlannedStage]) -> Joined[Out_co]:
-        """The same for one thread: where all take turns, nobody waits for two at once."""
-        return replace(self.changed(change), function=InTurn if self.function is Merge else self.function)
-
-    def starting(self, inner: Callable[..., Run[Any]]) -> Joined[Out_co]:
-        """The same, with a function that starts each part."""
-        return replace(self, starts=tuple(partial(inner, part, place) for place, part in enumerate(self.parts)))
-
-    def before_run(self) -> None:
-        """All parts are about to run, sooner or later. Raises StageOptionError if one cannot."""
-        for part in self.parts:
-            for stage in part:
-                if stage.before_run is not None:
-                    stage.before_run()
 
 
 class _Runs(Nested):
