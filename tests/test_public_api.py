@@ -1,5 +1,7 @@
 """What `import chainpump` promises: names with docstrings, little weight, errors that travel."""
 
+import ast
+import importlib
 import pickle
 import subprocess
 import sys
@@ -77,9 +79,40 @@ def test_only_cancelled_escapes_except_exception():
     assert [error.__name__ for error in ERRORS if not issubclass(error, Exception)] == ["Cancelled"]
 
 
-def test_import_loads_nothing_heavy():
-    script = f"import sys, chainpump; print(*[name for name in {HEAVY} if name in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split() == []
+def loaded_by(code):
+    """The modules that a fresh interpreter has loaded after this code."""
+    script = f"{code}\nimport sys; print(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split())
+
+
+def test_import_loads_nothing_until_a_name_is_asked_for():
+    loaded = loaded_by("import chainpump")
+    assert {name for name in loaded if name.startswith("chainpump")} == {"chainpump"}
+
+
+def test_all_names_together_load_nothing_heavy():
+    assert loaded_by("from chainpump import *").isdisjoint(HEAVY)
+
+
+def test_a_name_is_the_one_that_type_checkers_see():
+    """Two lists in one file, which must not differ: what checkers import, and where a name is found when it runs."""
+    tree = ast.parse(Path(chainpump.__file__).read_text(encoding="utf-8"))
+    seen = {
+        each.name: statement.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for each in statement.names
+    }
+    assert sorted(seen) == chainpump.__all__
+    for name, module in seen.items():
+        assert getattr(chainpump, name) is getattr(importlib.import_module(f"chainpump.{module}"), name)
+
+
+def test_every_name_is_listed_before_it_is_asked_for():
+    script = "import chainpump; print(set(chainpump.__all__) - set(dir(chainpump)))"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60) == "set()\n"
 
 
 def test_version_is_that_of_the_project_and_no_other_name_is_made_up():

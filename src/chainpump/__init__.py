@@ -1,6 +1,7 @@
 """Linear streaming pipelines: one source, stages, one sink, each on workers of its own; no item is ever lost.
 
 >>> from collections.abc import Iterable, Iterator
+>>> from chainpump import Pipeline, Threads
 >>> def squares(numbers: Iterable[int]) -> Iterator[int]:
 ...     for number in numbers:
 ...         yield number * number
@@ -8,43 +9,46 @@
 [0, 1, 4, 9]
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .engine.run import Run
-from .errors import (
-    Cancelled,
-    DeadItem,
-    Failure,
-    ItemTimeoutError,
-    ItemTypeError,
-    LedgerError,
-    PipelineError,
-    PlanError,
-    RemoteError,
-    RunError,
-    StageError,
-    StageOptionError,
-    StageStoppedError,
-    StageTypeError,
-    StallError,
-    TooManyFailuresError,
-    UnpicklableItemError,
-    WorkerLostError,
-)
-from .executors.base import Executor
-from .executors.inline import Inline
-from .executors.processes import Processes
-from .executors.tasks import Tasks
-from .executors.threads import Threads
-from .pickling.registry import register_codec
-from .pipeline import Pipeline, Runnable
-from .plan.bound import Sink, Source, Stage, sink, source, stage
-from .plan.plan import Plan
-from .policies import DeadLetter, Raise, Retry, Skip
-from .progress.report import Report
-from .progress.run_record import StageReport
-from .progress.scaling_rule import Decision
-from .progress.snapshot import Progress, StageProgress
+if TYPE_CHECKING:
+    from .engine.run import Run
+    from .errors import (
+        Cancelled,
+        DeadItem,
+        Failure,
+        ItemTimeoutError,
+        ItemTypeError,
+        LedgerError,
+        PipelineError,
+        PlanError,
+        RemoteError,
+        RunError,
+        StageError,
+        StageOptionError,
+        StageStoppedError,
+        StageTypeError,
+        StallError,
+        TooManyFailuresError,
+        UnpicklableItemError,
+        WorkerLostError,
+    )
+    from .executors.base import Executor
+    from .executors.inline import Inline
+    from .executors.processes import Processes
+    from .executors.tasks import Tasks
+    from .executors.threads import Threads
+    from .pickling.registry import register_codec
+    from .pipeline import Pipeline, Runnable
+    from .plan.bound import Sink, Source, Stage, sink, source, stage
+    from .plan.plan import Plan
+    from .policies import DeadLetter, Raise, Retry, Skip
+    from .progress.report import Report
+    from .progress.run_record import StageReport
+    from .progress.scaling_rule import Decision
+    from .progress.snapshot import Progress, StageProgress
+
+    __version__: str
 
 __all__ = [
     "Cancelled",
@@ -92,14 +96,80 @@ __all__ = [
     "stage",
 ]
 
-if TYPE_CHECKING:
-    __version__: str
-else:  # for a type checker this would make every name one of the package's
+if not TYPE_CHECKING:
+    # For a type checker `__getattr__` would make every name one of the package's.
 
-    def __getattr__(name: str) -> str:
-        """Look the version up when it is asked for: that takes longer than all else here."""
-        if name != "__version__":
+    # A name is imported when it is first asked for, from here. A worker process asks for none, and a program for few.
+    _HOMES = {
+        ".engine.run": ("Run",),
+        ".errors": (
+            "Cancelled",
+            "DeadItem",
+            "Failure",
+            "ItemTimeoutError",
+            "ItemTypeError",
+            "LedgerError",
+            "PipelineError",
+            "PlanError",
+            "RemoteError",
+            "RunError",
+            "StageError",
+            "StageOptionError",
+            "StageStoppedError",
+            "StageTypeError",
+            "StallError",
+            "TooManyFailuresError",
+            "UnpicklableItemError",
+            "WorkerLostError",
+        ),
+        ".executors.base": ("Executor",),
+        ".executors.inline": ("Inline",),
+        ".executors.processes": ("Processes",),
+        ".executors.tasks": ("Tasks",),
+        ".executors.threads": ("Threads",),
+        ".pickling.registry": ("register_codec",),
+        ".pipeline": (
+            "Pipeline",
+            "Runnable",
+        ),
+        ".plan.bound": (
+            "Sink",
+            "Source",
+            "Stage",
+            "sink",
+            "source",
+            "stage",
+        ),
+        ".plan.plan": ("Plan",),
+        ".policies": (
+            "DeadLetter",
+            "Raise",
+            "Retry",
+            "Skip",
+        ),
+        ".progress.report": ("Report",),
+        ".progress.run_record": ("StageReport",),
+        ".progress.scaling_rule": ("Decision",),
+        ".progress.snapshot": (
+            "Progress",
+            "StageProgress",
+        ),
+    }
+    _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value = version(__name__)
+        elif name in _HOME_OF:
+            from importlib import import_module
+
+            value = getattr(import_module(_HOME_OF[name], __name__), name)
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import version
+        globals()[name] = value
+        return value
 
-        return version(__name__)
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, "__version__"})
