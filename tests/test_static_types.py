@@ -19,7 +19,7 @@ import verdicts
 
 ROOT = Path(__file__).parent.parent
 RIGHT, WRONG = ROOT / "tests/typing/right.py", ROOT / "tests/typing/wrong.py"
-TABLE = ROOT / "tests/unit/plan/test_hints.py"
+TABLE = ROOT / "tests/unit/hints/test_hints.py"
 
 SAMPLE = 25  # every so many of the pairs of `tests.typing.verdicts`, which are 15,000
 Lines = set[tuple[str, int]]  # file name and line, counted from 1

@@ -1,1 +1,13 @@
-"""What is checked as a pipeline is built, and the planned stages that come out of it."""
+"""Whether a pipeline is right: every check that is made as it is built, and the planned stages that come out of it.
+
+* `bound_arguments`: arguments that are bound to a function, checked against its parameters
+* `checked_function`: a function of all items, checked: what it takes and returns, and the errors that refuse it
+* `checked_item_function`: the same for a function of one item, which needs no hints
+* `checks`: what is checked of a source, a stage, a sink, an iterable
+* `control_flow`: whether every path through a piece of code passes one instruction
+* `main_guard`: whether a worker that imports the main file would start the run again
+* `patched_programs`: programs patched by gevent or eventlet, which are refused
+* `problems`: problems collected, so that one error lists all of them
+* `restart_checks`: whether workers of a pipeline can be replaced
+* `stage_builder`: planned stages made of what the user passes
+"""

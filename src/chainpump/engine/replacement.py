@@ -15,7 +15,7 @@ from ..errors import ItemTimeoutError, RunError, WorkerLostError
 from ..ipc.board import Cell, State
 from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
-from ..messages.failure_texts import Item
+from ..messages.names import Item
 from ..policies import Action, decide
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Failed

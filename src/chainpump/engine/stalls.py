@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ..errors import Failure
 from ..ipc.board import Cell, State
 from ..messages import failure_texts
-from ..messages.failure_texts import Item
+from ..messages.names import Item
 from .worker_status import Roster, Rows, Whereabouts, moved_last, stacks_of, standings, table_of, turns
 
 __all__ = ["Stalls"]

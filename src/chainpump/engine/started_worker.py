@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..executors.base import WorkerHandle
 from ..messages import failure_texts
-from ..messages.failure_texts import Who
+from ..messages.names import Who
 from ..worker.outcome import Finished, Interrupted, Outcome
 
 __all__ = ["TELL_WHERE", "Watched"]

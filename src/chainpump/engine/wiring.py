@@ -16,7 +16,7 @@ from ..ipc.board import Board, Cell, State
 from ..ipc.checkpoint import Hand
 from ..lazy_dataclass import dataclass
 from ..logs.receiver import Logs
-from ..messages.failure_texts import Who
+from ..messages.names import Who
 from ..pickling.shared_functions import Code
 from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of

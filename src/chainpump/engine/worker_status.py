@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 from ..ipc.board import CELLS, Cell, State
 from ..ipc.wait_times import is_waiting
 from ..lazy_dataclass import dataclass, field
-from ..messages import failure_texts
-from ..messages.failure_texts import Who
+from ..messages.call_stacks import stacks
+from ..messages.names import Who
 from ..messages.table import table
 
 __all__ = [
@@ -230,4 +230,4 @@ def stacks_of(roster: Roster, rows: Rows, found: Iterable[Whereabouts]) -> str:
         who = team.who(number).placed(rows(team.rows[0] + number)[Cell.PID])
         return f"{who}, {within}" if within else who
 
-    return failure_texts.stacks((named(each.place, each.within), each.stack) for each in found)
+    return stacks((named(each.place, each.within), each.stack) for each in found)

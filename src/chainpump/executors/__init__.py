@@ -1,1 +1,22 @@
-"""Where workers run: each executor is a frozen value, and one module."""
+"""Where a worker runs.
+
+* `base`: the contract: an executor, and the handle of a started worker
+* `bootstrap`: what a worker process does before it imports the program
+* `control_pipe`: the pipe on which a worker process reports its end
+* `fork_hazards`: what a fork of this process may hang in
+* `fork_server`: the fork server of `multiprocessing`
+* `fork_server_preload`: what the fork server imports
+* `inline`: the calling thread
+* `leftovers`: processes that a worker has started and left behind
+* `process_end`: how a worker process ends
+* `process_main`: what a worker process runs
+* `processes`: processes of this machine
+* `signals`: Ctrl-C and SIGTERM in main and in workers
+* `start_methods`: forkserver, spawn and fork
+* `swallowed_cancellations`: cancellations that Python prints and drops
+* `task_per_item`: one asyncio task for each item
+* `task_room`: how many items tasks may hold
+* `task_timeouts`: time limits of tasks
+* `tasks`: an event loop in a thread
+* `threads`: threads of the main process
+"""

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from ..ipc.descriptors import Descriptor
 from ..messages import failure_texts
-from ..messages.failure_texts import Who
+from ..messages.names import Who
 from ..pickling.loading import become_worker
 from ..worker.outcome import Failed
 from ..worker.surroundings import Surroundings

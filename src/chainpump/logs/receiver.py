@@ -13,7 +13,7 @@ import threading
 from collections import deque
 
 from ..ipc.descriptors import Descriptor, pipe
-from ..messages.failure_texts import Who
+from ..messages.names import Who
 from .message_pipe import ChunkReader
 from .records import Levels, LibraryWarning, LogsEnd, WorkerMessage
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
-from ..messages.failure_texts import Who
 from ..messages.item_repr import short_repr
+from ..messages.names import Who
 from ..pickling import functions
 
 if TYPE_CHECKING:

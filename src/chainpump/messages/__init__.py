@@ -1,1 +1,12 @@
-"""Texts for people: of failures, tables, items, and what a terminal may be shown."""
+"""How it is said: texts for people.
+
+* `call_stacks`: stacks and tracebacks, cut to the calls of user code
+* `failure_texts`: the text of each failure
+* `item_repr`: a short text of an item
+* `names`: workers, items and exceptions, as messages name them
+* `printable`: escapes control characters
+* `refusals`: advice on what the operating system refuses
+* `shadowing`: files that hide modules of the standard library
+* `source_files`: the file of a piece of code
+* `table`: plain text tables
+"""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, takewhile
+from collections.abc import Mapping, Sequence
 
 from ..errors import (
     Cancelled,
@@ -20,15 +19,14 @@ from ..errors import (
     UnpicklableItemError,
     WorkerLostError,
 )
-from ..lazy_dataclass import dataclass
+from .call_stacks import DEEP, calls_in, user_stack, user_traceback
+from .names import Item, Who, text_of
 from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 from .shadowing import shadowed
 from .source_files import PACKAGE
 
 __all__ = [
-    "Item",
-    "Who",
     "broken_off",
     "channel_failed",
     "forced",
@@ -41,28 +39,17 @@ __all__ = [
     "raised",
     "refused",
     "returned_early",
-    "stacks",
     "stalled",
     "still_ending",
     "survived",
-    "text_of",
     "timed_out",
     "too_many",
     "unclean",
     "unpicklable",
-    "user_traceback",
 ]
 
 # The exit code that `multiprocessing` reports when the fork server has died.
 FORKSERVER_LOST = 255
-# Parts of the file names of modules in which this package waits.
-WAITING = ("/threading.py", "/selectors.py", "/asyncio/")
-# The outermost call of this package: in a worker process, and of the command line. Calls outside of it are not shown.
-BEGINS = (" in run_worker", " in main")
-# Modules inside the interpreter, such as runpy.
-FROZEN = '  File "<frozen '
-# The number of calls that are shown of each stack, from the innermost one.
-DEEP = 12
 NOT_ITS_WORD = "Nobody had cancelled the run, which is this library's to say: raise an exception of your own."
 # Errors of sqlite3, greenlet and tkinter where an object is used in another thread than the one that made it.
 BOUND_TO_THREAD = ("used in that same thread", "cannot switch to a different thread", "main thread is not in main loop")
@@ -86,71 +73,6 @@ SIGNALS: Mapping[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """A worker, as messages name it.
-
-    role: 'source', 'stage' or 'sink'. number: counted from 1. where: where the function is defined, `file:line`.
-    """
-
-    role: str
-    stage: str
-    number: int
-    of: int
-    where: str | None = None
-
-    @property
-    def label(self) -> str:
-        """The stage alone: `stage 'decode'`."""
-        return f"{self.role} '{printable(self.stage)}'"
-
-    def placed(self, pid: int | None) -> str:
-        """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
-        place = f"worker {self.number} of {self.of}" + (f", pid {pid}" if pid is not None else "")
-        return f"{self.label} ({place})"
-
-    def failure(
-        self,
-        error: type[RunError],
-        pid: int | None,
-        headline: str,
-        *details: str,
-        item: Item | None = None,
-        exit_code: int | None = None,
-        traceback: str = "",
-    ) -> Failure:
-        """Make the record of a failure of this worker. Control characters are escaped, and empty details left out."""
-        return Failure(
-            error,
-            self.role,
-            self.stage,
-            self.number,
-            pid,
-            printable_lines(headline),
-            tuple(map(printable_lines, filter(None, details))),
-            item.index if item else None,
-            printable(item.text) if item and item.text else None,
-            exit_code,
-            printable_lines(traceback),
-        )
-
-    def definition(self) -> str:
-        """Where the function is defined, as a sentence; empty if that is not known."""
-        return f"{self.stage} is defined at {self.where}." if self.where else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An item: its number, its maker where there are several, and a short repr where it is known."""
-
-    index: int
-    maker: str = ""
-    text: str | None = None
-
-    def __str__(self) -> str:
-        return f"item {self.index}{self.maker}"
-
-
 def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
     """User code raised."""
     on_item = f" on {item}" if item else ""
@@ -166,15 +88,6 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
         item=item,
         traceback=user_traceback(error),
     )
-
-
-def text_of(error: BaseException) -> str:
-    """The text of an exception, whatever its `__str__` does."""
-    try:
-        return str(error) or repr(error)
-    except Exception as bad:
-        # A user's __str__ must not hide the failure that the text describes.
-        return f"<its str raised {type(bad).__name__}>"
 
 
 def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
@@ -244,7 +157,7 @@ def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Fai
         "Raise timeout=, or let a policy deal with such items: on_error=Skip(ItemTimeoutError).",
         who.definition(),
         item=item,
-        traceback=_user_stack(stack),
+        traceback=user_stack(stack),
     )
 
 
@@ -259,16 +172,6 @@ def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], i
         who.definition(),
         item=item,
     )
-
-
-def stacks(found: Iterable[tuple[str, str]]) -> str:
-    """The stacks of the workers that run code of the user. found: a name and a stack for each."""
-    told = ["Where the workers were (most recent call first):"]
-    for who, stack in found:
-        calls = _user_calls(stack)
-        if calls:
-            told += [who, *calls[:DEEP], *(["  ..."] if len(calls) > DEEP else [])]
-    return "\n".join(told)
 
 
 def poisonous(who: Who, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
@@ -457,11 +360,11 @@ def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
 
 
 def _was_at(stack: str) -> str:
-    return _calls_text("It was at", list(_calls(stack)))
+    return _calls_text("It was at", list(calls_in(stack)))
 
 
 def _is_at(stack: str) -> str:
-    return _calls_text("It is at", [call for call in _calls(stack) if PACKAGE not in call])
+    return _calls_text("It is at", [call for call in calls_in(stack) if PACKAGE not in call])
 
 
 def _calls_text(what: str, calls: Sequence[str]) -> str:
@@ -482,41 +385,3 @@ def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what
         channel_advice(error) or f"The system refused it; {who.stage} has not raised this.",
         traceback=user_traceback(error),
     )
-
-
-def _user_stack(stack: str) -> str:
-    """The user's innermost calls of a stack, as `faulthandler` writes it, innermost first."""
-    lines = stack.splitlines()
-    own = next((place for place, line in enumerate(lines) if PACKAGE in line), len(lines))
-    return "\n".join(lines[:own])
-
-
-def _user_calls(stack: str) -> Sequence[str]:
-    """The innermost calls of the user's code, without the calls by which this package waits."""
-    for is_own, run in groupby(_calls(stack), lambda line: PACKAGE in line):
-        calls = [] if is_own else list(run)
-        while calls and any(part in calls[-1] for part in WAITING):
-            del calls[-1]
-        if calls:
-            return calls
-    return ()
-
-
-def _calls(stack: str) -> Iterator[str]:
-    """The calls of a stack, without those of the interpreter and of an installed command that lead to this package."""
-    lines = [line for line in stack.splitlines() if line.startswith("  File ") and not line.startswith(FROZEN)]
-    return takewhile(lambda line: not (PACKAGE in line and line.endswith(BEGINS)), lines)
-
-
-def user_traceback(error: BaseException) -> str:
-    """The traceback from the first call that is not of this package."""
-    try:
-        # This import takes 20 ms; only a failure pays for it.
-        import traceback
-    except (ImportError, OSError):
-        # A process without a free descriptor cannot read a module.
-        return ""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb)).rstrip()

@@ -1,6 +1,6 @@
 """How functions and their arguments travel to another process, and which part of an object cannot.
 
-Items are pickled by plain `pickle` (`transport.codec`). Functions go through cloudpickle, which takes lambdas
+Items are pickled by plain `pickle` (`pickling.items`). Functions go through cloudpickle, which takes lambdas
 and closures by value; but whatever a worker can import goes by reference, so that both sides mean one object.
 """
 

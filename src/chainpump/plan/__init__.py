@@ -1,1 +1,14 @@
-"""What a pipeline is before it runs: bound functions, the plan, and its checks."""
+"""What is to run where.
+
+* `bound`: a function bound to its arguments: `source`, `stage`, `sink`
+* `diagram`: what a picture of a plan shows
+* `generator_stages`: generator stages that come along: batch, unbatch, take, window
+* `item_checks`: items checked against their declared types
+* `mermaid`: a plan as a Mermaid flowchart
+* `nested_source`: a source that runs pipelines
+* `operators`: operators on single items: map, filter, flat_map, each
+* `placement`: what a plan knows of an executor
+* `plan`: the plan: all stages of a pipeline
+* `planned_stage`: one stage of a plan
+* `svg`: a plan as an SVG picture
+"""

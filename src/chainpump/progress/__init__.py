@@ -1,1 +1,16 @@
-"""What a run looks like, and looked like: snapshots, reports, and who is shown them."""
+"""What a run looks like, and what it looked like.
+
+* `bottleneck`: which stage holds up the others
+* `display`: the live table of `progress=True`
+* `history`: samples of a run in bounded number
+* `html`: a report as a page
+* `latency`: how long items take from source to sink
+* `observer_thread`: the thread that takes snapshots for observers
+* `otel`: OpenTelemetry metrics and spans
+* `prometheus`: Prometheus metrics
+* `reading`: one reading of the board
+* `report`: the report of a run
+* `run_record`: the data of a report
+* `scaling_rule`: how many workers each "auto" stage should have
+* `snapshot`: the progress of a run at one moment
+"""

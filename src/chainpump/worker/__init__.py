@@ -1,1 +1,14 @@
-"""What a worker does, whatever its executor: receive items, run a stage, send the results."""
+"""What a worker does: it receives items, runs a stage and sends the results. The same on every executor.
+
+* `channel_errors`: errors of a channel, apart from those of user code
+* `endpoints`: the ends of the channels of one worker
+* `input`: frames received as one iterator
+* `operator_run`: runs an operator on single items, with its policy
+* `outcome`: how a worker ended
+* `output`: items collected into frames and sent
+* `seeds`: random numbers of workers
+* `stage_run`: runs a stage
+* `standard_streams`: stdin, stdout and stderr as the main process has them
+* `surroundings`: environment, directory, umask and streams of the program
+* `worker`: the loop that every executor runs
+"""

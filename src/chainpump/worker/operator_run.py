@@ -16,6 +16,7 @@ from ..errors import Cancelled, DeadItem, ItemTimeoutError
 from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
+from ..messages.call_stacks import user_traceback
 from ..messages.item_repr import short_repr
 from ..plan.operators import STOPPED, Each, Operator
 from ..policies import Action, Raise, decide
@@ -254,7 +255,7 @@ class OperatorRun(StageRun):
         if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
             raise TooMany(verdict.limit, tuple(self._latest)) from error
         if buried:
-            letter = DeadItem(self.assignment.who.stage, index, item, error, failure_texts.user_traceback(error))
+            letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error))
             try:
                 self._tools.bury(letter)
             except OSError as refused:

@@ -17,8 +17,8 @@ from typing import Any
 from ..errors import DeadItem, Failure, RemoteError
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
-from ..messages.failure_texts import Who
 from ..messages.item_repr import short_repr
+from ..messages.names import Who, text_of
 from ..pickling import functions
 
 __all__ = ["Buried", "Failed", "Finished", "Interrupted", "Outcome"]
@@ -134,7 +134,7 @@ class Buried:
 def _stand_in(error: BaseException, attributes: Mapping[str, Any] = MappingProxyType({})) -> RemoteError:
     kind = type(error)
     prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return RemoteError(f"{prefix}{kind.__qualname__}", failure_texts.text_of(error), attributes)
+    return RemoteError(f"{prefix}{kind.__qualname__}", text_of(error), attributes)
 
 
 def _attributes(error: BaseException) -> Mapping[str, Any]:

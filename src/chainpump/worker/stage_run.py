@@ -13,8 +13,8 @@ from ..errors import Cancelled, RunError
 from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
-from ..messages.failure_texts import Item, Who
 from ..messages.item_repr import short_repr
+from ..messages.names import Item, Who
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import batch_within

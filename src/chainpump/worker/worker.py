@@ -24,7 +24,7 @@ from ..ipc.descriptors import Descriptor
 from ..ipc.wakeups import Latch
 from ..logs.records import LogsEnd
 from ..messages import failure_texts
-from ..messages.failure_texts import Who
+from ..messages.names import Who
 from ..pickling.items import ItemFault
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound

@@ -17,7 +17,8 @@ from chainpump.errors import (
     WorkerLostError,
 )
 from chainpump.messages import failure_texts
-from chainpump.messages.failure_texts import Item, Who
+from chainpump.messages.call_stacks import user_traceback
+from chainpump.messages.names import Item, Who
 
 DECODE = Who("stage", "decode", 3, 8, "app/stages.py:42")
 LOAD = Who("source", "load", 1, 1, None)
@@ -217,11 +218,11 @@ def test_a_lost_worker_is_blamed_for_the_first_item_in_its_hand() -> None:
 
 
 def test_the_traceback_of_user_code_begins_at_the_user_s_line() -> None:
-    text = failure_texts.user_traceback(raised_by(ValueError("too large")))
+    text = user_traceback(raised_by(ValueError("too large")))
     assert text.startswith("Traceback (most recent call last):\n")
     assert text.endswith("ValueError: too large")
     assert __file__ in text
 
 
 def test_an_error_without_a_traceback_is_told_in_one_line() -> None:
-    assert failure_texts.user_traceback(ValueError("too large")) == "ValueError: too large"
+    assert user_traceback(ValueError("too large")) == "ValueError: too large"

@@ -12,7 +12,7 @@ from chainpump.errors import Cancelled
 from chainpump.logs.message_pipe import ChunkWriter
 from chainpump.logs.receiver import Logs
 from chainpump.logs.records import Logged
-from chainpump.messages.failure_texts import Who
+from chainpump.messages.names import Who
 
 
 @pytest.mark.parametrize("begins", ["at once", "once all is closed", "never"])

@@ -316,4 +316,4 @@ def test_a_shell_is_told_the_commands_and_the_pipelines_of_a_file(module, shell)
 
 
 def test_example_in_the_help_exists():
-    assert (Path(__file__).parents[2] / "examples" / "index_code.py").is_file()
+    assert (Path(__file__).parents[3] / "examples" / "index_code.py").is_file()

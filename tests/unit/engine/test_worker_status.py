@@ -10,7 +10,7 @@ from chainpump.engine.stalls import START_UP, Stalls
 from chainpump.engine.worker_status import Roster, Team, moved_last, standings
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK
-from chainpump.messages import failure_texts
+from chainpump.messages.call_stacks import stacks
 from chainpump.messages.source_files import PACKAGE
 
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
@@ -103,7 +103,7 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
     ],
 )
 def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
-    _, *lines = failure_texts.stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
+    _, *lines = stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
     assert lines == (["who", *told] if told else [])
 
 
