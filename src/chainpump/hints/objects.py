@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from types import CodeType, MethodType
 from typing import Any
 
@@ -18,8 +17,10 @@ MADE = ("<string>", "<attrs generated ")
 # Of whatever a user passes.
 def attribute(value: object, name: str) -> Any:
     """An attribute that an object or its class has; None where only a `__getattr__` would answer, or it raises."""
+    from inspect import getattr_static  # workers import this module, and look at nothing
+
     try:
-        inspect.getattr_static(value.__func__ if type(value) is MethodType else value, name)
+        getattr_static(value.__func__ if type(value) is MethodType else value, name)
     except Exception:
         # Whatever an object does when it is looked at.
         if type(value) is not MethodType or not hasattr(MethodType, name):
@@ -55,8 +56,10 @@ def underlying(function: object) -> object:
 
 
 def _unwrapped(function: Any) -> object:
+    from inspect import unwrap  # as above
+
     try:
-        return inspect.unwrap(function)
+        return unwrap(function)
     except ValueError:
         # It leads back to itself.
         return function
@@ -82,6 +85,8 @@ def where_of(function: object) -> str | None:
 
 def _place_of_class(made: object) -> str | None:
     """The line of a class whose methods were made for it, as those of a dataclass are."""
+    import inspect  # as above
+
     try:
         named = attribute(made, "__origin__") or made
         cls: Any = named if is_a(named, type) else type(named)

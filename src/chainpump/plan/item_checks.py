@@ -8,10 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from functools import update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StageOptionError
-from ..hints.annotations import Hint
+
+if TYPE_CHECKING:
+    # Reading hints needs `inspect`, and workers, which import this module, read none.
+    from ..hints.annotations import Hint
 
 __all__ = ["CheckedItems", "CheckedResult", "WrongItemError", "check_available"]
 
