@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..ipc.board import CELLS, Cell, State
 from ..ipc.wait_times import is_waiting
@@ -74,9 +74,7 @@ class Roster:
 
     def packed(self) -> str:
         """As one line of plain values: nobody else is to load a pickle of this process."""
-        from dataclasses import asdict
-
-        return json.dumps(asdict(self))
+        return json.dumps(self, default=_fields)
 
     @classmethod
     def unpacked(cls, text: str) -> Roster:
@@ -84,6 +82,10 @@ class Roster:
         told = json.loads(text)
         teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in told["teams"]]
         return cls(**{**told, "teams": teams})
+
+
+def _fields(value: Roster | Team) -> dict[str, Any]:  # strings, numbers, lists of them, and teams
+    return {name: getattr(value, name) for name in value.__match_args__}
 
 
 @dataclass(frozen=True, slots=True)

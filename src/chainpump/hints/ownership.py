@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import PurePath
 
 from ..messages.source_files import PACKAGE
@@ -44,6 +45,7 @@ def _file_of(function: object) -> str | None:
     return found if isinstance(found, str) else None
 
 
+@cache  # the system's answer never changes, and takes longer than all else here
 def _standard_library() -> str:
     # For those of whom something is unknown.
     import sysconfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..hints.objects import name_of, where_of
@@ -42,7 +43,7 @@ class Bound:
         """The function's short name."""
         return name_of(self.function)
 
-    @property
+    @cached_property
     def where(self) -> str | None:
         """Where the function is defined, as `file:line`."""
         return where_of(self.function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeAlias
 
 from ..lazy_dataclass import dataclass, replace
@@ -27,7 +27,7 @@ class NestedSource(Source[Out_co], Generic[Out_co]):
     inline_function: Callable[..., Any] | None = None
     starts: tuple[Callable[..., Any], ...] = ()
 
-    @property
+    @cached_property
     def where(self) -> str | None:
         """Nowhere in the user's files."""
         return None
