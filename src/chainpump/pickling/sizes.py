@@ -53,6 +53,8 @@ UNKNOWN = 64
 KINDS_SEEN = 64
 # Entries of a frame that are measured: the first, the last, and one between them.
 MEASURED = 3
+# Entries that keep so much more alive than a frame is to take are not cut.
+ALL_OF_THEM = 1.25
 # If the largest of these is so many times the smallest, entries are measured one by one.
 UNLIKE = 4
 # After a measurement, so many times its duration passes before the next one: about 3 % of the time.
@@ -94,6 +96,8 @@ class Weigher:
         self._cost = 0
         # Ns; when to measure again.
         self._due = 0
+        # Bytes; of each of the entries that `portion` has seen last; 0 where they are numbers, few, or unlike.
+        self.each = 0.0
 
     def weigh(self, item: Any) -> int:
         """About how many bytes this item keeps alive."""
@@ -115,13 +119,16 @@ class Weigher:
         return (self.weigh(entries[0]) + self.weigh(entries[-1])) * len(entries) // 2
 
     def portion(self, entries: Sequence[Any], most: int) -> int:
-        """How many of these entries, from the first, keep no more than so many bytes alive, but at least one.
+        """How many of these entries, from the first, keep about so many bytes alive, but at least one.
+
+        All of them, where that is no more than a quarter too much: a small frame would be left of them.
 
         >>> Weigher().portion([b"x" * 1000] * 4096, 65_536), Weigher().portion([b"x", bytes(9000), b"x"], 1000)
         (63, 1)
 
         Three entries are measured, and each of them if those are unlike.
         """
+        self.each = 0.0
         if SCALARS.issuperset(map(type, entries[:: len(entries) // KINDS_SEEN + 1])):
             return len(entries)
         last = len(entries) - 1
@@ -130,8 +137,10 @@ class Weigher:
         sizes = [self._measured(entries[last * place // (MEASURED - 1)]) for place in range(MEASURED)]
         if max(sizes) > UNLIKE * min(sizes):
             return self._one_by_one(entries, most)
-        each = sum(sizes) / MEASURED
-        return len(entries) if each * len(entries) <= most else max(1, int(most / each))
+        self.each = sum(sizes) / MEASURED
+        if self.each * len(entries) <= ALL_OF_THEM * most:
+            return len(entries)
+        return max(1, int(most / self.each))
 
     def _one_by_one(self, entries: Iterable[Any], most: int) -> int:
         count = total = 0

@@ -6,6 +6,7 @@ Sources of the figures: measurements of the transport on Linux 6.18, two cores, 
 from __future__ import annotations
 
 __all__ = [
+    "FIRST_ITEMS",
     "FLUSH_BYTES",
     "FLUSH_NS",
     "FRAME_BYTES",
@@ -28,9 +29,10 @@ TARGET_NS = 1_000_000  # a frame should keep its consumer busy for about 1 ms: s
 MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in the noise
 MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage
 MIN_ARENA = 8 << 20  # bytes; small pools stay in the cache and are about 3x faster than large ones
+FIRST_ITEMS = 64  # on their way before any has arrived: a run of a few items waits for nothing
 MAX_WINDOW = 65_536  # items; enough for the largest frames of a dozen workers
 HELD_BYTES = 64 << 20  # bytes that may wait in one place: between threads, behind tasks, or for their turn
-FRAME_BYTES = 524_288  # bytes that the items of one frame keep alive, at most, if there are several
+FRAME_BYTES = 524_288  # bytes that the items of one frame keep alive, if there are several; at most a quarter more
 MIN_SLAB = 65_536  # bytes; a multiple of every page size
 
 
@@ -79,15 +81,15 @@ def next_window(held: int, bytes_each: float, least: int) -> int:
 
 
 def first_window(arrived: int, least: int) -> int:
-    """How many items may be on their way at first: twice as many as have come, so that the next ones are known better.
+    """How many items may be on their way at first: 64, and two more for each one that has arrived.
 
-    A producer knows how many items to a frame only once consumers have had some. All that it sends before that are
-    small frames, and each costs as much as hundreds of small items.
+    A producer knows how many items to put in a frame only once its consumers have dealt with some. All that it sends
+    before that are small frames, and each costs as much as hundreds of small items.
 
-    >>> first_window(0, 8), first_window(1000, 8)
-    (8, 2008)
+    >>> first_window(0, 8), first_window(0, 100), first_window(1000, 8)
+    (64, 100, 2064)
     """
-    return least + 2 * arrived
+    return max(least, FIRST_ITEMS) + 2 * arrived
 
 
 def slab_size(size: int) -> int:

@@ -210,7 +210,11 @@ class Outlet:
 
     def _limit(self) -> int:
         limit, most = self._hint[0] or 1, self._sender.flush_bytes
-        return limit if limit * self._bytes <= most else max(1, int(most / self._bytes))
+        if limit * self._bytes > most:
+            limit = max(1, int(most / self._bytes))
+        # Else a full frame would be cut, and leave a small one behind it.
+        each = self._weigher.each
+        return limit if limit * each <= FRAME_BYTES else max(1, int(FRAME_BYTES / each))
 
     def _admit(self, item: Any, kind: type) -> tuple[Any, int]:
         """The entry of an item that may be changed later, or that joins a frame of snapshots."""

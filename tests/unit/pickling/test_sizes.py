@@ -134,3 +134,9 @@ def test_where_sizes_jump_a_frame_ends_before_it_is_large(position: int, large: 
         sizes.append(sum(map(deep_size, entries[:count])))
         del entries[:count]
     assert max(sizes) < 1.1 * MB
+
+
+def test_entries_stay_together_where_only_a_small_rest_would_be_cut_off() -> None:
+    each = deep_size(bytes(1000))
+    assert Weigher().portion([bytes(1000)] * 70, 60 * each) == 70
+    assert Weigher().portion([bytes(1000)] * 80, 60 * each) == 60

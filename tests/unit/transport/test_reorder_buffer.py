@@ -10,7 +10,7 @@ import pytest
 
 from chainpump.ipc.board import Board, Cell
 from chainpump.transport.credits import Credits
-from chainpump.transport.flow import HELD_BYTES, MAX_WINDOW
+from chainpump.transport.flow import FIRST_ITEMS, HELD_BYTES, MAX_WINDOW
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.reorder_buffer import Turnstile
 from chainpump.transport.send_limit import Gate, Gates
@@ -118,12 +118,19 @@ def test_many_small_items_may_be_under_way(turnstile: Turnstile, board: Board) -
     assert ahead(turnstile, board) == MAX_WINDOW
 
 
-def test_before_anything_has_come_there_is_room_for_what_keeps_the_workers_busy(
-    turnstile: Turnstile, board: Board
+@pytest.mark.parametrize("least,expected", [(LEAST, FIRST_ITEMS), (1_000, 1_000)], ids=["few workers", "many workers"])
+def test_before_anything_has_come_few_items_may_be_under_way(
+    board: Board, stack: ExitStack, least: int, expected: int
 ) -> None:
-    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == LEAST
+    gates = Gates(1, [0], least)
+    stack.callback(gates.close)
+    gates.begin(board)
+    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == expected
+    turnstile = Turnstile(gates.limit())
+    stack.callback(turnstile.close)
+    turnstile.open(board)
     turnstile.release()
-    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == LEAST
+    assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == expected
 
 
 def test_at_first_room_grows_with_what_has_come_so_that_each_time_more_is_under_way(
@@ -134,7 +141,7 @@ def test_at_first_room_grows_with_what_has_come_so_that_each_time_more_is_under_
         under_way.append(ahead(turnstile, board))
         push(turnstile, number, 10 * number or 10)
         taken(turnstile)
-    assert under_way == [LEAST, LEAST + 20, LEAST + 200, LEAST + 2_000]
+    assert under_way == [FIRST_ITEMS + 2 * arrived for arrived in (0, 10, 100, 1_000)]
 
 
 def test_small_items_behind_a_slow_first_one_do_not_wait_for_it(turnstile: Turnstile, board: Board) -> None:

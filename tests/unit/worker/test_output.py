@@ -19,8 +19,10 @@ from chainpump.ipc.descriptors import Descriptor
 from chainpump.ipc.wait_times import UNTOLD
 from chainpump.pickling.items import ItemFault, Pickling
 from chainpump.pickling.large_bytes import LARGE_BYTES
+from chainpump.pickling.sizes import deep_size
 from chainpump.transport.credits import Credits
 from chainpump.transport.flow import (
+    FIRST_ITEMS,
     FLUSH_BYTES,
     FLUSH_NS,
     FRAME_BYTES,
@@ -709,7 +711,20 @@ def test_few_small_frames_leave_before_the_consumer_can_say_how_many_items_it_wa
     for end in (outlet, gate, limit):
         end.close()
     assert [item for frame in sender.items for item in frame] == list(range(items))
-    assert len(sender.frames) <= items // MAX_HINT + 10
+    assert len(sender.frames) <= items // MAX_HINT + FIRST_ITEMS + 16
+
+
+def test_frames_of_what_weighs_more_than_its_pickle_are_full_from_the_second_on(
+    outlet: Outlet, sender: Recorder, board: Board
+) -> None:
+    board.hint(0)[0] = MAX_HINT
+    records = [{"id": number, "name": "item", "score": number * 0.5} for number in range(20 * MAX_HINT)]
+    outlet.pump(records)
+    outlet.finish()
+    lengths = list(map(len, sender.items))
+    assert sum(lengths) == len(records)
+    weight = deep_size(records[-1])
+    assert all(0.9 * FRAME_BYTES <= weight * length <= 1.3 * FRAME_BYTES for length in lengths[3:-1])
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["when it is full", "when it is old"])
