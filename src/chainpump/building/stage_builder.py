@@ -57,6 +57,8 @@ CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, P
     FlatMap: checks.check_flat_map,
     Each: checks.check_each,
 }
+# What a plan asks of an executor, besides that it can start a worker.
+OF_EXECUTORS = ("workers", "capabilities")
 MIN_WAIT = 0.001  # seconds; about what a wake-up takes
 DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
 
@@ -279,6 +281,12 @@ def check_executor(on: object, name: str) -> None:
     if isinstance(on, type) or not hasattr(on, "start"):
         raise StageOptionError(
             f"stage {name!r}: on must be an executor but got: {on!r}.\n  For example on=Processes(2) or on=Threads(8)."
+        )
+    missing = [each for each in OF_EXECUTORS if not hasattr(on, each)]
+    if missing:
+        raise StageOptionError(
+            f"stage {name!r}: on={on!r} is no whole executor: it has no {', '.join(missing)}.\n"
+            "  Derive it from chainpump.extending.ProgramExecutor, which has all of that: see docs/extending.md."
         )
 
 

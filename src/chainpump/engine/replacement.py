@@ -98,7 +98,8 @@ class Succession:
             action = decide(group.guarded.policy, error, tries).action
         except Exception as own:  # of a policy of the user's
             who, item = group.who(0, place[1]), Item(self._row(place)[Cell.INDEX])
-            return Failed(failure_texts.raised(who, os.getpid(), own, item), own)
+            failure = failure_texts.raised(who, os.getpid(), own, item)
+            return Failed(failure, own.with_traceback(None))  # which would keep the run: it is in the failure as text
         return Failed(error.failures[0]) if action is Action.RAISE else None
 
     def _too_late(self, place: Place, pid: int, stack: str) -> RunError:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import get_args
 
 from ..errors import StageOptionError
-from ..ipc.descriptors import pipe, room_to_start
+from ..ipc.descriptors import Descriptor, pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..lazy_dataclass import dataclass, field
 from ..messages import failure_texts
@@ -30,7 +30,7 @@ from .base import Lost
 from .control_pipe import LENGTH
 from .leftovers import Remains, remains_of
 from .process_main import SHOW_STACK, STACK
-from .start_methods import METHODS, StartMethod
+from .start_methods import METHODS, Begun, StartMethod
 
 __all__ = ["ProcessHandle", "Processes"]
 
@@ -78,13 +78,13 @@ class Processes:
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""
-        return ProcessHandle(worker, self.start_method)
+        return ProcessHandle(worker, METHODS[self.start_method].begin)
 
 
 class ProcessHandle:
-    """A started process."""
+    """A started process. begin: starts it; given the worker, its control pipe and the file that its stack goes to."""
 
-    def __init__(self, worker: Worker, start_method: StartMethod) -> None:
+    def __init__(self, worker: Worker, begin: Callable[[Worker, Descriptor, Descriptor], Begun]) -> None:
         self._received = bytearray()
         self._has_ended = False  # the other end of the control pipe is closed
         self._was_mute = False  # it was already when the process was killed, which had said nothing
@@ -93,7 +93,6 @@ class ProcessHandle:
         self._who = worker.who
         self._takers = worker.takers
         self._asked_at = 0  # bytes that it had written of where it is when it was asked; 0 if it was not, or not ready
-        method = METHODS[start_method]
         with ExitStack() as undo:
             self._control, said = pipe()
             undo.callback(self._control.close)
@@ -102,7 +101,7 @@ class ProcessHandle:
                 self._stack = text_file(STACK)
                 undo.callback(self._stack.close)
                 with room_to_start():
-                    self._process, self._lifeline, self._death = method.begin(worker, said, self._stack)
+                    self._process, self._lifeline, self._death = begin(worker, said, self._stack)
             undo.pop_all()
         worker.hand_over()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from ..ipc.descriptors import Descriptor, kept_by_fork, pipe
 from ..ipc.system import is_portable
@@ -19,9 +19,36 @@ from . import fork_server, process_main
 from .bootstrap import FirstName
 from .process_main import GO
 
-__all__ = ["METHODS", "Begun", "Method", "StartMethod"]
+__all__ = ["METHODS", "Begun", "Method", "StartMethod", "StartedProcess", "told_by_kernel"]
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
+
+
+class StartedProcess(Protocol):
+    """A process that was started, as `multiprocessing` has it. Only the supervisor's thread uses it, and who waits."""
+
+    @property
+    def name(self) -> str:
+        """For the names of threads."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
+        ...
+
+    @property
+    def exitcode(self) -> int | None:
+        """Negative for a signal; None while it runs, and if other code of the program has taken it from the system."""
+        ...
+
+    def join(self) -> None:
+        """Wait until it has died."""
+        ...
+
+    def close(self) -> None:
+        """Release what this holds; it has died."""
+        ...
 
 
 class Death(NamedTuple):
@@ -45,7 +72,7 @@ class Death(NamedTuple):
 class Begun(NamedTuple):
     """A process that was started. lifeline: its end of file kills it."""
 
-    process: BaseProcess
+    process: StartedProcess
     lifeline: Descriptor
     death: Death
 
@@ -110,7 +137,7 @@ def _told_by_server(begun: BaseProcess) -> Death:
     return Death(Descriptor(os.dup(begun.sentinel)))
 
 
-def _told_by_kernel(begun: BaseProcess) -> Death:
+def told_by_kernel(begun: StartedProcess) -> Death:
     """Not the sentinel: that is a pipe, which a stray child inherits."""
     if is_portable():
         return _waited_for(begun)
@@ -118,7 +145,7 @@ def _told_by_kernel(begun: BaseProcess) -> Death:
     return Death(Descriptor(os.pidfd_open(begun.pid)))
 
 
-def _waited_for(begun: BaseProcess) -> Death:
+def _waited_for(begun: StartedProcess) -> Death:
     """Without a pidfd: a thread waits for the child."""
     dead, alive = pipe()
 
@@ -133,6 +160,6 @@ def _waited_for(begun: BaseProcess) -> Death:
 
 METHODS: dict[StartMethod, Method] = {
     "forkserver": ByServer(ForkServerProcess, _told_by_server),
-    "spawn": Method(SpawnProcess, _told_by_kernel),
-    "fork": Method(ForkProcess, _told_by_kernel),
+    "spawn": Method(SpawnProcess, told_by_kernel),
+    "fork": Method(ForkProcess, told_by_kernel),
 }

@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import reduction
 from socket import SocketType  # the interpreter's own, without the Python code around it
 from typing import Any
 from weakref import WeakSet
 
-__all__ = ["Descriptor", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
+__all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 
 
 STANDARD_ERROR = 2  # the last of the numbers that every program takes for its standard streams
@@ -87,6 +88,17 @@ def _moved(fd: int) -> int:
 
 def _received(handed: Any) -> Descriptor:
     return Descriptor(handed.detach())
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A descriptor that a new process has been given under its number, as `multiprocessing` has it."""
+
+    number: int
+
+    def detach(self) -> int:
+        """The number."""
+        return self.number
 
 
 def pipe() -> tuple[Descriptor, Descriptor]:

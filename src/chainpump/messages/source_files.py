@@ -18,6 +18,8 @@ __all__ = ["PACKAGE", "code_reducer", "file_of"]
 # The folder of this library's own code.
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
+# The byte code of no two of them is the same.
+VERSION = sys.version_info[:2]
 # An entry of `linecache.cache` for source that is in no file: length, None (no modification time), lines, full name.
 Source = tuple[int, None, list[str], str]
 
@@ -37,18 +39,29 @@ def code_reducer(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]
 
     def reduce_code(code: CodeType) -> Any:
         build, parts = reduce(code)[:2]
-        return _rebuilt, (build, parts, file_of(code), _source_in_memory(code.co_filename))
+        return _rebuilt, (build, parts, file_of(code), _source_in_memory(code.co_filename), VERSION)
 
     return reduce_code
 
 
-def _rebuilt(build: Callable[..., CodeType], parts: tuple[Any, ...], file: str, source: Source | None) -> CodeType:
+def _rebuilt(
+    build: Callable[..., CodeType], parts: tuple[Any, ...], file: str, source: Source | None, version: tuple[int, int]
+) -> CodeType:
+    if version != VERSION:  # the interpreter would take it, and crash
+        raise TypeError(
+            f"the code of a function in {file} is that of Python {_dotted(version)}, and this is Python "
+            f"{_dotted(VERSION)}: define it at the top level of a module, which each of them imports by itself"
+        )
     if source is not None:
         # Only functions of a notebook or a REPL need this import.
         import linecache
 
         linecache.cache.setdefault(file, source)
     return build(*parts).replace(co_filename=file)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def _source_in_memory(file: str) -> Source | None:

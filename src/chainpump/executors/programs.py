@@ -1,0 +1,184 @@
+"""Workers in programs that an executor of the user's own starts on this machine, with any Python that has this package.
+
+main process                                    program
+parcel, a file in memory  ----------------->    what it is to run: `program_main` reads it
+
+All else is as for `processes`: how the worker reports, and how its death is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from multiprocessing import spawn
+from multiprocessing.context import set_spawning_popen
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..ipc.descriptors import Descriptor, HandedOver, pipe
+from ..ipc.system import is_portable, text_file
+from ..lazy_dataclass import dataclass, field
+from ..plan.placement import Capabilities, Workers, check_whole, check_workers
+from ..worker.worker import Worker
+from .base import WorkerHandle
+from .bootstrap import FirstName
+from .process_main import GO
+from .processes import ProcessHandle
+from .start_methods import Begun, told_by_kernel
+
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["ProgramExecutor"]
+
+Launch: TypeAlias = "Callable[[Sequence[str], Sequence[int]], subprocess.Popen[Any]]"
+
+PARCEL = "chainpump-program"  # its name, for those who look on
+MAIN = f"from {__package__}.program_main import main; main()"
+
+
+@dataclass(frozen=True)
+class ProgramExecutor(ABC):
+    """Run a stage in programs on this machine that a subclass starts: a frozen dataclass with one method, `launch`.
+
+    Such a worker does all that one of `Processes` does: restarts, timeouts, logs, and errors that name it. The program
+    must be a Python that has this version of chainpump installed. Modules of the running program are looked for behind
+    those of the other Python.
+    workers, restarts: as for `Processes`.
+    Raises StageOptionError if workers < 1 or restarts < 0.
+    """
+
+    workers: Workers = 1
+    restarts: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_workers(self, self.workers, or_auto=True)
+        check_whole(self.restarts, f"{type(self).__name__}: restarts", least=0)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of processes that import the program's main file."""
+        return Capabilities(own_process=True, pickles_functions=True, restarts=self.restarts)
+
+    @abstractmethod
+    def launch(self, arguments: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[Any]:
+        """Start a Python with these arguments, which is given these descriptors under the same numbers.
+
+        The process is the library's from then on: it waits for it, sends it signals, and reads its exit code.
+        Raises OSError if it cannot be started.
+        """
+
+    def start(self, worker: Worker) -> WorkerHandle:
+        """Start one program."""
+        return ProcessHandle(worker, partial(_begin, launch=self.launch))
+
+
+def _begin(worker: Worker, said: Descriptor, stack: Descriptor, launch: Launch) -> Begun:
+    """Start a worker in a program. Whatever of it is there although this raises ends at once: it is not told to go."""
+    who = worker.who
+    going, lifeline = pipe()
+    early = said.dup()
+    name = FirstName(f"chainpump-{who.stage}-{who.number}", early, who, None)
+    program: _Program | None = None
+    try:
+        with closing(text_file(PARCEL)) as parcel:
+            passed = _pack(parcel, name, worker, (worker, said, going, stack, is_portable()))
+            arguments = ("-P", "-c", MAIN, str(parcel.fileno()))
+            program = _Program(str(name), launch(arguments, (*passed, parcel.fileno())))
+        death = told_by_kernel(program)
+        os.write(lifeline.fileno(), GO)
+    except BaseException:
+        lifeline.close()
+        if program is not None:
+            program.join()
+        raise
+    finally:
+        going.close()
+        early.close()
+    return Begun(program, lifeline, death)
+
+
+def _pack(parcel: Descriptor, name: FirstName, worker: Worker, arguments: tuple[Any, ...]) -> Sequence[int]:
+    """Write what `program_main` reads; returns the numbers of the descriptors that it mentions."""
+    assert worker.surroundings is not None  # it reaches beyond this process
+    passed = _Passed()
+    set_spawning_popen(passed)  # type: ignore[arg-type]  # of this thread; it needs these two methods only
+    try:
+        path = _program_path(worker.surroundings.path)
+        around = replace(worker.surroundings, path=path), spawn.get_preparation_data(name)
+        with open(parcel.fileno(), "wb", closefd=False) as file:
+            pickle.dump(around, file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(arguments, file, pickle.HIGHEST_PROTOCOL)
+    finally:
+        set_spawning_popen(None)
+    return passed.numbers
+
+
+def _program_path(path: Sequence[str]) -> Sequence[str]:
+    """Where the modules of this program are looked for, without those of its interpreter: another one has its own."""
+    import site
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    own = {paths["purelib"], paths["platlib"], site.getusersitepackages(), *site.getsitepackages()}
+    return [each for each in path if each not in own and not f"{each}{os.sep}".startswith(f"{paths['stdlib']}{os.sep}")]
+
+
+class _Passed:
+    """What is pickled meanwhile in this thread refers to descriptors by their numbers, which are noted here.
+
+    It stands for the process that `multiprocessing` is starting: while there is one, what only a child may have is
+    pickled.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def duplicate_for_child(self, fd: int) -> int:
+        """The number that it has in the child."""
+        self.numbers.append(fd)
+        return fd
+
+    def DupFd(self, fd: int) -> HandedOver:  # noqa: N802  # as `multiprocessing` calls it
+        """What becomes a descriptor in the child."""
+        return HandedOver(fd)
+
+
+class _Program:
+    """The process of a program, as `ProcessHandle` wants it.
+
+    Its exit code is read here, since `Popen` takes one that others have read for 0.
+    """
+
+    def __init__(self, name: str, begun: subprocess.Popen[Any]) -> None:
+        self.name = name
+        self._begun = begun
+
+    @property
+    def pid(self) -> int:
+        return self._begun.pid
+
+    @property
+    def exitcode(self) -> int | None:
+        self._wait(os.WNOHANG)
+        return self._begun.returncode
+
+    def join(self) -> None:
+        self._wait(0)
+
+    def _wait(self, options: int) -> None:
+        if self._begun.returncode is not None:
+            return
+        try:
+            pid, status = os.waitpid(self.pid, options)
+        except ChildProcessError:  # it has died, and other code of the program has read how
+            return
+        if pid:
+            self._begun.returncode = os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """Nothing."""
