@@ -22,10 +22,11 @@ from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of
 from ..plan.planned_stage import PlannedStage, Role
 from ..transport.channel import Channel
-from ..transport.credits import Credits
+from ..transport.credits import CreditRoom
 from ..transport.process_channel import PACKET_BYTES, PacketChannel
 from ..transport.reorder_buffer import Turnstile
-from ..transport.send_limit import Gate, Gates
+from ..transport.room import Room, SendRoom
+from ..transport.send_limit import Gates
 from ..transport.thread_channel import MemoryChannel
 from ..worker.endpoints import Ends
 from ..worker.operator_run import Condemned
@@ -125,7 +126,7 @@ class Section:
 
     origin: int
     end: int
-    room: Credits | Gates | None
+    room: Room | None
 
     def close(self) -> None:
         """Release the main process's hold on it."""
@@ -174,9 +175,9 @@ class Wiring:
                 self._surroundings = around, around.without_input()  # of the source's worker, and of all others
             self.sections.extend(_sections(self.groups))
             for section in self.sections:
-                if isinstance(section.room, Gates):
+                if section.room is not None:
                     section.room.begin(self.board)
-            exact = {section.end for section in self.sections if isinstance(section.room, Credits)}
+            exact = {section.end for section in self.sections if section.room is not None and section.room.is_exact}
             for end, (left, right) in enumerate(junctions, start=1):
                 kind = PacketChannel if left.own_process or right.own_process else MemoryChannel
                 in_flight = None if end in exact else right.in_flight
@@ -243,23 +244,18 @@ class Wiring:
         )
         return with_faults(worker, self._faults, generation)
 
-    def _room(self, group: int, number: int) -> Credits | Gate | None:
+    def _room(self, group: int, number: int) -> SendRoom | None:
         """What bounds how much a worker may send, where that is put in order further on."""
-        for section in self.sections:
-            if isinstance(section.room, Gates):
-                gate = section.room.gate(self.groups[group].rows[-1][number])
-                if gate is not None:
-                    return gate
-            elif section.origin == group and section.room is not None:
-                return section.room.dup()
-        return None
+        row = self.groups[group].rows[-1][number]
+        rooms = (section.room.sending(row) for section in self.sections if section.room is not None)
+        return next((room for room in rooms if room is not None), None)
 
     def _turnstile(self, group: int) -> Turnstile | None:
         """Where a group puts items in order."""
         room = next((section.room for section in self.sections if section.end == group), None)
         if room is None:
             return None
-        return Turnstile(room.limit() if isinstance(room, Gates) else room.dup())
+        return Turnstile(room.returning())
 
     def start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
         """Have the executor of a group start a worker, as `worker` makes it. Raises what that raises."""
@@ -416,12 +412,12 @@ def _sections(groups: Sequence[Group]) -> Iterator[Section]:
             operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
             restarts = any(stage.restarts for each in between for stage in each.stages)
             ordered = restarts or all(each.ordered for each in operators)
-            room: Credits | Gates | None = None
+            room: Room | None = None
             if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
-                least = ROOM_EACH * sum(each.at_once for each in between)
-                room = (
-                    _gates(groups[origin : end + 1], least) if group.in_flight is None else Credits.of(group.in_flight)
-                )
+                if group.in_flight is not None:
+                    room = CreditRoom(group.in_flight, groups[origin].rows[-1])
+                else:
+                    room = _gates(groups[origin : end + 1], ROOM_EACH * sum(each.at_once for each in between))
             yield Section(origin, end, room)
         origin = end
 

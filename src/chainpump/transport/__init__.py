@@ -10,6 +10,7 @@
 * `pipe_wire`: the portable wire: a pipe of short records
 * `process_channel`: a channel between processes
 * `reorder_buffer`: restores the order of items
+* `room`: the contract of what bounds the items on their way
 * `send_limit`: how far ahead of the next item workers may send
 * `slab_allocator`: the producer's side of slabs
 * `slabs`: shared memory for large buffers

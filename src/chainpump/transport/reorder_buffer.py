@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from ..ipc.board import Board
 from ..ipc.descriptors import Descriptor
 from ..pickling.sizes import Weigher
-from .credits import Credits
 from .frames import Frame
 from .order import Order
-from .send_limit import Limit
+from .room import ReturnRoom
 
 __all__ = ["Turnstile"]
 
@@ -18,10 +17,10 @@ __all__ = ["Turnstile"]
 class Turnstile:
     """Belongs to the one worker that reads what several have made of numbered items.
 
-    room: given back as items pass: slots, exactly one for each, or a limit that adapts to what they weigh.
+    room: given back as items pass.
     """
 
-    def __init__(self, room: Credits | Limit) -> None:
+    def __init__(self, room: ReturnRoom) -> None:
         self._room = room
         self._order = Order()
         self._weigher = Weigher()
@@ -32,7 +31,7 @@ class Turnstile:
     @property
     def is_exact(self) -> bool:
         """Whether each item gives its slot back as soon as it is finished."""
-        return isinstance(self._room, Credits)
+        return self._room.is_exact
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -51,8 +50,7 @@ class Turnstile:
 
     def open(self, board: Board) -> None:
         """Get ready, in the worker that uses it."""
-        if isinstance(self._room, Limit):
-            self._room.open(board)
+        self._room.open(board)
 
     def push(self, frame: Frame) -> None:
         """A frame has come."""
@@ -69,18 +67,15 @@ class Turnstile:
     def release(self, number: int | None = None) -> None:
         """All items below this number are finished; without one, all that have passed."""
         number = self.passed if number is None else number
-        count, self._released = number - self._released, max(number, self._released)
-        if isinstance(self._room, Limit):
-            self._room.move(self._released, self._order.nbytes, self._bytes_each, self._arrived)
-        elif count > 0:
-            self._room.give(count)
+        self._released = max(number, self._released)
+        self._room.move(self._released, self._order.nbytes, self._bytes_each, self._arrived)
 
     def close(self) -> None:
         """Close what it holds."""
         self._room.close()
 
-    def __getstate__(self) -> Credits | Limit:
+    def __getstate__(self) -> ReturnRoom:
         return self._room
 
-    def __setstate__(self, state: Credits | Limit) -> None:
+    def __setstate__(self, state: ReturnRoom) -> None:
         self.__init__(state)  # type: ignore[misc]  # as it was when the run began

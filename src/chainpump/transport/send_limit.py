@@ -17,6 +17,7 @@ from contextlib import suppress
 from ..ipc.board import Board, Cell
 from ..ipc.counters import Counter, counter
 from ..ipc.descriptors import Descriptor
+from .credits import Credits
 from .flow import first_window, next_window
 from .frames import Span
 
@@ -30,6 +31,8 @@ class Gate:
 
     row: the worker's, on the board. limit: the row of the worker that puts the items in order.
     """
+
+    credits: Sequence[Credits] = ()
 
     def __init__(self, wake: Counter, row: int, limit: int) -> None:
         self._wake = wake
@@ -45,7 +48,7 @@ class Gate:
         """Get ready, in the worker that uses it."""
         self._own, self._there = map(board.row, self._rows)
 
-    def take(self, span: Span) -> bool:
+    def may_send(self, span: Span) -> bool:
         """Whether a frame may be sent; if not, `wait` ends once it may be.
 
         The parts of an item that is made in parts may be as large as many items, so only those of the next one are sent
@@ -85,6 +88,8 @@ class Limit:
     row: the worker's own. waiting: rows and counters of those that may wait. least: so many items may be ahead of the
     next one, however large they are.
     """
+
+    is_exact = False
 
     def __init__(self, row: int, waiting: Sequence[tuple[int, Counter]], least: int) -> None:
         self._row = row
@@ -140,6 +145,8 @@ class Gates:
     row: of the worker that puts the items in order. rows: of those that may wait.
     """
 
+    is_exact = False
+
     def __init__(self, row: int, rows: Sequence[int], least: int) -> None:
         self._row = row
         self._least = least
@@ -150,11 +157,11 @@ class Gates:
         row = board.row(self._row)
         row[Cell.LIMIT] = row[Cell.LIMIT_OF_PARTS] = first_window(0, self._least)
 
-    def gate(self, row: int) -> Gate | None:
+    def sending(self, row: int) -> Gate | None:
         """The gate of a worker, by its row; None if it has none."""
         return Gate(self._wakes[row].dup(), row, self._row) if row in self._wakes else None
 
-    def limit(self) -> Limit:
+    def returning(self) -> Limit:
         """The other side of all of them."""
         return Limit(self._row, [(row, wake.dup()) for row, wake in self._wakes.items()], self._least)
 

@@ -9,9 +9,8 @@ from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
 from ..transport.channel import Receiver, Sender
-from ..transport.credits import Credits
 from ..transport.reorder_buffer import Turnstile
-from ..transport.send_limit import Gate
+from ..transport.room import SendRoom
 
 __all__ = ["Ends"]
 
@@ -26,7 +25,7 @@ class Ends:
 
     receiver: Receiver | None
     sender: Sender | None
-    room: Credits | Gate | None
+    room: SendRoom | None
     turnstile: Turnstile | None
 
     @property
@@ -44,15 +43,14 @@ class Ends:
         for end in (self.receiver, self.sender):
             if end is not None:
                 end.open()
-        if self.turnstile is not None:
-            self.turnstile.open(board)
-        if isinstance(self.room, Gate):
-            self.room.open(board)
+        for shared in (self.turnstile, self.room):
+            if shared is not None:
+                shared.open(board)
 
     def close(self) -> None:
         """Close them; a second call does nothing."""
         for end in self._there():
             end.close()
 
-    def _there(self) -> Sequence[Receiver | Sender | Credits | Gate | Turnstile]:
+    def _there(self) -> Sequence[Receiver | Sender | SendRoom | Turnstile]:
         return [end for end in (self.receiver, self.sender, self.room, self.turnstile) if end is not None]

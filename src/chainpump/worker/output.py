@@ -23,12 +23,11 @@ from ..ipc.wait_times import UNTOLD, Wait
 from ..pickling.items import ItemFault, Large
 from ..pickling.sizes import SCALARS, STRINGS, Weigher
 from ..transport.channel import Sender
-from ..transport.credits import Credits
 from ..transport.flow import FLUSH_NS, FRAME_BYTES
 from ..transport.flusher import Flusher
 from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, Placing
-from ..transport.send_limit import Gate
+from ..transport.room import SendRoom
 from .channel_errors import BREAKS, Refusal, broken, remembered
 
 __all__ = ["Outlet"]
@@ -45,10 +44,9 @@ class Outlet:
     `_pending` grows by `append` alone, which is atomic, and shrinks only under `_lock`, which also orders the
     sends. So an item costs no lock, and a frame costs one.
 
-    bounds: slots to take before each item is made. gate: where frames wait until they may go, if their items are put in
-    order further on. origin: the number of this worker, where it numbers its items itself and is not the only one to do
-    so. whole: what is made of one item leaves in one frame, since it may be made twice. failed: is given what the
-    flusher has failed of, in its thread.
+    room: bounds the items, if they are put in order further on. origin: the number of this worker, where it numbers its
+    items itself and is not the only one to do so. whole: what is made of one item leaves in one frame, since it may be
+    made twice. failed: is given what the flusher has failed of, in its thread.
 
     A worker of element-wise stages says between `open_span` and `close_span` which items of its input it is in; the
     frames that leave meanwhile carry their numbers.
@@ -60,16 +58,17 @@ class Outlet:
         row: memoryview,
         hint: memoryview,
         cancelled: memoryview,
-        bounds: Sequence[Credits] = (),
-        gate: Gate | None = None,
+        room: SendRoom | None = None,
         origin: int = 0,
         whole: bool = False,
         failed: Callable[[BaseException], object] | None = None,
     ) -> None:
         self._whole = whole
         self._sender = sender
-        self._bounds = (*bounds, sender.credits) if sender.credits else tuple(bounds)
-        self._gate = gate
+        bounds = tuple(room.credits) if room is not None else ()
+        # Of these, one is taken before each item is made.
+        self._bounds = (*bounds, sender.credits) if sender.credits else bounds
+        self._room = room
         self._row = row
         self._blocked = Wait(row, Cell.BLOCKED)
         self._hint = hint
@@ -360,10 +359,10 @@ class Outlet:
             self._row[Cell.MOVED] = self._last_sent
 
     def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
-        while self._gate is not None and not self._gate.take(piece.span):
+        while self._room is not None and not self._room.may_send(piece.span):
             self._check_cancelled()
             with waits:
-                self._gate.wait()
+                self._room.wait()
             self._check_cancelled()
         piece, nbytes = self._sent_piece(piece, snapshots, waits)
         count = len(piece.entries)

@@ -29,9 +29,7 @@ from ..pickling.items import ItemFault
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
-from ..transport.credits import Credits
 from ..transport.frames import Span
-from ..transport.send_limit import Gate
 from .endpoints import Ends
 from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
@@ -189,10 +187,8 @@ class Worker:
         if ends.sender is not None:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
-            slots = (ends.room,) if isinstance(ends.room, Credits) else ()
-            gate = ends.room if isinstance(ends.room, Gate) else None
             self.outlet = Outlet(
-                ends.sender, row, hint, flag, slots, gate, self._origin, self._whole, self._tell_of_flusher
+                ends.sender, row, hint, flag, ends.room, self._origin, self._whole, self._tell_of_flusher
             )
         source: Input | None = None
         if ends.receiver is not None:

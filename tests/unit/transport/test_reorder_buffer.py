@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from chainpump.ipc.board import Board, Cell
-from chainpump.transport.credits import Credits
+from chainpump.transport.credits import CreditReturn, Credits
 from chainpump.transport.flow import FIRST_ITEMS, HELD_BYTES, MAX_WINDOW
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.reorder_buffer import Turnstile
@@ -35,7 +35,7 @@ def gates(stack: ExitStack, board: Board) -> Gates:
 
 @pytest.fixture
 def gate(stack: ExitStack, gates: Gates, board: Board) -> Gate:
-    gate = gates.gate(0)
+    gate = gates.sending(0)
     assert gate is not None
     gate.open(board)
     stack.callback(gate.close)
@@ -44,7 +44,7 @@ def gate(stack: ExitStack, gates: Gates, board: Board) -> Gate:
 
 @pytest.fixture
 def turnstile(stack: ExitStack, gates: Gates, board: Board) -> Turnstile:
-    turnstile = Turnstile(gates.limit())
+    turnstile = Turnstile(gates.returning())
     turnstile.open(board)
     stack.callback(turnstile.close)
     return turnstile
@@ -190,7 +190,7 @@ def test_what_an_item_has_become_counts_rather_than_its_pickle(turnstile: Turnst
 
 
 def waits(gate: Gate, *spans: Span) -> list[bool]:
-    return [not gate.take(span) for span in spans]
+    return [not gate.may_send(span) for span in spans]
 
 
 def test_parts_of_an_item_wait_for_its_turn_while_much_is_held(turnstile: Turnstile, gate: Gate, board: Board) -> None:
@@ -220,7 +220,7 @@ def test_who_was_woken_is_woken_even_if_the_limit_has_gone_down_again(
 ) -> None:
     push(turnstile, 1, 2, nbytes=HELD_BYTES)
     turnstile.release()
-    gate = gates.gate(0)
+    gate = gates.sending(0)
     assert gate is not None
     stack.callback(gate.close)
     gate.open(board)
@@ -250,12 +250,12 @@ def woken(wait: Callable[[], None]) -> bool:
 
 
 def test_credits_are_exact_and_a_limit_is_not(turnstile: Turnstile, credits: Credits) -> None:
-    assert Turnstile(credits).is_exact
+    assert Turnstile(CreditReturn(credits)).is_exact
     assert not turnstile.is_exact
 
 
 def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
-    turnstile = Turnstile(credits)
+    turnstile = Turnstile(CreditReturn(credits))
     push(turnstile, 0, 5)
     taken(turnstile)
     given = []
@@ -271,7 +271,7 @@ def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
 
 
 def test_items_that_came_to_nothing_give_their_slots_back(credits: Credits) -> None:
-    turnstile = Turnstile(credits)
+    turnstile = Turnstile(CreditReturn(credits))
     turnstile.push(Frame(0, Span(0, 9), []))
     taken(turnstile)
     turnstile.release()
@@ -279,7 +279,7 @@ def test_items_that_came_to_nothing_give_their_slots_back(credits: Credits) -> N
 
 
 def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
-    turnstile = Turnstile(credits)
+    turnstile = Turnstile(CreditReturn(credits))
     given = []
     for frame in (
         Frame(0, Span(0, 100, (0,)), [None] * 100),
@@ -294,7 +294,7 @@ def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
 
 
 def test_a_frame_that_comes_twice_gives_its_slots_back_once(credits: Credits) -> None:
-    turnstile = Turnstile(credits)
+    turnstile = Turnstile(CreditReturn(credits))
     for _ in range(3):
         push(turnstile, 0, 4)
         taken(turnstile)
@@ -307,7 +307,7 @@ def test_a_frame_that_comes_twice_gives_its_slots_back_once(credits: Credits) ->
 
 def test_a_turnstile_owns_its_slots() -> None:
     kept = Credits.of(LEAST)
-    turnstile = Turnstile(kept.dup())
+    turnstile = Turnstile(CreditReturn(kept.dup()))
     (descriptor,) = turnstile.descriptors
     assert descriptor.fileno() != kept.descriptors[0].fileno()
     turnstile.close()

@@ -15,7 +15,7 @@ from chainpump.ipc.checkpoint import Hand
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.messages.item_repr import short_repr
 from chainpump.pickling.items import ItemFault
-from chainpump.transport.credits import Credits
+from chainpump.transport.credits import CreditReturn, Credits
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.reorder_buffer import Turnstile
 from chainpump.worker import input as inlet_module
@@ -183,7 +183,7 @@ def test_who_waits_for_more_has_asked_for_it(credits: Credits, script: Script, b
 def test_a_turnstile_restores_the_order_and_tells_how_many_have_passed(script: Script, board: Board) -> None:
     script.frames = [frame([3, 4], 3), Frame(0, Span(0, 3), [0, 2], [0, 2]), Frame(0, Span(5, 7), [])]
     credits = Credits.of(0)
-    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None, Turnstile(credits))
+    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None, Turnstile(CreditReturn(credits)))
     given = []
     for item in inlet:
         slots = 0

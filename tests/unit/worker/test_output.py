@@ -624,11 +624,11 @@ def gates(board: Board) -> Iterator[Gates]:
 
 
 def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Outlet, Gate, Limit]:
-    gate, limit = gates.gate(0), gates.limit()
+    gate, limit = gates.sending(0), gates.returning()
     assert gate is not None
     gate.open(board)
     limit.open(board)
-    return Outlet(sender, board.row(0), board.hint(0), board.flag(0), gate=gate), gate, limit
+    return Outlet(sender, board.row(0), board.hint(0), board.flag(0), room=gate), gate, limit
 
 
 def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, board: Board, clock: Clock) -> None:
@@ -686,8 +686,8 @@ class SlowStarter:
         self._hint = hint
         self._taken = 0
 
-    def take(self, span: Span) -> bool:
-        return self._gate.take(span)
+    def may_send(self, span: Span) -> bool:
+        return self._gate.may_send(span)
 
     def wait(self) -> None:
         entries, _, span = self._sender.frames[self._taken]
@@ -704,7 +704,7 @@ def test_few_small_frames_leave_before_the_consumer_can_say_how_many_items_it_wa
     gates.begin(board)
     outlet, gate, limit = gated(gates, sender, board)
     turnstile = Turnstile(limit)
-    outlet._gate = SlowStarter(gate, turnstile, sender, board.hint(0))  # type: ignore[assignment]
+    outlet._room = SlowStarter(gate, turnstile, sender, board.hint(0))  # type: ignore[assignment]
     items = 2 * MAX_WINDOW
     outlet.pump(range(items))
     outlet.finish()
@@ -743,7 +743,7 @@ def test_where_the_size_of_results_jumps_each_large_one_leaves_alone(
 
 def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:
     further = Credits.of(3)
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), [further])
+    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), further)
     outlet.take_slots()
     outlet.take_slots()  # for the same item
     assert (available(credits), available(further)) == (1, 2)
