@@ -218,11 +218,11 @@ def _fault_of(bound: Bound) -> str:
     for label, part in (("function", bound.function), *call.arguments.items()):
         try:
             functions.dumps(part)
-        except Exception:  # as above; `fault` says what it was
+        except Exception:  # as above; `unpicklable_part` says which part
             path = bound.name if part is bound.function else label
-            text = functions.fault(part, functions.dumps, name=path)
+            text = functions.unpicklable_part(part, functions.dumps, name=path)
             return f"{'function' if part is bound.function else 'argument'} {text}"
-    return functions.fault(bound, functions.dumps)
+    return functions.unpicklable_part(bound, functions.dumps)
 
 
 def check_count(value: object, name: str, option: str, least: int = 1, advice: str = "") -> int:

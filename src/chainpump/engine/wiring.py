@@ -17,7 +17,7 @@ from ..ipc.checkpoint import Hand
 from ..lazy_dataclass import dataclass
 from ..logs.receiver import Logs
 from ..messages.names import Who
-from ..pickling.shared_functions import Code
+from ..pickling.shared_functions import SharedFunctions
 from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of
 from ..plan.planned_stage import PlannedStage, Role
@@ -58,7 +58,7 @@ class Group:
     rows: Sequence[range]
     is_caller: bool
     iterated: bool  # the caller's loop is one more stage, at the end
-    code: Code
+    code: SharedFunctions
 
     @property
     def workers(self) -> int:
@@ -392,7 +392,7 @@ def _groups(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iter
         for _ in range(len(run) + loops):
             rows.append(range(next_row, next_row + copies))
             next_row += copies
-        code = Code([stage.call for stage in run])
+        code = SharedFunctions([stage.call for stage in run])
         yield Group(run, executor, rows, is_last and executor.capabilities.shares_thread, loops, code)
 
 

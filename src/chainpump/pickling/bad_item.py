@@ -1,4 +1,4 @@
-"""Which item of a frame cannot be rebuilt: looked for once that has happened, so that good frames pay nothing."""
+"""Finds the item of a frame that cannot be unpickled, after that has failed: good frames pay nothing."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["culprit"]
+__all__ = ["find_bad_item"]
 
 APPENDING = ("APPEND", "APPENDS")
-# Of pickle's own frames: the opcode, and a length that says nothing once some of them are cut out.
+# Bytes of the head of one of pickle's own frames: an opcode and a length.
 FRAME_BYTES = 9
 
 
-def culprit(data: bytes, buffers: Iterable[Any]) -> int:
-    """The place of the item at which loading fails, in the pickle of a list; 0 if it cannot be found.
+def find_bad_item(data: bytes, buffers: Iterable[Any]) -> int:
+    """The index of the item at which unpickling a list fails; 0 if it cannot be found.
 
-    It is loaded once more, from a file that tells how far that has come.
+    The list is unpickled once more, from a file whose position says how far that has come.
     """
     try:
         plain, begins = _items(data)
     except (ImportError, OSError):
-        # A process that has no descriptor left can read no module.
+        # A process without a free descriptor cannot read a module.
         return 0
     file = io.BytesIO(plain)
     try:
         pickle.Unpickler(file, buffers=buffers).load()
     except Exception:
-        # The failure that is being looked for.
+        # This is the failure to locate.
         return max(0, bisect_right(begins, file.tell() - 1) - 1)
     return 0
 
 
 def _items(data: bytes) -> tuple[bytes, list[int]]:
-    """The pickle of a list as the unpickler reads it step by step, and where in it each item begins."""
-    # Only a failure pays for it.
+    """The pickle of a list without pickle's own frames, and the offsets at which its items begin."""
+    # Only a failure needs this import.
     from pickletools import genops, markobject
 
     parts: list[bytes] = []
     begins: list[int] = []
-    # Of the unpickler, so far: where what makes each of its values begins.
+    # The stack of the unpickler: for each value the offset at which the opcodes that make it begin.
     stack: list[int] = []
-    # How high it was, and where.
+    # For each open mark: the height of the stack, and the offset.
     marks: list[tuple[int, int]] = []
     copied = cut = 0
     for opcode, _, found in genops(data):
@@ -59,7 +59,7 @@ def _items(data: bytes) -> tuple[bytes, list[int]]:
         if markobject in opcode.stack_before:
             (top, at), taken = marks.pop(), opcode.stack_before.index(markobject)
         lowest = top - taken
-        # To the list itself.
+        # These items are appended to the list itself.
         if lowest == 0 and opcode.name in APPENDING:
             begins += stack[1:]
         stack[lowest:] = [stack[lowest] if taken else at] * len(opcode.stack_after)

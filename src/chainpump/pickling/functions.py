@@ -1,7 +1,7 @@
-"""How functions and their arguments travel to another process, and which part of an object cannot.
+"""Functions and their arguments to bytes and back, and which part of an object cannot be pickled.
 
-Items are pickled by plain `pickle` (`pickling.items`). Functions go through cloudpickle, which takes lambdas
-and closures by value; but whatever a worker can import goes by reference, so that both sides mean one object.
+Items are pickled by plain `pickle` (`pickling.items`), functions by cloudpickle: it pickles lambdas and closures by
+value. What a worker can import is pickled by reference, so that both processes have the same object.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ..messages.source_files import code_reducer
 from . import main_objects
 from .registry import PROTOCOL, EncodeError
 
-__all__ = ["ItemPickler", "dumps", "fault", "loads", "plain", "travelling"]
+__all__ = ["ItemPickler", "dumps", "loads", "plain", "travelling", "unpicklable_part"]
 
-# Bytes of a function or class with what it mentions, as it goes with each item.
+# The most bytes of a function or class that is sent with each item, with all that it refers to.
 MOST_DEFINITION = 1 << 20
-# What the interpreter makes for each class anew.
+# Attributes that the interpreter makes for each class.
 OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))
-# Levels that `fault` descends; deeper parts are reported as the whole they belong to.
+# Levels that `unpicklable_part` descends; a deeper part is reported as the object that contains it.
 MAX_DEPTH = 6
 
 
 def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
-    """Pickle functions and their arguments for a worker process, with all of the main module that they reach.
+    """Pickle functions and their arguments for a worker process, with all of the main module that they refer to.
 
-    in_band: asked of each buffer whether to put it into the pickle; those left out, `loads` is to be given.
+    in_band: called with each buffer; returns whether the pickle is to contain it. `loads` needs the other ones.
     """
-    # 15 ms; only runs that pickle functions pay for it.
+    # This import takes 15 ms; only runs that pickle functions need it.
     import cloudpickle
 
     importable = main_objects.is_importable()
@@ -45,8 +45,8 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
         dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, dict(reducers))
 
-        # A worker imports the program's main script itself, as `multiprocessing` has it do. What is found
-        # there goes by reference: a copy by value would be a second class, which plain pickle refuses.
+        # A worker imports the main script of the program, as `multiprocessing` makes it do. What it finds there is
+        # pickled by reference: a copy by value would be a second class, which plain pickle refuses.
         def reducer_override(self, obj: Any) -> Any:
             if main_objects.is_of_main(obj):
                 if not importable:
@@ -56,13 +56,13 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
             return super().reducer_override(obj)
 
     buffer = io.BytesIO()
-    # In this order: it is found on the way.
+    # `found` comes second: it is filled while `value` is pickled.
     Pickler(buffer, PROTOCOL, in_band).dump((value, found))
     return buffer.getvalue()
 
 
 def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = ()) -> Any:
-    """Rebuild what `dumps` made, in a worker."""
+    """Unpickle in a worker what `dumps` made."""
     value, found = pickle.loads(data, buffers=buffers)
     main_objects.adopt(found)
     main_objects.take_names(found)
@@ -70,18 +70,18 @@ def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = ()) -> Any:
 
 
 class ItemPickler(pickle.Pickler):
-    """Pickles items of a program whose main module no worker can import: see `main_objects`.
+    """Pickles items of a program whose main module no worker can import: see `pickling.main_objects`.
 
-    A definition is made once, and goes with each pickle: whoever loads that may know it already or not.
+    A definition is made once and is part of each pickle, since the process that loads it may not know it yet.
     """
 
-    # Any: those of a plain pickler.
+    # Any: the arguments of a plain pickler.
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._definitions: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
 
     def reducer_override(self, obj: Any) -> Any:
-        """How pickle is to write a function or class."""
+        """Pickle a function or class of the main module by value; see `pickle.Pickler.reducer_override`."""
         if not main_objects.is_of_main(obj):
             return NotImplemented
         definition = self._definitions.get(obj)
@@ -91,11 +91,11 @@ class ItemPickler(pickle.Pickler):
 
 
 def _definition(value: Any) -> bytes:
-    """Raises PicklingError where it cannot travel, or is too large to go with each item."""
+    """Pickle a function or class. Raises PicklingError if that fails, or if it is too large to send with items."""
     try:
         data = dumps(value)
     except Exception as error:
-        raise _Undefinable(value, fault(value, dumps, name=value.__qualname__)) from error
+        raise _Undefinable(value, unpicklable_part(value, dumps, name=value.__qualname__)) from error
     if len(data) > MOST_DEFINITION:
         parts = {label: len(dumps(part)) for label, part in _parts(value)}
         largest = max(parts, key=lambda label: parts[label], default="")
@@ -105,7 +105,7 @@ def _definition(value: Any) -> bytes:
 
 
 class _Undefinable(pickle.PicklingError):
-    """A function or class of the main module cannot go with an item."""
+    """A function or class of the main module cannot be sent with an item."""
 
     def __init__(self, value: object, why: str) -> None:
         super().__init__(f"{why}. Or define it in a module, which workers import")
@@ -123,7 +123,7 @@ def _defined(key: str, definition: bytes) -> object:
 
 
 def plain(value: object) -> bytes:
-    """A pickle of an item, or whatever else plain pickle is for. Raises what that raises."""
+    """Pickle an item by plain pickle. Raises what pickling raises."""
     if main_objects.is_importable():
         return pickle.dumps(value, PROTOCOL)
     buffer = io.BytesIO()
@@ -132,8 +132,8 @@ def plain(value: object) -> bytes:
 
 
 def travelling(value: object) -> bytes | None:
-    """A plain pickle of a value that was seen to load again, or None."""
-    # Whatever a user's __reduce__ or __init__ raises.
+    """The plain pickle of a value, or None if it cannot be pickled and unpickled again."""
+    # A user's __reduce__ or __init__ may raise anything.
     with suppress(Exception):
         data = plain(value)
         if type(pickle.loads(data)) is type(value):
@@ -141,19 +141,19 @@ def travelling(value: object) -> bytes | None:
     return None
 
 
-def fault(value: object, dump: Callable[[object], object], *, name: str = "") -> str:
-    """Say which part of a value `dump` refuses, and why: `Reader.handle: cannot pickle '_io.TextIOWrapper'`."""
+def unpicklable_part(value: object, dump: Callable[[object], object], *, name: str = "") -> str:
+    """Which part of a value `dump` refuses, and why: `Reader.handle: cannot pickle '_io.TextIOWrapper'`."""
     try:
         dump(value)
     except Exception as error:
-        return _fault(value, dump, name or type(value).__name__, error, (value,))
+        return _unpicklable_part(value, dump, name or type(value).__name__, error, (value,))
     return f"{name or type(value).__name__}: pickled on a second try"
 
 
-def _fault(
+def _unpicklable_part(
     value: object, dump: Callable[[object], object], path: str, error: Exception, within: tuple[object, ...]
 ) -> str:
-    """within: the values that it was reached through, and itself; functions and classes may reach themselves."""
+    """within: the values that contain this one, and itself; functions and classes may refer to themselves."""
     item = getattr(error, "item", None) if isinstance(error, (EncodeError, _Undefinable)) else within
     if item is value or (isinstance(error, _Undefinable) and item is type(value)):
         return f"{path}: {error}"
@@ -162,12 +162,12 @@ def _fault(
             if not any(part is each for each in within):
                 dump(part)
         except Exception as cause:
-            return _fault(part, dump, path + label, cause, (*within, part))
+            return _unpicklable_part(part, dump, path + label, cause, (*within, part))
     return f"{path}: {error}"
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    """The parts of a value that pickle would visit, each with the text that leads to it."""
+    """The parts of a value that pickle would visit, each with the text of the step to it, such as `.name`."""
     yield from next((parts(value) for kind, parts in PARTS.items() if isinstance(value, kind)), ())
     yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items() if name not in OF_CLASSES)
     for cls in type(value).__mro__:
@@ -181,7 +181,7 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
     code = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
-        # It is empty so far.
+        # A cell may still be empty.
         with suppress(ValueError):
             yield f" (captured variable {name!r})", cell.cell_contents
     for name in dict.fromkeys(_names_in(code)):
@@ -191,14 +191,14 @@ def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, object]]:
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """What the code, and that of functions within it, may mean globals by."""
+    """The names by which the code, and functions within it, may refer to globals."""
     yield from code.co_names
     for const in code.co_consts:
         if isinstance(const, CodeType):
             yield from _names_in(const)
 
 
-# Any: each function takes values of the type beside it.
+# Any: each function takes values of the type that is its key.
 PARTS: Mapping[type | tuple[type, ...], Callable[[Any], Iterable[tuple[str, object]]]] = {
     dict: lambda values: ((f"[{key!r}]", part) for key, part in values.items()),
     (list, tuple, set, frozenset): lambda values: ((f"[{index}]", part) for index, part in enumerate(values)),

@@ -1,4 +1,4 @@
-"""Items to bytes and back: snapshots of what could change, whole lists of what cannot."""
+"""Items to bytes and back: one by one if they can be changed, otherwise a whole frame together."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 from ..lazy_dataclass import dataclass
 from . import functions, main_objects, registry
-from .large_bytes import LARGE_BYTES, set_apart
+from .large_bytes import LARGE_BYTES, take_out_large_bytes
 from .registry import PROTOCOL
 
 __all__ = ["PROTOCOL", "ItemFault", "Large", "Pickling"]
 
-# So pickle names the module of what it leaves to be found there.
+# The name by which pickle refers to objects of the main module.
 MAIN = b"__main__"
-# An item of a library has a codec only where that library is.
+# An item of a library can only exist in a process that has imported the library.
 MODULES = sys.modules
 
 
 class ItemFault(Exception):
-    """An item cannot be pickled, or not be rebuilt.
+    """An item cannot be pickled or unpickled.
 
-    reason: which part of it, and why. producer, index: which item, where the raiser knows.
+    reason: which part of it, and why. producer, index: which item, if that is known where this is raised.
     """
 
     def __init__(self, reason: str, producer: int = 0, index: int = 0) -> None:
@@ -36,7 +36,7 @@ class ItemFault(Exception):
 
     @property
     def error(self) -> Exception:
-        """What pickling or rebuilding has raised."""
+        """What pickling or unpickling raised."""
         return self.__cause__ if isinstance(self.__cause__, Exception) else self
 
 
@@ -53,35 +53,35 @@ class Large:
         return len(self.data) + sum(buffer.nbytes for buffer in self.buffers)
 
     def release(self) -> None:
-        """It was sent: its owner may resize what the buffers were of."""
+        """Release the buffers once they are sent: their owners may resize them again."""
         for buffer in self.buffers:
             buffer.release()
 
 
 class Pickling:
-    """Makes pickles: a snapshot of one item, or one of several together; large buffers are kept aside.
+    """Pickles one item, or several together; large buffers stay outside of the pickle.
 
-    For one thread at a time: what one has kept aside, another would take for its own.
+    For one thread at a time: the buffers are collected in one list.
     """
 
     def __init__(self) -> None:
-        self._aside: list[memoryview] = []
-        # Made once: it is passed with every item.
-        self._in_band = partial(_in_band, self._aside)
+        self._out_of_band: list[memoryview] = []
+        # Made once: it is passed with each item.
+        self._in_band = partial(_in_band, self._out_of_band)
         self._with_codecs: _TablePickler | None = None
         self._looks_inside = False
-        # How many there were at the last look for one that has codecs.
+        # The number of imported modules when codecs were looked for last.
         self._modules = 0
-        # Where no worker can import the main module, items that name it are pickled by value, from the first one on.
+        # Where no worker can import the main module, objects of it are pickled by value, from the first one on.
         self._needs_main = False
         self._by_value = None if main_objects.is_importable() else _TablePickler(self._in_band, functions.ItemPickler)
-        # As long as there are so many modules, plain pickle does all that there is to do.
+        # While this many modules are imported, no codec is needed: plain pickle is enough.
         self._plain_for = -1
 
     def snapshot(self, item: object) -> bytes | Large:
         """Pickle one item as it is now. Raises ItemFault."""
         try:
-            # Here, since a call would cost more than this.
+            # Inline, since a call costs more than this.
             if len(MODULES) == self._plain_for:
                 data = pickle.dumps(item, PROTOCOL, buffer_callback=self._in_band)
                 if self._by_value is not None and MAIN in data:
@@ -89,51 +89,51 @@ class Pickling:
             else:
                 data = self._dumps(item)
         except Exception:
-            self._aside.clear()
+            self._out_of_band.clear()
             data = self._second_try(item)
-        return self._with_buffers(data) if self._aside else data
+        return self._with_buffers(data) if self._out_of_band else data
 
     def _second_try(self, item: object) -> bytes:
-        """As ever: the first one was made in haste. Raises ItemFault."""
+        """Pickle it by the complete rules: `snapshot` has a fast path. Raises ItemFault."""
         try:
             return self._dumps(item)
         except Exception as error:
-            self._aside.clear()
-            raise ItemFault(functions.fault(item, self._try)) from error
+            self._out_of_band.clear()
+            raise ItemFault(functions.unpicklable_part(item, self._try)) from error
 
     def frame(self, entries: Sequence[Any]) -> bytes | Large:
-        """Pickle the entries of a frame together, which costs a tenth. Raises ItemFault with the place of one."""
+        """Pickle the entries of a frame together, at a tenth of the cost. Raises ItemFault with the index of one."""
         try:
             data = self._dumps(entries)
         except Exception as error:
-            self._aside.clear()
-            for place, entry in enumerate(entries):
+            self._out_of_band.clear()
+            for index, entry in enumerate(entries):
                 try:
                     self._try(entry)
                 except Exception:
-                    # Whatever the item's own __reduce__ raises: it is the one.
-                    raise ItemFault(functions.fault(entry, self._try), index=place) from error
+                    # The item's own __reduce__ may raise anything.
+                    raise ItemFault(functions.unpicklable_part(entry, self._try), index=index) from error
             raise
-        return self._with_buffers(data) if self._aside else data
+        return self._with_buffers(data) if self._out_of_band else data
 
     def look_inside(self) -> None:
-        """There was a pickle that is large itself: from now on, large bytes of items are set apart."""
+        """A pickle was large itself: from now on, large bytes inside items stay outside of the pickle."""
         self._looks_inside, self._plain_for = True, -1
 
     def _dumps(self, value: object) -> bytes:
         if self._looks_inside:
-            value = set_apart(value)
+            value = take_out_large_bytes(value)
         if not self._needs_main:
             try:
                 data = self._by_name(value)
             except Exception:
-                # It may be of a function that is not found by its name.
+                # The reason may be a function that cannot be found by its name.
                 if self._by_value is None:
                     raise
             else:
                 if self._by_value is None or MAIN not in data:
                     return data
-            self._aside.clear()
+            self._out_of_band.clear()
             self._needs_main, self._plain_for = True, -1
         assert self._by_value is not None
         return self._by_value.dumps(value)
@@ -153,24 +153,24 @@ class Pickling:
         try:
             self._dumps(value)
         finally:
-            self._aside.clear()
+            self._out_of_band.clear()
 
     def _with_buffers(self, data: bytes) -> Large:
-        large = Large(data, self._aside[:])
-        self._aside.clear()
+        large = Large(data, self._out_of_band[:])
+        self._out_of_band.clear()
         return large
 
 
-def _in_band(aside: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+def _in_band(out_of_band: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
     raw = buffer.raw()
     if raw.nbytes < LARGE_BYTES:
         return True
-    aside.append(raw)
+    out_of_band.append(raw)
     return False
 
 
 class _TablePickler:
-    """`pickle.dumps` with codecs. It is kept from item to item, and holds nothing of them: 0.1 us more than without."""
+    """`pickle.dumps` with codecs. One pickler serves all items and keeps none; it costs 0.1 us more per item."""
 
     def __init__(
         self, in_band: Callable[[pickle.PickleBuffer], bool], kind: type[pickle.Pickler] = pickle.Pickler

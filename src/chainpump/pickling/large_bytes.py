@@ -1,26 +1,27 @@
-"""Large bytes and bytearrays, which pickle writes by itself: set apart, they cross beside it, as other buffers do."""
+"""Large bytes and bytearrays out of band: pickle copies them into itself; here they travel beside it, as buffers do."""
 
 from __future__ import annotations
 
 from pickle import PickleBuffer
 from typing import Any
 
-__all__ = ["LARGE_BYTES", "set_apart"]
+__all__ = ["LARGE_BYTES", "take_out_large_bytes"]
 
-# From here on a buffer goes through shared memory: the crossover with a copy lies between 32 and 128 KB.
+# Bytes from which on a buffer goes through shared memory: with less, a copy through the socket is faster. Measured: the
+# crossover lies between 32 and 128 KB.
 LARGE_BYTES = 131_072
 
 PLAIN: frozenset[type] = frozenset((type(None), bool, int, float, complex, str))
 BYTES: frozenset[type] = frozenset((bytes, bytearray))
 CONTAINERS: frozenset[type] = frozenset((list, tuple, dict))
-# Values of an item that are looked at; where large bytes matter there are few beside them.
+# The most values of an item that are looked at: items with large bytes usually have few other parts.
 MOST = 256
-# Containers in each other.
+# The most levels of nested containers.
 DEEPEST = 8
 
 
-class _Apart:
-    """Stands for bytes in what is pickled; the consumer copies them out of shared memory, since they own theirs."""
+class _OutOfBand:
+    """Replaces bytes in the pickle. The consumer copies them from shared memory, since bytes own their memory."""
 
     __slots__ = ("_value",)
 
@@ -32,13 +33,13 @@ class _Apart:
 
 
 class _Unknown(Exception):
-    """There is something whose parts nobody knows, or which occurs twice, and would become two."""
+    """The item holds an object of unknown parts, or one that occurs twice and would become two objects."""
 
 
-def set_apart(value: Any) -> Any:
-    """The same for pickle, with all large bytes apart; the value itself, where that could change what arrives.
+def take_out_large_bytes(value: Any) -> Any:
+    """A copy of the value with its large bytes out of band; the value itself where a copy might not arrive the same.
 
-    It looks into lists, tuples and dicts that hold nothing but each other, bytes, texts and numbers.
+    Only lists, tuples and dicts of each other, bytes, texts and numbers are copied.
     """
     try:
         return _Walk().changed(value)
@@ -47,13 +48,13 @@ def set_apart(value: Any) -> Any:
 
 
 class _Walk:
-    """Through one item. Whatever is seen twice may be one object for its consumer too: then it is left alone."""
+    """A walk through one item. If an object occurs twice, the item stays as it is: pickle keeps such identities."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
 
     def changed(self, value: Any, depth: int = 0) -> Any:
-        """The value with its large bytes apart. Raises _Unknown."""
+        """The value with its large bytes out of band. Raises _Unknown."""
         kind = type(value)
         if kind in PLAIN or (kind is bytes and len(value) < LARGE_BYTES) or (kind is tuple and not value):
             return value
@@ -61,7 +62,7 @@ class _Walk:
             raise _Unknown
         self._seen.add(id(value))
         if kind in BYTES:
-            return _Apart(value) if len(value) >= LARGE_BYTES else value
+            return _OutOfBand(value) if len(value) >= LARGE_BYTES else value
         if kind not in CONTAINERS or len(value) + len(self._seen) > MOST or depth == DEEPEST:
             raise _Unknown
         if kind is not dict:

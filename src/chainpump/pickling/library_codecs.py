@@ -1,7 +1,7 @@
-"""Codecs for types of well-known libraries whose own pickles copy their buffers, and weights of those that do not tell
-their size. Each library is imported by its items.
+"""Codecs and sizes for types of well-known libraries. A library is used only once the program has imported it.
 
-NumPy, pandas and pyarrow need none: their pickles leave buffers outside by themselves.
+A type has a codec if its own pickle copies its buffers, and a size if neither `nbytes` nor `sys.getsizeof` gives it.
+NumPy, pandas and pyarrow need no codec: their pickles leave buffers out of band.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["LIBRARIES", "WEIGHTS", "decode_image", "decode_tensor", "encode_imag
 
 
 def encode_tensor(tensor: Any) -> Any:
-    """The memory of a plain tensor on the CPU; torch itself pickles all others, with what else belongs to them."""
+    """The memory of a plain tensor on the CPU. torch pickles all other tensors, with their additional state."""
     torch = importlib.import_module("torch")
     if (
         type(tensor) is not torch.Tensor
@@ -26,25 +26,25 @@ def encode_tensor(tensor: Any) -> Any:
         or tensor.is_quantized
         or tensor.is_conj()
         or tensor.is_neg()
-        # Which not every version has.
+        # Not every version of torch has names.
         or any(getattr(tensor, "names", ()))
         or vars(tensor)
         or not tensor.numel()
     ):
         return NotImplemented
     if not _is_dense(tensor.shape, tensor.stride()):
-        # A part of a larger one, which would travel with it.
+        # It is a view of a larger tensor, which would be sent with it.
         tensor = tensor.contiguous()
     memory = tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
     try:
         return [memory.numpy()], (tensor.dtype, tuple(tensor.shape), tensor.stride())
     except RuntimeError:
-        # Torch was installed without NumPy.
+        # torch is installed without NumPy.
         return NotImplemented
 
 
 def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the elements lie side by side, in any order of the axes, each once."""
+    """Whether the elements fill a contiguous range of memory, in any order of the axes."""
     after = 1
     for stride, length in sorted(zip(strides, shape, strict=True)):
         if length > 1 and stride != after:
@@ -61,28 +61,28 @@ def decode_tensor(buffers: Sequence[Any], metadata: Any) -> Any:
 
 
 def encode_image(image: Any) -> Any:
-    """The pixels, apart from the rest of what Pillow pickles."""
+    """The pixels as a buffer, and the rest of what Pillow pickles."""
     state = image.__getstate__()
-    place = next((place for place, part in enumerate(state) if isinstance(part, bytes)), None)
-    if place is None:
+    index = next((index for index, part in enumerate(state) if isinstance(part, bytes)), None)
+    if index is None:
         return NotImplemented
-    pixels, state[place] = state[place], None
-    return [pixels], (type(image), place, state)
+    pixels, state[index] = state[index], None
+    return [pixels], (type(image), index, state)
 
 
 def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
     """An image of the same class."""
-    kind, place, state = metadata
-    state[place] = buffers[0]
+    kind, index, state = metadata
+    state[index] = buffers[0]
     image = kind.__new__(kind)
     image.__setstate__(state)
     return image
 
 
-# Modes of Pillow with one byte for a pixel.
+# Modes of Pillow images with one byte for each pixel.
 ONE_BYTE = frozenset(("1", "L", "P"))
 
-# By the full name of a class, its subclasses included: the module that defines it, and encode and decode.
+# For the full name of a class, which includes its subclasses: the module that defines it, encode and decode.
 LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any], Any], Any]]] = {
     "torch.Tensor": ("torch", encode_tensor, decode_tensor),
     "PIL.Image.Image": ("PIL.Image", encode_image, decode_image),
@@ -100,7 +100,7 @@ def weigh_frame(frame: Any) -> int:
     return int(frame.estimated_size())
 
 
-# By the full name of a class: bytes that an instance keeps alive, where neither `nbytes` nor `sys.getsizeof` tells.
+# For the full name of a class: a function that returns the bytes of an instance.
 WEIGHTS: Mapping[str, Callable[[Any], int]] = {
     "builtins.ImagingCore": weigh_pixels,
     "polars.dataframe.frame.DataFrame": weigh_frame,

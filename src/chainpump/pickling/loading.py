@@ -1,7 +1,7 @@
-"""Whether a worker is importing the program's modules: no run with worker processes may start then.
+"""Whether a worker is importing the program's modules: no run with worker processes may start meanwhile.
 
-Those workers would import the same modules, and each of them would start the run again, without end. A worker imports
-modules at three moments, and each has its own sign:
+Workers of that run would import the same modules, and each of them would start the run again, without end. A worker
+imports modules at three moments, each with a sign of its own:
 
     the main file, before its own code runs     `multiprocessing` marks the process
     the modules of its functions                `loading` marks the process
@@ -25,7 +25,7 @@ GUARD = 'if __name__ == "__main__":'
 
 
 class _Process:
-    """What this process is: a fact of the whole process, written by its main thread alone."""
+    """Two facts about this process. Only its main thread writes them."""
 
     def __init__(self) -> None:
         self.is_worker = False
@@ -36,14 +36,14 @@ _THIS = _Process()
 
 
 def become_worker() -> None:
-    """Mark this process as a worker's. A fork that inherits the mark from a worker is one, too."""
+    """Mark this process as a worker. A fork of a worker inherits the mark."""
     _THIS.is_worker = True
     _THIS.is_loading = False
 
 
 @contextmanager
 def loading() -> Generator[None, None, None]:
-    """The worker loads its functions inside this block."""
+    """Mark this process while the worker loads its functions inside the block."""
     _THIS.is_loading = True
     try:
         yield
@@ -53,7 +53,7 @@ def loading() -> Generator[None, None, None]:
 
 def check_not_loading() -> None:
     """Raise StageOptionError if this code runs as a worker imports modules."""
-    # From the caller on: a list with this frame in it would be a cycle, which kept all that the callers have.
+    # The list must not contain this frame: that would be a reference cycle, which keeps the variables of all callers.
     frames = list(calls_from(sys._getframe().f_back))  # noqa: SLF001  # what `inspect.currentframe` calls
     imported = next((frame for frame in frames if is_importing(frame)), None)
     imports_main = getattr(process.current_process(), "_inheriting", False)
@@ -79,7 +79,7 @@ def calls_from(frame: FrameType | None) -> Iterator[FrameType]:
 def is_importing(frame: FrameType) -> bool:
     """Whether this is the top level of a module whose import is under way."""
     spec = frame.f_globals.get("__spec__")
-    # The import system's own mark: by it, other threads wait until the module is whole.
+    # The mark of the import system, by which other threads wait until the module is complete.
     return frame.f_code.co_name == "<module>" and getattr(spec, "_initializing", False)
 
 

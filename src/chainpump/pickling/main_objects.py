@@ -1,9 +1,9 @@
-"""Functions and classes of a main module that no worker can import: of `python -c`, a REPL, a notebook, a package.
+"""Functions and classes of a main module that no worker can import: `python -c`, a REPL, a notebook, a package.
 
-They cross to another process by value, under a key that their own process has given them. Who knows that key already
-takes the object that it has: so a class is one class in each process, also once it comes back.
+They are sent by value, under a key that the process that defines them has chosen. A process that knows the key uses the
+object that it has. So a class is one class in each process, also when it comes back.
 
-    defined here ──key, definition──► worker: known from now on ──key, definition──► here: the very object
+    defined here ──key, definition──► worker: known from now on ──key, definition──► here: the same object
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NAMED = (type, FunctionType)
 
 
 class _Table:
-    """What this process knows, and under which keys. Any thread may ask; what several of them do is atomic.
+    """The objects that this process knows, and their keys. All operations are atomic, so any thread may use it.
 
-    Weak: who redefines a class, or makes a function for each item, is to have the old ones go. But what has come from
-    another process and has a name of the main module stays: nothing else here may hold it between two items.
+    References are weak, so that classes that were redefined, and functions made for one item, are freed. Objects of
+    another process that have a name in its main module are kept: nothing else may refer to them between two items.
     """
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class _Table:
         self.kept: dict[str, object] = {}
 
 
-# A fact of the process, as `sys.modules` is.
+# One table for the process, as with `sys.modules`.
 _TABLE = _Table()
 
 
 def is_importable() -> bool:
-    """Whether worker processes import the main module of this one, as `multiprocessing` has them do."""
+    """Whether worker processes can import the main module of this process, as `multiprocessing` makes them do."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:
@@ -53,7 +53,7 @@ def is_of_main(value: object) -> bool:
 
 
 def is_in_main(value: Any) -> bool:
-    """Whether its name in the main module leads to it."""
+    """Whether the main module has this object under its name."""
     try:
         return attrgetter(value.__qualname__)(sys.modules["__main__"]) is value
     except AttributeError:
@@ -68,12 +68,12 @@ def key_of(value: object) -> str:
 
 
 def known(key: str) -> object | None:
-    """What has this key in this process."""
+    """The object with this key; None if this process knows none."""
     return _TABLE.objects.get(key)
 
 
 def adopt(found: Mapping[str, object]) -> None:
-    """Know these by the keys that another process gave them."""
+    """Add objects under the keys that another process gave them."""
     for key, value in found.items():
         _TABLE.keys.setdefault(value, key)
         _TABLE.objects.setdefault(key, value)
@@ -82,9 +82,9 @@ def adopt(found: Mapping[str, object]) -> None:
 
 
 def take_names(found: Mapping[str, object], *, anew: bool = True) -> None:
-    """Give these their names in the main module of a worker, where its own code may look for them.
+    """Put objects into the main module of a worker under their names, where their own code may look for them.
 
-    anew: also where another object has the name, as some of `multiprocessing` have in a process that it has started.
+    anew: also replace objects of the same name: `multiprocessing` has put some there in a process that it started.
     """
     names = vars(sys.modules["__main__"])
     named = {value.__name__: value for value in found.values() if isinstance(value, NAMED) and has_name(value)}
@@ -92,5 +92,5 @@ def take_names(found: Mapping[str, object], *, anew: bool = True) -> None:
 
 
 def has_name(value: Any) -> bool:
-    """Whether it was defined at the top level."""
+    """Whether it was defined at the top level of its module."""
     return bool(value.__qualname__.isidentifier())

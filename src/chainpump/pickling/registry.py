@@ -1,8 +1,8 @@
-"""Which types have a codec: a way of their own to cross to another process, with their buffers outside the pickle.
+"""Which types have a codec: functions that take their buffers out of the pickle, and put them in again.
 
     item ──encode──► buffers, metadata ──► shared memory, pickle ──► views, metadata ──decode──► item
 
-A codec is asked wherever plain pickle would call `__reduce_ex__`, at any depth of an item.
+A codec is called wherever plain pickle would call `__reduce_ex__`, at any depth of an item.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["Codec", "EncodeError", "Reducers", "are_needed", "decoded", "install
 T = TypeVar("T")
 M = TypeVar("M")
 
-# Of pickle: the first with out-of-band buffers.
+# The protocol of pickle: the first one with out-of-band buffers.
 PROTOCOL = 5
 
-# Pickle writes these by itself and asks nobody.
+# Types that pickle writes itself, without `__reduce_ex__`.
 NATIVE: frozenset[type] = frozenset(
     (NoneType, bool, int, float, str, bytes, bytearray, list, tuple, dict, set, frozenset, type, FunctionType)
 )
 
 
 class EncodeError(Exception):
-    """A codec has raised. item: on which one; what that holds is not to blame."""
+    """A codec raised. item: the object that it was called with."""
 
     def __init__(self, item: object, error: Exception) -> None:
         super().__init__(f"its codec raised {type(error).__name__}: {error}")
@@ -43,10 +43,9 @@ class EncodeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How items of a type become buffers and metadata, and how they are made of these again. key: the type's own, or
-    the name of a library's.
+    """Takes items of a type apart into buffers and metadata, and makes items of these.
 
-    Any: items, buffers and metadata are of the type's choice.
+    key: the type, or the full name of a type of a library. Any: items, buffers and metadata are the type's choice.
     """
 
     key: type | str
@@ -54,7 +53,7 @@ class Codec:
     decode: Callable[[Sequence[Any], Any], Any]
 
     def reduce(self, item: Any) -> Any:
-        """What pickle writes for an item: a call of `decoded`, or what the item itself says, if this declines it."""
+        """What pickle writes for an item: a call of `decoded`, or the item's own way if `encode` declines."""
         try:
             encoded = self.encode(item)
             if encoded is not NotImplemented:
@@ -65,8 +64,8 @@ class Codec:
         return item.__reduce_ex__(PROTOCOL)
 
 
-# A registry is global by its nature, as that of `copyreg` is: types are, and who defines one knows nothing of the
-# pipelines that it will travel in. Written by `register_codec`, and as a worker loads its functions; atomic by key.
+# The registry is global, as that of `copyreg` is: a module that defines a type does not know which pipelines use it.
+# `register_codec` writes it, and a worker that loads its functions does. Each write is atomic.
 _REGISTERED: dict[type, Codec] = {}
 _OF_LIBRARIES = {name: Codec(name, encode, decode) for name, (_, encode, decode) in LIBRARIES.items()}
 _MODULES = {module for module, _, _ in LIBRARIES.values()}
@@ -77,19 +76,19 @@ def register_codec(
     encode: Callable[[T], tuple[Sequence[Any], M]],
     decode: Callable[[Sequence[Any], M], T],
 ) -> None:
-    """Have items of exactly this type cross between processes with their large buffers outside the pickle.
+    """Have items of exactly this type cross between processes with their large buffers outside of the pickle.
 
     >>> class Grid:
     ...     def __init__(self, cells: bytearray, width: int) -> None:
     ...         self.cells, self.width = cells, width
     >>> register_codec(Grid, lambda grid: ([grid.cells], grid.width), lambda buffers, width: Grid(buffers[0], width))
 
-    encode: from an item to its buffers, each contiguous, and whatever else it is made of, which is pickled; or
-    `NotImplemented` for an item that is better pickled as ever (annotate that one with `Any`: mypy knows no other way).
-    decode: the reverse. A buffer from 128 KB is a memoryview of shared memory, writable if the one before was, and of
-    bytes; it may be kept. A smaller one is bytes or a bytearray.
-    Both apply wherever such an item is part of another one. They reach workers with the functions of a run: register
-    before it starts. Raises StageOptionError for what is no type, or one that pickle writes by itself.
+    encode: takes an item; returns its buffers, each contiguous, and metadata, which is pickled. It may return
+    `NotImplemented` for an item that plain pickle is to write (annotate the result as `Any` then, for mypy).
+    decode: takes buffers and metadata; returns the item. A buffer of 128 KB or more is a memoryview of bytes in shared
+    memory, writable if the original was, and may be kept. A smaller one is bytes or a bytearray.
+    Codecs apply to items and to any part of them. They are sent to workers with the functions of a run: register them
+    before it starts. Raises StageOptionError if `kind` is no class, or one that pickle writes itself.
     """
     _check_kind(kind)
     _REGISTERED[kind] = Codec(kind, encode, decode)
@@ -100,28 +99,28 @@ def _check_kind(kind: object) -> None:
         raise StageOptionError(f"register_codec: the first argument must be a class but got: {kind!r}.")
     if kind in NATIVE:
         raise StageOptionError(
-            f"register_codec: {kind.__name__} cannot have a codec: pickle writes it by itself, and asks nobody.\n"
+            f"register_codec: {kind.__name__} cannot have a codec: pickle writes it by itself.\n"
             f"  Wrap it in a class of your own; or send pickle.PickleBuffer(data), which arrives as a view."
         )
 
 
 def registered() -> tuple[Codec, ...]:
-    """What this process has registered, for another one."""
+    """The codecs of this process, for another one."""
     return tuple(_REGISTERED.values())
 
 
 def install(codecs: Iterable[Codec]) -> None:
-    """Register what another process had."""
+    """Register the codecs of another process."""
     _REGISTERED.update((each.key, each) for each in codecs if isinstance(each.key, type))
 
 
 def are_needed() -> bool:
-    """Whether an item here could have a codec: without, plain pickle does the same in less time."""
+    """Whether an item in this process could have a codec. If not, plain pickle does the same in less time."""
     return bool(_REGISTERED) or not _MODULES.isdisjoint(sys.modules)
 
 
 def decoded(key: type | str, buffers: Sequence[Any], metadata: Any) -> Any:
-    """The item again. Raises LookupError where its codec is not known."""
+    """Make the item. Raises LookupError where its codec is not known."""
     codec = _OF_LIBRARIES.get(key) if isinstance(key, str) else _REGISTERED.get(key)
     if codec is None:
         raise LookupError(f"{key!r} has no codec in this process; register_codec must be called before the run starts")
@@ -129,15 +128,15 @@ def decoded(key: type | str, buffers: Sequence[Any], metadata: Any) -> Any:
 
 
 class Reducers(dict[type, Callable[[Any], Any]]):
-    """A dispatch table of pickle, which is asked for every type that pickle does not write by itself."""
+    """A dispatch table for pickle, which looks up every type here that it does not write itself."""
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        # A class is pickled by its name, which pickle knows better.
+        # Pickle writes a class itself, by its name.
         if issubclass(kind, type):
             raise KeyError(kind)
         codec = _REGISTERED.get(kind)
         reduce = codec.reduce if codec else copyreg.dispatch_table.get(kind) or _of_library(kind)
-        # Without a codec, what pickle would have called: it costs little, and an error to say so would cost more.
+        # Without a codec, call what pickle would have called. An entry costs less than a KeyError for each item.
         self[kind] = reduce or methodcaller("__reduce_ex__", PROTOCOL)
         return self[kind]
 

@@ -1,8 +1,8 @@
-"""The functions of a worker, on their way to its process: pickled once for all workers that run them.
+"""The functions of a worker, pickled once for all workers that run them.
 
-What is large crosses in shared memory: the pickle itself, which each worker reads in place, and the buffers of arrays
-among the arguments, which stay there. Each worker maps those privately: they are its own to write, and a page is copied
-only once it does so. So a table of any size is in memory once, however many workers there are.
+A large pickle is in shared memory, where each worker reads it in place. So are the buffers of arrays among the
+arguments, which stay there: each worker maps them privately and may write to them; a page is copied only when it is
+written. So a table of any size is in memory once, however many workers there are.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from . import functions, registry
 from .large_bytes import LARGE_BYTES
 from .loading import loading
 
-__all__ = ["Code", "Loadable"]
+__all__ = ["Loadable", "SharedFunctions"]
 
-# Its name, for those who look on.
+# The name of the shared memory, as tools show it.
 MEMORY = "chainpump-code"
 
 
@@ -36,10 +36,10 @@ class Loadable(Protocol):
         ...
 
 
-class Code:
-    """The functions of a worker: pickled once, however many workers run them, and loaded by each worker itself.
+class SharedFunctions:
+    """The functions of a worker: pickled once, however many workers run them, and loaded by each worker.
 
-    Codecs travel with them, since whoever registers one may do so in a module that a worker does not import.
+    Codecs are sent with them: the module that registers one may be a module that workers do not import.
     """
 
     def __init__(self, calls: Sequence[Bound]) -> None:
@@ -47,7 +47,7 @@ class Code:
         self._parcel: _Parcel | None = None
 
     def load(self) -> Sequence[Bound]:
-        """The functions; what they were pickled in is dropped then. Raises what importing them raises."""
+        """The functions; frees the memory of their pickle. Raises what importing them raises."""
         if self._calls is None:
             assert self._parcel is not None
             calls: Sequence[Bound]
@@ -59,21 +59,21 @@ class Code:
         return self._calls
 
     def drop(self) -> None:
-        """Nobody is to be started with it any more: drop what it was pickled in."""
+        """No more workers start with it: free the memory of the pickle."""
         if self._parcel is not None:
             self._parcel.close()
             self._parcel = None
 
     def __getstate__(self) -> _Parcel:
-        self._parcel = self._parcel or _parcel((_travelling_codecs(), self._calls))
+        self._parcel = self._parcel or _parcel((_picklable_codecs(), self._calls))
         return self._parcel
 
     def __setstate__(self, state: _Parcel) -> None:
         self._calls, self._parcel = None, state
 
 
-def _travelling_codecs() -> Sequence[registry.Codec]:
-    """All that are registered here. Raises TypeError if one cannot travel, which would be blamed on the functions."""
+def _picklable_codecs() -> Sequence[registry.Codec]:
+    """All registered codecs. Raises TypeError if one cannot be pickled: otherwise the functions would be blamed."""
     codecs = registry.registered()
     for codec in codecs:
         try:
@@ -85,13 +85,13 @@ def _travelling_codecs() -> Sequence[registry.Codec]:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Parts in shared memory, one behind the other; pickling it for a worker hands the descriptor over."""
+    """Parts in shared memory, one after the other. Pickling it for a worker passes the descriptor on."""
 
     file: Descriptor
     lengths: Sequence[int]
 
     def views(self) -> list[memoryview]:
-        """The parts, as this process's own to write. Once: it closes the file, whose memory goes with the views."""
+        """Map the parts privately and close the file. May be called once; the memory is freed with the views."""
         starts = [0]
         for length in self.lengths:
             starts.append(starts[-1] + aligned(length))
@@ -101,7 +101,7 @@ class _Stored:
 
 
 def _stored(parts: Sequence[bytes | memoryview]) -> _Stored:
-    """Raises OSError if there is no room."""
+    """Write parts into shared memory. Raises OSError if there is no room."""
     file = shared_file(MEMORY, 0)
     write(file, 0, parts)
     return _Stored(file, [len(part) for part in parts])
@@ -109,13 +109,13 @@ def _stored(parts: Sequence[bytes | memoryview]) -> _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """A pickle, and what was left out of it."""
+    """A pickle, and the buffers outside of it."""
 
     data: bytes | _Stored
     buffers: _Stored | None = None
 
     def load(self) -> Any:
-        """What it was made of. Once: it closes the files."""
+        """Unpickle it and close the files. May be called once."""
         buffers = self.buffers.views() if self.buffers is not None else ()
         if isinstance(self.data, bytes):
             return functions.loads(self.data, buffers)
@@ -130,19 +130,19 @@ class _Parcel:
 
 
 def _parcel(value: object) -> _Parcel:
-    aside: list[memoryview] = []
+    out_of_band: list[memoryview] = []
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         if raw.nbytes < LARGE_BYTES:
             return True
-        aside.append(raw)
+        out_of_band.append(raw)
         return False
 
     data = functions.dumps(value, in_band)
     try:
-        buffers = _stored(aside) if aside else None
+        buffers = _stored(out_of_band) if out_of_band else None
         return _Parcel(data if len(data) < LARGE_BYTES else _stored([data]), buffers)
     except OSError:
-        # There is no room for shared memory: then each worker has a copy.
+        # There is no room for shared memory: each worker gets a copy through its pipe.
         return _Parcel(functions.dumps(value))

@@ -1,7 +1,7 @@
-"""How many bytes an item keeps alive: measured deep on samples, so that it costs a few per cent of the time at most.
+"""How many bytes an item keeps alive: its deep size, measured on samples, at a few per cent of the time at most.
 
-Every bound on memory rests on this: how many results travel together, and how many may wait between threads, behind
-tasks, and where the order of items is restored.
+Every bound on memory uses it: how many results are in one frame, and how many may wait between threads, behind tasks,
+and where the order of items is restored.
 """
 
 from __future__ import annotations
@@ -30,71 +30,70 @@ from .library_codecs import WEIGHTS
 
 __all__ = ["SCALARS", "STRINGS", "Weigher", "deep_size"]
 
-# Exact types of which nobody can change a value; a subclass may carry state, and does not count.
+# Immutable types. They are compared exactly: a subclass may have state.
 SCALARS: frozenset[type] = frozenset((int, float, bool, complex, type(None)))
 STRINGS: frozenset[type] = frozenset((str, bytes))
 
 LEAVES = SCALARS | STRINGS | {bytearray}
 SEQUENCES = (list, tuple, deque)
 SETS = (set, frozenset)
-# What is inside these belongs to the program, not to the item.
+# Objects of these types belong to the program, not to the item.
 CODE = (
     *(AsyncGeneratorType, BuiltinFunctionType, CodeType, CoroutineType, FrameType, FunctionType),
     *(GeneratorType, MethodType, ModuleType, TracebackType, type),
 )
 
-# That one measurement looks at: about 3 ms.
+# The most objects that one measurement visits: about 3 ms.
 MOST_OBJECTS = 10_000
-# Elements of a container that are looked at, evenly spaced; they stand for the others.
+# Elements of a container that are measured, evenly spaced; they represent the others.
 SAMPLE = 32
-# Bytes; of what does not say its size.
+# Bytes that are assumed for an object of unknown size.
 UNKNOWN = 64
-# Entries of a frame whose types are looked at.
+# Entries of a frame whose types are compared.
 KINDS_SEEN = 64
 # Entries of a frame that are measured: the first, the last, and one between them.
 MEASURED = 3
-# Entries that keep so much more alive than a frame is to take are not cut.
+# A frame is not cut if its entries exceed the limit by at most this factor.
 ALL_OF_THEM = 1.25
-# If the largest of these is so many times the smallest, entries are measured one by one.
+# If the largest of them is this many times the smallest, all entries are measured.
 UNLIKE = 4
-# After a measurement, so many times its duration passes before the next one: about 3 % of the time.
+# After a measurement this many times its duration passes before the next one: about 3 % of the time.
 REST = 32
-# A measurement of less than that is done without a look at the clock, a few times a frame.
+# A measurement that takes less than this many ns is repeated a few times for each frame, without a look at the clock.
 CHEAP_NS = 20_000
 
-# Any, in all of this module: items are opaque.
-# Own size, parts looked at, how many there are.
+# How to look into a value: its own size, the parts to visit, how many parts there are. Any: items are opaque here.
 Look: TypeAlias = Callable[[Any], tuple[int, Sequence[Any], int]]
 
 
 def deep_size(item: Any) -> int:
-    """About how many bytes an item keeps alive: itself, and all that is inside.
+    """About how many bytes an item keeps alive: its own and those of all that is inside.
 
     >>> deep_size((1, bytearray(1_000_000))) // 1000, deep_size([bytes(1000)] * 9) // 1000
     (1000, 9)
 
-    A long container is measured by a sample of its elements. Functions, classes and modules count as nothing, and so
-    does what is beyond the first 10,000 objects.
+    A long container is measured by a sample of its elements. Functions, classes and modules are not counted, nor is
+    anything after the first 10,000 objects.
     """
     return _Scale().weigh(item)
 
 
 class Weigher:
-    """Weighs the items of one stream. For one thread at a time.
+    """Estimates the sizes of the items of one stream. For one thread at a time.
 
-    It knows what an item has weighed lately, and measures again after a while, or if an item is of another type. So
-    sizes that jump are noticed after a few items: large items take long to make.
+    It remembers the latest size, and measures again after some time, or if an item is of another type. So a jump in
+    size is noticed after a few items: large items take long to make.
     """
 
     def __init__(self) -> None:
         self._scale = _Scale()
-        # Of the item that was measured last.
+        # The type of the item that was measured last.
         self._kind: type | None = None
-        # Bytes; of that item.
+        # Its bytes.
         self._each = 0
-        # Ns; of measuring it.
+        # How long that took, in ns.
         self._cost = 0
-        # Ns; when to measure again.
+        # When to measure again, in ns of the monotonic clock.
         self._due = 0
         # Bytes; of each of the entries that `portion` has seen last; 0 where they are numbers, few, or unlike.
         self.each = 0.0
@@ -104,7 +103,7 @@ class Weigher:
         if type(item) in LEAVES:
             return getsizeof(item)
         if type(item) is not self._kind or time.monotonic_ns() >= self._due:
-            # Of this thread alone: the time that others hold the interpreter is no cost.
+            # The time of this thread alone: time in which other threads hold the interpreter does not count.
             began = time.thread_time_ns()
             self._kind = type(item)
             self._each = self._scale.weigh(item)
@@ -113,20 +112,20 @@ class Weigher:
         return self._each
 
     def together(self, entries: Sequence[Any]) -> int:
-        """About how many bytes these entries keep alive: the first and the last of them stand for the others."""
+        """About how many bytes these entries keep alive, estimated from the first and the last one."""
         if not entries:
             return 0
         return (self.weigh(entries[0]) + self.weigh(entries[-1])) * len(entries) // 2
 
     def portion(self, entries: Sequence[Any], most: int) -> int:
-        """How many of these entries, from the first, keep about so many bytes alive, but at least one.
+        """How many of these entries, from the first on, keep about so many bytes alive; at least one.
 
-        All of them, where that is no more than a quarter too much: a small frame would be left of them.
+        All of them, if they exceed the limit by at most a quarter: otherwise a small frame would remain.
 
         >>> Weigher().portion([b"x" * 1000] * 4096, 65_536), Weigher().portion([b"x", bytes(9000), b"x"], 1000)
         (63, 1)
 
-        Three entries are measured, and each of them if those are unlike.
+        Three entries are measured; all of them if these three differ much.
         """
         self.each = 0.0
         if SCALARS.issuperset(map(type, entries[:: len(entries) // KINDS_SEEN + 1])):
@@ -134,7 +133,7 @@ class Weigher:
         last = len(entries) - 1
         if last < MEASURED:
             return self._one_by_one(entries, most)
-        sizes = [self._measured(entries[last * place // (MEASURED - 1)]) for place in range(MEASURED)]
+        sizes = [self._measured(entries[last * step // (MEASURED - 1)]) for step in range(MEASURED)]
         if max(sizes) > UNLIKE * min(sizes):
             return self._one_by_one(entries, most)
         self.each = sum(sizes) / MEASURED
@@ -166,7 +165,7 @@ class _Scale:
         if type(item) in LEAVES:
             return getsizeof(item)
         total, left = 0.0, MOST_OBJECTS
-        # And for how many of its kind it stands.
+        # Each with the number of elements that it represents.
         pending: list[tuple[Any, float]] = [(item, 1.0)]
         seen: set[int] = set()
         while pending and left > 0:
@@ -177,7 +176,7 @@ class _Scale:
             try:
                 own, parts, count = (self._looks.get(type(value)) or self._look(value))(value)
             except Exception:
-                # Of the item's own code, or since another thread changes it: it is an estimate.
+                # The item's own code raised, or another thread changed it: an estimate is enough.
                 own, parts, count = UNKNOWN, (), 0
             total += own * times
             if count > len(parts):
@@ -191,13 +190,13 @@ class _Scale:
         return int(total)
 
     def _look(self, value: Any) -> Look:
-        """How to look into values of this type, which is a new one."""
+        """Find out how to look into values of a type that is seen for the first time."""
         kind = type(value)
         weight = WEIGHTS.get(f"{kind.__module__}.{kind.__qualname__}")
         look: Look
-        # What tells its size by itself is not looked into: its parts are in what it tells.
+        # An object that reports its size is not looked into: that size includes its parts.
         if weight is not None:
-            look = _told_by(weight)
+            look = _sized_by(weight)
         elif isinstance(value, CODE):
             look = _nothing
         elif isinstance(value, SEQUENCES):
@@ -224,18 +223,18 @@ def _alone(value: Any) -> tuple[int, Sequence[Any], int]:
     return getsizeof(value, UNKNOWN), (), 0
 
 
-def _told_by(weight: Callable[[Any], int]) -> Look:
+def _sized_by(weight: Callable[[Any], int]) -> Look:
     return lambda value: (weight(value), (), 0)
 
 
 def _buffer(value: Any) -> tuple[int, Sequence[Any], int]:
-    """Arrays, tensors, tables: a view counts as what it shows."""
+    """Arrays, tensors, tables: a view counts with the bytes that it shows."""
     return int(value.nbytes) + UNKNOWN, (), 0
 
 
 def _sequence(value: Any) -> tuple[int, Sequence[Any], int]:
     count = len(value)
-    parts = value if count <= SAMPLE else [value[count * place // SAMPLE] for place in range(SAMPLE)]
+    parts = value if count <= SAMPLE else [value[count * step // SAMPLE] for step in range(SAMPLE)]
     return getsizeof(value, UNKNOWN), *_distinct(parts, count)
 
 
@@ -245,7 +244,7 @@ def _set(value: Any) -> tuple[int, Sequence[Any], int]:
 
 def _mapping(value: Any) -> tuple[int, Sequence[Any], int]:
     count = len(value)
-    # A record, whose keys it shares with others.
+    # A small dict is taken for a record, which shares its keys with other records.
     if count <= SAMPLE:
         return getsizeof(value, UNKNOWN), tuple(value.values()), count
     parts = list(chain(islice(value, SAMPLE), islice(value.values(), SAMPLE)))
@@ -253,11 +252,11 @@ def _mapping(value: Any) -> tuple[int, Sequence[Any], int]:
 
 
 def _object(value: Any) -> tuple[int, Sequence[Any], int]:
-    """What the garbage collector sees: attributes, slots, and what a type written in C refers to."""
+    """The objects that the garbage collector finds in it: attributes, slots, what a type written in C refers to."""
     parts = gc.get_referents(value)
     return getsizeof(value, UNKNOWN), parts[:: len(parts) // SAMPLE + 1], len(parts)
 
 
 def _distinct(parts: Sequence[Any], count: int) -> tuple[Sequence[Any], int]:
-    """One object many times over is there once."""
+    """Parts that are all the same object count once."""
     return (parts[:1], 1) if count > SAMPLE and len(set(map(id, parts))) == 1 else (parts, count)

@@ -19,7 +19,7 @@ from ..ipc.checkpoint import Hand
 from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable, shared_file
 from ..ipc.wait_times import UNTOLD
-from ..pickling.bad_item import culprit
+from ..pickling.bad_item import find_bad_item
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
 from ..pickling.large_bytes import LARGE_BYTES
 from .credits import Credits
@@ -233,7 +233,7 @@ def _rebuilt(frame: Frame, count: int, data: memoryview, buffers: Sequence[Any] 
     try:
         return pickle.loads(data, buffers=buffers)
     except Exception as error:
-        index = frame.index(culprit(bytes(data), buffers) if count > 1 else 0)
+        index = frame.index(find_bad_item(bytes(data), buffers) if count > 1 else 0)
         raise ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index) from error
 
 

@@ -38,7 +38,7 @@ class Finished:
         try:
             return replace(self, value=functions.plain(self.value))
         except Exception as error:
-            reason = functions.fault(self.value, functions.plain) or str(error)
+            reason = functions.unpicklable_part(self.value, functions.plain) or str(error)
             return Failed(failure_texts.unpicklable_value(who, os.getpid(), reason))
 
     def unpacked(self, who: Who) -> Outcome:

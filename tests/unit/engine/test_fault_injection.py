@@ -21,7 +21,7 @@ from chainpump.engine.fault_injection import (
 from chainpump.engine.fault_rules import VARIABLE, Faults, FaultsOfWorker, Point, Rule
 from chainpump.ipc.board import Board
 from chainpump.messages.failure_texts import Who
-from chainpump.pickling.shared_functions import Code
+from chainpump.pickling.shared_functions import SharedFunctions
 from chainpump.transport.frames import Span
 from chainpump.transport.process_channel import PacketChannel, PacketSender
 from chainpump.transport.thread_channel import MemoryChannel
@@ -148,7 +148,7 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
         for each in (before, behind, ends):
             stack.callback(each.close)
         assignment = Assignment(Who("stage", "score", 1, 1, None), 1, False, ("",), range(1, 2))
-        yield Worker([assignment], Code([]), board, 1, (0,), ends)
+        yield Worker([assignment], SharedFunctions([]), board, 1, (0,), ends)
 
 
 @pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])

@@ -137,16 +137,16 @@ def test_a_definition_that_is_too_large_for_each_item_is_refused_and_says_what_i
     ],
 )
 def test_fault_names_the_part_that_cannot_be_pickled(value: object, text: str) -> None:
-    assert functions.fault(value, pickle.dumps) == text
+    assert functions.unpicklable_part(value, pickle.dumps) == text
 
 
 def test_fault_may_call_the_whole_by_another_name() -> None:
-    assert functions.fault([LOCK], pickle.dumps, name="argument 'locks'").startswith("argument 'locks'[0]: ")
+    assert functions.unpicklable_part([LOCK], pickle.dumps, name="argument 'locks'").startswith("argument 'locks'[0]: ")
 
 
 def test_fault_names_the_captured_variable_of_a_closure() -> None:
     handle = LOCK
-    text = functions.fault(lambda: handle, functions.dumps, name="decode")
+    text = functions.unpicklable_part(lambda: handle, functions.dumps, name="decode")
     assert text == "decode (captured variable 'handle'): cannot pickle '_thread.lock' object"
 
 
@@ -155,7 +155,7 @@ def test_fault_names_the_global_that_a_function_mentions(main: types.ModuleType)
         "LOCK = __import__('threading').Lock()\ndef inner(): return LOCK, outer\ndef outer(): return inner()",
         vars(main),
     )
-    text = functions.fault(main.outer, functions.dumps, name="outer")
+    text = functions.unpicklable_part(main.outer, functions.dumps, name="outer")
     assert text == "outer (global 'inner') (global 'LOCK'): cannot pickle '_thread.lock' object"
 
 
@@ -166,7 +166,7 @@ def test_fault_names_the_method_and_base_of_a_class(main: types.ModuleType) -> N
         "class Table(Base):\n    pass\n",
         vars(main),
     )
-    text = functions.fault(main.Table, functions.dumps, name="Table")
+    text = functions.unpicklable_part(main.Table, functions.dumps, name="Table")
     assert text == "Table (base class 'Base').get (global 'LOCK'): cannot pickle '_thread.lock' object"
 
 
@@ -174,8 +174,10 @@ def test_fault_goes_only_so_deep() -> None:
     value: object = LOCK
     for _ in range(functions.MAX_DEPTH + 2):
         value = Nested(value)
-    assert functions.fault(value, pickle.dumps).startswith(f"Nested{'.inner' * functions.MAX_DEPTH}: cannot pickle")
+    assert functions.unpicklable_part(value, pickle.dumps).startswith(
+        f"Nested{'.inner' * functions.MAX_DEPTH}: cannot pickle"
+    )
 
 
 def test_a_value_that_pickles_after_all_is_said_to() -> None:
-    assert functions.fault(1, pickle.dumps) == "int: pickled on a second try"
+    assert functions.unpicklable_part(1, pickle.dumps) == "int: pickled on a second try"

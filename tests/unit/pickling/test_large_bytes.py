@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chainpump.pickling.large_bytes import DEEPEST, LARGE_BYTES, MOST, set_apart
+from chainpump.pickling.large_bytes import DEEPEST, LARGE_BYTES, MOST, take_out_large_bytes
 
 LARGE, SMALL = bytearray(range(256)) * (LARGE_BYTES // 256), bytearray(b"small")
 FROZEN = bytes(LARGE)
@@ -16,7 +16,7 @@ FROZEN = bytes(LARGE)
 def beside(item: Any) -> int:
     """How many buffers of an item leave the pickle; what arrives has to be the item."""
     buffers: list[pickle.PickleBuffer] = []
-    data = pickle.dumps(set_apart(item), 5, buffer_callback=buffers.append)
+    data = pickle.dumps(take_out_large_bytes(item), 5, buffer_callback=buffers.append)
     views = [memoryview(bytearray(each.raw())) for each in buffers]
     arrived = pickle.loads(data, buffers=views)
     assert arrived == item
@@ -80,10 +80,10 @@ class Path(str):
     ],
 )
 def test_an_item_stays_as_it_is_where_its_parts_could_be_one_object(item: Any) -> None:
-    assert set_apart(item) is item
+    assert take_out_large_bytes(item) is item
 
 
 def test_an_item_that_holds_itself_stays_as_it_is() -> None:
     item: list[Any] = [LARGE]
     item.append(item)
-    assert set_apart(item) is item
+    assert take_out_large_bytes(item) is item

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from chainpump.ipc.system import VARIABLE
-from chainpump.pickling.shared_functions import MEMORY, Code
+from chainpump.pickling.shared_functions import MEMORY, SharedFunctions
 from chainpump.plan.bound import Bound
 
 LARGE = 1 << 20
@@ -46,15 +46,15 @@ def spawning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reduction, "DupFd", Handed)
 
 
-def loaded(code: Code) -> tuple[Any, Code]:
+def loaded(code: SharedFunctions) -> tuple[Any, SharedFunctions]:
     """The argument as a worker gets it, and the worker's own code."""
-    there: Code = pickle.loads(pickle.dumps(code))
+    there: SharedFunctions = pickle.loads(pickle.dumps(code))
     (call,) = there.load()
     return call.args[0], there
 
 
-def code_of(argument: object) -> Code:
-    return Code([Bound(len, (argument,))])
+def code_of(argument: object) -> SharedFunctions:
+    return SharedFunctions([Bound(len, (argument,))])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainpump.pickling import large_bytes
-from chainpump.pickling.large_bytes import set_apart
+from chainpump.pickling.large_bytes import take_out_large_bytes
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.binary(max_size=8)
 SHARED = bytearray(b"of several"), [1, bytearray(b"shared")], {"one": b"and the same"}, ()
@@ -49,6 +49,6 @@ def shape(item: Any, known: dict[int, int]) -> Any:
 @given(ITEMS)
 def test_an_item_arrives_as_it_would_by_plain_pickle(item: Any) -> None:
     buffers: list[pickle.PickleBuffer] = []
-    data = pickle.dumps(set_apart(item), 5, buffer_callback=buffers.append)
+    data = pickle.dumps(take_out_large_bytes(item), 5, buffer_callback=buffers.append)
     arrived = pickle.loads(data, buffers=[bytes(each.raw()) for each in buffers])
     assert shape(arrived, {}) == shape(pickle.loads(pickle.dumps(item, 5)), {})

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.pickling.bad_item import culprit
+from chainpump.pickling.bad_item import find_bad_item
 from chainpump.pickling.items import PROTOCOL, Pickling
 
 SHARED = ["the same object", "in many items"]
@@ -60,23 +60,23 @@ FAULTY = st.recursive(
 @given(st.lists(PARTS), FAULTY, st.lists(PARTS | FAULTY))
 def test_the_first_item_that_cannot_be_rebuilt_is_found(before: list[Any], faulty: Any, behind: list[Any]) -> None:
     data = pickle.dumps([*before, faulty, *behind], PROTOCOL)
-    assert culprit(data, ()) == len(before)
+    assert find_bad_item(data, ()) == len(before)
 
 
 @pytest.mark.parametrize("n", [1, 1_000, 1_001, 70_000])  # one by one, in thousands, in many of pickle's own frames
 @pytest.mark.parametrize("behind", [0, 1, 2_500])
 def test_the_item_is_found_among_many(n: int, behind: int) -> None:
     data = pickle.dumps([*range(n), Unloadable(None), *range(behind)], PROTOCOL)
-    assert culprit(data, ()) == n
+    assert find_bad_item(data, ()) == n
 
 
 def test_the_item_is_found_among_large_ones() -> None:
     array = np.zeros(1 << 20, np.uint8)
     made = Pickling().frame([array, bytes(1 << 20), Unloadable(array), array])
     assert not isinstance(made, bytes)  # the arrays are beside it
-    assert culprit(made.data, made.buffers) == 2
+    assert find_bad_item(made.data, made.buffers) == 2
     made.release()
 
 
 def test_where_all_can_be_rebuilt_at_the_second_try_it_is_the_first() -> None:
-    assert culprit(pickle.dumps([1, 2, 3], PROTOCOL), ()) == 0
+    assert find_bad_item(pickle.dumps([1, 2, 3], PROTOCOL), ()) == 0
