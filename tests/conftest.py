@@ -17,6 +17,7 @@ from support.gate import Gate, Journal
 from support.processes import become_reaper, descendants, descriptors, gone, kill_and_reap, mappings, watching
 from support.staff import Staff
 from support.threads import threads_that_stay
+from support.wires import crosses_a_wire
 
 FAILED = pytest.StashKey[bool]()
 
@@ -141,6 +142,18 @@ def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterato
     if not request.node.stash.get(FAILED, False):  # the frames of a failed test are kept, with all they hold
         assert not _left(lambda: descriptors() - before - _descriptors_of_helpers())
         assert not _left(mappings)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --wires`, for another transport than the usual one."""
+    parser.addoption("--wires", action="store_true", help="only tests in which something may cross between processes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what was not asked for."""
+    if config.getoption("--wires"):
+        config.hook.pytest_deselected(items=[item for item in items if not crosses_a_wire(item)])
+        items[:] = [item for item in items if crosses_a_wire(item)]
 
 
 def pytest_collection_finish() -> None:

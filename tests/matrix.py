@@ -8,6 +8,7 @@ since each cell counts for itself. Exit status 1 then.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it
 
 from chaos import busy
+from support.cases import ALL_CASES
 
 __all__ = ["main"]
 
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with busy(options.load):
         for number in range(1, options.times + 1):
             started = time.monotonic()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            environment = {**os.environ, ALL_CASES: "1"}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
             last = done.stdout.strip().rpartition("\n")[2]
             if done.returncode:
                 went_well = False

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, StageError, sink, stage
+from support.gate import WHOLE
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -94,7 +95,7 @@ def test_command_line_of_the_library_prints_ranked_hits(folder, tmp_path):
     environment = {**os.environ, "INDEX_CODE_FOLDER": str(folder), "INDEX_CODE_QUERY": "wind"}
     done = subprocess.run(
         [sys.executable, "-m", "chainpump", "run", f"{EXAMPLES}/index_code.py:pipeline"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "10 records in " in done.stdout
@@ -106,7 +107,7 @@ def test_command_line_of_the_library_prints_ranked_hits(folder, tmp_path):
 def test_script_takes_folder_and_query_or_checks(folder, tmp_path, arguments, expected):
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "index_code.py"), str(folder), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert expected in done.stdout

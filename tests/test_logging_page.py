@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.gate import WHOLE
+
 PAGE = (Path(__file__).parents[1] / "docs" / "logging.md").read_text(encoding="utf-8")
 
 
@@ -29,7 +31,7 @@ def by_place(text: str) -> dict[str, list[str]]:
 def test_program_of_the_page_prints_what_the_page_says(tmp_path: Path, method: str) -> None:
     script = tmp_path / "shop.py"
     script.write_text(block("python").replace("Processes()", f"Processes(start_method={method!r})"))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=WHOLE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert by_place(done.stdout) == by_place(block("text"))
     assert done.stdout.splitlines()[-1] == block("text").splitlines()[-1]

@@ -13,6 +13,7 @@ import pytest
 import chainpump
 from chainpump import errors
 from chainpump.errors import Failure, RunError
+from support.gate import WHOLE
 
 HEAVY = ("rich", "asyncio", "numpy", "sqlite3", "cloudpickle", "importlib.metadata")
 
@@ -82,7 +83,7 @@ def test_only_cancelled_escapes_except_exception():
 def loaded_by(code):
     """The modules that a fresh interpreter has loaded after this code."""
     script = f"{code}\nimport sys; print(*sys.modules)"
-    return set(subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split())
+    return set(subprocess.check_output([sys.executable, "-c", script], text=True, timeout=WHOLE).split())
 
 
 def test_import_loads_nothing_until_a_name_is_asked_for():
@@ -112,7 +113,7 @@ def test_a_name_is_the_one_that_type_checkers_see():
 
 def test_every_name_is_listed_before_it_is_asked_for():
     script = "import chainpump; print(set(chainpump.__all__) - set(dir(chainpump)))"
-    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60) == "set()\n"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, timeout=WHOLE) == "set()\n"
 
 
 def test_version_is_that_of_the_project_and_no_other_name_is_made_up():

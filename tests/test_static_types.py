@@ -104,7 +104,6 @@ def definitions(tree: ast.Module) -> Iterable[str]:
             yield from ast.unparse(node).splitlines()
 
 
-@pytest.mark.timeout(300)  # both checkers and a build, one after the other
 @pytest.mark.skipif(any(find_spec(name) is None for name in ("mypy", "pyright")), reason="a checker is not installed")
 def test_the_build_says_of_chains_of_all_kinds_of_functions_what_both_checkers_say() -> None:
     *differ, totals = run("tests.typing.chains", "--few", PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'src'}").splitlines()

@@ -676,6 +676,7 @@ def test_unbatch_undoes_batch(places: Places) -> None:
     assert sorted(pipeline) == list(range(1, N + 1))
 
 
+@in_turns
 @pytest.mark.parametrize("places", MOST)
 @pytest.mark.parametrize("n,step", [(1, 1), (2, 1), (7, 3), (3, 3), (3, 7), (N, 1), (N + 1, 1)])
 def test_windows_are_neighbours_in_the_order_of_the_source(places: Places, n: int, step: int) -> None:

@@ -303,7 +303,7 @@ def test_those_who_took_the_place_of_others_are_counted_and_their_times_added(jo
 def test_a_stall_tells_how_everybody_was(gate: Gate) -> None:
     held = Pipeline(source(faults.held_at, range(10), gate, 3), name="load")
     with pytest.raises(StallError) as caught:
-        held.into(sum, on=Threads()).run(stall_timeout=1.0)
+        held.into(sum, on=Threads()).run(stall_timeout=3.0)  # a worker has started by then
     progress = caught.value.progress
     assert (progress.is_over, progress.stages[0].alive, progress.stages[1].received) == (False, 1, 3)
 

@@ -73,7 +73,9 @@ def held_everywhere(gate: Gate, place: str) -> Pipeline[int]:
 
 def wait(gate: Gate, place: str) -> None:
     """Waits for an item that never comes; ends as the signal says."""
-    list(held_everywhere(gate, place))
+    # Workers that end well have the time to, however busy the machine is: one that is ended by force is told of.
+    with held_everywhere(gate, place).open(grace=LIMIT) as run:
+        list(run)
 
 
 def wait_in_sink(gate: Gate, place: str) -> None:
@@ -81,14 +83,14 @@ def wait_in_sink(gate: Gate, place: str) -> None:
     numbers = Pipeline(source(stages.held_source, gate), on=on(place)).then(
         stage(stages.announcing, gate), on=on(place)
     )
-    numbers.into(sink(stages.announcing_tally, gate), on=on(place, 2)).run()
+    numbers.into(sink(stages.announcing_tally, gate), on=on(place, 2)).run(grace=LIMIT)
 
 
 def interrupted(gate: Gate, place: str) -> None:
     """Says how often it was interrupted, and how it went on."""
     times = 0
     try:
-        list(held_everywhere(gate, place))
+        wait(gate, place)
     except KeyboardInterrupt:
         times += 1
     print("interrupted", times, [thread.name for thread in threading.enumerate()])
@@ -108,7 +110,7 @@ def interrupted_among_threads(gate: Gate, place: str) -> None:
     numbers = Pipeline(source(stages.announced, gate, 1 << 60), on=on("threads"))
     endless = numbers.map(stages.awaited, on=on(place, 8)) if place == "tasks" else numbers.map(abs, on=on(place, 2))
     times = 0
-    for run in (lambda: stages.tally(endless), endless.into(stages.tally, on=on("threads")).run):
+    for run in (lambda: stages.tally(endless), lambda: endless.into(stages.tally, on=on("threads")).run(grace=LIMIT)):
         try:
             run()
         except KeyboardInterrupt:

@@ -38,8 +38,6 @@ def test_each_of_100_000_empty_items_comes_once(place: str, make: Any, way: Any)
     assert way(passed(place, 2, stages.repeated, MANY, make), place) == [make()] * MANY
 
 
-# Two threads take turns 100,000 times, which takes 4 s alone, and 120 beside 24 busy processes.
-@pytest.mark.timeout(600)
 @WAYS
 def test_each_of_100_000_empty_items_comes_once_out_of_its_task(way: Any) -> None:
     """A task takes long to make, and looks at no item: one kind will do."""

@@ -20,7 +20,7 @@ GUARD = 'if __name__ == "__main__":'
 ADVICE = f"Put what starts the pipeline under `{GUARD}`."
 
 
-LIMIT = 60  # seconds of a program, which starts two or three workers
+LIMIT = 300  # seconds of a program, which starts two or three workers
 
 
 def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from contextlib import AbstractContextManager
 
 import pytest
@@ -73,13 +72,13 @@ def test_ctrl_c_ends_workers_that_are_threads(place: str, gate: Gate) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 @pytest.mark.parametrize("scenario", [program.wait, program.wait_in_sink], ids=lambda it: it.__name__)
 @pytest.mark.parametrize("place", PROCESSES)
-def test_death_of_the_main_process_takes_every_worker_with_it_within_a_second(
+def test_death_of_the_main_process_takes_every_worker_with_it(
     place: str, scenario, number: signal.Signals, gate: Gate
 ) -> None:
     with started(scenario, place, gate) as process, workers_of(gate) as workers:
         assert len(workers) == 4
         os.kill(process.pid, number)
-        assert gone(workers, within=1)
+        assert gone(workers)
         status, _, err = ended(process)
     assert (status, err) == (-number, "")
 
@@ -88,7 +87,7 @@ def test_death_of_the_main_process_takes_every_worker_with_it_within_a_second(
 def test_death_of_the_main_process_takes_workers_that_hear_nothing(stuck, gate: Gate) -> None:
     with started(stuck, "forkserver", gate) as process, watching([gate.wait_held()]) as workers:
         os.kill(process.pid, signal.SIGKILL)
-        assert gone(workers, within=1)
+        assert gone(workers)
         ended(process)
 
 
@@ -99,7 +98,7 @@ def test_death_of_the_main_process_takes_a_worker_that_waits_for_its_handler(pla
         with watching([pid]) as workers:
             wait_asleep(pid)
             os.kill(process.pid, signal.SIGKILL)
-            assert gone(workers, within=1)
+            assert gone(workers)
             ended(process)
 
 
@@ -135,18 +134,17 @@ def test_sigterm_to_all_processes_that_the_program_handles_is_no_loss(
 
 
 @pytest.mark.parametrize("place", ANYWHERE)
-def test_program_that_ends_with_an_iterator_open_ends_at_once_and_in_silence(place: str, gate: Gate) -> None:
+def test_program_that_ends_with_an_iterator_open_ends_in_silence(place: str, gate: Gate) -> None:
     with started(program.exit_with_open_iterator, place, gate) as process:
         assert ended(process) == (0, "", "")
 
 
 @pytest.mark.parametrize("place", WITH_WORKERS)
-def test_program_that_ends_with_busy_workers_ends_at_once_and_tells_of_a_thread_alone(place: str, gate: Gate) -> None:
+def test_program_that_ends_with_busy_workers_ends_and_tells_of_a_thread_alone(place: str, gate: Gate) -> None:
+    """Its workers would be busy for ever, and nobody opens the gate: a program that waited for them would not end."""
     with started(program.exit_with_open_run, place, gate) as process:
         gate.wait_held()
-        announced_at = time.monotonic()
         status, out, err = ended(process)
-    assert time.monotonic() - announced_at < 0.5 + 1.5  # the grace, and the end of an interpreter
     assert (status, out) == (0, "")
     assert tells_of_one_left_behind(err) if place == "threads" else not err
 

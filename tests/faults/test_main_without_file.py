@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.gate import WHOLE
+
 METHODS = ["forkserver", "spawn", "fork"]
 BEGIN = """
 import __main__
@@ -39,7 +41,7 @@ def run(program: str, folder: Path, method: str = "forkserver", **environment: s
     """What it prints; it must print no error."""
     command = [sys.executable, "-c", BEGIN.format(method=method) + program]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment
+        command, cwd=folder, capture_output=True, text=True, timeout=WHOLE, check=False, env=os.environ | environment
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -35,6 +35,12 @@ LINE = re.compile(r"^  (\S+) +\d of \d, pid (\d+) +(.*?)(?: for [\d.]+ s)?$", re
 pytestmark = pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who can answer has the time to, on a machine however busy."""
+    monkeypatch.setattr(looking, "PATIENCE", LIMIT)
+
+
 def told(of: int | None = None) -> tuple[dict[str, tuple[int, str]], str]:
     """The process of each stage's worker, and what it is at; and all of the text."""
     text = stacks(of or os.getpid())
@@ -130,7 +136,10 @@ def test_a_worker_of_several_tasks_tells_each() -> None:
         )
 
 
-def test_a_run_whose_main_process_is_stuck_in_native_code_is_told_all_the_same(gate: Gate) -> None:
+def test_a_run_whose_main_process_is_stuck_in_native_code_is_told_all_the_same(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "PATIENCE", 2.0)
     with started(program.held_up_in_native_code, "forkserver", gate) as process:
         pids = {gate.wait_held(), gate.wait_held()}
         for pid in pids:

@@ -7,10 +7,13 @@ They stand above the `parametrize` of a test, and make one of them all:
     @pytest.mark.parametrize("fail", DEATHS)
     @WAYS
     def test_process_that_dies_is_named(place, fail, way): ...
+
+`python -m tests.matrix` runs all cases of the faults, as `CHAINPUMP_TEST_ALL_CASES=1` has pytest do.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple, TypeVar
@@ -18,8 +21,9 @@ from zlib import crc32
 
 import pytest
 
-__all__ = ["in_turns", "pairs", "pairwise"]
+__all__ = ["ALL_CASES", "in_turns", "pairs", "pairwise"]
 
+ALL_CASES = "CHAINPUMP_TEST_ALL_CASES"  # environment variable: set to anything, every value meets every other
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
@@ -74,7 +78,9 @@ def _pairs_of(row: Sequence[int], columns: Iterable[tuple[int, int]]) -> set[tup
 
 
 def _chosen(test: Test, choose: Callable[..., Iterable[tuple[int, ...]]]) -> Test:
-    """The test with the chosen cases in place of all."""
+    """The test with the chosen cases in place of all; all the same where all are asked for."""
+    if os.environ.get(ALL_CASES):
+        return test
     marks: list[Any] = test.pytestmark  # type: ignore[attr-defined]  # where pytest keeps the marks of a function
     products = [mark for mark in marks if mark.name == "parametrize"]
     names = [_names(mark) for mark in products]

@@ -21,8 +21,8 @@ from support.threads import threads_that_stay
 
 __all__ = ["KINDS_OF_WRONG", "Verdict", "limited", "nothing_left", "quiet"]
 
-WITHIN = 5.0  # seconds for an orphan to end, which should be gone already
-LIMIT = 30.0  # seconds for one run
+WITHIN = 60.0  # seconds for an orphan to end, which should be gone already
+LIMIT = 120.0  # seconds for one run
 KINDS_OF_WRONG = {  # name -> as a summary counts them
     "hang": "hangs",
     "lost": "losses",

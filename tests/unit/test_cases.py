@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from support.cases import in_turns, pairs, pairwise
+from chainpump import Inline, Processes, Threads
+from support.cases import ALL_CASES, in_turns, pairs, pairwise
+from support.wires import processes_in
 
 
 @pytest.mark.parametrize("sizes", [(3, 5), (3, 5, 2), (3, 5, 2, 2), (4, 4, 4), (1, 1), (2, 1, 3)])
@@ -66,3 +68,20 @@ def test_cases_in_pairs_have_every_pair_and_the_names_that_pytest_would_give() -
         (call, *both) for call in (len, abs) for both in (("a", 1), ("b", 2))
     }
     assert {case.values[:2] for case in cases} == set(product([thing, ()], [int, str]))
+
+
+def test_all_cases_are_run_where_all_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALL_CASES, "1")
+
+    @pytest.mark.parametrize("letter", "abc")
+    @pytest.mark.parametrize("number", [1, 2])
+    def test(letter, number):
+        pass
+
+    before = list(test.pytestmark)
+    assert in_turns(test).pytestmark == before
+
+
+def test_cases_are_told_apart_by_where_their_workers_are() -> None:
+    found = list(processes_in(["threads", Processes(2), (Inline(), (Threads(), Processes())), "else", 3]))
+    assert found == [False, True, False, False, True]

@@ -13,6 +13,7 @@ from chainpump.cli.arguments import READ
 from chainpump.cli.main import main
 from chainpump.cli.target import Target, UsageError, find
 from chainpump.pipeline import Pipeline, Runnable
+from support.gate import WHOLE
 
 MISSING = r"^expected FILE_OR_MODULE:NAME but got: .*\n.* for example \S+:pipeline"
 
@@ -307,7 +308,7 @@ def test_a_shell_is_told_the_commands_and_the_pipelines_of_a_file(module, shell)
     def asked(line):
         environment = {**os.environ, "_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell, "COMP_TYPE": "9"}
         environment |= {"_ARGCOMPLETE_STDOUT_FILENAME": "told", "COMP_LINE": line, "COMP_POINT": str(len(line))}
-        subprocess.run([sys.executable, "-m", "chainpump"], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-m", "chainpump"], env=environment, check=True, timeout=WHOLE)
         return Path("told").read_text().split("\v")
 
     assert [each.partition(":")[0].strip() for each in asked("chainpump ru")] == ["run"]  # zsh gets a note with it
