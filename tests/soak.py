@@ -322,11 +322,11 @@ def settle() -> None:
             thread.join(LIMIT)
 
 
-def soak_runs(runs: int, bound: float = RUN_BOUND) -> Verdict:
-    """So many short runs, one kind after the other."""
+def soak_runs(runs: int, bound: float = RUN_BOUND, warm_rounds: int = WARM_ROUNDS) -> Verdict:
+    """So many short runs, one kind after the other. warm_rounds: of all kinds, before anything is counted."""
     become_reaper()
     verdict = Verdict()
-    for function, error in [*RUNS.items()] * WARM_ROUNDS:
+    for function, error in [*RUNS.items()] * warm_rounds:
         run_once(function, error, verdict)
     kinds = list(RUNS.items())
     objects, names, children = package_objects(), named_memory(), helpers()

@@ -116,6 +116,7 @@ def test_an_iterable_of_the_main_process_is_a_source(placing: Placing) -> None:
     assert pipeline.into(stages.total, on=placing.sink).run().value == 5_050
 
 
+@in_turns
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("placing", WITH_WORKERS)
 def test_several_workers_share_the_items(placing: Placing, workers: int) -> None:
@@ -233,6 +234,7 @@ def test_a_failure_in_a_spawned_process_is_told_as_it_is_inline(placing: Placing
     test_a_failure_is_told_as_it_is_inline(placing, fault)
 
 
+@in_turns
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("placing", WITH_WORKERS)
 def test_a_stage_that_returns_early_is_named_however_few_items_are_in_flight(placing: Placing, in_flight: int) -> None:
@@ -292,7 +294,7 @@ def test_a_stage_may_stop_before_the_caller_s_loop(placing: Placing) -> None:
     assert list(pipeline) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("placing", EVERYWHERE)
+@pytest.mark.parametrize("placing", MOST)
 def test_a_sink_may_stop(placing: Placing) -> None:
     pipeline = Pipeline(source(stages.endless), on=placing.source).then(stages.increased, on=placing.stage)
     report = pipeline.into(sink(stages.first_listed, 5), on=placing.sink, may_stop=True).run()
@@ -352,6 +354,7 @@ def test_one_item_in_flight_is_strict_alternation(placing: Placing, journal: Jou
     assert journal.lines == [line for number in range(10) for line in (f"made {number}", f"done {number}")]
 
 
+@in_turns
 @pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize("placing", WITH_WORKERS)
 def test_few_items_in_flight_starve_no_worker(placing: Placing, in_flight: int) -> None:

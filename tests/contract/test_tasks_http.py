@@ -16,7 +16,7 @@ from aiohttp import web
 from chainpump import Pipeline, Retry, Tasks, Threads
 from support.gate import LIMIT
 
-REQUESTS = 5_000
+REQUESTS = 2_500
 AT_ONCE = 1_000
 DESCRIPTORS = 2 * AT_ONCE + 200  # both ends of a connection are in this process, beside what the tests have
 

@@ -6,7 +6,7 @@ import pytest
 
 from chainpump import Pipeline, WorkerLostError, source
 from faults import stages
-from faults.places import ANYWHERE, EXECUTORS, MOST_WORKERS, PROCESSES, WAYS, WITH_WORKERS, beside, on
+from faults.places import ANYWHERE, MOST_WORKERS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import passed, through
 from support.cases import in_turns
 
@@ -24,7 +24,7 @@ def test_items_of_300_mb_come_whole(place: str, make: Any) -> None:
 
 @in_turns
 @WAYS
-@pytest.mark.parametrize("place", EXECUTORS)
+@pytest.mark.parametrize("place", MOST_WORKERS)
 def test_item_of_300_mb_comes_whole_to_whoever_takes_it_last(place: str, way: Any) -> None:
     (block,) = way(passed(place, 1, stages.huge_array, 1, HUGE), place)
     assert (block[0], block[-1], len(block)) == (0, 0, HUGE)

@@ -9,7 +9,7 @@ from chainpump import Inline
 from support.verdict import Verdict
 
 
-@pytest.mark.parametrize("first", [0, 10, 20])
+@pytest.mark.parametrize("first", [0, 10])
 def test_random_process_killed_at_a_random_moment_is_told_of_and_leaves_nothing(first: int) -> None:
     verdict = Verdict()
     chaos.chaos(range(first, first + 10), seed=0, verdict=verdict)
@@ -19,17 +19,17 @@ def test_random_process_killed_at_a_random_moment_is_told_of_and_leaves_nothing(
 
 def test_workers_killed_again_and_again_have_successors_that_lose_and_double_nothing() -> None:
     verdict = Verdict()
-    chaos.chaos_with_successors(30, seed=0, verdict=verdict)
+    chaos.chaos_with_successors(20, seed=0, verdict=verdict)
     assert verdict.wrong == []
     assert set(verdict.outcomes) == {"whole"}
 
 
 def test_calls_that_fail_at_random_end_a_run_with_their_name_or_leave_it_whole() -> None:
     verdict = Verdict()
-    chaos.chaos_with_faults(range(6), seed=2, verdict=verdict)
+    chaos.chaos_with_faults(range(4), seed=2, verdict=verdict)
     assert verdict.wrong == []
-    assert sum(verdict.outcomes.values()) == 6
-    assert verdict.outcomes["whole"] < 6
+    assert sum(verdict.outcomes.values()) == 4
+    assert verdict.outcomes["whole"] < 4
 
 
 # --------------------------------------------------------------------------------------------- that chaos can fail

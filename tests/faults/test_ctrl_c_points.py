@@ -13,25 +13,27 @@ from chainpump.transport.frames import Span
 from chainpump.transport.thread_channel import MemoryChannel
 from ctrl_c_points import WAYS, Finger, press_at_each, slowly, total
 from faults.places import FORK
+from support.cases import in_turns
 from support.threads import ends
 from support.verdict import Verdict
 
-EVERY = 61  # moments of about 2,500: so a run of the tests takes seconds
+EVERY = 131  # moments of about 2,500: so a run of the tests takes seconds
 
 
+@in_turns
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("place, every", [("threads", EVERY), ("forkserver", 2 * EVERY), ("inline", EVERY)])
-def test_ctrl_c_at_any_moment_ends_the_run_and_leaves_nothing(place: str, way: str, every: int) -> None:
+@pytest.mark.parametrize("place", ["threads", "forkserver", "inline"])
+def test_ctrl_c_at_any_moment_ends_the_run_and_leaves_nothing(place: str, way: str) -> None:
     verdict = Verdict()
-    moments = press_at_each(place, way, every, 0, verdict)
+    moments = press_at_each(place, way, EVERY, 0, verdict)
     assert verdict.wrong == []
-    assert verdict.outcomes["interrupted"] == moments // every > 10
+    assert verdict.outcomes["interrupted"] == moments // EVERY > 10
 
 
 @FORK
 def test_ctrl_c_at_any_moment_ends_a_run_of_forked_workers() -> None:
     verdict = Verdict()
-    press_at_each("fork", "iterated", 2 * EVERY, EVERY, verdict)
+    press_at_each("fork", "iterated", EVERY, EVERY // 2, verdict)
     assert verdict.wrong == []
     assert verdict.outcomes["interrupted"] > 10
 

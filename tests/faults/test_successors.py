@@ -33,7 +33,7 @@ from chainpump.transport.process_channel import PacketReceiver
 from chainpump.worker.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, PROCESSES
-from support.cases import pairwise
+from support.cases import in_turns, pairwise
 from support.gate import Gate, Journal
 from support.processes import descendants, gone, signal_if_alive, until, wait_asleep, watching
 from support.threads import meanwhile
@@ -161,7 +161,7 @@ def test_worker_that_dies_as_its_results_are_sent_is_replaced(journal: Journal) 
     assert sorted(journal.lines) == sorted(f"died at {n}" for n in places)
 
 
-@pairwise
+@in_turns
 @pytest.mark.parametrize("call", [1, 2, 3])
 @pytest.mark.parametrize(
     "moment", deaths.MOMENTS, ids=lambda it: f"{'before' if it[2] else 'after'}-{it[0].__name__}.{it[1]}"

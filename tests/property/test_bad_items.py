@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainpump.pickling.bad_item import find_bad_item
@@ -57,6 +57,7 @@ FAULTY = st.recursive(
 )
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(PARTS), FAULTY, st.lists(PARTS | FAULTY))
 def test_the_first_item_that_cannot_be_rebuilt_is_found(before: list[Any], faulty: Any, behind: list[Any]) -> None:
     data = pickle.dumps([*before, faulty, *behind], PROTOCOL)
