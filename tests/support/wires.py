@@ -32,6 +32,12 @@ NO_WIRE = {
     "test_tasks.py",
     "test_tasks_http.py",
     "test_tasks_that_take_too_long.py",
+    # What is sent is so by the channels of single stages, which other files have, or by something that is no channel.
+    "test_composed_runs.py",
+    "test_joined.py",
+    "test_logs.py",
+    "test_progress.py",
+    "test_stacks.py",
     # Of what a program is: its main file, its streams, its surroundings. Each ends before an item is sent, or after.
     "test_main_file.py",
     "test_main_without_file.py",
@@ -39,7 +45,7 @@ NO_WIRE = {
     "test_standard_input.py",
     "test_surroundings.py",
     "test_surroundings_of_workers.py",
-    # Campaigns over time and over every line: `python -m tests.soak` and `tests.crash_points` know the variable, too.
+    # Campaigns over time and over every line; as commands they heed the variable, too.
     "test_crash_points.py",
     "test_soak.py",
 }
