@@ -225,7 +225,8 @@ class Outlet:
             entry, nbytes = self._sender.admit(item)
         except ItemFault as fault:
             with self._lock:
-                fault.index = self._sent + len(self._pending) if self._number is None else self._item_index()
+                number = self._number
+                fault.index = self._numbering.index(number()) if number else self._sent + len(self._pending)
             raise
         if isinstance(entry, Large):
             self.flush()  # it travels alone
@@ -234,10 +235,6 @@ class Outlet:
                 self._pending[:] = [self._sender.admit(earlier)[0] for earlier in self._pending]
                 self._snapshots = True
         return entry, nbytes
-
-    def _item_index(self) -> int:
-        assert self._number is not None
-        return self._numbering.index(self._number())
 
     def _first_pending(self) -> None:
         now = time.monotonic_ns()

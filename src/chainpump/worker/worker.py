@@ -157,7 +157,8 @@ class Worker:
         self._tell = tell
         try:
             last = self._open()
-            outcome = self._ended(last, (drive or self._drive)(last))
+            value = (drive or self._drive)(last)
+            outcome = last.check_returned() or self._finish(value)
         except BaseException as error:
             outcome = self.explain(error)
         outcome = self._unsent() or outcome
@@ -187,9 +188,8 @@ class Worker:
         if ends.sender is not None:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
-            self.outlet = Outlet(
-                ends.sender, row, hint, flag, ends.room, self._origin, self._whole, self._tell_of_flusher
-            )
+            numbering = self._origin, self._whole
+            self.outlet = Outlet(ends.sender, row, hint, flag, ends.room, *numbering, self._tell_of_flusher)
         source: Input | None = None
         if ends.receiver is not None:
             source = self.inlet = ChannelInput(
@@ -272,9 +272,6 @@ class Worker:
             outlet.pump(last.start())
         return None
 
-    def _ended(self, last: StageRun, value: Any) -> Outcome:
-        return last.check_returned() or self._finish(value)
-
     def _finish(self, value: Any = None) -> Outcome:
         self._close_stages()
         if self.inlet is not None:
@@ -315,10 +312,9 @@ class Worker:
 
     def _unsent(self) -> Failed | None:
         """Why it could not send, whatever the function made of the Cancelled that it was told that by."""
-        refused = self.outlet.refused if self.outlet is not None else None
-        return (
-            Failed(failure_texts.channel_failed(self.who, os.getpid(), refused, "send"), refused) if refused else None
-        )
+        if self.outlet is None or (refused := self.outlet.refused) is None:
+            return None
+        return Failed(failure_texts.channel_failed(self.who, os.getpid(), refused, "send"), refused)
 
     def _tell_once(self, outcome: Outcome) -> None:
         """Tell how it has ended, unless that was told."""

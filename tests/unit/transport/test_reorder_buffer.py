@@ -126,7 +126,7 @@ def test_before_anything_has_come_few_items_may_be_under_way(
     stack.callback(gates.close)
     gates.begin(board)
     assert board.row(1)[Cell.LIMIT] == board.row(1)[Cell.LIMIT_OF_PARTS] == expected
-    turnstile = Turnstile(gates.limit())
+    turnstile = Turnstile(gates.returning())
     stack.callback(turnstile.close)
     turnstile.open(board)
     turnstile.release()
