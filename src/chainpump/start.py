@@ -12,6 +12,7 @@ from .building.problems import is_collecting
 from .building.stage_builder import MIN_WAIT, check_executor, checked, placements
 from .engine.nested import start_run
 from .engine.run import Run
+from .engine.run_settings import RunSettings
 from .errors import StageOptionError
 from .executors.base import Executor
 from .executors.fork_hazards import fork_hazard
@@ -101,9 +102,5 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
         warn(hazard)
     return start_run(
         stages,
-        iterated=iterated,
-        grace=float(options.grace),
-        stall_timeout=options.stall_timeout,
-        observers=observers,
-        seed=Seed.of_run(options.seed),
+        RunSettings(iterated, float(options.grace), options.stall_timeout, observers, seed=Seed.of_run(options.seed)),
     )

@@ -13,6 +13,7 @@
 * `nested`: pipelines as the source of a pipeline: runs inside a run
 * `replacement`: what becomes of a worker that died or exceeded its time limit
 * `run`: one execution as its user sees it
+* `run_settings`: how a run is executed, as one value
 * `stalls`: when no item has moved for too long
 * `started_worker`: the steps that end a worker
 * `supervisor`: the one thread that waits on workers

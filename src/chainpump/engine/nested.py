@@ -15,16 +15,15 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from ..errors import Cancelled, DeadItem, RunError
+from ..errors import Cancelled, RunError
 from ..lazy_dataclass import replace
 from ..plan.nested_source import NestedSource, Stages
 from ..plan.planned_stage import PlannedStage
-from ..progress.observer_thread import Observer
 from ..transport.frames import Span
 from ..transport.thread_channel import MemoryChannel
-from ..worker.seeds import Seed
 from ..worker.stage_run import Nested
 from .run import Run
+from .run_settings import RunSettings
 
 __all__ = ["Concat", "InTurn", "Merge", "start_run"]
 
@@ -35,48 +34,16 @@ class Start(Protocol):
     def __call__(self, *, apart: bool = False) -> Run[Any]: ...
 
 
-def start_run(
-    stages: Sequence[PlannedStage],
-    *,
-    iterated: bool,
-    grace: float,
-    dead_letters: list[DeadItem] | None = None,
-    apart: bool = False,
-    stall_timeout: float | None = None,
-    observers: Sequence[Observer] = (),
-    seed: Seed | None = None,
-) -> Run[Any]:
-    """Start a run of these stages; the runs within it have the same times, and their dead letters are its own.
-
-    Each has a seed of its own, derived from that of the whole.
-    """
-    around = seed if seed is not None else Seed.of_run(None)
-    letters: list[DeadItem] = [] if dead_letters is None else dead_letters
+def start_run(stages: Sequence[PlannedStage], settings: RunSettings) -> Run[Any]:
+    """Start a run of these stages, and, as they are needed, the runs within it."""
 
     def inner(stages: Stages, place: int, *, apart: bool = False) -> Run[Any]:
-        return start_run(
-            stages,
-            iterated=True,
-            grace=grace,
-            dead_letters=letters,
-            apart=apart,
-            stall_timeout=stall_timeout,
-            seed=around.derived(place),
-        )
+        return start_run(stages, settings.of_part(place, apart=apart))
 
     first, *others = stages
     if isinstance(first.call, NestedSource):
         first = replace(first, call=first.call.starting(inner))
-    return Run(
-        (first, *others),
-        iterated=iterated,
-        grace=grace,
-        dead_letters=letters,
-        apart=apart,
-        stall_timeout=stall_timeout,
-        observers=observers,
-        seed=around,
-    )
+    return Run((first, *others), settings)
 
 
 class _Runs(Nested):

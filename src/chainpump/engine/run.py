@@ -22,18 +22,18 @@ from ..logs.receiver import Logs
 from ..logs.records import warn
 from ..messages import failure_texts
 from ..plan.planned_stage import PlannedStage, Role
-from ..progress.observer_thread import Observer, Observing
+from ..progress.observer_thread import Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, report
 from ..progress.run_record import Status
 from ..progress.snapshot import Progress, progress
 from ..worker.outcome import Failed, Interrupted, Outcome
-from ..worker.seeds import Seed
 from ..worker.worker import Worker
 from . import ledger
 from .dead_letters import Letters
 from .items import items_of
 from .lifecycle import Ended, Left
+from .run_settings import RunSettings
 from .started_worker import Watched
 from .supervisor import Supervisor
 from .wiring import Wiring
@@ -48,24 +48,11 @@ class Run(Generic[T]):
     """A running pipeline. Use it in a `with`: leaving the block cancels what still runs.
 
     Iterate it for the items of a pipeline; ask `result()` of one that ends in a sink.
-    dead_letters: where to put them, for a run within another one. apart: no stage runs in the caller's thread, not even
-    on Inline.
     """
 
-    def __init__(
-        self,
-        stages: Sequence[PlannedStage],
-        *,
-        iterated: bool,
-        grace: float,
-        dead_letters: list[DeadItem] | None = None,
-        apart: bool = False,
-        stall_timeout: float | None = None,
-        observers: Sequence[Observer] = (),
-        seed: Seed | None = None,
-    ) -> None:
+    def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings) -> None:
         self._process = os.getpid()
-        self._grace = grace
+        self._grace = settings.grace
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Generator[Iterable[T], None, Outcome] | None = None
@@ -73,22 +60,21 @@ class Run(Generic[T]):
         self._is_asked = False
         self._is_closed = False
         with ctrl_c_waits():  # half of it could not be closed
-            self._letters = Letters([] if dead_letters is None else dead_letters, partial(_cancel, weakref.ref(self)))
+            self._letters = Letters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
             self._logs = Logs()
-            is_watched = stall_timeout is not None
             try:
-                self._wiring = Wiring(stages, iterated, self._letters, self._logs, apart, watched=is_watched, seed=seed)
+                self._wiring = Wiring(stages, settings, self._letters, self._logs)
                 try:
-                    self._supervisor = Supervisor(self._wiring, grace, stall_timeout)
+                    self._supervisor = Supervisor(self._wiring, settings)
                 except BaseException:
                     self._wiring.close()
                     raise
             except OSError as error:
                 raise RunError(failure_texts.no_run(error)) from error
-            meter = self._supervisor.meter
-            self._observing = (
-                Observing(observers, meter.places, meter.read, meter.counts, meter.length) if observers else None
-            )
+            self._observing: Observing | None = None
+            if settings.observers:
+                meter = self._supervisor.meter
+                self._observing = Observing(settings.observers, meter.places, meter.read, meter.counts, meter.length)
             self._at_exit = partial(_close, weakref.ref(self))
             atexit.register(self._at_exit)
         self._start()

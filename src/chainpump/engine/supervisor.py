@@ -33,6 +33,7 @@ from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
 from .replacement import Succession
+from .run_settings import RunSettings
 from .stalls import Stalls
 from .started_worker import TELL_WHERE, Watched
 from .wiring import Wiring
@@ -50,29 +51,27 @@ TELL_ALL = 0.5  # the same for all workers of a run that does not move, for whic
 class Supervisor:
     """Drives the lifecycle of one run, and owns its wiring and its workers from `start` to the end.
 
-    grace: seconds from a polite request to end until force is used. stall_timeout: seconds without any movement that
-    end the run.
     Shared between threads: `_mail`, whose operations are atomic. All else belongs to the supervising thread until
     `join` has returned.
     """
 
-    def __init__(self, wiring: Wiring, grace: float, stall_timeout: float | None = None) -> None:
+    def __init__(self, wiring: Wiring, settings: RunSettings) -> None:
         self._wiring = wiring
         self.meter = Meter(wiring)
         self._succession = Succession(wiring)
         self._staffing = Staffing(wiring, self.meter)
-        self._grace = grace
+        self._grace = settings.grace
         self._mail: deque[Event] = deque()
         self._heard, self._ring = pipe()
         os.set_blocking(self._ring.fileno(), False)
-        is_heard = stall_timeout is not None or not all(group.is_caller for group in wiring.groups)  # by a thread
+        is_heard = settings.is_watched or not all(group.is_caller for group in wiring.groups)  # by a thread
         roster = wiring.roster(bell=os.fstat(self._heard.fileno()).st_ino if is_heard else 0)
         self._inquiries = Inquiries(roster)
         self._stalls: Stalls | None = None
-        if stall_timeout is not None:
+        if settings.stall_timeout is not None:
             executors = [group.executor for group in wiring.groups]
             suspicion = fork_hazard(executors) or locks_in_forks(executors)
-            self._stalls = Stalls(roster, wiring.board.row, stall_timeout, suspicion)
+            self._stalls = Stalls(roster, wiring.board.row, settings.stall_timeout, suspicion)
         self._opener = threading.get_ident()
         # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.
         # Reentrant, since a finalizer that closes a run may break in anywhere.

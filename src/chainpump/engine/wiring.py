@@ -30,7 +30,6 @@ from ..transport.send_limit import Gates
 from ..transport.thread_channel import MemoryChannel
 from ..worker.endpoints import Ends
 from ..worker.operator_run import Condemned
-from ..worker.seeds import Seed
 from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
 from ..worker.worker import Worker
@@ -38,6 +37,7 @@ from .dead_letters import Letters
 from .fault_injection import started_by, with_faults
 from .fault_rules import Faults
 from .ledger import Account, Passed, account
+from .run_settings import RunSettings
 from .worker_status import Roster, Team
 
 __all__ = ["Group", "Wiring"]
@@ -135,30 +135,16 @@ class Section:
 
 
 class Wiring:
-    """The board, the groups and the channels of one run.
+    """The board, the groups and the channels of one run."""
 
-    iterated: the caller consumes what the last stage yields, so that its loop is the sink. apart: the caller's loop
-    shares its worker with no stage. watched: workers say on the board which item they are in.
-    """
-
-    def __init__(
-        self,
-        stages: Sequence[PlannedStage],
-        iterated: bool,
-        letters: Letters,
-        logs: Logs,
-        apart: bool = False,
-        watched: bool = False,
-        seed: Seed | None = None,
-    ) -> None:
+    def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings, letters: Letters, logs: Logs) -> None:
         self._faults = Faults.asked()
-        self._watched = watched
-        self._seed = seed if seed is not None else Seed.of_run(None)
+        self._settings = settings
         self._letters = letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
         self._context = copy_context()  # workers may be started by other threads, later
-        self.groups = tuple(_groups(stages, iterated, apart))
+        self.groups = tuple(_groups(stages, settings.iterated, settings.apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
         self.board = Board(rows, len(junctions), len(self.groups))
@@ -236,10 +222,10 @@ class Wiring:
             awaits=this.executor.capabilities.runs_async,
             whole=any(group in self._renewed(section) for section in self.sections),
             condemned=condemned,
-            watched=self._watched,
+            watched=self._settings.is_watched,
             logs=self._logs.pipe(this.who(0, number)) if this.own_process else None,
             surroundings=self._surroundings[min(group, 1)] if this.own_process else None,
-            seed=self._seed.derived(group, number, generation) if this.own_process else None,
+            seed=self._settings.seed.derived(group, number, generation) if this.own_process else None,
             context=self._context.copy(),
         )
         return with_faults(worker, self._faults, generation)

@@ -5,9 +5,9 @@
 * `generator_stages`: generator stages that come along: batch, unbatch, take, window
 * `item_checks`: items checked against their declared types
 * `mermaid`: a plan as a Mermaid flowchart
-* `nested_source`: a source that runs pipelines
+* `nested_source`: pipelines as the source of a pipeline
 * `operators`: operators on single items: map, filter, flat_map, each
-* `placement`: what a plan knows of an executor
+* `placement`: what an executor declares about its workers
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan
 * `svg`: a plan as an SVG picture

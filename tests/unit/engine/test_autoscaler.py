@@ -13,6 +13,7 @@ from chainpump.engine import meter as meter_module
 from chainpump.engine.autoscaler import HOLD, IDLE, PATIENCE, SHORT, TRIED, Staffing
 from chainpump.engine.dead_letters import Letters
 from chainpump.engine.meter import Meter
+from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.wiring import Wiring
 from chainpump.ipc.board import Cell, State
 from chainpump.logs.receiver import Logs
@@ -45,7 +46,9 @@ class Stand:
 
     def __init__(self, chain: Runnable[Any], clock: Clock) -> None:
         self.clock = clock
-        self.wiring = Wiring(chain.plan().stages, False, Letters([], lambda: None), Logs())
+        self.wiring = Wiring(
+            chain.plan().stages, RunSettings(iterated=False, grace=0), Letters([], lambda: None), Logs()
+        )
         self.meter = Meter(self.wiring)
         self.staffing = Staffing(self.wiring, self.meter)
         self.others = [group for group in range(len(self.wiring.groups)) if group != STAGE]
