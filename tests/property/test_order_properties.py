@@ -210,7 +210,9 @@ def test_each_entry_knows_the_item_at_the_source_that_it_was_made_of(
     items: int, steps: list[Step], habits: Habits
 ) -> None:
     for frame in chain(items, steps, 0, habits):
-        assert [frame.index(position) for position in range(len(frame.entries))] == [item[0] for item in frame.entries]
+        assert [frame.item_index(position) for position in range(len(frame.entries))] == [
+            item[0] for item in frame.entries
+        ]
 
 
 @given(st.integers(1, 9), STEPS, HABITS, st.data())

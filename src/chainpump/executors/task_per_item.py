@@ -168,9 +168,9 @@ class Flow:
         await self._room.enter()
         await self._slots.acquire()
         item = frame.entries[position]
-        task = group.create_task(self._results(item, (frame.span.origin, frame.index(position), item)))
+        task = group.create_task(self._results(item, (frame.span.origin, frame.item_index(position), item)))
         task.add_done_callback(self._ended)
-        self._in_hand[task] = (frame.index(position), self._tell(+1))
+        self._in_hand[task] = (frame.item_index(position), self._tell(+1))
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

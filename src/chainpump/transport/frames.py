@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from ..lazy_dataclass import dataclass
-
 __all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Frame", "Span"]
 
 
@@ -63,6 +61,14 @@ class Span(NamedTuple):
             return int(self.last and len(self.prefix) == 1)
         return self.stop - self.start
 
+    def number(self, position: int, numbers: Sequence[int] | None) -> int:
+        """The number within the span of one entry. numbers: as `Frame` has them."""
+        return self.start + position if numbers is None else numbers[position]
+
+    def item_index(self, number: int) -> int:
+        """The number of the item that a number of the span belongs to, at its origin."""
+        return self.prefix[0] if self.prefix else number
+
     @property
     def after(self) -> tuple[int, ...]:
         """Where the next one begins."""
@@ -72,9 +78,10 @@ class Span(NamedTuple):
         return (*outer, item + 1)
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame: `entries` are the items, or what `decode` makes each of them from.
+
+    A tuple, since one is made for each frame, and a frozen dataclass takes three times as long to make.
 
     numbers: which number of the span each entry belongs to; None where there is one entry for each.
     nbytes: about how much room it takes.
@@ -91,6 +98,6 @@ class Frame:
         """The number of one entry within the span."""
         return self.span.start + position if self.numbers is None else self.numbers[position]
 
-    def index(self, position: int) -> int:
+    def item_index(self, position: int) -> int:
         """The number of the item that one entry comes from, at its origin."""
         return self.span.prefix[0] if self.span.prefix else self.number(position)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from ..lazy_dataclass import replace
 from .frames import Frame, Span
 
 __all__ = ["Numbering", "Order", "Piece", "Placing"]
@@ -27,11 +26,11 @@ class Piece(NamedTuple):
 
     def item_index(self, position: int) -> int:
         """The number of the item that one entry comes from, at its origin."""
-        return Frame(0, self.span, self.entries, self.numbers).index(position)
+        return self.span.item_index(self.number(position))
 
     def number(self, position: int) -> int:
         """The number within the span of one entry."""
-        return self.span.start + position if self.numbers is None else self.numbers[position]
+        return self.span.number(position, self.numbers)
 
     def replaced(self, position: int, entries: Sequence[Any]) -> Piece:
         """The same with these instead of one entry, under its number."""
@@ -66,7 +65,7 @@ class Placing:
 
     def index(self, number: int) -> int:
         """The number of the item, where it comes from, that a number of the span belongs to."""
-        return self._span.prefix[0] if self._span.prefix else number
+        return self._span.item_index(number)
 
     def cut(self, entries: list[Any], numbers: Sequence[int] | None, done: int, end: bool = False) -> Iterator[Piece]:
         """Pieces for these entries, up to the number `done`, below which nothing more will come.
@@ -165,26 +164,27 @@ class Order:
 
     def __init__(self) -> None:
         self.next: tuple[int, ...] = (0,)
-        self._early: list[tuple[tuple[int, ...], int, Frame]] = []
+        # The number tells frames of the same position apart, which cannot be compared; the last one is in bytes.
+        self._early: list[tuple[tuple[int, ...], int, Frame, int]] = []
         self.nbytes = 0  # of what is held
-        self._count = 0  # tells frames of the same position apart, which cannot be compared
+        self._count = 0  # of frames so far
 
     @property
     def waiting(self) -> int:
         """How many frames are held."""
         return len(self._early)
 
-    def push(self, frame: Frame) -> None:
-        """Take a frame."""
+    def push(self, frame: Frame, nbytes: int = 0) -> None:
+        """Take a frame. nbytes: what it keeps alive here."""
         self._count += 1
-        self.nbytes += frame.nbytes
-        heappush(self._early, (frame.span.position, self._count, frame))
+        self.nbytes += nbytes
+        heappush(self._early, (frame.span.position, self._count, frame, nbytes))
 
     def ready(self) -> Iterator[Frame]:
         """The frames whose turn it is, and of each what had not been given already."""
         while self._early and self._may_go(self._early[0][2].span):
-            _, _, frame = heappop(self._early)
-            self.nbytes -= frame.nbytes
+            _, _, frame, nbytes = heappop(self._early)
+            self.nbytes -= nbytes
             fresh = _rest(frame, self.next)
             if fresh is not None:
                 self.next = max(self.next, frame.span.after)
@@ -213,4 +213,4 @@ def _rest(frame: Frame, after: tuple[int, ...]) -> Frame | None:
     start = after[depth]  # the frame begins before, and ends behind: so they agree on the way there
     keep = start - span.start if frame.numbers is None else bisect_left(frame.numbers, start)
     numbers = None if frame.numbers is None else frame.numbers[keep:]
-    return replace(frame, span=span._replace(start=start), entries=frame.entries[keep:], numbers=numbers)
+    return frame._replace(span=span._replace(start=start), entries=frame.entries[keep:], numbers=numbers)

@@ -193,15 +193,15 @@ class PacketReceiver:
         if place:
             *rest, numbers = pickle.loads(place)
             span = Span(start, *rest)
-        frame = Frame(producer, span, [], numbers, pickle.loads if form == Form.SNAPSHOTS else None, len(payload))
         if flags & IN_SLAB:
             _, slab, length, *_, buffers = PLACE.unpack_from(payload)
-            frame.nbytes = slab if buffers else length
-            value = self.slabs.load(producer, payload, partial(_rebuilt, frame, count), keep)
+            nbytes = slab if buffers else length
+            value = self.slabs.load(producer, payload, partial(_rebuilt, span, numbers, count), keep)
         else:
-            value = _rebuilt(frame, count, payload)
-        frame.entries = [value] if form == Form.BUFFERS else value
-        return frame
+            nbytes = len(payload)
+            value = _rebuilt(span, numbers, count, payload)
+        entries = [value] if form == Form.BUFFERS else value
+        return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
     def open(self) -> None:
         """Open its end of the wire, and make its buffer."""
@@ -228,13 +228,16 @@ class PacketReceiver:
         PacketReceiver.__init__(self, *state)
 
 
-def _rebuilt(frame: Frame, count: int, data: memoryview, buffers: Sequence[Any] = ()) -> Any:
-    """What a pickle of this frame holds. Raises ItemFault: nothing of the user's is a failure of the channel."""
+def _rebuilt(
+    span: Span, numbers: Sequence[int] | None, count: int, data: memoryview, buffers: Sequence[Any] = ()
+) -> Any:
+    """What the pickle of a frame holds. Raises ItemFault: nothing of the user's is a failure of the channel."""
     try:
         return pickle.loads(data, buffers=buffers)
     except Exception as error:
-        index = frame.index(find_bad_item(bytes(data), buffers) if count > 1 else 0)
-        raise ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index) from error
+        position = find_bad_item(bytes(data), buffers) if count > 1 else 0
+        index = span.item_index(span.number(position, numbers))
+        raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
 
 
 def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:

@@ -54,11 +54,12 @@ class Turnstile:
 
     def push(self, frame: Frame) -> None:
         """A frame has come."""
+        nbytes = frame.nbytes
         if frame.decode is None and frame.entries:  # what a pickle becomes may be larger
-            frame.nbytes = max(frame.nbytes, self._weigher.together(frame.entries))
-        self._bytes_each = (self._bytes_each + frame.nbytes / max(1, frame.span.ended)) / 2
+            nbytes = max(nbytes, self._weigher.together(frame.entries))
+        self._bytes_each = (self._bytes_each + nbytes / max(1, frame.span.ended)) / 2
         self._arrived += frame.span.ended
-        self._order.push(frame)
+        self._order.push(frame, nbytes)
 
     def next(self) -> Frame | None:
         """The frame whose turn it is, if it is there."""

@@ -152,7 +152,7 @@ class Inlet:
         position = self._position()
         if frame is None or position < 0:
             return None
-        return frame.span.origin, frame.index(position), short_repr(frame.entries[position])
+        return frame.span.origin, frame.item_index(position), short_repr(frame.entries[position])
 
     def number(self) -> int:
         """The number, within the span of the frame in hand, of the item given last."""
@@ -183,22 +183,23 @@ class Inlet:
         while length_hint(self._cursor) or self._next_frame():
             yield self._cursor
 
-    def _decode(self, frame: Frame) -> None:
-        """Rebuild the items of a frame; those before one that cannot be come first."""
-        if frame.decode is not None:
-            entries: list[Any] = []
-            try:
-                entries.extend(map(frame.decode, frame.entries))
-            except Exception as error:
-                index = frame.index(len(entries))
-                self._unread = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
-            frame.entries, frame.decode = entries, None
+    def _decoded(self, frame: Frame) -> Frame:
+        """The frame with its items rebuilt; those before one that cannot be come first."""
+        if frame.decode is None:
+            return frame
+        entries: list[Any] = []
+        try:
+            entries.extend(map(frame.decode, frame.entries))
+        except Exception as error:
+            index = frame.item_index(len(entries))
+            self._unread = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
+        return frame._replace(entries=entries, decode=None)
 
     def _tell_item(self) -> None:
         """Say on the board which item the stage is given, and when."""
         assert self._frame is not None
         position = self._position()
-        self._row[Cell.INDEX], self._row[Cell.SINCE] = self._frame.index(position), time.monotonic_ns()
+        self._row[Cell.INDEX], self._row[Cell.SINCE] = self._frame.item_index(position), time.monotonic_ns()
         self._row[Cell.ITEM] = position + 1
 
     def _items(self) -> Iterator[Any]:
@@ -229,7 +230,7 @@ class Inlet:
             if self._turnstile is not None and self._frame is not None:
                 position = self._position() + 1
                 if position < len(self._frame.entries):
-                    self._turnstile.release(self._frame.index(position))
+                    self._turnstile.release(self._frame.item_index(position))
                 else:
                     self._turnstile.release()
         except BREAKS as error:
@@ -251,11 +252,10 @@ class Inlet:
             self.ended = True
             return False
         self._row[Cell.RECEIVED] += len(frame.entries)
-        self._decode(frame)
-        self._frame = frame
+        self._frame = frame = self._decoded(frame)
         self._cursor = iter(frame.entries)
         self._paid = self.marked
-        self._row[Cell.FIRST] = frame.index(0) if frame.entries else frame.span.start
+        self._row[Cell.FIRST] = frame.item_index(0) if frame.entries else frame.span.start
         if self._next_outlet is not None:
             distinct = frame.numbers is None or len(set(frame.numbers)) == len(frame.numbers)
             self._next_outlet.open_span(frame.span, distinct and not self._several)

@@ -193,7 +193,7 @@ class OperatorRun(StageRun):
         frame = self._frame
         assert frame is not None
         position = number - frame.span.start if frame.numbers is None else bisect_left(frame.numbers, number)
-        place = frame.span.origin, frame.index(position)
+        place = frame.span.origin, frame.item_index(position)
         try:
             return tuple(self._of(frame.entries[position], Condemned(error, tries), place))
         except Exception as raised:
@@ -214,7 +214,7 @@ class OperatorRun(StageRun):
             opened, buried = time.monotonic_ns(), row[Cell.DEAD]
             for position, item in enumerate(islice(items, begin, None), begin):
                 number = frame.number(position)
-                row[Cell.INDEX], row[Cell.SINCE] = frame.index(position), time.monotonic_ns()
+                row[Cell.INDEX], row[Cell.SINCE] = frame.item_index(position), time.monotonic_ns()
                 row[Cell.ITEM] = position + 1
                 made = tuple(self._of(item, condemned.get(position)))
                 row[Cell.ITEM] = 0

@@ -107,7 +107,7 @@ def test_an_entry_knows_its_number_and_the_item_that_it_comes_from(
     frame: Frame, numbers: list[int], indices: list[int]
 ) -> None:
     assert [frame.number(position) for position in range(len(frame.entries))] == numbers
-    assert [frame.index(position) for position in range(len(frame.entries))] == indices
+    assert [frame.item_index(position) for position in range(len(frame.entries))] == indices
 
 
 def test_a_fault_survives_pickle_with_its_fields() -> None:
