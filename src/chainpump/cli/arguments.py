@@ -1,4 +1,4 @@
-"""The pipeline that a command line asks for: a value, or what a function makes of the settings that it is given."""
+"""The pipeline that a command line names: a value, or the result of a function called with `--set` arguments."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ READERS: Mapping[Hint, Callable[[str], object]] = {
     float: float,
     bool: _flag,
     Path: Path,
-    # What a default is.
+    # The type of a default value that is a path.
     type(Path()): Path,
     NoneType: _none,
 }
@@ -48,9 +48,9 @@ READ = "str, int, float, bool, Path, None and Literal[...]"
 
 
 def named_pipeline(target: Target, settings: Sequence[str]) -> Pipeline[Any] | Runnable[Any]:
-    """What a target names; a function is called, with these settings, each of the form `key=value`.
+    """The pipeline that a target names. If it names a function, that is called with the settings, each `key=value`.
 
-    Raises UsageError where it is no pipeline, and makes none.
+    Raises UsageError where neither is a pipeline.
     """
     found = find(target)
     if isinstance(found, Pipeline | Runnable):
@@ -75,7 +75,7 @@ def named_pipeline(target: Target, settings: Sequence[str]) -> Pipeline[Any] | R
 
 
 def _may_return_one(function: Callable[..., Any]) -> bool:
-    """Whether its annotation leaves room for it: what says that it does something else is better not called."""
+    """Whether the annotation allows that it returns a pipeline. Otherwise the function is not called."""
     base = split(_resolved(signature_of(function).return_annotation, function))[0]
     return not isinstance(base, type) or issubclass(base, Pipeline | Runnable)
 
@@ -111,14 +111,14 @@ def _arguments(function: Callable[..., Any], name: str, settings: Sequence[str])
 
 
 def _read(text: str, hint: Hint, setting: str, what: str) -> object:
-    """A text as the first type of a hint that it can be read as; None comes first, since most texts are none."""
+    """Convert a text to the first type of a hint that accepts it. None is tried first, since few texts are None."""
     kinds = [plain(each) for each in (get_args(hint) if is_union(hint) else (hint,))]
     readers = [_reader(kind) for kind in sorted(kinds, key=lambda kind: kind is not NoneType)]
     for reader in filter(None, readers):
         try:
             return reader(text)
         except (ValueError, KeyError):
-            # The next one, or the error below.
+            # Try the next reader; after the last one, raise the error below.
             pass
     flags = f"\n  Say {' or '.join(FLAGS)}." if bool in kinds else ""
     others = f"\n  --set reads {READ}, and nothing else." if None in readers else ""
@@ -126,13 +126,13 @@ def _read(text: str, hint: Hint, setting: str, what: str) -> object:
 
 
 def _reader(kind: Hint) -> Callable[[str], object] | None:
-    """What reads a text as this type; None if nothing does."""
+    """The function that converts a text to this type; None if there is none."""
     form, values = split(kind)
     return {str(value): value for value in values}.__getitem__ if form is Literal else READERS.get(kind)
 
 
 def _hint_of(parameter: Parameter, function: Callable[..., Any]) -> Hint:
-    """What its annotation says, or else its default, unless that is None."""
+    """The hint of a parameter: its annotation, or else the type of its default, unless that is None."""
     hint = plain(_resolved(parameter.annotation, function))
     says_nothing = parameter.default is Parameter.empty or parameter.default is None
     return hint if hint is not UNKNOWN or says_nothing else type(parameter.default)
@@ -146,6 +146,6 @@ def _resolved(annotation: object, function: Callable[..., Any]) -> Hint:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question, if what was asked for looks like something that is there."""
+    """`Did you mean ...?`, if a known name is similar; otherwise empty."""
     alike = get_close_matches(name, known, n=1)
     return f" Did you mean {alike[0]!r}?" if alike else ""

@@ -1,4 +1,4 @@
-"""The commands of the command line: what each of them does, and what it takes."""
+"""The commands of the command line: what each one does, and its options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ example:
 
 
 class ReaderGone(Exception):
-    """Whoever read the standard output has closed it."""
+    """The reader of standard output has closed it."""
 
 
 def _run(options: Namespace) -> int:
@@ -52,7 +52,7 @@ def _run(options: Namespace) -> int:
     if options.report is not None:
         _check_report(options.report)
     found = _pipeline(options)
-    observe = None if options.report is None else _look_on
+    observe = None if options.report is None else _no_observer
     with opened(found, progress=options.progress, observe=observe) as run:
         try:
             value = run.result() if isinstance(found, Runnable) else _emit_each(run)
@@ -72,18 +72,18 @@ def _emit_each(items: Iterable[object]) -> object:
     return None
 
 
-def _look_on(_: Progress) -> None:
-    """Nothing: that somebody looks on is what a report needs to tell how it all went over time."""
+def _no_observer(_: Progress) -> None:
+    """An observer that does nothing: a report has samples over time only if there is an observer."""
 
 
 def _check_report(path: Path) -> None:
-    """Before anything starts: can a report be written there? Raises UsageError."""
+    """Check before anything starts that a report can be written to a path. Raises UsageError."""
     if path.suffix not in REPORTS:
         raise UsageError(f"--report {path}: write it to a file that ends in {' or '.join(REPORTS)}.")
-    # A link may lead to a file that is yet to be written.
+    # A link may lead to a file that does not exist yet.
     target = path.resolve()
     is_new = not target.exists()
-    # To open it would wait for a reader, perhaps for ever.
+    # Opening a named pipe would wait for a reader, perhaps for ever.
     if target.is_fifo():
         raise UsageError(f"--report {path}: it is a named pipe; a report is written to a file.")
     try:
@@ -95,7 +95,7 @@ def _check_report(path: Path) -> None:
 
 
 def _write_report(report: Report[Any], path: Path | None) -> int:
-    """However the run has ended; returns the exit status that comes of this."""
+    """Write the report of a run, however it has ended; returns the exit status."""
     if path is not None:
         try:
             REPORTS[path.suffix](report, path)
@@ -119,7 +119,7 @@ def _check(options: Namespace) -> int:
     Prints what would run where, as a table, or all that is wrong with it,
     and with whatever else its file or module builds.
     """
-    return _look(options, str)
+    return _inspect(options, str)
 
 
 def _graph(options: Namespace) -> int:
@@ -128,10 +128,10 @@ def _graph(options: Namespace) -> int:
     Prints a flowchart in the language of Mermaid, which many pages draw,
     or writes a picture to a file; or tells all that is wrong, as `check` does.
     """
-    return _look(options, Plan.mermaid if options.svg is None else lambda plan: _written(plan.svg(), options.svg))
+    return _inspect(options, Plan.mermaid if options.svg is None else lambda plan: _written(plan.svg(), options.svg))
 
 
-def _look(options: Namespace, show: Callable[[Plan], str]) -> int:
+def _inspect(options: Namespace, show: Callable[[Plan], str]) -> int:
     with collecting() as problems:
         found = _pipeline(options)
     for problem in problems:
@@ -141,7 +141,7 @@ def _look(options: Namespace, show: Callable[[Plan], str]) -> int:
 
 
 def _written(picture: str, path: Path) -> str:
-    """Write a picture; returns what to say of it."""
+    """Write a picture; returns the line to print."""
     try:
         path.write_text(picture, encoding="utf-8")
     except OSError as error:
@@ -166,7 +166,8 @@ def _target_options(parser: ArgumentParser) -> None:
         metavar="FILE_OR_MODULE:NAME",
         help="a Python file or an importable module, and the name of a pipeline in it",
     )
-    target.completer = completions  # type: ignore[attr-defined]  # which is where argcomplete looks for it
+    # argcomplete looks for this attribute.
+    target.completer = completions  # type: ignore[attr-defined]
     parser.add_argument(
         "--workers",
         action="append",
@@ -218,7 +219,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParse
 
 
 def _pipeline(options: Namespace) -> Pipeline[Any] | Runnable[Any]:
-    """What is asked for, with as many workers as is said. Raises UsageError."""
+    """The pipeline that the options name, with the workers that they ask for. Raises UsageError."""
     found = named_pipeline(Target.parse(options.target), options.set)
     workers = dict(map(_amount, options.workers))
     names = Counter(_names(found.plan().stages))
@@ -254,8 +255,8 @@ def _names(stages: Sequence[PlannedStage]) -> Iterator[str]:
 
 
 def _emit(value: object) -> None:
-    """Print a line at once: whoever reads it may be waiting, and one who has gone is noticed."""
-    # Here, so that an error of the value's own is not taken for one of the printing.
+    """Print a line and flush it: a reader may wait for it, and a reader that has gone is noticed."""
+    # Outside of the `try`, so that a BrokenPipeError of the value's own `__str__` is not taken for one of printing.
     text = str(value)
     try:
         print(text, flush=True)

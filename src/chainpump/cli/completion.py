@@ -1,4 +1,4 @@
-"""What a shell may write next where a pipeline is named: files, and the names in them, read without running them."""
+"""Completions for `FILE:NAME`: files, and the names in them. Files are parsed, not run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["completions"]
 
 
 def completions(prefix: str, **_: object) -> list[str]:
-    """All that FILE:NAME may begin with; called by argcomplete, which passes more than is needed."""
+    """All completions of a prefix. argcomplete calls this, with more arguments than are needed."""
     location, colon, start = prefix.rpartition(":")
     if not colon:
         return sorted(_files(prefix))
@@ -28,7 +28,7 @@ def _files(prefix: str) -> Iterator[str]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """What a file defines at its top level, private names aside; nothing if it cannot be read."""
+    """The public names that a file defines at its top level; none if it cannot be read."""
     try:
         statements = ast.parse(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""The command line: reads it, has the command carried out, and says by its exit status how that went."""
+"""The command line: parses the arguments, runs the command and returns the exit status."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ what is written so far; README.md says how.
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come: a stage that runs in this thread does not fail of it, as it does not of Ctrl-C."""
+    """SIGTERM was received. As with Ctrl-C, a stage that it interrupts in this thread has not failed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # What the terminal, or whoever reads the output, has no letter for is spelt out.
+        # Characters that the encoding of the output lacks are escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
-    # A shell asks what could come next.
+    # A shell asks for completions.
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _sigterm_cancels():
             return int(options.command(options))
     except ReaderGone:
-        # The interpreter flushes the standard output once more as it exits: let that go nowhere.
+        # The interpreter flushes standard output once more as it exits: nothing must read that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Terminated:
         print("cancelled by SIGTERM", file=sys.stderr)
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable_lines(f"error: {error}"), file=sys.stderr)
         return USAGE
     except Exception as error:
-        # Whatever it was, it is told and gives the exit status.
+        # Any error is printed and decides the exit status.
         _explain(error, with_traceback=options.traceback)
         return USAGE if isinstance(error, PlanError) else FAILED
     return OK
@@ -113,7 +113,7 @@ def _parser() -> ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Show the version, which takes time to look up, so only then."""
+    """Show the version. It is looked up only when asked for, since that takes time."""
 
     def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
         from .. import __version__
@@ -139,9 +139,9 @@ def _sigterm_cancels() -> Generator[None]:
 
 
 def _explain(error: Exception, *, with_traceback: bool) -> None:
-    """Print an error: briefly where its own text tells all, else with its traceback."""
-    # An error of the library says what, where and what next; a worker's traceback is a note on it or on its
-    # cause. Any other without notes comes from the main process: from the user's module, or a defect here.
+    """Print an error: its text alone if that is complete, otherwise with the traceback."""
+    # An error of the library says what happened, where, and what to do; the traceback of a worker is a note on it or on
+    # its cause. Any other error without notes was raised in the main process: by the user's module, or by a defect.
     notes: list[str] = [*getattr(error, "__notes__", []), *getattr(error.__cause__, "__notes__", [])]
     if with_traceback or not (notes or isinstance(error, PipelineError)):
         traceback.print_exception(error)
@@ -153,11 +153,11 @@ def _explain(error: Exception, *, with_traceback: bool) -> None:
 
 
 def _built_at(error: PlanError) -> str:
-    """The user's line that built the faulty pipeline: the innermost frame outside this package."""
+    """The line of the user that built the faulty pipeline: the innermost call outside of this package."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        # "<frozen importlib", and a dataclass's "<string>".
+        # "<" is the beginning of "<frozen importlib" and of the "<string>" of generated code.
         if not frame.filename.startswith((PACKAGE, "<")) and "importlib" not in Path(frame.filename).parts
     ]
     return f"  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

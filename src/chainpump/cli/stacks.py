@@ -1,11 +1,11 @@
-"""What the runs of another process are at: looked up in its memory files, and asked of its workers and of itself.
+"""The status of the runs of another process, read from its memory files, and the stacks of its workers.
 
-Nothing listens for this, and the main process need not be able to answer: what every worker is at is on the board,
-which any process of the same user can read, and a worker writes its stack when it gets a signal, whatever it is in.
+The main process need not be able to answer. The status of every worker is on the board, which any process of the same
+user can read. A worker writes its stack when it receives a signal, whatever it is doing.
 
-The process may be hostile, and this one may be root's. So each of its files is taken hold of once, without opening it,
-and is looked at by that hold; nothing is opened that is no memory file, or pipe, of the expected kind; no file is
-written to or cut off; and no more is read than a run of this size can have to tell.
+The other process may be hostile, and this one may run as root. So each file is first opened with O_PATH, which has no
+effect on it, and is checked by that descriptor. Only memory files and pipes of the expected kind are opened; no file is
+written to or truncated; and no more is read than a run of this size can have written.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from .target import UsageError
 __all__ = ["stacks"]
 
 PROC = Path("/proc")
-# Seconds for an answer; who is held up in native code, or stopped, gives none.
+# Seconds to wait for an answer. A process that is in native code, or stopped, does not answer.
 PATIENCE = 2.0
-# In the first line of a stack.
+# Part of the first line of a stack.
 HEAD = "(most recent call first)"
-# Seconds between two looks: nothing tells that a memory file has grown.
+# Seconds between two looks: no system call waits until a memory file grows.
 LOOK = 0.005
-# Bytes of one answer; what is longer is cut off.
+# The most bytes of one answer; a longer one is cut off.
 LONGEST = 1 << 20
-# Bytes of a board: some 80,000 workers.
+# The most bytes of a board: about 80,000 workers.
 LARGEST = 1 << 24
-# What looking at a file of another version, or at one that is made up, may raise.
+# What reading a file of another version, or a forged one, may raise.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def stacks(pid: int) -> str:
-    """What every worker of every run in a process is at, and where. Raises UsageError if that cannot be told."""
+    """The status and the stack of every worker of every run in a process. Raises UsageError if they cannot be read."""
     if not (PROC / "self").exists():
         raise UsageError("stacks works where there is /proc, which is on Linux.")
     try:
         with ExitStack() as stack:
             runs = [stack.enter_context(closing(run)) for run in _runs(pid)]
             if runs:
-                return "\n\n".join(run.told() for run in runs)
+                return "\n\n".join(run.text() for run in runs)
         above = _above(pid)
     except (FileNotFoundError, ProcessLookupError):
         raise UsageError(f"there is no process {pid}.") from None
@@ -64,7 +64,7 @@ def stacks(pid: int) -> str:
 
 
 def _runs(pid: int) -> Iterator[_Run]:
-    """Those that are in a process, in the order in which they were opened. Raises OSError and what unpacking raises."""
+    """The runs of a process, in the order in which they were opened. Raises OSError, and what unpacking raises."""
     boards = {os.fstat(file).st_ino: _read(file, LARGEST) for file in _memory_files(pid, BOARD)}
     for file in _memory_files(pid, RUN):
         with ExitStack() as stack:
@@ -72,18 +72,18 @@ def _runs(pid: int) -> Iterator[_Run]:
             roster = Roster.unpacked(answer.owner)
             if roster.cells != CELLS:
                 raise ValueError(roster.cells)
-            # It has just ended.
+            # The run has just ended.
             if roster.board not in boards:
                 continue
             cells = memoryview(boards[roster.board]).cast("Q")
-            # It is the run's to close.
+            # From here on the run closes it.
             stack.pop_all()
         yield _Run(pid, roster, answer, cells)
 
 
 def _above(pid: int) -> int | None:
-    """The nearest process above one in which a pipeline runs: its workers are below it, and who starts them."""
-    # From here on they are somebody else's, or have just ended.
+    """The nearest parent process in which a pipeline runs: `pid` may be a worker, or the fork server."""
+    # A parent may belong to another user, or may have just ended.
     with suppress(OSError):
         while pid := int((PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()[1]):
             if any(True for _ in _memory_files(pid, RUN)):
@@ -92,7 +92,7 @@ def _above(pid: int) -> int | None:
 
 
 def _memory_files(pid: int, name: str) -> Iterator[int]:
-    """The memory files of this name that a process has, each once, open for reading until the next one is asked for."""
+    """The memory files of a process with this name, each once. Each is open for reading until the next one is taken."""
     with _memory() as device:
         for held in _held(pid, f"/memfd:{name} (deleted)"):
             found = os.fstat(held)
@@ -103,8 +103,8 @@ def _memory_files(pid: int, name: str) -> Iterator[int]:
 
 @contextmanager
 def _memory() -> Generator[int]:
-    """The device of all memory files, of which nobody can have another kind of file, whatever its name is."""
-    file = os.memfd_create("chainpump-looks", os.MFD_CLOEXEC)
+    """The device of all memory files. A file of another kind is never on it, whatever its name."""
+    file = os.memfd_create("chainpump-stacks", os.MFD_CLOEXEC)
     try:
         yield os.fstat(file).st_dev
     finally:
@@ -112,13 +112,13 @@ def _memory() -> Generator[int]:
 
 
 def _held(pid: int, name: str) -> Iterator[int]:
-    """What a process has open under this name, each once: a hold on it, which opens nothing. Raises OSError.
+    """O_PATH descriptors of the files that a process has open under this name, each file once. Raises OSError.
 
-    The number may lead to another file at any time; a hold does not.
+    The number of a descriptor of the other process may lead to another file at any time; an O_PATH descriptor does not.
     """
     known = set()
     for path in sorted((PROC / str(pid) / "fd").iterdir(), key=lambda path: int(path.name)):
-        # It may have been closed meanwhile.
+        # It may have been closed in between.
         with suppress(FileNotFoundError), _opened(path, os.O_PATH) as held:
             if _name(held) == name and (number := os.fstat(held).st_ino) not in known:
                 known.add(number)
@@ -131,7 +131,7 @@ def _name(held: int) -> str:
 
 @contextmanager
 def _opened(path: Path | int, flags: int) -> Generator[int]:
-    """A descriptor of a file, or of what another descriptor holds."""
+    """Open a file, or the file of another descriptor."""
     file = os.open(path if isinstance(path, Path) else PROC / "self" / "fd" / str(path), flags | os.O_CLOEXEC)
     try:
         yield file
@@ -140,14 +140,14 @@ def _opened(path: Path | int, flags: int) -> Generator[int]:
 
 
 def _read(file: int, most: int) -> bytes:
-    """All of a file. Raises ValueError if that is more than this."""
+    """The content of a file. Raises ValueError if it is longer than `most` bytes."""
     if os.fstat(file).st_size > most:
         raise ValueError(most)
     return os.pread(file, most, 0)
 
 
 class _File:
-    """A memory file that somebody adds to when asked. owner: its first line, which says whose file it is."""
+    """A memory file to which its owner appends answers. owner: its first line, which names the owner."""
 
     def __init__(self, file: int) -> None:
         head, _, _ = os.pread(file, LONGEST, 0).partition(b"\n")
@@ -160,7 +160,7 @@ class _File:
 
 
 class _Answer(_File):
-    """What a main process adds to the file of a run: a line with each answer, the last of which counts."""
+    """The answers that a main process appends to the file of a run: one line each, of which the last counts."""
 
     def __init__(self, file: int) -> None:
         super().__init__(file)
@@ -168,7 +168,7 @@ class _Answer(_File):
         self.found: list[Whereabouts] | None = None
 
     def is_complete(self) -> bool:
-        """Whether it has come, since this was made."""
+        """Whether an answer has arrived since this object was made."""
         start = max(len(self.owner.encode()) + 1, os.fstat(self._fd).st_size - LONGEST)
         text = os.pread(self._fd, LONGEST, start).decode(errors="replace")
         if text.endswith("\n"):
@@ -178,10 +178,10 @@ class _Answer(_File):
 
 
 class _Stack(_File):
-    """What a worker adds to its own. Raises OSError.
+    """The stack that a worker appends to its file. Raises OSError.
 
-    Nothing marks the end of a stack. So it is asked for a second one, as soon as the first has begun: that begins when
-    the first has ended.
+    A stack has no end mark. So a second one is requested once the first one has begun. When the second one begins,
+    the first one is complete.
     """
 
     def __init__(self, file: int, process: int) -> None:
@@ -190,17 +190,17 @@ class _Stack(_File):
         self._process = os.dup(process)
         self._times = 0
 
-    def ask(self) -> None:
-        """Have it write."""
+    def request(self) -> None:
+        """Make the worker write its stack."""
         self._times += 1
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._process, SHOW_STACK)
 
     def is_complete(self) -> bool:
-        """Whether all of the first stack has come."""
+        """Whether the first stack is complete."""
         begun = self._text.count(HEAD)
         if begun == self._times == 1:
-            self.ask()
+            self.request()
         return begun > 1
 
     @property
@@ -209,17 +209,17 @@ class _Stack(_File):
 
     @property
     def stack(self) -> str:
-        """The first one."""
+        """The first stack."""
         return "".join(self._text.split(HEAD)[1:2])
 
     def close(self) -> None:
-        """Close the file, and let go of the process."""
+        """Close the file and the descriptor of the process."""
         super().close()
         os.close(self._process)
 
 
 class _Run:
-    """One run, seen from outside. cells: of its board, as they were when it was looked at."""
+    """One run, seen from outside. cells: a copy of its board."""
 
     def __init__(self, pid: int, roster: Roster, answer: _Answer, cells: memoryview) -> None:
         self._pid = pid
@@ -227,12 +227,12 @@ class _Run:
         self._answer = answer
         self._cells = cells
 
-    def told(self) -> str:
-        """All of it, as text."""
+    def text(self) -> str:
+        """Its status and its stacks."""
         now = time.monotonic_ns()
         found = list(standings(self._roster, self._rows))
         names = " → ".join(name for team in self._roster.teams for _, name, _ in team.stages)
-        where, silent = self._asked(found)
+        where, silent = self._answers(found)
         lines = [
             f"{names}: process {self._pid}, for {clock((now - self._roster.opened) / 1e9)}",
             *(f"  {line}" for line in table_of(found, now).splitlines()),
@@ -247,19 +247,19 @@ class _Run:
     def _rows(self, number: int) -> memoryview:
         return self._cells[number * CELLS : (number + 1) * CELLS]
 
-    def _asked(self, found: Sequence[Standing]) -> tuple[Sequence[Whereabouts], Sequence[str]]:
-        """Where all are that answer, and who does not."""
+    def _answers(self, found: Sequence[Standing]) -> tuple[Sequence[Whereabouts], Sequence[str]]:
+        """The stacks of those that answer, and the names of those that do not."""
         with ExitStack() as stack:
             asked: dict[Standing, _Stack] = {}
-            # The main process first: it throws away what workers have answered before, if that is much.
-            is_rung = _rung(self._pid, self._roster.bell)
-            _wait_for([self._answer] if is_rung else [])
+            # The main process first: it discards earlier answers of workers if they are long.
+            is_requested = _requested(self._pid, self._roster.bell)
+            _wait_for([self._answer] if is_requested else [])
             for each in found:
-                if each.pid != self._roster.pid and (answer := _asked_worker(each.pid)) is not None:
+                if each.pid != self._roster.pid and (answer := _requested_of_worker(each.pid)) is not None:
                     asked[each] = stack.enter_context(closing(answer))
             _wait_for([*asked.values()])
             silent = [each.who.placed(each.pid) for each, answer in asked.items() if not answer.stack]
-            silent += [f"the main process (pid {self._pid})"] if is_rung and self._answer.found is None else []
+            silent += [f"the main process (pid {self._pid})"] if is_requested and self._answer.found is None else []
             where = [Whereabouts(each.place, "", answer.stack) for each, answer in asked.items()]
         return [*where, *(self._answer.found or ())], silent
 
@@ -269,23 +269,23 @@ class _Run:
 
 
 def _wait_for(answers: Sequence[_Answer | _Stack]) -> None:
-    """Wait until all have come, or for as long as they may take."""
+    """Wait until all answers are complete, or until the time is up."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and not all(answer.is_complete() for answer in answers):
         time.sleep(LOOK)
 
 
-def _asked_worker(pid: int) -> _Stack | None:
-    """Ask a worker; None if it cannot be asked: it is about to start, or has ended."""
+def _requested_of_worker(pid: int) -> _Stack | None:
+    """Request the stack of a worker; None if it is about to start, or has ended."""
     with suppress(OSError):
-        # The process first, then the look at whose file it is: so whoever gets the signal can take it.
+        # Open the process before the owner of the file is checked: then only a process that handles the signal gets it.
         process = os.pidfd_open(pid)
         try:
             for file in _memory_files(pid, STACK):
                 answer = _Stack(file, process)
-                # Else it is of one that this one has started.
+                # Otherwise the file belongs to a process that this one has started.
                 if answer.owner == str(pid):
-                    answer.ask()
+                    answer.request()
                     return answer
                 answer.close()
         finally:
@@ -293,8 +293,8 @@ def _asked_worker(pid: int) -> _Stack | None:
     return None
 
 
-def _rung(pid: int, bell: int) -> bool:
-    """Ask a main process; whether there is somebody who would answer."""
+def _requested(pid: int, bell: int) -> bool:
+    """Request an answer of a main process; returns whether it has the pipe of a run open."""
     with suppress(OSError):
         for held in _held(pid, f"pipe:[{bell}]"):
             if stat.S_ISFIFO(os.fstat(held).st_mode):

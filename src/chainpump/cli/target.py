@@ -1,4 +1,4 @@
-"""What a command line names: something in a file or a module, by its name."""
+"""`FILE_OR_MODULE:NAME`: what a command line names in a file or a module."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ GUARDED = (
 
 
 class UsageError(Exception):
-    """What was asked for cannot be run; the text says what is wrong and what to do."""
+    """The command line cannot be carried out. The text says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to run: a name, which may be dotted, in a module or in a file that is imported as one.
+    """What to run: a name, which may be dotted, in a module or in a file that is imported as a module.
 
     >>> Target.parse("examples/index_code.py:pipeline")
     Target(location='examples/index_code.py', name='pipeline')
@@ -59,7 +59,7 @@ class Target:
 
 
 def find(target: Target) -> object:
-    """What a target names. Raises UsageError when it is not there."""
+    """The object that a target names. Raises UsageError if there is none."""
     module = _import_file(Path(target.location)) if target.is_file else _import_module(target.location)
     found: object = module
     path: tuple[str, ...] = ()
@@ -77,17 +77,17 @@ def find(target: Target) -> object:
 
 
 def _may_be_run(owner: object, name: str) -> bool:
-    """Whether it is a pipeline, or a function, which may return one."""
+    """Whether it is a pipeline, or a function, which may return a pipeline."""
     value = inspect.getattr_static(owner, name, None)
     return isinstance(value, Pipeline | Runnable) or (callable(value) and not isinstance(value, type))
 
 
 def _is_guarded(name: str, module: ModuleType) -> bool:
-    """Whether the file of a module assigns this name where it does so only as the program."""
+    """Whether the file of a module assigns this name under the main guard, which an import leaves out."""
     try:
         tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError):
-        # It has no source.
+        # The module has no source file.
         return False
     within = (node for guard in guards(tree) for node in ast.walk(guard))
     return any(isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in within)
@@ -101,7 +101,7 @@ def _pipelines_of(module: ModuleType) -> str:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file by its stem, from its directory: so worker processes can import it by name too."""
+    """Import a file by its stem from its directory, so that worker processes can import it by name, too."""
     # 1. No such file.
     if not path.is_file():
         alike = get_close_matches(path.name, [other.name for other in path.parent.glob("*.py")], n=1)
@@ -126,7 +126,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
-    # Where `python -m` looks first, and an installed command does not.
+    # `python -m` looks in the working directory first, and an installed command does not.
     sys.path.insert(0, str(Path.cwd()))
     try:
         known = find_spec(name) is not None
