@@ -29,14 +29,15 @@ from chainpump import (
     Skip,
     StageError,
     StageOptionError,
+    StallError,
     Threads,
     WorkerLostError,
     source,
 )
 from chainpump.extending import ProgramExecutor, Workers
 from extending.elsewhere import found_in, prefix
-from support.gate import Gate, Journal
-from support.processes import wait_asleep
+from support.gate import WHOLE, Gate, Journal
+from support.processes import gone, wait_asleep, watching
 from support.threads import meanwhile
 
 PYTHON = Interpreter(python=sys.executable)
@@ -173,6 +174,74 @@ def test_leaving_the_run_interrupts_a_worker(gate: Gate) -> None:
         assert run.progress().stages[1].executor == "Interpreter(1)"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_worker_that_stalls_is_named_with_where_it_is(gate: Gate) -> None:
+    message = r"^no item moved for 0\.5 s; stage 'hold' \(worker 1 of 1, pid \d+\) is in item 0\."
+    with pytest.raises(StallError, match=message) as caught:
+        list(Pipeline(range(3)).map(gate.hold, on=PYTHON).open(stall_timeout=0.5))
+    assert any("in wait_released" in note for note in caught.value.__notes__)
+
+
+PROGRAM = """
+import sys
+from collections.abc import Iterator
+from interpreter import Interpreter
+from chainpump import Pipeline, source
+from support.gate import Gate
+
+def lines() -> Iterator[str]:
+    yield from sys.stdin
+
+def held(line: str) -> str:
+    gate.hold(line)
+    return line.strip()
+
+gate = Gate.__new__(Gate)
+gate.__setstate__((%r, %r))
+if __name__ == "__main__":
+    python = Interpreter(python=sys.executable)
+    print(list(Pipeline(source(lines), on=python).map(held, on=python)))
+"""
+
+
+@pytest.fixture
+def program(gate: Gate, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program whose source reads its standard input, and whose stage waits at the gate; both in other programs."""
+    path = tmp_path / "program.py"
+    path.write_text("from pathlib import PosixPath\n" + PROGRAM % gate.__getstate__())
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, path], env=variables, **pipes) as begun:
+        yield begun
+
+
+def test_programs_run_what_the_main_file_defines_and_read_its_standard_input(
+    program: subprocess.Popen[str], gate: Gate
+) -> None:
+    gate.release(2)
+    assert program.communicate("a\nb\n", timeout=WHOLE)[0] == "['a', 'b']\n"
+    assert program.returncode == 0
+
+
+def test_programs_die_with_a_main_process_that_is_killed(program: subprocess.Popen[str], gate: Gate) -> None:
+    assert program.stdin is not None
+    program.stdin.write("a\n")
+    program.stdin.flush()
+    with watching([gate.wait_held()]) as worker:
+        program.kill()
+        assert gone(worker)
+
+
+def leaves_a_program(number: int, gate: Gate) -> int:
+    subprocess.Popen(["/bin/sh", "-c", f"echo $$ > {gate.held}; exec sleep 1000"])  # the gate's own path
+    return number
+
+
+def test_what_a_worker_has_started_ends_with_it(gate: Gate) -> None:
+    assert list(Pipeline(range(1)).map(partial(leaves_a_program, gate=gate), on=PYTHON).open(grace=0.1)) == [0]
+    with watching([gate.wait_held()]) as left:
+        assert gone(left, within=0)
 
 
 # ------------------------------------------------------------------------------- what it shares with worker processes

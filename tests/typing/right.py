@@ -3,7 +3,9 @@
 # pyright: strict
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol, TypeGuard, TypeVar, assert_type
 
@@ -35,6 +37,7 @@ from chainpump import (
     source,
     stage,
 )
+from chainpump.extending import Action, Observer, Policy, ProgramExecutor, Verdict
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -353,3 +356,33 @@ assert_type(images.filter(is_png), Pipeline[Png])
 assert_type(images.filter(is_png, on=Threads(2), ordered=False, name="png"), Pipeline[Png])
 assert_type(files.map(lambda path: path, returns=Path | None).filter(is_there), Pipeline[Path])
 assert_type(files.filter(bool), Pipeline[Path])
+
+
+# Extensions, which derive from nothing but what an executor needs.
+
+
+@dataclass(frozen=True)
+class Patient:
+    times: int = 3
+
+    def decide(self, error: BaseException, tries: int) -> Verdict:
+        return Verdict(Action.RETRY if tries < self.times else Action.SKIP, pause=0.5, limit=10)
+
+
+@dataclass(frozen=True)
+class OnPython(ProgramExecutor):
+    python: str = field(kw_only=True)
+
+    def launch(self, arguments: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([self.python, *arguments], pass_fds=descriptors)
+
+
+def watch(progress: Progress) -> None: ...
+
+
+patient: Policy = Patient(3)
+watcher: Observer = watch
+assert_type(files.map(Path.as_posix, on_error=Patient(), on=OnPython(2, python="python3.12")), Pipeline[str])
+assert_type(files.map(Path.as_posix, on_error=Retry(1, otherwise=Patient())), Pipeline[str])
+assert_type(files.then(decode, on=OnPython("auto", python="python3", restarts=3)), Pipeline[Image])
+files.each(print, on_error=patient, on=Threads()).run(observe=watcher)

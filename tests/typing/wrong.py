@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from chainpump import Pipeline, Processes, Tasks, Threads, register_codec, sink, source, stage
+from chainpump.extending import Action, ProgramExecutor, Verdict
 
 T = TypeVar("T")
 
@@ -165,3 +166,30 @@ def to_path(pixels: list[memoryview], width: int) -> Path:
 register_codec(Image, to_pixels, to_image)  # E: metadata of two types
 register_codec(Path, to_pixels, to_path)  # E: encodes images
 register_codec(Image, to_pixels, to_path)  # E: decodes to a path
+
+
+class Undecided:
+    def decide(self, error: BaseException) -> Verdict:
+        return Verdict(Action.SKIP)
+
+
+class Unclear:
+    def decide(self, error: BaseException, tries: int) -> bool:
+        return True
+
+
+class NoLaunch(ProgramExecutor): ...
+
+
+class NoCapabilities:
+    workers = 1
+
+    def start(self, worker: Any) -> Any: ...
+
+
+files.map(one, on_error=Undecided())  # E: decides without the tries
+files.map(one, on_error=Unclear())  # E: a bool for a Verdict
+files.map(one, on_error=Verdict(Action.SKIP))  # E: a verdict for a policy
+Verdict("skip")  # E: a str for an Action
+NoLaunch(2)  # E: abstract
+files.map(one, on=NoCapabilities())  # E: no executor
