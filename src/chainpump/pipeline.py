@@ -498,7 +498,8 @@ class Pipeline(_Chain, Generic[T_co]):
         a
         b
 
-        On one worker the calls come in the order of the source.
+        On one worker the calls come in the order of the source, unless that worker may be replaced (`restarts=`, or
+        `timeout=` on Processes) and several workers made the items: `plan()` says so.
         """
         operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
         return self._made(Runnable, self._and(operator, on, in_flight, name))

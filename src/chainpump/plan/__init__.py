@@ -10,5 +10,6 @@
 * `placement`: what an executor declares about its workers
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan
+* `sections`: which stages share a worker, and where the order of items is kept or restored
 * `svg`: a plan as an SVG picture
 """

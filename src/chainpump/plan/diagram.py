@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from ..hints.annotations import UNKNOWN
 from ..lazy_dataclass import dataclass, replace
 from ..messages.printable import printable
-from .planned_stage import PlannedStage, Role, orders_of
+from .planned_stage import PlannedStage, Role
+from .sections import orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 

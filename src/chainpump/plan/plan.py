@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..lazy_dataclass import dataclass
 from ..messages.table import table
-from .planned_stage import PlannedStage, orders_of
+from .planned_stage import PlannedStage
+from .sections import orders_of
 
 __all__ = ["Plan"]
 

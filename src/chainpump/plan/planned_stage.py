@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
-from itertools import accumulate, groupby
-from operator import and_
 from typing import Any
 
 from ..lazy_dataclass import dataclass
@@ -13,7 +11,7 @@ from .bound import Bound
 from .operators import Each, Operator
 from .placement import AUTO, Placement, copies_of, items_at_once
 
-__all__ = ["PlannedStage", "Role", "orders_of"]
+__all__ = ["PlannedStage", "Role"]
 
 
 class Role(Enum):
@@ -82,23 +80,13 @@ class PlannedStage:
         return call if self.restarts or call.timeout is not None else None
 
     @property
-    def promises_order(self) -> bool:
-        """Whether its results are to be in the order of its items, where nothing else decides about that."""
+    def keeps_order(self) -> bool:
+        """Whether its results are in the order of its items. Of several workers of an operator: if that is restored."""
+        if self.on.capabilities.shares_thread:
+            return True
         call = self.operator
         return self.copies == 1 if call is None or isinstance(call, Each) else call.ordered
 
     def shares_worker_with(self, neighbour: PlannedStage) -> bool:
         """Whether the two run in one worker, which pulls items from one to the other, one at a time."""
         return self.on.capabilities.shares_thread and neighbour.on.capabilities.shares_thread
-
-
-def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
-    """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
-    keeps: list[bool] = []
-    for is_element_wise, run in groupby(stages, lambda each: each.operator is not None and each.role is not Role.SINK):
-        neighbours = list(run)
-        # Behind workers that may be replaced the engine drops what comes twice, and that restores the order.
-        restores = is_element_wise and any(stage.restarts for stage in neighbours)
-        keeps += [restores or stage.promises_order for stage in neighbours]
-    kept = accumulate(keeps, and_)
-    return ["kept" if each else "undefined" for each in kept]

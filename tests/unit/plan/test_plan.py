@@ -10,7 +10,7 @@ import pytest
 
 from chainpump import Pipeline
 from chainpump.errors import StageOptionError
-from chainpump.executors.inline import Inline  # noqa: F401  # by its text
+from chainpump.executors.inline import Inline  # by its text
 from chainpump.executors.processes import Processes
 from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads
@@ -54,6 +54,25 @@ def test_order_is_kept_behind_workers_that_may_be_replaced_whatever_was_asked_fo
     assert replaced.plan().orders == ["kept"] * 3
     behind = replaced.then(same, on=Threads(1)).map(abs, on=Threads(2), ordered=False)
     assert behind.plan().orders == ["kept"] * 4 + ["undefined"]
+
+
+def test_order_is_undefined_where_the_only_worker_that_could_restore_it_may_be_replaced() -> None:
+    mixed = Pipeline(range(9)).map(abs, on=Processes(2))
+    assert mixed.each(print, on=Processes()).plan().orders == ["kept"] * 3
+    assert mixed.each(print, on=Processes(restarts=1)).plan().orders == ["kept", "kept", "undefined"]
+    assert mixed.each(print, on=Processes(), timeout=9).plan().orders == ["kept", "kept", "undefined"]
+    alone = Pipeline(range(9)).map(abs, on=Processes(1)).each(print, on=Processes(restarts=1))
+    assert alone.plan().orders == ["kept"] * 3
+
+
+def test_restarts_restore_no_order_where_several_workers_take_the_items() -> None:
+    replaced = Pipeline(range(9)).map(abs, on=Processes(2, restarts=1), ordered=False)
+    assert replaced.each(print, on=Processes(2)).plan().orders == ["kept", "undefined", "undefined"]
+    assert replaced.each(print, on=Processes(1)).plan().orders == ["kept"] * 3
+
+
+def test_in_one_thread_order_is_kept_whatever_was_asked_for() -> None:
+    assert Pipeline(range(9)).map(abs, on=Inline(), ordered=False).plan().orders == ["kept"] * 2
 
 
 def test_a_plan_never_changes() -> None:
