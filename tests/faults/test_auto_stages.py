@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from chainpump import Executor, Pipeline, Processes, RunError, StageError, Threads, WorkerLostError, source, stage
-from chainpump.executors.processes import ProcessHandle
-from chainpump.executors.threads import ThreadHandle
+from chainpump.executors.process_handle import ProcessHandle
+from chainpump.executors.thread_handle import ThreadHandle
 from chainpump.worker.worker import Worker
 from faults import deaths, stages
 from faults.places import FORKING, MOST_WORKERS

@@ -24,8 +24,8 @@ from chainpump.engine.lifecycle import Left
 from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
 from chainpump.engine.wiring import Wiring
-from chainpump.executors.processes import ProcessHandle
-from chainpump.executors.threads import ThreadHandle
+from chainpump.executors.process_handle import ProcessHandle
+from chainpump.executors.thread_handle import ThreadHandle
 from chainpump.ipc.descriptors import kept_by_fork
 from chainpump.worker import output
 from chainpump.worker.output import Outlet

@@ -13,7 +13,7 @@ import pytest
 
 from chainpump import DeadLetter, Inline, Pipeline, Processes, StageError, Threads, sink, source, stage
 from chainpump.engine import started_worker, supervisor
-from chainpump.executors.processes import ProcessHandle
+from chainpump.executors.process_handle import ProcessHandle
 from faults import stages
 from faults.places import FORK, PROCESSES, WAYS, beside, on
 from faults.roles import stuck

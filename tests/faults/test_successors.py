@@ -27,7 +27,7 @@ from chainpump import (
     source,
 )
 from chainpump.engine.lifecycle import Phase
-from chainpump.executors.processes import ProcessHandle
+from chainpump.executors.process_handle import ProcessHandle
 from chainpump.executors.start_methods import StartMethod
 from chainpump.transport.process_channel import PacketReceiver
 from chainpump.worker.worker import Worker

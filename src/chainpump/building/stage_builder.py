@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import StageOptionError, StageTypeError
 from ..executors.base import Executor
+from ..executors.blocking import blocking
 from ..executors.inline import Inline
 from ..executors.processes import Processes
-from ..executors.tasks import blocking
 from ..hints.annotations import UNKNOWN
 from ..hints.display import show
 from ..hints.objects import is_a

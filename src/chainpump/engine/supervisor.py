@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import WorkerLostError
 from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
-from ..executors.threads import stack_of
+from ..executors.thread_handle import stack_of
 from ..ipc.board import Cell, State
 from ..ipc.descriptors import pipe
 from ..lazy_dataclass import replace

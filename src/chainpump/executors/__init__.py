@@ -1,6 +1,7 @@
 """Where a worker runs.
 
 * `base`: the contract: an executor, and the handle of a started worker
+* `blocking`: async functions where there is no event loop
 * `bootstrap`: what a worker process does before it imports the program
 * `control_pipe`: the pipe on which a worker process reports its end
 * `fork_hazards`: what a fork of this process may hang in
@@ -9,6 +10,7 @@
 * `inline`: the calling thread
 * `leftovers`: processes that a worker has started and left behind
 * `process_end`: how a worker process ends
+* `process_handle`: a worker process, as the main process sees it
 * `process_main`: what a worker process runs
 * `processes`: processes of this machine
 * `signals`: Ctrl-C and SIGTERM in main and in workers
@@ -17,6 +19,8 @@
 * `task_per_item`: one asyncio task for each item
 * `task_room`: how many items tasks may hold
 * `task_timeouts`: time limits of tasks
-* `tasks`: an event loop in a thread
+* `tasks`: asyncio tasks in one event loop
+* `tasks_handle`: the thread of an event loop
+* `thread_handle`: a worker thread, as the supervisor sees it
 * `threads`: threads of the main process
 """

@@ -7,12 +7,14 @@ here, and is short: an executor needs `workers` and `start`, a handle what the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..lazy_dataclass import dataclass
 from ..plan.placement import Placement
-from ..worker.outcome import Outcome
-from ..worker.worker import Worker
+
+if TYPE_CHECKING:
+    from ..worker.outcome import Outcome
+    from ..worker.worker import Worker
 
 __all__ = ["Executor", "Lost", "WorkerHandle"]
 

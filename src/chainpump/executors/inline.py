@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..lazy_dataclass import dataclass, field
 from ..plan.placement import Capabilities
-from ..worker.worker import Worker
-from .threads import ThreadHandle
+
+if TYPE_CHECKING:
+    from ..worker.worker import Worker
+    from .thread_handle import ThreadHandle
 
 __all__ = ["Inline"]
 
@@ -30,4 +34,6 @@ class Inline:
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start the thread that feeds the next stage."""
+        from .thread_handle import ThreadHandle  # as in `Threads.start`
+
         return ThreadHandle(worker)

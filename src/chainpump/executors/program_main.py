@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 import sys
-from dataclasses import replace
 from multiprocessing import process, spawn
 
+from ..lazy_dataclass import replace
 from ..worker.surroundings import Surroundings
 from .process_main import run_worker
 

@@ -13,7 +13,6 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from multiprocessing import spawn
 from multiprocessing.context import set_spawning_popen
@@ -21,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..ipc.descriptors import Descriptor, HandedOver, pipe
 from ..ipc.system import is_portable, text_file
-from ..lazy_dataclass import dataclass, field
+from ..lazy_dataclass import dataclass, field, replace
 from ..plan.placement import Capabilities, Workers, check_whole, check_workers
 from ..worker.worker import Worker
 from .base import WorkerHandle
 from .bootstrap import FirstName
+from .process_handle import ProcessHandle
 from .process_main import GO
-from .processes import ProcessHandle
 from .start_methods import Begun, told_by_kernel
 
 if TYPE_CHECKING:

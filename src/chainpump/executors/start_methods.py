@@ -9,19 +9,18 @@ from collections.abc import Callable
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..ipc.descriptors import Descriptor, kept_by_fork, pipe
 from ..ipc.system import is_portable
 from ..lazy_dataclass import dataclass
+from ..plan.placement import StartMethod
 from ..worker.worker import Worker
 from . import fork_server, process_main
 from .bootstrap import FirstName
 from .process_main import GO
 
 __all__ = ["METHODS", "Begun", "Method", "StartMethod", "StartedProcess", "told_by_kernel"]
-
-StartMethod = Literal["forkserver", "spawn", "fork"]
 
 
 class StartedProcess(Protocol):

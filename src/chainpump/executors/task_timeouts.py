@@ -10,7 +10,7 @@ from inspect import isasyncgen
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .threads import line_of, stack_of
+from .thread_handle import line_of, stack_of
 
 if TYPE_CHECKING:
     import asyncio

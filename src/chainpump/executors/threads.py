@@ -1,25 +1,17 @@
-"""Workers as threads of the main process: for waiting, and for code that releases the interpreter's lock."""
+"""Threads of the main process: for waiting, and for code that releases the interpreter's lock."""
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from ..errors import Cancelled
-from ..ipc.descriptors import pipe
 from ..lazy_dataclass import dataclass
-from ..messages import failure_texts
 from ..plan.placement import Capabilities, Workers, check_workers
-from ..worker.outcome import Failed, Interrupted, Outcome
-from ..worker.worker import Worker
-from .base import Lost
-from .swallowed_cancellations import Swallowed
 
-__all__ = ["ThreadHandle", "Threads", "line_of", "stack_of"]
+if TYPE_CHECKING:
+    from ..worker.worker import Worker
+    from .thread_handle import ThreadHandle
+
+__all__ = ["Threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,179 +41,6 @@ class Threads:
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""
+        from .thread_handle import ThreadHandle  # with all that a worker needs: building a pipeline starts none
+
         return ThreadHandle(worker)
-
-
-class ThreadHandle:
-    """A started thread. `_lock` guards the two flags of `kill`: it only ever interrupts the worker's code."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._outcome: Outcome | None = None
-        self._said, self._say = pipe()
-        self._over, self._end = pipe()
-        self._lock = threading.Lock()
-        self._interruptible = True
-        self._killed = False
-        self._swallowed: Swallowed | None = None  # from the first `kill` to the end: it refers to this handle
-        who = worker.who
-        name = f"chainpump {who.stage} {who.number}/{who.of}"
-        self._thread = threading.Thread(target=worker.context.run, args=(self._run,), name=name, daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            for end in (self._said, self._say, self._over, self._end):
-                end.close()
-            raise
-
-    def _run(self) -> None:
-        try:
-            try:
-                outcome = self._work()
-            finally:
-                self._shield()
-        except Cancelled:  # sent by `kill`, and arrived behind the worker's own handling
-            outcome = Interrupted()
-            self._worker.close(outcome)
-        except BaseException as error:  # a defect in closing must be told, not leave the run waiting
-            outcome = Failed(failure_texts.raised(self._worker.who, self.pid, error, None), error)
-        self._tell(outcome)
-        self._wind_up()
-        self._end.close()
-
-    def _tell(self, outcome: Outcome) -> None:
-        """Say how it ended; what was said first stands."""
-        if not self._say.closed:
-            self._outcome = outcome
-            self._say.close()  # end of file: readable
-
-    def _work(self) -> Outcome:
-        return self._worker.run(self._tell)
-
-    def _wind_up(self) -> None:
-        """It has said how it ended: wait for what of it still runs."""
-
-    def _shield(self) -> None:
-        with self._lock:
-            self._interruptible = False
-            if self._killed:
-                _raise_in(threading.get_ident(), None)  # takes back one that has not arrived yet
-            if self._swallowed is not None:
-                self._swallowed.remove()
-                self._swallowed = None
-
-    @property
-    def pid(self) -> int:
-        """The main process."""
-        return os.getpid()
-
-    @property
-    def dies_within(self) -> float:
-        """No longer than the grace: a thread that blocks in a call may do so for ever."""
-        return 0.0
-
-    @property
-    def waitables(self) -> Sequence[int]:
-        """Readable once the worker has ended, and once its thread is over."""
-        return tuple(end.fileno() for end in (self._said, self._over) if not end.closed)
-
-    def poll(self) -> Outcome | Lost | None:
-        """Its outcome; at the second call the thread is over, but for a few instructions."""
-        if not self._said.closed:
-            self._said.close()
-            return self._outcome
-        self._thread.join()
-        self._over.close()
-        return None
-
-    @property
-    def remains(self) -> Sequence[str]:
-        """None: processes that it has started are the main process's."""
-        return ()
-
-    def interrupt(self) -> None:
-        """Wake it from a pause; its channels wake it too, and its next item raises Cancelled."""
-        self._worker.wake()
-
-    def kill(self) -> None:
-        """Raise Cancelled at its next bytecode; a call that blocks is not interrupted."""
-        with self._lock:
-            if self._interruptible and self._thread.ident is not None:
-                self._killed = True
-                self._swallowed = self._swallowed or Swallowed(self._is_lost, self.kill).install()
-                _raise_in(self._thread.ident, Cancelled)
-
-    def _is_lost(self, error: BaseException | None) -> bool:
-        return isinstance(error, Cancelled) and self.is_current_thread()
-
-    def strike(self) -> None:
-        """Never: a thread has no successor."""
-        raise NotImplementedError
-
-    def ask_stack(self) -> None:
-        """Nothing to do: this process sees its own threads."""
-
-    def trim_stacks(self) -> None:
-        """Nothing to do: it writes none."""
-
-    def read_stack(self) -> str:
-        """Where it is, as `faulthandler` would write it."""
-        return stack_of(self._worker.thread)
-
-    def read_tasks(self) -> Sequence[tuple[str, str]]:
-        """None."""
-        return ()
-
-    def is_current_thread(self) -> bool:
-        """Whether this code runs in it."""
-        return self._thread is threading.current_thread()
-
-    def close(self) -> None:
-        """Release the pipes; a thread that was left behind closes its own ends."""
-        self._said.close()
-        self._over.close()
-
-
-def stack_of(thread: int | None) -> str:
-    """Where a thread of this process is, the innermost call first; empty if it has ended, or has not begun."""
-    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # documented, for this purpose
-    lines = []
-    while frame is not None:
-        lines.append(line_of(frame))
-        frame = frame.f_back
-    return "\n".join(lines)
-
-
-def line_of(frame: FrameType) -> str:
-    """A call, as `faulthandler` would write it."""
-    return f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}'
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise it at a thread's next bytecode; with None, take back what has not arrived.
-
-    Until CPython 3.13, one flag tells all threads that an exception is on its way to one of them, and only one that
-    arrives takes it down: not one that was taken back, and not soon one for a thread that waits. Meanwhile all run
-    slower, and on 3.11 whatever is traced, by a debugger or for coverage, stands still. So one is sent that arrives: a
-    thread that has one coming puts the flag up again as it wakes.
-    """
-    _send(thread, error)
-    if sys.version_info < (3, 13):
-        arriving = threading.Thread(target=_receive, name="chainpump receives", daemon=True)
-        with suppress(RuntimeError):  # no thread can be started, at the end of the program or of its memory
-            arriving.start()
-            arriving.join()
-
-
-def _receive() -> None:
-    with suppress(Cancelled):
-        _send(threading.get_ident(), Cancelled)
-        while True:
-            pass  # a bytecode for it to arrive at
-
-
-def _send(thread: int, error: type[BaseException] | None) -> None:
-    import ctypes  # only a run that has to kill a thread pays for it
-
-    exception = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

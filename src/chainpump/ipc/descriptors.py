@@ -11,11 +11,12 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import reduction
 from socket import SocketType  # the interpreter's own, without the Python code around it
 from typing import Any
 from weakref import WeakSet
+
+from ..lazy_dataclass import dataclass
 
 __all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 

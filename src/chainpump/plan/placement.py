@@ -13,6 +13,7 @@ __all__ = [
     "AUTO",
     "Capabilities",
     "Placement",
+    "StartMethod",
     "Workers",
     "any_forks",
     "check_whole",
@@ -24,6 +25,7 @@ __all__ = [
 AUTO: Final = "auto"
 MOST_AUTO = 32  # workers of one auto stage: each that may come takes two descriptors from the start
 Workers: TypeAlias = int | Literal["auto"]
+StartMethod = Literal["forkserver", "spawn", "fork"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from chainpump.errors import Cancelled
-from chainpump.executors.tasks import _Driver
+from chainpump.executors.tasks_handle import _Driver
 from support.gate import LIMIT
 
 
