@@ -1,12 +1,11 @@
-"""Which stage holds up the others, and what could be done about it: one rule, and its arithmetic.
+"""Which stage limits the rate, and what could be done about it: one rule, and its arithmetic.
 
-A *unit* is a stage, or the neighbours that share their workers. Its load is the time in which its workers have been
-busy, of the whole time that there was: `busy / (workers x seconds)`. The bottleneck is the unit with the greatest load,
-if that is at least a half: below, it waits more than it works, and nobody holds up the others.
+A *unit* is a stage, or neighbours that share their workers. Its load is the share of the time in which its workers were
+busy: `busy / (workers x seconds)`. The bottleneck is the unit with the greatest load, if that is at least a half: with
+less, it waits more than it works, and no unit limits the rate.
 
-With `k` times the rate, each load is `k` times what it is, and so is the time of processors that the run asks for,
-whether it gets that or others have them. So the rate can rise until the unit with the second greatest load is at work
-all the time, or all processors are:
+At `k` times the rate each load is `k` times as large, and so is the demand for processors, whether it is met or not.
+So the rate can rise until the unit with the second greatest load is always busy, or all processors are:
 
     room = min(1 / second load, processors / processors asked for)
     workers wanted = ceil(load x workers x room)
@@ -22,24 +21,24 @@ from ..lazy_dataclass import dataclass
 
 __all__ = ["Unit", "advice", "bottleneck", "of_bottleneck"]
 
-# Of the time: who is busy for less waits for somebody else.
+# The least load of a bottleneck: with less, it waits for others.
 AT_LEAST = 0.5
-# Times the rate; less is within what figures of one run can tell.
+# The least gain in rate that is advised: a smaller one is within the error of measurement.
 WORTH_IT = 1.15
-# Times the rate: what comes of more, a run with twice the workers will tell.
+# The largest gain in rate that is promised: for more, measure a run with twice the workers first.
 AT_MOST = 2.0
-# Workers: no figure is as exact as to ask for one more on its account.
+# A fraction of a worker up to this is not rounded up to one more worker: it is within the error of measurement.
 ROUNDING = 0.05
-# Of one processor by threads of one interpreter, which lets one of them run at a time.
+# The share of one processor from which on threads of one interpreter limit each other.
 TAKEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What shares its workers. load, blocked: shares of the whole time, of all its workers.
+    """A stage, or neighbours that share their workers. load, blocked: shares of the time of all its workers.
 
-    grows: whether it may have more workers. on_processes: whether these are processes. is_auto: whether it has got as
-    many as are of use.
+    grows: whether it may have more workers. on_processes: whether these are processes. is_auto: whether they are scaled
+    automatically.
     """
 
     names: tuple[str, ...]
@@ -53,27 +52,27 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """The stage, or all that share its workers."""
+        """The name of the stage, or of all stages that share its workers."""
         return " + ".join(self.names)
 
 
 def bottleneck(units: Sequence[Unit]) -> Unit | None:
-    """The unit with the greatest load; None if that is not busy for half of the time, or if there is no other."""
+    """The unit with the greatest load; None if its load is below a half, or if there is no other unit."""
     busiest = max(units, key=attrgetter("load"))
     return busiest if len(units) > 1 and busiest.load >= AT_LEAST else None
 
 
 def of_bottleneck(units: Sequence[Unit]) -> list[bool]:
-    """Of every stage in turn, whether it is the bottleneck, or shares its workers."""
+    """For every stage, whether it is the bottleneck, or shares its workers."""
     held_by = bottleneck(units)
     return [unit is held_by for unit in units for _ in unit.names]
 
 
 def advice(units: Sequence[Unit], processors: int, asked: float | None, interpreter: float) -> str:
-    """One sentence or two on the bottleneck, with the figures that it rests on; "" if there is none.
+    """One or two sentences on the bottleneck, with the figures behind them; empty if there is none.
 
-    asked: processors that the run could have kept busy, on average; None if a worker died without telling its part.
-    interpreter: how many of them its threads in the main process have had.
+    asked: how many processors the run could have used, on average; None if a worker died without reporting its part.
+    interpreter: how many of them the threads of the main process used.
     """
     held_by = bottleneck(units)
     if held_by is None:
@@ -88,15 +87,15 @@ def advice(units: Sequence[Unit], processors: int, asked: float | None, interpre
     by_machine = processors / asked if asked else AT_MOST
     takes_turns = not held_by.on_processes and interpreter >= TAKEN
     cases = (
-        # 1. Several stages in one thread: which of them it is, nobody has measured.
+        # 1. Several stages in one thread: it was not measured which of them it is.
         (len(held_by.names) > 1, ". They share one thread: with workers of their own they would run side by side."),
-        # 2. What cannot be shared out, or not without knowing what it does.
+        # 2. More workers are not possible.
         (held_by.is_source, ". A source has one worker: the run cannot be faster than it."),
         (held_by.is_auto, ". It has as many workers as were found to be of use."),
         (not held_by.grows, ". The run cannot be faster than this, on the workers that it has."),
-        # 3. A neighbour would hold it up soon.
+        # 3. The next stage would soon limit the rate.
         (by_others < WORTH_IT, f". More workers for one of them alone would gain less than {WORTH_IT - 1:.0%}."),
-        # 4. Nobody knows how much room the machine has, or it has none.
+        # 4. It is not known how many processors are free, or none are.
         (asked is None, "."),
         (
             by_machine < WORTH_IT,

@@ -1,4 +1,4 @@
-"""What `progress=True` shows, on standard error: a live table in a terminal or a notebook, elsewhere lines."""
+"""The display of `progress=True` on standard error: a live table in a terminal or a notebook, otherwise lines."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "Live", "Notebook", "rich_table", "shown"]
 
-# Seconds between two lines: a log is read afterwards.
+# Seconds between two lines.
 EVERY = 10.0
-# Characters.
+# The width of a bar, in characters.
 BAR = 20
-# Of busy, starved and blocked.
+# The colours of busy, starved and blocked.
 COLOURS = ("green", "dim", "yellow")
-# Characters that the whole table takes, about.
+# The width of the whole table, in characters.
 WIDE = 100
-# What a narrower one leaves out.
+# Columns that a narrower table leaves out.
 LESS = ("on", "alive", "sent")
 
 
 def shown() -> Observer:
-    """Whoever shows progress here. Raises StageOptionError where that takes what is not installed."""
+    """The observer that shows progress in this program. Raises StageOptionError if rich is needed and missing."""
     if _in_notebook():
         return Notebook()
     if sys.stderr is None or sys.stderr.closed:
@@ -73,14 +73,14 @@ class Lines:
 
 
 class Notebook:
-    """A table in a notebook, which changes in its place."""
+    """A table in a notebook, updated in place."""
 
     def __init__(self) -> None:
         # IPython has no types.
         self._handle: Any = None
 
     def __call__(self, progress: Progress) -> None:
-        """Show the table, or change it."""
+        """Show the table, or update it."""
         from IPython.display import HTML, display  # type: ignore[import-not-found]  # whoever is here has it
 
         page = HTML(f"{html_table(*cells(progress.stages))}<p>{escape(progress.line())}</p>")
@@ -91,17 +91,17 @@ class Notebook:
 
 
 class Live:
-    """A table in a terminal, which changes in its place; what the program prints there meanwhile goes above it."""
+    """A table in a terminal, updated in place. What the program prints meanwhile appears above it."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live as RichLive
 
         self._console = console
-        # Standard output is left alone where it goes elsewhere: rich would print it here.
+        # rich must not redirect a standard output that goes to a file: it would print it in the terminal.
         self._live = RichLive(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
 
     def __call__(self, progress: Progress) -> None:
-        """Draw the table, or change it; leave it there at the end."""
+        """Draw the table, or update it. At the end it stays there."""
         if not self._live.is_started:
             self._live.start()
         options = self._console.options
@@ -111,7 +111,7 @@ class Live:
 
 
 def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> Table:
-    """Progress as a table of rich for so many characters: shares of time as bars, the bottleneck marked."""
+    """Progress as a table of rich, `width` characters wide: shares of time as bars, the bottleneck marked."""
     from rich.table import Table
     from rich.text import Text
 
@@ -125,7 +125,7 @@ def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> T
     mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
     for each, row in zip(progress.stages, rows, strict=True):
         name, *others = (row[place] for place in kept)
-        # As a text of its own: a name in square brackets is no markup.
+        # A `Text`, so that a name in square brackets is not taken for markup.
         named = Text(f"{name} {mark}" if each.is_bottleneck else name)
         table.add_row(named, *others, _bar(each, marks), style="bold" if each.is_bottleneck else None)
     return table

@@ -1,4 +1,4 @@
-"""How a run went over time: samples in bounded number, however long it takes."""
+"""A run over time: a bounded number of samples, however long it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .snapshot import Progress
 
 __all__ = ["History", "Sample"]
 
-# Samples: more than a screen has pixels for; a run of a year keeps as many as one of ten minutes.
+# The most samples: enough for a chart on a screen.
 MOST = 512
 
 
@@ -24,7 +24,7 @@ class Sample:
 
 
 class History:
-    """Takes every snapshot at first; whenever there are too many, it leaves out every other, and so from then on."""
+    """Keeps every snapshot at first. When there are too many, it drops every other one, from then on too."""
 
     def __init__(self) -> None:
         self._samples: list[Sample] = []
@@ -32,7 +32,7 @@ class History:
         self._seen = 0
 
     def add(self, progress: Progress) -> None:
-        """Keep a snapshot, if it is its turn; the last one always is."""
+        """Add a snapshot; it is kept if it is due, or the last one."""
         if len(self._samples) >= MOST:
             del self._samples[1::2]
             self._every *= 2
@@ -44,5 +44,5 @@ class History:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """What is kept, in order."""
+        """The kept samples, in order."""
         return tuple(self._samples)

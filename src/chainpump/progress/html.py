@@ -1,6 +1,6 @@
-"""A report as one page of HTML: the chain with its flow, the figures, and how they went over time; nothing to fetch.
+"""A report as one page of HTML: the chain of stages, the table, and charts over time. It loads nothing else.
 
-The drawings are made of plain SVG, by hand. Colours are custom properties, so that one page serves light and dark.
+The drawings are plain SVG. Colours are custom properties, so that one page serves light and dark themes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: l
 
 
 def page(report: RunRecord[Any]) -> str:
-    """All of it."""
+    """The whole page."""
     held_by = f"; the bottleneck is <strong>{_shown(report.bottleneck)}</strong>" if report.bottleneck else ""
     chain = " → ".join(_shown(stage.stage) for stage in report.stages)
     return "\n".join(
@@ -84,7 +84,7 @@ def page(report: RunRecord[Any]) -> str:
 
 
 def _status(report: RunRecord[Any]) -> str:
-    """How it has ended, unless that is well."""
+    """How the run has ended, unless it was completed."""
     if report.status == "completed":
         return ""
     why = f"\n{escape(report.error)}" if report.error is not None else ""
@@ -92,7 +92,7 @@ def _status(report: RunRecord[Any]) -> str:
 
 
 def _chain(stages: Sequence[StageReport]) -> str:
-    """Each stage as a box, with a bar of how its time went; between two of them a flow as wide as it has items."""
+    """Each stage as a box with a bar for its time; between two stages a flow, whose width is its number of items."""
     most = max((stage.sent for stage in stages), default=0) or 1
     parts = []
     for place, stage in enumerate(stages):
@@ -130,7 +130,7 @@ def _bar(stage: StageReport, y: int) -> str:
 
 def _over_time(report: RunRecord[Any]) -> str:
     names = [stage.stage for stage in report.stages]
-    # The one that there may be is of the end.
+    # A single sample is that of the end.
     if len(report.samples) < 2:
         unseen = "Nobody looked on while it went: run it with observe= or progress=True."
         why = "The run was too short for a chart." if report.samples else unseen
@@ -151,7 +151,7 @@ def _over_time(report: RunRecord[Any]) -> str:
 
 
 def _chart(points: Sequence[tuple[float, Sequence[float]]], duration: float) -> str:
-    """A line for each stage. points: seconds, and a figure of each stage."""
+    """A chart with a line for each stage. points: seconds, and a number for each stage."""
     most = max((figure for _, figures in points for figure in figures), default=0.0) or 1.0
     across, up = (WIDTH - LEFT - RIGHT) / (duration or 1.0), (CHART - TOP - BOTTOM) / most
     base = CHART - BOTTOM
@@ -168,7 +168,7 @@ def _chart(points: Sequence[tuple[float, Sequence[float]]], duration: float) -> 
 
 
 def _latency(latency: Latency | None) -> str:
-    """How many of the items took how long, on a scale of doublings, with a line behind so many of them."""
+    """A histogram of the latency on a logarithmic scale, with a line at each percentile."""
     if latency is None:
         return ""
 
@@ -201,7 +201,7 @@ def _latency(latency: Latency | None) -> str:
 
 
 def _colour(place: int) -> str:
-    # Steps of the golden angle: neighbours differ most.
+    # Steps of the golden angle, so that neighbours differ most.
     return f"hsl({(210 + place * 137) % 360} 60% 50%)"
 
 
@@ -211,7 +211,7 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _decisions(report: RunRecord[Any]) -> str:
-    """What was decided about auto stages, if anything was."""
+    """The table of scaling decisions, if there were any."""
     if not report.decisions:
         return ""
     heads = ["stage", "reason", "seconds", "workers"]

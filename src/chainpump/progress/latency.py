@@ -1,8 +1,8 @@
-"""How long items take from the source to the sink, as far as the counts of each stage tell.
+"""How long items take from the source to the sink, estimated from the counts of each stage.
 
-Frames carry no times. But a stage takes its items about in the order in which the one before has sent them: so what the
-source has sent by now is at the end once each stage has dealt with as many as the one before had sent by then. A mark
-is such a place in the stream; it is followed from stage to stage, by looks at the counts.
+Frames carry no times. But a stage takes items about in the order in which the stage before it has sent them. So the
+items that the source has sent by now reach the sink when each stage has finished as many items as the stage before it
+had sent. A mark is such a position in the stream. It is followed from stage to stage by reading the counts.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .reading import WorkerReading
 
 __all__ = ["PERCENTS", "STEPS", "Counts", "Latencies", "Latency", "counted", "readable"]
 
-# Marks for what the source has sent since the last look: it may be far ahead of the others.
+# The most marks that are set at one reading: the source may be far ahead of the other stages.
 AT_ONCE = 4
-# Marks on their way at one time; where items take for hours, these tell as much as more of them.
+# The most marks in the stream at one time: enough for a distribution, also if items take hours.
 MOST = 4096
-# Of the items: within which time so many of them arrive.
+# The percentiles that are shown.
 PERCENTS = (50, 90, 99)
-# Classes for each doubling: a class is 19 % wide.
+# Classes of the histogram for each doubling of the time: a class is 19 % wide.
 STEPS = 4
 
 
 class Counts(NamedTuple):
-    """The items of one stage so far: received, dealt with (finished, skipped or put aside), and sent."""
+    """The items of one stage so far: received, done (finished, skipped or dead), and sent."""
 
     received: int
     dealt_with: int
@@ -36,7 +36,7 @@ class Counts(NamedTuple):
 
 
 def counted(workers: Sequence[WorkerReading]) -> Counts:
-    """Those of a stage, by its workers."""
+    """The counts of a stage, summed over its workers."""
     return Counts(
         sum(each.received for each in workers),
         sum(each.finished + each.skipped + each.dead for each in workers),
@@ -48,14 +48,13 @@ def counted(workers: Sequence[WorkerReading]) -> Counts:
 class Latency:
     """From leaving the source to entering the sink. `str()` is a line.
 
-    classes: seconds, and how many of the items that were looked at took so long at most, and longer than those of the
-    class before; each class is 19 % wide.
+    classes: a histogram. Each class has its upper bound in seconds and a number of items; it is 19 % wide.
     """
 
     classes: Sequence[tuple[float, int]]
 
     def quantile(self, share: float) -> float:
-        """Seconds within which so many of the items were there: 0.5 for the median."""
+        """Seconds within which this share of the items arrived: 0.5 for the median."""
         left = share * sum(count for _, count in self.classes)
         for seconds, count in self.classes:
             left -= count
@@ -68,7 +67,7 @@ class Latency:
 
 
 def readable(seconds: float) -> str:
-    """With its unit.
+    """A time with its unit.
 
     >>> readable(0.254), readable(12.4)
     ('250 ms', '12 s')
@@ -78,9 +77,9 @@ def readable(seconds: float) -> str:
 
 
 class _Mark(NamedTuple):
-    """Behind so many items, of those that come to the stage that it waits for.
+    """A mark on its way to a stage: it is reached when that stage has done so many items.
 
-    since: seconds; when the source had sent it. stands_for: how many items of the source.
+    since: when the source had sent it, in seconds. stands_for: how many items of the source it represents.
     """
 
     items: int
@@ -89,21 +88,21 @@ class _Mark(NamedTuple):
 
 
 class Latencies:
-    """Follows marks through a run. Nothing tells more exactly when an item was where than the looks are apart."""
+    """Follows marks through a run. Times are as exact as the interval between two readings."""
 
     def __init__(self, stages: int) -> None:
-        # To each stage, the first one first.
+        # The marks on their way to each stage, the earliest first.
         self._coming: Sequence[deque[_Mark]] = [deque() for _ in range(stages)]
         self._found: Counter[int] = Counter()
-        # By each at the last look; by the source, what has been marked.
+        # Items sent by each stage at the last reading; for the source, items that are marked.
         self._sent = [0] * stages
 
     def look(self, stages: Sequence[Counts], at: float) -> None:
-        """See how far everything is. at: seconds."""
+        """Move the marks on by a new reading. at: its time in seconds."""
         for place in range(1, len(stages) - 1):
             coming, later = self._coming[place], self._coming[place + 1]
             while coming and coming[0].items <= stages[place].dealt_with:
-                # At the last look it had not been dealt with: what comes of it was not among what had been sent.
+                # At the last reading its item was not done: what the stage made of it was sent later.
                 _, since, stands_for = coming.popleft()
                 later.append(_Mark(self._sent[place] + 1, since, stands_for))
         last = self._coming[-1]
@@ -114,7 +113,7 @@ class Latencies:
         self._sent[1:] = [stage.sent for stage in stages[1:]]
 
     def _mark(self, sent: int, at: float) -> None:
-        """Mark what the source has sent since the last look, if not too many marks are on their way."""
+        """Mark what the source has sent since the last reading, if there are not too many marks in the stream."""
         room = min(AT_ONCE, MOST - sum(map(len, self._coming)), sent - self._sent[0])
         for left in range(room, 0, -1):
             stands_for = (sent - self._sent[0]) // left
@@ -123,6 +122,6 @@ class Latencies:
 
     @property
     def latency(self) -> Latency | None:
-        """What was found; None if no mark has arrived."""
+        """The distribution; None if no mark has arrived."""
         classes = [(2 ** (step / STEPS), count) for step, count in sorted(self._found.items())]
         return Latency(tuple(classes)) if classes else None

@@ -1,4 +1,4 @@
-"""Who looks on while a run goes: a thread that takes a snapshot each second, for as long as somebody asked for it."""
+"""The thread that takes a snapshot of a run every second, if it has observers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Observer: TypeAlias = Callable[[Progress], object]
 
 # Seconds between two snapshots.
 INTERVAL = 1.0
-# At the counts of items, for each snapshot: how long items take, and how many there are, changes in between.
+# Readings of the item counts for each snapshot: latency and items in flight change faster than once a second.
 LOOKS = 40
-# Snapshots back to which rates and shares refer: long enough for slow items, short enough to see a change.
+# The number of snapshots over which rates and shares are measured: enough for slow items, few enough to see a change.
 WINDOW = 10
 
 
 class Observing:
     """Shows snapshots to observers, from `start` until `close`, and one more of the end.
 
-    An observer that raises is told once, as a warning, and shown no more; the run goes on.
-    read: a reading of the run, at any time. counts: only its items, by stage. length: how many items its source makes.
+    An observer that raises causes one warning and is not called again; the run goes on.
+    read: takes a reading of the run. counts: takes only its item counts, by stage. length: the items of its source.
     """
 
     def __init__(
@@ -50,30 +50,30 @@ class Observing:
         self._length = length
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
         self._ended = Latch()
-        # Nobody waits any more.
+        # The run no longer waits: no more snapshots are shown.
         self._left = False
-        self._thread = threading.Thread(target=self._look_on, name="chainpump observer", daemon=True)
-        # Items in flight, by stage, as far as they were seen while it went: at the end nothing is. A source has none.
+        self._thread = threading.Thread(target=self._run, name="chainpump observer", daemon=True)
+        # The most items in flight that were seen, by stage. A source has none.
         self.peaks: Sequence[int | None] = [None] * len(places)
         self.history = History()
         self.latencies = Latencies(len(places))
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def _look_on(self) -> None:
+    def _run(self) -> None:
         due = time.monotonic() + INTERVAL
         while not self._ended.wait(INTERVAL / LOOKS):
             counts, now = self._counts(), time.monotonic()
             self.latencies.look(counts, now)
             self.peaks = [_peak(*each) for each in zip(self._places, self.peaks, counts, strict=True)]
-            # By the clock: looks that are late, one by one, would make snapshots rare.
+            # By the clock, not by the number of readings: late readings would make snapshots rare.
             if now >= due:
                 due = now + INTERVAL
                 self._show()
         self.latencies.look(self._counts(), time.monotonic())
-        # The last one is about the whole run.
+        # The last snapshot describes the whole run.
         self._readings.clear()
         self._show()
 
@@ -88,14 +88,14 @@ class Observing:
             try:
                 observer(shown)
             except BaseException as error:
-                # Whatever it is: the run is not the observer's to end.
+                # Whatever an observer raises must not end the run.
                 self._observers.remove(observer)
                 _warn(observer, error)
 
     def close(self, within: float | None) -> None:
-        """The run is over: show its end, and wait for that; or so many seconds at most, if nobody needs to know.
+        """The run is over: show the last snapshot, and wait for that, for `within` seconds at most.
 
-        Afterwards nothing more is shown; the thread of an observer that never returns is left behind.
+        Afterwards nothing more is shown. The thread of an observer that never returns is left running.
         """
         self._ended.set()
         try:
@@ -118,5 +118,5 @@ def _warn(observer: Observer, error: BaseException) -> None:
             stacklevel=3,
         )
     except RuntimeWarning:
-        # Where warnings are errors: it must not end the thread, which others look on by.
+        # Warnings are errors here. That must not end the thread, which serves other observers.
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

@@ -1,4 +1,4 @@
-"""One look at the board: what every worker of a run has done so far, and how it has spent its time."""
+"""One reading of the board: what every worker of a run has done so far, and how it has spent its time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Place", "Reading", "Rows", "WorkerReading", "finished_in", "read_wor
 class Place:
     """What is known of a stage before its run starts.
 
-    workers: items that it deals with at once. slots: the same where they are tasks of one worker, else None.
-    group: the same for neighbours that share their workers. grows: whether it may have more workers without any other
-    change to the pipeline. on_processes: whether each of its workers is a process of its own. is_auto: whether it has
-    as many workers as measured figures call for; `workers` is then the most that it may have.
+    workers: how many items it may process at once. slots: the same number if they are tasks of one worker, else None.
+    group: equal for neighbours that share their workers. grows: whether it could have more workers without another
+    change to the pipeline. on_processes: whether each of its workers is a process. is_auto: whether its workers are
+    scaled automatically; `workers` is the most then.
     """
 
     stage: str
@@ -37,8 +37,7 @@ class Place:
 class WorkerReading:
     """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
 
-    alive: it has started and not ended. memory, cpu, delayed: bytes and ns, of a process that has ended by itself;
-    else 0.
+    alive: it has started and not ended. memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
     """
 
     alive: bool = False
@@ -58,7 +57,7 @@ class WorkerReading:
 
     @property
     def busy(self) -> int:
-        """Time in which it has not waited."""
+        """Time in which it did not wait."""
         return self.lived - self.starved - self.blocked
 
 
@@ -76,7 +75,7 @@ class Reading:
 
 
 class Rows(NamedTuple):
-    """The rows of a worker: its own, and those of the first and the last stage that share it, which wait for all."""
+    """The rows of a worker: its own, and those of the first and last stage that share it, which do the waiting."""
 
     own: memoryview
     first: memoryview
@@ -84,9 +83,9 @@ class Rows(NamedTuple):
 
 
 def finished_in(row: memoryview) -> int:
-    """How many items a worker has finished: none that is still in hand as a task.
+    """How many items a worker has finished, without those that are still in a task.
 
-    A worker of tasks counts a whole frame as finished as soon as it asks for the next one.
+    A worker of tasks counts a whole frame as finished when it asks for the next one.
     """
     if not row[Cell.AT_ONCE]:
         return int(row[Cell.FINISHED])
@@ -95,9 +94,9 @@ def finished_in(row: memoryview) -> int:
 
 
 def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading:
-    """A worker as its rows tell of it.
+    """Read the rows of a worker.
 
-    slots: of so many tasks at once; then it is busy with as many of them as it has in hand, and waits with the others.
+    slots: the number of its tasks, if it runs tasks: those with an item are busy, the others wait.
     """
     row, first, last = rows
     started, ended = row[Cell.STARTED], row[Cell.ENDED]

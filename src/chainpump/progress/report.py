@@ -1,4 +1,4 @@
-"""What a run looked like: its value, and for each stage its items, its time and what it took."""
+"""The report of a run: its value, and the items, times and resources of each stage."""
 
 from __future__ import annotations
 
@@ -31,17 +31,16 @@ class Report(RunRecord[T]):
     """The result of a run. `print(report)` shows it as a table.
 
     value: what the sink returned; with several workers, the list of what each returned. None unless it was completed.
-    stages: for each stage, its items, its time and what it took.
+    stages: the items, times and resources of each stage.
     duration: seconds from the opening of the run until its last worker had ended.
-    dead_letters: the items that a `DeadLetter` policy without `to=` has put aside.
-    bottleneck: the stage that held up the others, if there was one; see `Progress`.
-    advice: what could be done about it, with the figures for that; "" where they say nothing.
-    samples: how it went over time, where somebody looked on; at most 512 moments of it.
-    latency: for how long items were on their way from the source to the sink, where somebody looked on.
-    decisions: how many workers each "auto" stage was given, or lost, when and why.
-    status: how the run has ended: "completed", "failed" or "cancelled" (left before its end, also by Ctrl-C); "running"
-    while it goes on.
-    error: what it failed of: the class of the error and its text, which names the stage; None unless it failed.
+    dead_letters: the items that a `DeadLetter` policy without `to=` has collected.
+    bottleneck: the stage that limited the rate, if there was one; see `Progress`.
+    advice: what could be done about it, with the measurements behind it; empty if there is no advice.
+    samples: the run over time, at most 512 samples; empty without an observer.
+    latency: how long items took from the source to the sink; None without an observer.
+    decisions: the changes in the number of workers of each "auto" stage, with time and reason.
+    status: "completed", "failed", "cancelled" (left before its end, also by Ctrl-C), or "running".
+    error: the class and the text of the error that ended it; None unless it failed.
     """
 
     def __str__(self) -> str:
@@ -52,8 +51,8 @@ class Report(RunRecord[T]):
         return printable_lines("\n".join(filter(None, lines)))
 
     def to_html(self, path: str | PathLike[str]) -> None:
-        """Write it as one page of HTML that needs nothing else: the chain, the figures, and how they went over time."""
-        # Workers import this module, and write no pages.
+        """Write it as one page of HTML that loads nothing else: the chain, the table, and charts over time."""
+        # Few programs write a page.
         from .html import page
 
         Path(path).write_text(printable_lines(page(self)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is recorded of a run, stage by stage, and its table: what a report shows as text, as a page and as JSON."""
+"""The data of a report, and its table: a report shows it as text, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """What one stage has done, over all its workers. Times are seconds, summed over them.
+    """What one stage has done, over all its workers. Times are in seconds, summed over them.
 
-    workers: items that it deals with at once, as its executor says; of "auto" the most that it had.
-    received, finished, sent: items. Those received are finished, skipped or dead: left out by a policy, or put aside.
-    retried: calls that were repeated. restarts: workers that took the place of one that had died.
-    busy, starved, blocked: in its own code, waiting for items, waiting until items could be sent. Neighbours on
-    `Inline` share a worker, and its times.
-    rate: items received a second, while the run lasted; of a source, items sent.
-    peak_in_flight: the most items that were received and not finished, in 40 looks a second; None of a source, and if
-    nobody looked.
-    memory: the most bytes that each of its processes has taken, as far as they could tell. cpu: their seconds of a
-    processor. delayed: their seconds without one, ready to run.
-    is_bottleneck: whether it has held up the others; see `Progress`.
+    workers: how many items it could process at once, as its executor says; for "auto" the most workers that it had.
+    received, finished, sent: items. A received item is finished, skipped, or dead (a dead letter).
+    retried: calls that were repeated. restarts: workers that replaced one that had died.
+    busy, starved, blocked: running its function, waiting for input, waiting for room to send. Neighbours on `Inline`
+    share a worker and its times.
+    rate: items received per second of the run; for a source, items sent.
+    peak_in_flight: the most items that were received and not finished, in 40 readings per second; None for a source,
+    and without an observer.
+    memory: the peak memory of each of its processes in bytes, if reported. cpu: their processor time. delayed: time in
+    which they were ready to run but had no processor.
+    is_bottleneck: whether it limited the rate; see `Progress`.
     """
 
     stage: str
@@ -81,23 +81,23 @@ class RunRecord(Generic[T]):
     error: str | None = None
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of the table; what no stage has is left out."""
+        """Heads and rows of the table. Columns that are empty for all stages are left out."""
         columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
         return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
 
 
 def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
-    """A column that is always there. but_of: the role that has no such count."""
+    """A column that is always there. but_of: the role for which it is empty."""
     return name, lambda stage: "" if stage.role == but_of else f"{getattr(stage, name):,}", True
 
 
 def _rare(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
-    """A column that is left out where no stage has anything in it."""
+    """A column that is left out if it is empty for all stages."""
     return name, lambda stage: f"{getattr(stage, name):,}" if getattr(stage, name) else "", False
 
 
 def _share(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
-    """Of the time that the workers of a stage lived."""
+    """A column with a share of the time of the workers of a stage."""
     return name, lambda stage: f"{getattr(stage, name) / stage.lived:.0%}" if stage.lived else "", True
 
 

@@ -1,17 +1,17 @@
-"""How many workers each auto stage is to have: one rule on measured figures, and its arithmetic.
+"""How many workers each "auto" stage should have: one rule on measurements, and its arithmetic.
 
-A *crew* is what works on a stage, or on the neighbours that share their workers. Figures are those of a window of time:
-`busy` is how many of its workers were busy on average, from 0 to all of them.
+A *pool* is the workers of a stage, or of neighbours that share them. Measurements are those of a short window of time:
+`busy` is how many workers of a pool were busy on average.
 
-With `k` times the rate, each crew has `k` times as much to do, and so have the processors. So the rate can rise by
+At `k` times the rate each pool has `k` times as much to do, and so have the processors. So the rate can rise by
 
-    room = min(processors / processors asked for, 2, and of each crew the most workers that it may have / busy)
+    room = min(processors / processors asked for, 2, and for each pool the most workers that it may have / busy)
 
-and then a crew has work for `busy x room` workers. Nobody gains by that unless some auto crew holds up the others: its
-workers are busy for nearly all of the time. Otherwise the room is 1, and who has more workers than work loses them.
+and then a pool has work for `busy x room` workers. More workers help only if some "auto" pool limits the rate: its
+workers are busy nearly all of the time. Otherwise the room is 1, and a pool with more workers than work loses some.
 
-What counts against the processors is the time that workers ask of them, not how many workers there are: of two stages
-that take 1 and 9 ms of a processor, on two processors, the second needs two workers although the first has one as well.
+The demand for processors is measured in time, not in workers. If two stages take 1 and 9 ms of a processor per item on
+a machine of two processors, the second stage needs two workers, although the first one has a worker, too.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from ..lazy_dataclass import dataclass
 
 __all__ = ["Crew", "Decision", "Trial", "allot"]
 
-# Of the time that the workers of a crew are busy: then it is the others that wait.
+# The least load of a pool that limits the rate.
 HOLDS_UP = 0.8
-# Times the rate; less is within what figures of a short window can tell.
+# The least gain in rate that adds workers: a smaller one is within the error of measurement.
 WORTH_IT = 1.05
-# Times the rate: what comes of more, the next window will tell.
+# The largest gain in rate that is aimed at in one step.
 AT_ONCE = 2.0
-# Workers: no figure is as exact as to ask for one more on its account.
+# A fraction of a worker up to this is not rounded up to one more worker: it is within the error of measurement.
 ROUNDING = 0.05
-# Workers: who is taken back leaves that much room, lest the next window wants it again.
+# A pool loses a worker only if this fraction of one remains unused: otherwise the next window might add it again.
 SPARE = 0.2
-# Of what was hoped for: who brings less has nothing to share, such as the lock of the interpreter.
+# The least part of the expected gain for which added workers stay.
 ENOUGH = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A change in how many workers an auto stage has.
+    """A change in the number of workers of an "auto" stage.
 
-    at: seconds since the run was opened. before, after: workers. reason: the figures it rests on.
+    at: seconds since the run was opened. before, after: numbers of workers. reason: the measurements behind it.
     """
 
     at: float
@@ -56,9 +56,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Workers of a stage as they were in a window. busy: how many of them, on average.
+    """The workers of a stage in one window of time. busy: how many of them were busy, on average.
 
-    least, most: how many it may have now; both are `workers` where nobody is to change them.
+    least, most: how many there may be; both are `workers` if the number is fixed.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Crew:
 
     @property
     def load(self) -> float:
-        """The share of their time in which its workers were busy."""
+        """The share of the time in which its workers were busy."""
         return self.busy / self.workers
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was hoped for of more workers, to be compared with what came of it.
+    """An addition of workers and the gain that is expected of it, to be compared with the result.
 
-    before, after: workers. rate: items a second, and asked: processors that the run asked for, before. room: how many
-    times the rate was hoped for.
+    before, after: numbers of workers. rate: items per second before. asked: processors that the run could have used
+    before. room: the expected gain in rate, as a factor.
     """
 
     before: int
@@ -88,10 +88,10 @@ class Trial:
     room: float
 
     def failure(self, rate: float, asked: float) -> str | None:
-        """Why the workers are no use, with the figures of a window in which they were there; None if they are.
+        """Why the added workers do not help, by the measurements of a later window; None if they help.
 
-        On a machine that others use as well the rate may fall while they do what they can: so it is enough that they
-        ask for processors.
+        On a machine that other programs use, the rate may fall although the workers are busy. So it is enough if the
+        demand for processors has risen.
         """
         is_faster = rate >= self.rate * (1 + (self.room - 1) * ENOUGH)
         if is_faster or asked >= self.asked + (self.after - self.before) * ENOUGH:
@@ -102,9 +102,9 @@ class Trial:
 
 
 def allot(crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, dict[int, tuple[int, str]]]:
-    """The room that there is, and for each crew that is to change, by its place: how many workers, and why.
+    """The room, and for each pool that is to change, by its index: how many workers, and why.
 
-    asked: processors that the run could have kept busy, on average.
+    asked: how many processors the run could have used, on average.
     """
     room, bound = _room(crews, processors, asked)
     changes = {}
@@ -123,7 +123,7 @@ def allot(crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, 
 
 
 def _room(crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, str]:
-    """How many times the rate is possible, and what bounds it."""
+    """The factor by which the rate can rise, and what limits it."""
     held_up = any(crew.load >= HOLDS_UP and crew.most > crew.workers for crew in crews)
     room, bound = min(_bounds(crews, processors, asked))
     return (room, bound) if held_up and room >= WORTH_IT else (1.0, "")

@@ -15,7 +15,7 @@ from .reading import Place, Reading, WorkerReading
 
 __all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
 
-# Ns.
+# One second in ns.
 SECOND = 1e9
 
 
@@ -23,15 +23,15 @@ SECOND = 1e9
 class StageProgress:
     """One stage of a run, over all its workers.
 
-    workers: items that it deals with at once, as its executor says; of "auto" the most that it may.
+    workers: how many items it may process at once, as its executor says; for "auto" the most.
     alive: workers that have started and not ended.
-    received, sent: items so far. rate: items received a second; of a source, items sent.
+    received, sent: items so far. rate: items received per second; for a source, items sent.
     in_flight: items received and not finished.
-    busy, starved, blocked: shares of the time of its workers, which add up to 1: in its own code, waiting for items,
-    and waiting until items could be sent. Neighbours on `Inline` share a worker, and its times. All 0 before it starts.
-    skipped, dead: items that a policy left out, or put aside as dead letters. retried: calls that were repeated.
-    restarts: workers that took the place of one that had died.
-    is_bottleneck: whether it holds up the others; see `Progress`.
+    busy, starved, blocked: shares of the time of its workers: running its function, waiting for input, and waiting for
+    room to send. They add up to 1, or are all 0 before it starts. Neighbours on `Inline` share a worker and its times.
+    skipped, dead: items that a policy skipped, or made dead letters. retried: calls that were repeated.
+    restarts: workers that replaced one that had died.
+    is_bottleneck: whether it limits the rate of the run; see `Progress`.
     """
 
     stage: str
@@ -57,13 +57,12 @@ class StageProgress:
 class Progress:
     """A run at one moment; `str()` is a table.
 
-    elapsed: seconds since it was opened. seconds: to how many of these, the last ones, rates and shares refer.
-    items: how many have come out at its end, a second `rate`. length: how many its source makes, where that is known.
-    fraction: how much of the work is done, from 0 to 1, and left: seconds until the rest is; None where unknown. It is
-    the part of the source's items that has been made, times the part of what each stage sent that the next one has
-    dealt with.
-    bottleneck: the stage that holds up the others, if there is one: whose workers are busy for the largest share of the
-    time, at least half of it. Neighbours that share a worker are named together.
+    elapsed: seconds since the run was opened. seconds: the length of the recent period that rates and shares describe.
+    items: how many have left the last stage; rate: how many per second. length: how many the source makes, if known.
+    fraction: the part of the work that is done, from 0 to 1: the part of the source's items that exist, times for each
+    stage the part of its input that it has finished. left: estimated seconds for the rest. None where not known.
+    bottleneck: the stage that limits the rate, if there is one: its workers are busy for the largest share of the time,
+    and for at least half of it. Neighbours that share a worker are named together.
     is_over: whether the run has ended.
     """
 
@@ -88,7 +87,7 @@ class Progress:
         return f"{table(heads, rows)}\n{self.line()}"
 
     def line(self) -> str:
-        """All stages together, in one line."""
+        """The whole run in one line."""
         parts = [f"{self.items:,} items", f"{self.rate:,.0f}/s", clock(self.elapsed)]
         if self.fraction is not None:
             parts.append(f"{self.fraction:.0%}")
@@ -100,7 +99,7 @@ class Progress:
 
 
 def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Heads and rows of a table; what no stage has is left out."""
+    """Heads and rows of a table. Columns that are empty for all stages are left out."""
     counted = [name for name in ("skipped", "dead", "retried", "restarts") if any(map(attrgetter(name), stages))]
     heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
     rows = [
@@ -121,7 +120,7 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
 
 
 def labels(stages: Sequence[StageProgress]) -> list[str]:
-    """The names of stages, told apart where several have the same one: `abs`, `abs (2)`."""
+    """The names of stages, numbered where several have the same name: `abs`, `abs (2)`."""
     seen: Counter[str] = Counter()
     found = []
     for each in stages:
@@ -144,7 +143,7 @@ def clock(seconds: float) -> str:
 def progress(
     places: Sequence[Place], now: Reading, before: Reading | None = None, length: int | None = None
 ) -> Progress:
-    """A snapshot. before: an earlier reading, to which rates and shares refer; None for the start of the run."""
+    """Make a snapshot. before: the reading from which rates and shares are counted; None for the start."""
     since = before.at if before is not None else 0
     seconds = (now.at - since) / SECOND
     earlier = before.stages if before is not None else [[WorkerReading()] * len(workers) for workers in now.stages]
@@ -226,7 +225,7 @@ def _dealt_with(total: Counter[str]) -> int:
 
 
 def _done(reading: Reading, length: int | None) -> float | None:
-    """How much of the work is done; see `Progress`."""
+    """The part of the work that is done; see `Progress`."""
     if length is None:
         return None
     totals = [_total(workers) for workers in reading.stages]
@@ -238,7 +237,7 @@ def _done(reading: Reading, length: int | None) -> float | None:
 
 
 def units(places: Sequence[Place], now: Reading, before: Reading | None = None) -> list[Unit]:
-    """What shares its workers, with its load since an earlier reading, or since the first worker began."""
+    """The units of a run, with their loads since an earlier reading, or since the first worker began."""
     since = max(before.at, now.began) if before is not None else now.began
     seconds = now.at - since
     found = []
@@ -248,7 +247,7 @@ def units(places: Sequence[Place], now: Reading, before: Reading | None = None) 
         total = _total(now.stages[indices[0]])
         if before is not None:
             total.subtract(_total(before.stages[indices[0]]))
-        # Of auto workers, for as long as there were any: nobody has asked for those that were not there.
+        # An "auto" stage may have had fewer workers than it may have: only the time of those that existed counts.
         whole = max(total["lived"], seconds) if first.is_auto else seconds * len(now.stages[indices[0]])
         busy = total["lived"] - total["starved"] - total["blocked"]
         load, blocked = (min(max(ns, 0) / whole, 1.0) if whole > 0 else 0.0 for ns in (busy, total["blocked"]))
