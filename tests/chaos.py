@@ -242,19 +242,20 @@ class Kill:
     """The death of one worker: whose, and when. `state` is what its row on the board says, also afterwards."""
 
     def __init__(self, run: Any, choice: int) -> None:
-        processes = [watched for watched in run._supervisor.watched if watched.handle.pid != os.getpid()]
+        workers = [(slot, slot.worker) for slot in run._wiring.all_slots]
+        processes = [(slot, worker.pid) for slot, worker in workers if worker is not None and worker.pid != os.getpid()]
         self.victim = processes[choice % len(processes)] if processes else None
         self.at: float | None = None
         if self.victim is None:
             return
-        group = run._wiring.groups[self.victim.group]
+        slot, self.pid = self.victim
+        group = slot.group
         try:
-            self._row = own_view(run._wiring.board, group.rows[-1][self.victim.number])
+            self._row = own_view(run._wiring.board, group.rows[-1][slot.number])
         except ValueError:  # the run is over, and its board released
             self.victim = None
             return
-        self.pid: int = self.victim.handle.pid
-        self.worker: int = self.victim.number + 1
+        self.worker: int = slot.number + 1
         self.stage: str = group.names[-1][1]
         self.role: str = group.names[-1][0]
         with suppress(ProcessLookupError):
@@ -470,7 +471,8 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
     most = verdict.kills + rng.randint(1, KILLS_EACH)
     while verdict.kills < most and not over.wait(rng.random() * PAUSE):
         try:
-            workers = [each.handle.pid for each in run._supervisor.watched if run._wiring.groups[each.group].guarded]
+            slots = [slot.worker for slot in run._wiring.all_slots if slot.group.guarded]
+            workers = [worker.handle.pid for worker in slots if worker is not None]
         except (AssertionError, ValueError):  # one is being replaced at this moment
             continue
         if workers:

@@ -202,9 +202,9 @@ def soak_one_run(seconds: float, bound: float = MINUTE_BOUND, every: float = 1.0
 def workers_of(run: Any) -> dict[str, int]:
     """The processes of a run, by stage and number."""
     return {
-        f"{run._wiring.groups[each.group].names[-1][1]} {each.number + 1}": each.handle.pid
-        for each in run._supervisor.watched
-        if each.handle.pid != os.getpid()
+        f"{slot.group.names[-1][1]} {slot.number + 1}": slot.worker.pid
+        for slot in run._wiring.all_slots
+        if slot.worker is not None and slot.worker.pid != os.getpid()
     }
 
 

@@ -282,8 +282,9 @@ def test_a_worker_that_died_while_it_waited_waits_no_longer(gate: Gate) -> None:
     with held.then(stages.increased, on=Processes(), name="add").open() as run:
         gate.wait_held()
         wait_until(run, lambda now: now.stages[1].starved > 0)
-        (worker,) = (each.handle for each in run._supervisor.watched if each.group == 1)
-        worker.strike()
+        worker = run._wiring.slots[1][0].worker
+        assert worker is not None
+        worker.handle.strike()
         with pytest.raises(WorkerLostError) as lost:
             list(run)
     report, again = run.report(), run.report()

@@ -157,7 +157,7 @@ def test_worker_that_is_killed_as_it_is_to_retire_has_not_finished(place: str, g
         pids = {gate.wait_held(), gate.wait_held()}
         staff.wanted["held"] = 1
         until(lambda: len(run.report().decisions) == 2, "the decision")
-        (second,) = (each.handle.pid for each in run._supervisor.watched if each.number == 1)
+        (second,) = (slot.worker.pid for slot in run._wiring.all_slots if slot.worker and slot.number == 1)
         assert second in pids
         os.kill(second, signal.SIGKILL)
         with pytest.raises(WorkerLostError, match=rf"^stage 'held' lost worker 2 of 4 \(pid {second}\)"):
@@ -173,7 +173,7 @@ def test_what_a_worker_had_in_hand_as_it_was_to_retire_is_its_successors(place: 
         gate.wait_held()
         staff.wanted["held"] = 1
         until(lambda: len(run.report().decisions) == 2, "the decision")
-        (second,) = (each.handle.pid for each in run._supervisor.watched if (each.group, each.number) == (1, 1))
+        (second,) = (slot.worker.pid for slot in run._wiring.all_slots if slot.worker and slot.place == (1, 1))
         os.kill(second, signal.SIGKILL)
         assert gate.wait_held() != second
         gate.release(2)

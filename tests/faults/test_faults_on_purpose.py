@@ -15,8 +15,8 @@ import pytest
 from chainpump import DeadLetter, Inline, Pipeline, Processes, RunError, StageError, WorkerLostError, sink, source
 from chainpump.engine.fault_rules import DELAY, EXIT_CODE, VARIABLE
 from chainpump.engine.lifecycle import Ended, Event
-from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
+from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.executors import process_main
 from chainpump.executors.control_pipe import LENGTH
 from chainpump.ipc.descriptors import Descriptor
@@ -236,8 +236,8 @@ def late_caller(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(DELAY)
         post(supervisor, event)
 
-    def wait_for_a_worker(supervisor: Supervisor) -> Sequence[Watched]:
-        select.select([fd for each in supervisor.watched for fd in each.handle.waitables], [], [], LIMIT)
+    def wait_for_a_worker(supervisor: Supervisor) -> Sequence[WorkerSlot]:
+        select.select([fd for each in supervisor._workers for fd in each.handle.waitables], [], [], LIMIT)
         return wait(supervisor)
 
     monkeypatch.setattr(Supervisor, "post", post_late)
@@ -271,8 +271,8 @@ def test_who_was_cut_off_is_heard_after_who_has_done_that(place: str, monkeypatc
     """Although the supervisor has looked at that one before it had anything to say."""
     wait = Supervisor._wait
 
-    def wait_for_the_source(supervisor: Supervisor) -> Sequence[Watched]:
-        return [each for each in wait(supervisor) if each.group == 0 or supervisor.state.superfluous]
+    def wait_for_the_source(supervisor: Supervisor) -> Sequence[WorkerSlot]:
+        return [slot for slot in wait(supervisor) if slot.group_index == 0 or supervisor.state.superfluous]
 
     monkeypatch.setattr(Supervisor, "_wait", wait_for_the_source)
     assert list(Pipeline(source(made_for_ever), on=on(place)).take(3, on=on(place))) == list(made())[:3]

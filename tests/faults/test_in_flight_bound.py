@@ -52,7 +52,7 @@ def test_producer_makes_exactly_n_items_while_its_consumer_is_busy(
     )
     with pipeline.open() as run:
         gate.wait_held()
-        wait_asleep(next(watched.handle.pid for watched in run._supervisor.watched if watched.group == 0))
+        wait_asleep(run._wiring.slots[0][0].pid)
         assert journal.lines == [f"making {n}" for n in range(in_flight)]
         gate.release()
         assert list(run) == list(range(50))

@@ -21,9 +21,9 @@ import pytest
 from chainpump import Inline, Pipeline, Processes, RunError, Threads, sink, source, stage
 from chainpump.engine.fault_rules import VARIABLE
 from chainpump.engine.lifecycle import Left
-from chainpump.engine.started_worker import Watched
 from chainpump.engine.supervisor import Supervisor
 from chainpump.engine.wiring import Wiring
+from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.executors.process_handle import ProcessHandle
 from chainpump.executors.thread_handle import ThreadHandle
 from chainpump.ipc.descriptors import kept_by_fork
@@ -222,12 +222,12 @@ def test_nothing_is_left_where_a_worker_could_not_be_started(journal: Journal) -
     assert descendants() == set()
 
 
-class Pressing(list[Watched]):
-    """Presses Ctrl-C when somebody first looks at what is in it."""
+class Pressing(list[Sequence[WorkerSlot]]):
+    """The slots of a run. Presses Ctrl-C when somebody first looks at what is in them."""
 
     pressed = False
 
-    def __iter__(self) -> Iterator[Watched]:
+    def __iter__(self) -> Iterator[Sequence[WorkerSlot]]:
         if not self.pressed:
             self.pressed = True
             signal.raise_signal(signal.SIGINT)
@@ -238,7 +238,13 @@ def test_ctrl_c_as_somebody_begins_to_watch_the_workers_leaves_none(
     monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:
     start = Supervisor.start
-    monkeypatch.setattr(Supervisor, "start", lambda supervisor, watched: start(supervisor, Pressing(watched)))
+
+    def press(supervisor: Supervisor) -> None:
+        if not isinstance(supervisor._wiring.slots, Pressing):
+            supervisor._wiring.slots = Pressing(supervisor._wiring.slots)
+        start(supervisor)
+
+    monkeypatch.setattr(Supervisor, "start", press)
     pipeline = Pipeline(range(10)).then(stage(stages.held, gate), on=Processes(2))
     with pytest.raises(KeyboardInterrupt):
         pipeline.into(sum, on=Processes(1)).run()
@@ -304,9 +310,9 @@ def test_run_that_is_cancelled_while_it_starts_ends(monkeypatch: pytest.MonkeyPa
     """By a thread of its own, say."""
     start = Supervisor.start
 
-    def cancelled(supervisor: Supervisor, watched: Sequence[Watched]) -> None:
+    def cancelled(supervisor: Supervisor) -> None:
         supervisor.post(Left(0))
-        start(supervisor, watched)
+        start(supervisor)
 
     monkeypatch.setattr(Supervisor, "start", cancelled)
     with (
@@ -331,10 +337,10 @@ def test_run_that_is_collected_within_a_fork_does_not_wait_for_its_own_turn_to_f
     """A finalizer breaks in where another run starts a worker, just as this run is about to replace one."""
     start, is_about_to = Wiring.start, threading.Event()
 
-    def start_successor(wiring: Wiring, group: int, number: int, *condemned: Any) -> Any:
-        if condemned:
+    def start_successor(wiring: Wiring, slot: WorkerSlot, condemned: Any) -> Any:
+        if condemned is not None:
             is_about_to.set()
-        return start(wiring, group, number, *condemned)
+        return start(wiring, slot, condemned)
 
     monkeypatch.setattr(Wiring, "start", start_successor)
     run = Pipeline(range(10)).map(gate.hold, on=Processes(1, restarts=1)).open()

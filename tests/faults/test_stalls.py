@@ -117,8 +117,8 @@ def test_a_worker_that_takes_too_long_to_start_is_named_with_what_it_loads(
 
 def test_a_worker_that_is_asked_too_early_where_it_is_does_not_die_of_it() -> None:
     with Pipeline(range(3)).map(abs, on=Processes(start_method="spawn")).open(stall_timeout=LIMIT) as run:
-        for watched in run._supervisor.watched:
-            watched.handle.ask_stack()
+        for worker in run._supervisor._workers:
+            worker.handle.ask_stack()
         assert list(run) == [0, 1, 2]
 
 

@@ -61,11 +61,12 @@ def renewed(workers: int = 2, restarts: int = 1, place: StartMethod = "forkserve
 
 def pids(run: Any) -> list[int]:
     """The workers that are replaced when they die, as they are now."""
+    workers = [slot.worker for slot in run._wiring.all_slots if slot.group.guarded is not None]
     found = []
-    for watched in run._supervisor.watched:
-        if run._wiring.groups[watched.group].guarded is not None:
+    for worker in workers:
+        if worker is not None:
             with suppress(AssertionError, ValueError):  # it is being replaced at this moment
-                found.append(watched.handle.pid)
+                found.append(worker.handle.pid)
     return found
 
 

@@ -183,7 +183,7 @@ def test_consumer_killed_while_its_producer_waits_to_send_ends_the_run(
 def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
     pipeline = Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place))
     with pipeline.open() as run:
-        killed = run._supervisor.watched[1].handle.pid
+        killed = run._wiring.slots[1][0].pid
         os.kill(killed, signal.SIGKILL)  # it may have got anywhere by now, but not to its end
         with pytest.raises(WorkerLostError) as caught:
             list(run)

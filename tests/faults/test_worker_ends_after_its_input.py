@@ -33,7 +33,7 @@ def test_process_that_ends_after_its_input_is_gone_while_the_next_one_works(plac
         assert len(pids) == 3
         items = iter(run)
         assert [next(items), next(items)] == [0, 1]
-        last = run._supervisor.watched[-1].handle.pid
+        last = run._wiring.slots[2][0].pid
         with watching(pids - {last}) as ended:
             assert gone(ended)
         gate.release()

@@ -5,6 +5,7 @@
 * `dead_letters`: dead letters: kept, or handed to the function of the policy
 * `fault_injection`: faults that a test asks for: workers, channels and executors wrapped so that they fail
 * `fault_rules`: which faults `CHAINPUMP_FAULTS` asks for
+* `groups`: which stages share their workers, and where order is restored
 * `introspection`: answers to other processes that ask for the status of a run
 * `items`: the items of a run as one iterator that threads may share
 * `ledger`: whether the counts of all stages add up
@@ -19,5 +20,6 @@
 * `supervisor`: the one thread that waits on workers
 * `utilisation`: which share of a short time workers and processors were busy
 * `wiring`: workers and channels made from a plan
+* `worker_slot`: one place for a worker, which is filled by one worker after another, and all that belongs to it
 * `worker_status`: what every worker is doing, as the board says
 """

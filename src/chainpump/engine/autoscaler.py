@@ -12,13 +12,14 @@ from typing import TypeAlias
 
 from ..ipc.board import Cell, State
 from ..ipc.cpus import processors
-from ..lazy_dataclass import dataclass, field
+from ..lazy_dataclass import dataclass
 from ..plan.operators import Operator
 from ..plan.planned_stage import Role
 from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
 from .meter import Meter
 from .utilisation import Figures, Mark, figures, mark
 from .wiring import Wiring
+from .worker_slot import WorkerSlot
 
 __all__ = ["Staffing"]
 
@@ -31,7 +32,6 @@ TRIED = 0.5  # seconds before it is told what more workers have brought
 COUNTED = 8  # items in a window whose rate is to be compared
 PATIENCE = 5.0  # seconds for which so many are waited for
 
-Place: TypeAlias = tuple[int, int]  # group and number of a worker
 Changes: TypeAlias = dict[int, tuple[int, str]]  # by group: how many workers it is to have, and why
 
 
@@ -41,8 +41,7 @@ class _Line:
 
     commits: its workers must not end before it is known how the run does. trial: of the workers that it was given last,
     until it is known what came of them. most: how many it may have until a time, in seconds of the monotonic clock.
-    losses: how often it has lost some. retired: the numbers of those that were asked to retire, and in whose places
-    nobody was started since.
+    losses: how often it has lost some.
     """
 
     commits: bool
@@ -50,7 +49,6 @@ class _Line:
     most: int = 0
     until: float = 0.0
     losses: int = 0
-    retired: set[int] = field(default_factory=set)
 
     def hold(self, workers: int) -> None:
         """For a while it may have no more than these."""
@@ -78,7 +76,6 @@ class Staffing:
         self._processors = processors() if self._lines else 0
         self._began: Mark | None = None  # the window that goes on, if there is one
         self._seconds = SHORT  # that it is to last
-        self._heard: dict[Place, tuple[int, int]] = {}  # what a row told of its input as a worker was given
         self._due = time.monotonic() + SHORT
         self.decisions: list[Decision] = []
 
@@ -87,10 +84,10 @@ class Staffing:
         """When to look again, in seconds of the monotonic clock; None where no stage is auto."""
         return self._due if self._lines else None
 
-    def look(self, active: Mapping[Place, int], occupied: Collection[Place]) -> Sequence[Place]:
-        """The places in which workers are to be started now. Who is not needed is asked to retire.
+    def look(self, active: Collection[WorkerSlot], occupied: Collection[WorkerSlot]) -> Sequence[WorkerSlot]:
+        """The slots in which workers are to be started now. Who is not needed is asked to retire.
 
-        active: the process of each worker that has not said how it ended. occupied: where nobody can be started yet.
+        active: whose workers have not said how they ended. occupied: where nobody can be started yet.
         """
         began, self._began = self._began, None
         if not all(map(self._is_settled, active)):
@@ -98,7 +95,7 @@ class Staffing:
             return ()
         self._due = time.monotonic() + self._seconds
         groups = self._wiring.groups
-        hosts = {pid: group for (group, _), pid in active.items() if groups[group].own_process}
+        hosts = {slot.pid: slot.group_index for slot in active if slot.group.own_process}
         now = mark(self._meter, hosts)
         if began is None:
             self._began = now
@@ -112,9 +109,7 @@ class Staffing:
         changes = _failed(lines, crews, seen) or self._wanted(crews, seen)
         before = len(self.decisions)
         started = [
-            place
-            for group, change in changes.items()
-            for place in self._change(group, change, active, occupied, seen.at)
+            slot for group, change in changes.items() for slot in self._change(group, change, active, occupied, seen.at)
         ]
         if len(self.decisions) == before:
             self._began, self._seconds = now, min(2 * self._seconds, LONG)
@@ -123,21 +118,17 @@ class Staffing:
         self._due = time.monotonic() + self._seconds
         return started
 
-    def _is_settled(self, place: Place) -> bool:
+    def _is_settled(self, slot: WorkerSlot) -> bool:
         """Whether a worker has begun with its input: before that it may load what it needs, however long that takes.
 
         The caller begins when it likes; until then, the others wait for it.
         """
-        if self._wiring.groups[place[0]].is_caller:
+        if slot.group.is_caller:
             return True
-        is_started = bool(self._row(place)[Cell.STARTED])
-        return is_started and (place[0] == 0 or self._has_heard(place) != self._heard.get(place, (0, 0)))
+        is_started = bool(slot.rows[0][Cell.STARTED])
+        return is_started and (slot.group_index == 0 or slot.input_mark != slot.input_before)
 
-    def _has_heard(self, place: Place) -> tuple[int, int]:
-        row = self._row(place)
-        return row[Cell.RECEIVED], row[Cell.STARVED]
-
-    def _crew(self, group: int, active: Mapping[Place, int], seen: Figures) -> Crew:
+    def _crew(self, group: int, active: Collection[WorkerSlot], seen: Figures) -> Crew:
         """The workers of a group that are not about to retire, and how many there may be next."""
         workers = len(self._staying(group, active))
         least = most = workers
@@ -147,17 +138,13 @@ class Staffing:
             most = max(workers, line.most if time.monotonic() < line.until else self._wiring.groups[group].workers)
         return Crew(self._wiring.groups[group].names[0][1], workers, min(seen.busy[group], workers), least, most)
 
-    def _staying(self, group: int, active: Mapping[Place, int]) -> list[int]:
-        numbers = (number for each, number in sorted(active) if each == group)
-        return [number for number in numbers if not self._row((group, number))[Cell.RETIRES]]
+    def _staying(self, group: int, active: Collection[WorkerSlot]) -> list[WorkerSlot]:
+        return [slot for slot in self._wiring.slots[group] if slot in active and not slot.retires]
 
     def _has_ended(self, group: int) -> bool:
         """Whether a worker has come to the end of all input, or has stopped: more of them would find nothing to do."""
-        numbers = set(range(self._wiring.groups[group].workers)) - self._lines[group].retired
-        return any(self._row((group, number))[Cell.STATE] in {State.DONE, State.STOPPED} for number in numbers)
-
-    def _row(self, place: Place) -> memoryview:
-        return self._wiring.board.row(self._wiring.groups[place[0]].rows[0][place[1]])
+        slots = (slot for slot in self._wiring.slots[group] if not slot.is_retired)
+        return any(slot.rows[0][Cell.STATE] in {State.DONE, State.STOPPED} for slot in slots)
 
     def _wanted(self, crews: Mapping[int, Crew], seen: Figures) -> Changes:
         """What the figures call for; where they tell a rate, it is remembered what is hoped for."""
@@ -176,30 +163,29 @@ class Staffing:
         self,
         group: int,
         change: tuple[int, str],
-        active: Mapping[Place, int],
-        occupied: Collection[Place],
+        active: Collection[WorkerSlot],
+        occupied: Collection[WorkerSlot],
         at: float,
-    ) -> Sequence[Place]:
-        """Ask workers to retire, or to stay after all; returns the places in which others are to be started."""
-        (workers, reason), line = change, self._lines[group]
+    ) -> Sequence[WorkerSlot]:
+        """Ask workers to retire, or to stay after all; returns the slots in which others are to be started."""
+        workers, reason = change
         staying = self._staying(group, active)
-        for number in staying[workers:]:
-            self._row((group, number))[Cell.RETIRES] = 1
-            line.retired.add(number)
-        numbers = [number for number in range(self._wiring.groups[group].workers) if number not in staying]
-        asked = [number for number in numbers if (group, number) in active]  # and they may still wait for an item
-        free = [number for number in numbers if (group, number) not in occupied]
+        for slot in staying[workers:]:
+            slot.retire()
+        slots = [slot for slot in self._wiring.slots[group] if slot not in staying]
+        asked = [slot for slot in slots if slot in active]  # and they may still wait for an item
+        free = [slot for slot in slots if slot not in occupied]
         given = [*asked, *free][: max(workers - len(staying), 0)]
-        for number in given:
-            if number in asked:
-                self._row((group, number))[Cell.RETIRES] = 0
+        for slot in given:
+            if slot in asked:
+                slot.keep()
             else:
-                line.retired.discard(number)
-                self._heard[group, number] = self._has_heard((group, number))
+                slot.is_retired = False
+                slot.input_before = slot.input_mark
         after = min(workers, len(staying) + len(given))
         if after != len(staying):
             self.decisions.append(Decision(at, self._wiring.groups[group].names[0][1], len(staying), after, reason))
-        return [(group, number) for number in given if number not in asked]
+        return [slot for slot in given if slot not in asked]
 
 
 def _failed(lines: Mapping[int, _Line], crews: Mapping[int, Crew], seen: Figures) -> Changes:

@@ -11,7 +11,8 @@ from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..progress.latency import Counts, counted
 from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
-from .wiring import Group, Wiring
+from .groups import Group
+from .wiring import Wiring
 
 __all__ = ["Meter"]
 
@@ -27,12 +28,9 @@ class Meter:
             place for number, group in enumerate(wiring.groups) for place in _of(number, group)
         ]
         self._rows: Sequence[Sequence[Rows]] | None = [  # by stage and worker
-            [
-                Rows(*(wiring.board.row(rows[number]) for rows in (own, group.rows[0], group.rows[-1])))
-                for number in range(group.workers)
-            ]
-            for group in wiring.groups
-            for own in group.rows
+            [Rows(slot.rows[stage], slot.rows[0], slot.rows[-1]) for slot in slots]
+            for slots in wiring.slots
+            for stage in range(len(slots[0].rows))
         ]
         self._last = Reading(0, 0, [[WorkerReading()] * len(workers) for workers in self._rows])
         first = wiring.groups[0].stages[0].call

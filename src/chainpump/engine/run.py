@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from operator import itemgetter
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -34,7 +33,6 @@ from .dead_letters import Letters
 from .items import items_of
 from .lifecycle import Ended, Left
 from .run_settings import RunSettings
-from .started_worker import Watched
 from .supervisor import Supervisor
 from .wiring import Wiring
 
@@ -81,25 +79,22 @@ class Run(Generic[T]):
 
     def _start(self) -> None:
         """Start the workers: processes before threads, since a fork must not copy threads of ours."""
-        watched: list[Watched] = []
         try:
             wiring = self._wiring
-            places = [(place, number) for place, group in enumerate(wiring.groups) for number in range(group.at_first)]
-            places.sort(key=lambda place: not wiring.groups[place[0]].own_process)
-            for place, number in places:
-                group = wiring.groups[place]
+            slots = [slot for slot in wiring.all_slots if slot.number < slot.group.at_first]
+            for slot in sorted(slots, key=lambda slot: not slot.group.own_process):
                 with ctrl_c_waits():
                     try:
-                        if group.is_caller:
-                            self._caller = self._supervisor.caller = wiring.worker(place, number)
-                            wiring.place(place, number, os.getpid())
+                        if slot.group.is_caller:
+                            self._caller = self._supervisor.caller = wiring.worker(slot)
+                            slot.say_pid(os.getpid())
                         else:
-                            watched.append(self._supervisor.start_worker(place, number))
+                            self._supervisor.start_worker(slot)
                     except Exception as error:
-                        raise RunError(failure_texts.not_started(group.who(0, number), error)) from error
+                        raise RunError(failure_texts.not_started(slot.who, error)) from error
             wiring.started()
             try:
-                self._supervise(watched)
+                self._supervise()
                 with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
                     self._letters.start()
                     self._logs.start()
@@ -109,15 +104,14 @@ class Run(Generic[T]):
                 raise RunError(failure_texts.no_run(error)) from error
         except BaseException:
             with suppress(RuntimeError):  # of a thread that the system refuses: then the workers have ended here
-                self._supervise(watched)
+                self._supervise()
             self.close()
-            watched.clear()  # the traceback leads to this frame: nobody who keeps it is to keep the board mapped
             raise
 
-    def _supervise(self, watched: Sequence[Watched]) -> None:
+    def _supervise(self) -> None:
         """Have the workers watched. Half of that would leave them to nobody, so Ctrl-C waits for it."""
         with ctrl_c_waits():
-            self._supervisor.start(watched)
+            self._supervisor.start()
 
     def __enter__(self) -> Run[T]:
         return self
@@ -196,7 +190,7 @@ class Run(Generic[T]):
         self._conclude()
         if self._wiring.groups[-1].is_element_wise:
             return None
-        values = [value for _, value in sorted(self._supervisor.values.items(), key=itemgetter(0))]
+        values = [slot.finished.value for slot in self._wiring.slots[-1] if slot.finished is not None]
         return values[0] if self._wiring.groups[-1].workers == 1 else values
 
     def _tell_of_caller(self, outcome: Outcome) -> None:
@@ -324,7 +318,7 @@ class Run(Generic[T]):
             if self._observing is not None:
                 self._observing.close(within=0)
             return
-        self._supervise(())  # if Ctrl-C has broken into the start before anybody was watched
+        self._supervise()  # if Ctrl-C has broken into the start before anybody was watched
         self._supervisor.join()
         went_well = self._supervisor.state.went_well
         within = None if went_well else self._grace

@@ -11,14 +11,14 @@ from ..messages import failure_texts
 from ..messages.names import Who
 from ..worker.outcome import Finished, Interrupted, Outcome
 
-__all__ = ["TELL_WHERE", "Watched"]
+__all__ = ["TELL_WHERE", "StartedWorker"]
 
 TELL_AGAIN = (0.01, 0.03, 0.1, 0.3)  # parts of the grace after which a worker that has not heard is told again
 TELL_WHERE = 0.1  # seconds that a worker has to write where it is, before it is killed for it
 TELL_ENDING = 5.0  # seconds after which a worker that has finished, and whose process has not ended, is told of
 
 
-class Watched:
+class StartedWorker:
     """A started worker. It belongs to the supervisor's thread.
 
     grace: seconds from a polite request to end until force is used. warn: logs a text while the run goes on.
@@ -26,17 +26,7 @@ class Watched:
     the monotonic clock. Empty while it may run as long as it likes.
     """
 
-    def __init__(
-        self,
-        group: int,
-        number: int,
-        handle: WorkerHandle,
-        who: Who,
-        grace: float,
-        warn: Callable[[str], object],
-    ) -> None:
-        self.group = group
-        self.number = number
+    def __init__(self, handle: WorkerHandle, who: Who, grace: float, warn: Callable[[str], object]) -> None:
         self.handle = handle
         self.who = who
         self.pid = handle.pid
@@ -51,19 +41,9 @@ class Watched:
         self._has_left = False  # processes, which are being ended
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Its group and its number."""
-        return self.group, self.number
-
-    @property
     def is_running(self) -> bool:
         """Whether there is still something to wait for."""
         return not self.left_behind and bool(self.handle.waitables)
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether it is to tell how it ended."""
-        return self.is_running and self.outcome is None and not self.was_replaced
 
     @property
     def due(self) -> float | None:

@@ -7,11 +7,11 @@ import select
 import signal
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from itertools import chain
 
 from ..errors import WorkerLostError
 from ..executors.base import Lost
@@ -26,17 +26,17 @@ from ..progress.scaling_rule import Decision
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 from ..worker.worker import Worker
-from . import lifecycle
+from . import lifecycle, replacement
 from .autoscaler import Staffing
 from .introspection import ASKED, Inquiries
 from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
-from .replacement import Succession
 from .run_settings import RunSettings
 from .stalls import Stalls
-from .started_worker import TELL_WHERE, Watched
+from .started_worker import TELL_WHERE, StartedWorker
 from .wiring import Wiring
+from .worker_slot import WorkerSlot
 from .worker_status import Whereabouts
 
 __all__ = ["Supervisor"]
@@ -49,7 +49,7 @@ TELL_ALL = 0.5  # the same for all workers of a run that does not move, for whic
 
 
 class Supervisor:
-    """Drives the lifecycle of one run, and owns its wiring and its workers from `start` to the end.
+    """Drives the lifecycle of one run, and owns its wiring and the slots of its workers from `start` to the end.
 
     Shared between threads: `_mail`, whose operations are atomic. All else belongs to the supervising thread until
     `join` has returned.
@@ -58,7 +58,7 @@ class Supervisor:
     def __init__(self, wiring: Wiring, settings: RunSettings) -> None:
         self._wiring = wiring
         self.meter = Meter(wiring)
-        self._succession = Succession(wiring)
+        self._slots = tuple(wiring.all_slots)
         self._staffing = Staffing(wiring, self.meter)
         self._grace = settings.grace
         self._mail: deque[Event] = deque()
@@ -82,10 +82,7 @@ class Supervisor:
         self._going_on.acquire()
         self._thread: threading.Thread | None = None
         self._is_started = False
-        self.watched: Sequence[Watched] = ()
-        self._terminated: deque[tuple[float, Watched, Lost]] = deque()  # and when they count as lost
-        self._leaving: Sequence[Watched] = ()  # others have their places; processes that they have left are still there
-        self.values: dict[int, Any] = {}  # what each worker of the last group returned
+        self._terminated: deque[tuple[float, WorkerSlot, Lost]] = deque()  # and when their workers count as lost
         self.state = lifecycle.Run((), wiring.has_caller)
         self.accounts: Sequence[Account] = ()  # once the run is over
         self.passed: Sequence[Passed] = ()  # the same
@@ -96,8 +93,8 @@ class Supervisor:
         self.caller: Worker | None = None  # the caller's own
         self.defect: BaseException | None = None  # what ended the supervisor itself
 
-    def start(self, watched: Sequence[Watched]) -> None:
-        """Watch these workers from a thread of its own; the caller's own worker alone needs none.
+    def start(self) -> None:
+        """Watch the workers in all slots from a thread of its own; the caller's own worker alone needs none.
 
         They are all there are, even where a start has failed half-way. Does nothing the second time.
         """
@@ -105,12 +102,10 @@ class Supervisor:
             if self._is_started:
                 return
             self._is_started = True
-            self.watched = watched
-            running = Counter(each.group for each in watched)
-            if self.state.has_caller:
-                running[len(self._wiring.groups) - 1] += 1
-            self.state = replace(self.state, running=tuple(running[group] for group in range(len(self._wiring.groups))))
-            if watched or self._stalls is not None:
+            running = [sum(slot.worker is not None for slot in slots) for slots in self._wiring.slots]
+            running[-1] += self.state.has_caller
+            self.state = replace(self.state, running=tuple(running))
+            if self._workers or self._stalls is not None:
                 self._start_thread()
             elif self._mail:
                 self._supervise()
@@ -151,20 +146,22 @@ class Supervisor:
 
     def is_current_thread(self) -> bool:
         """Whether this code runs in a thread of the run, which must not wait for the end of the run."""
-        return self._thread is threading.current_thread() or any(w.handle.is_current_thread() for w in self.watched)
+        return self._thread is threading.current_thread() or any(
+            worker.handle.is_current_thread() for worker in self._workers
+        )
 
     def _supervise(self) -> None:
-        heard: Sequence[tuple[Watched, Outcome | Lost]] = ()
+        heard: Sequence[tuple[WorkerSlot, Outcome | Lost]] = ()
         try:
             while True:
                 while self._mail:  # first: what the caller does may be the reason of what workers say
                     self._apply(self._mail.popleft())
-                for watched, outcome in heard:
-                    self._record(watched, outcome)
-                for watched in self._everybody:
-                    watched.end_remains()
+                for slot, outcome in heard:
+                    self._record(slot, outcome)
+                for worker in self._everybody:
+                    worker.end_remains()
                 self._take_steps()
-                if self.state.phase is Phase.OVER and not any(watched.is_running for watched in self._everybody):
+                if self.state.phase is Phase.OVER and not any(worker.is_running for worker in self._everybody):
                     return
                 heard = self._hear()
         except BaseException as error:  # a defect here must end the run, and be told
@@ -179,7 +176,7 @@ class Supervisor:
                 self._is_concluded = True
                 self._going_on.release()
 
-    def _hear(self) -> Sequence[tuple[Watched, Outcome | Lost]]:
+    def _hear(self) -> Sequence[tuple[WorkerSlot, Outcome | Lost]]:
         """Wait, and hear how workers have ended.
 
         Whoever was cut off comes last, and is heard only once nobody else has anything to say: who has cut it off has
@@ -190,106 +187,100 @@ class Supervisor:
             heard += _polled(self._ready(0))
         return sorted(heard, key=lambda each: isinstance(each[1], Interrupted))
 
-    def _wait(self) -> Sequence[Watched]:
+    def _wait(self) -> Sequence[WorkerSlot]:
         """Wait until workers have something to say or die, mail comes, or a step is due."""
-        running = [watched for watched in self._everybody if watched.is_running]
-        times = [watched.due for watched in running if watched.due is not None]
+        times = [worker.due for worker in self._everybody if worker.is_running and worker.due is not None]
         times += [due for due, _, _ in self._terminated]
         if self.state.phase is Phase.RUNNING:
             times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
             times += [self._staffing.due] if self._staffing.due is not None else []
-            at_work = [each.place for each in running if each.is_at_work]
-            times += [due for place in at_work if (due := self._succession.due(place)) is not None]
+            at_work = [slot for slot in self._slots if slot.is_at_work]
+            times += [due for slot in at_work if (due := replacement.due(slot)) is not None]
         return self._ready(max(0.0, min(times) - time.monotonic()) * 1000 if times else None)
 
-    def _ready(self, timeout: float | None) -> Sequence[Watched]:
-        """Who has something to say or has died, after so many milliseconds at most. Answers who has asked meanwhile."""
-        by_descriptor = {fd: each for each in self._everybody if each.is_running for fd in each.handle.waitables}
+    def _ready(self, timeout: float | None) -> Sequence[WorkerSlot]:
+        """Whose worker has something to say or has died, after so many milliseconds at most.
+
+        Answers who has asked meanwhile.
+        """
+        by_descriptor = {fd: slot for slot in self._slots for each in slot.running for fd in each.handle.waitables}
         poll = select.poll()
         for fd in (self._heard.fileno(), *by_descriptor):
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._heard.fileno() in ready and ASKED in os.read(self._heard.fileno(), 4096):
-            for each in self.watched:
+            for each in self._workers:
                 if each.is_running:
                     each.handle.trim_stacks()
             self._inquiries.answer([*self._where(os.getpid()), Whereabouts(None, "", stack_of(self._opener))])
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 
-    def _record(self, watched: Watched, outcome: Outcome | Lost) -> None:
+    def _record(self, slot: WorkerSlot, outcome: Outcome | Lost) -> None:
         """A worker has ended, or has died. Its process gets the grace to end as well; another may take its place."""
-        self._wiring.end(watched.group, watched.number)
+        slot.end()
         if isinstance(outcome, Lost):
             told = None
-            if self.state.phase is Phase.RUNNING and watched.group >= self.state.superfluous:
-                told = self._succession.after(
-                    watched.place, watched.pid, outcome.exit_code, watched.handle.read_stack()
-                )
+            if self.state.phase is Phase.RUNNING and slot.group_index >= self.state.superfluous:
+                told = replacement.after(slot, outcome.exit_code)
             if isinstance(told, Mapping):
-                told = self._start(watched.group, watched.number, told)
+                told = self._start(slot, told)
                 if told is None:
                     return
             if told is None and outcome.exit_code == -signal.SIGTERM and not (self.state.left or self.state.failures):
-                self._terminated.append((time.monotonic() + LEAVE_WITHIN, watched, outcome))
+                self._terminated.append((time.monotonic() + LEAVE_WITHIN, slot, outcome))
                 return
-            outcome = told or self._judge(watched, outcome)
-        self._settle(watched, outcome)
+            outcome = told or self._judge(slot, outcome)
+        self._settle(slot, outcome)
 
-    def _settle(self, watched: Watched, outcome: Outcome) -> None:
-        """Take this for how it has ended."""
-        watched.outcome = outcome
+    def _settle(self, slot: WorkerSlot, outcome: Outcome) -> None:
+        """Take this for how its worker has ended."""
+        worker = slot.worker
+        assert worker is not None  # it is the one that has ended
+        worker.outcome = outcome
         if isinstance(outcome, Finished) and self.state.phase is Phase.RUNNING:
-            watched.let_end()
+            worker.let_end()
         else:
-            watched.use_force()
-        self._apply(Ended(watched.group, watched.number, watched.outcome, time.monotonic_ns()))
-        if isinstance(outcome, Failed) and watched.is_running:
-            watched.interrupt()  # what has failed may be its flusher, while its function is in a long call
+            worker.use_force()
+        self._apply(Ended(slot.group_index, slot.number, outcome, time.monotonic_ns()))
+        if isinstance(outcome, Failed) and worker.is_running:
+            worker.interrupt()  # what has failed may be its flusher, while its function is in a long call
 
-    def _start(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
-        """Start a worker while the run goes on, in a place where none runs; whoever had it before is over."""
-        places = [each.place for each in self.watched]
-        at = places.index((group, number)) if (group, number) in places else len(places)
-        for before in self.watched[at : at + 1]:
-            if not before.is_running:
-                before.handle.close()
+    def _start(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
+        """Start a worker while the run goes on, in a slot where none runs; whoever had it before is over."""
+        slot.let_go()
         try:
-            started = self.start_worker(group, number, condemned)
+            self.start_worker(slot, condemned)
         except Exception as error:
-            return Failed(failure_texts.not_started(self._wiring.groups[group].who(0, number), error), error)
-        for before in self.watched[at : at + 1]:
-            before.was_replaced = True
-            self._leaving = [each for each in (*self._leaving, before) if each.is_running]
-        self.watched = (*self.watched[:at], started, *self.watched[at + 1 :])
+            return Failed(failure_texts.not_started(slot.who, error), error)
         return None
 
-    def start_worker(self, group: int, number: int, condemned: Mapping[int, Condemned] | None = None) -> Watched:
-        """Have a worker started in a place where none runs; it is to be given to `start`. Raises what that raises."""
-        handle = self._wiring.start(group, number, condemned)
-        who = self._wiring.groups[group].who(0, number)
-        return Watched(group, number, handle, who, self._grace, self._wiring.warn)
+    def start_worker(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> None:
+        """Have a worker started in a slot where none runs. Raises what that raises."""
+        handle = self._wiring.start(slot, condemned)
+        slot.fill(StartedWorker(handle, slot.who, self._grace, self._wiring.warn))
 
     @property
-    def _everybody(self) -> Sequence[Watched]:
-        """All workers, and those that were replaced and have left something behind."""
-        return (*self.watched, *self._leaving)
+    def _workers(self) -> Sequence[StartedWorker]:
+        """The worker of each slot that has had one."""
+        return [worker for slot in self._slots if (worker := slot.worker) is not None]
 
-    def _judge(self, watched: Watched, lost: Lost) -> Outcome:
+    @property
+    def _everybody(self) -> Sequence[StartedWorker]:
+        """The same, and those that were replaced and have left something behind."""
+        return [worker for slot in self._slots for worker in slot.workers]
+
+    def _judge(self, slot: WorkerSlot, lost: Lost) -> Outcome:
         """What the death of a silent worker means: lost, unless the board says that it had done all its work."""
-        group = self._wiring.groups[watched.group]
-        row = self._wiring.board.row(group.rows[-1][watched.number])
-        who = watched.who
+        state = slot.rows[-1][Cell.STATE]
         if lost.exit_code == -signal.SIGTERM and (self.state.left or self.state.failures):
             return Interrupted()
-        if row[Cell.STATE] >= State.DONE and who.role != "sink":
-            return Finished(early=row[Cell.STATE] == State.STOPPED)
-        in_hand = self._wiring.in_hand(watched.group, watched.number)
-        started = row[Cell.STATE] != State.STARTING
-        return Failed(failure_texts.lost(who, watched.pid, lost.exit_code, in_hand, started))
+        if state >= State.DONE and slot.who.role != "sink":
+            return Finished(early=state == State.STOPPED)
+        return Failed(failure_texts.lost(slot.who, slot.pid, lost.exit_code, slot.in_hand, state != State.STARTING))
 
     def _apply(self, event: Event) -> None:
-        if isinstance(event, Ended) and isinstance(event.outcome, Finished) and event.group == self.state.last:
-            self.values[event.number] = event.outcome.value
+        if isinstance(event, Ended) and isinstance(event.outcome, Finished):
+            self._wiring.slots[event.group][event.number].finished = event.outcome
         self.state, actions = lifecycle.step(self.state, event)
         for action in actions:
             self._perform(action)
@@ -307,33 +298,33 @@ class Supervisor:
         for group in range(before):
             self._wiring.board.flag(group)[0] = 1
         self._wiring.wake(before)
-        for watched in self.watched:
-            if watched.group < before and watched.is_running and watched.outcome is None:
-                watched.use_force()
-                watched.interrupt()
+        for slot in chain.from_iterable(self._wiring.slots[:before]):
+            if slot.worker is not None and slot.is_at_work:
+                slot.worker.use_force()
+                slot.worker.interrupt()
         if self.state.phase is not Phase.RUNNING:
             self._let_nobody_linger()
 
     def _let_nobody_linger(self) -> None:
         """The processes of workers that have finished no longer have the time that they like to end."""
-        for watched in self.watched:
-            if watched.is_running and isinstance(watched.outcome, Finished):
-                watched.use_force()
-                watched.interrupt()
+        for worker in self._workers:
+            if worker.is_running and isinstance(worker.outcome, Finished):
+                worker.use_force()
+                worker.interrupt()
 
     def _take_steps(self) -> None:
         now = time.monotonic()
         while self._terminated and (self._terminated[0][0] <= now or self.state.left or self.state.failures):
-            _, watched, lost = self._terminated.popleft()
-            self._settle(watched, self._judge(watched, lost))
-        for watched in self._everybody:
-            watched.take_steps(now)
-            if watched.left_behind and watched.outcome is None and not watched.was_replaced:
-                self._record(watched, Interrupted())
-            if watched.is_at_work and self._succession.is_overdue(watched.place):
-                watched.handle.ask_stack()
-                watched.add_step(now + TELL_WHERE, partial(self._strike, watched))
-
+            _, slot, lost = self._terminated.popleft()
+            self._settle(slot, self._judge(slot, lost))
+        for slot in self._slots:
+            for worker in slot.workers:
+                worker.take_steps(now)
+            if slot.worker is not None and slot.worker.left_behind and slot.worker.outcome is None:
+                self._record(slot, Interrupted())
+            if slot.worker is not None and slot.is_at_work and replacement.is_overdue(slot):
+                slot.worker.handle.ask_stack()
+                slot.worker.add_step(now + TELL_WHERE, partial(_strike, slot, slot.worker))
         if self._staffing.due is not None and self.state.phase is Phase.RUNNING and self._staffing.due <= now:
             self._look_at_staff()
         if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls_due(self._stalls) <= now:
@@ -341,16 +332,15 @@ class Supervisor:
 
     def _look_at_staff(self) -> None:
         """Auto stages get more workers, or fewer."""
-        needed = [each for each in self.watched if each.is_running and each.group >= self.state.superfluous]
-        active = {each.place: each.pid for each in needed if each.outcome is None}
+        active = {slot for slot in self._slots if slot.is_at_work and slot.group_index >= self.state.superfluous}
         if self.caller is not None:
-            active[self.state.last, 0] = os.getpid()
-        occupied = {each.place for each in self.watched if each.is_running}
-        for group, number in self._staffing.look(active, occupied):
-            self._apply(Started(group))
-            failed = self._start(group, number)
+            active.add(self._slots[-1])
+        occupied = {slot for slot in self._slots if slot.is_occupied}
+        for slot in self._staffing.look(active, occupied):
+            self._apply(Started(slot.group_index))
+            failed = self._start(slot)
             if failed is not None:
-                self._apply(Ended(group, number, failed, time.monotonic_ns()))
+                self._apply(Ended(slot.group_index, slot.number, failed, time.monotonic_ns()))
                 return
 
     def _stalls_due(self, stalls: Stalls) -> float:
@@ -360,8 +350,8 @@ class Supervisor:
         """Nothing has moved for too long: ask all where they are; once they have told, that is how the run ends."""
         if not self._asked:
             self._asked = now
-            for watched in self.watched:
-                watched.handle.ask_stack()
+            for worker in self._workers:
+                worker.handle.ask_stack()
             return
         self._asked = 0.0
         if stalls.due() <= now:  # still: asking has woken nobody
@@ -370,22 +360,17 @@ class Supervisor:
 
     def _where(self, pid: int | None = None) -> Iterator[Whereabouts]:
         """Where every worker is, and each of its tasks, as far as it has told. pid: only those of this process."""
-        for each in self.watched:
-            if each.is_running and pid in (None, each.handle.pid):
-                yield Whereabouts(each.place, "", each.handle.read_stack())
-                yield from (Whereabouts(each.place, *task) for task in each.handle.read_tasks())
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.is_running and pid in (None, slot.worker.pid):
+                yield Whereabouts(slot.place, "", slot.worker.handle.read_stack())
+                yield from (Whereabouts(slot.place, *task) for task in slot.worker.handle.read_tasks())
         if self.caller is not None:
-            yield Whereabouts((len(self._wiring.groups) - 1, 0), "", stack_of(self.caller.thread))
-
-    def _strike(self, watched: Watched) -> None:
-        """Kill a worker that takes too long, unless it has come out of the item meanwhile."""
-        if self._succession.is_still_overdue(watched.place):
-            watched.handle.strike()
+            yield Whereabouts(self._slots[-1].place, "", stack_of(self.caller.thread))
 
     def _unclean(self) -> Iterator[str]:
         """Who may not have cleaned up, and no error tells of it: it was forced to end, is left behind, or has died."""
         state = self.state
-        for each in self.watched:
+        for each in self._workers:
             failure = each.outcome.failure if isinstance(each.outcome, Failed) else None
             if each.left_behind:
                 yield failure_texts.left_behind(each.who, each.pid, self._grace, each.forced_at)
@@ -399,19 +384,23 @@ class Supervisor:
         self.accounts = self._wiring.accounts()
         self.passed = self._wiring.passed()
         self.unclean = tuple(self._unclean())
-        self.has_left_behind = any(each.left_behind for each in self.watched)
+        self.has_left_behind = any(each.left_behind for each in self._workers)
         self.meter.close()
-        for watched in self._everybody:
-            watched.handle.close()
         self._wiring.close()
         with self._ringing:  # the bell first: nobody is to ring where nobody listens
             self._ring.close()
             self._heard.close()
         self._inquiries.close()
-        self.watched = self._leaving = ()
         self.caller = None
 
 
-def _polled(ready: Sequence[Watched]) -> list[tuple[Watched, Outcome | Lost]]:
-    """What they have to say."""
-    return [(watched, outcome) for watched in ready if (outcome := watched.handle.poll()) is not None]
+def _polled(ready: Sequence[WorkerSlot]) -> list[tuple[WorkerSlot, Outcome | Lost]]:
+    """What their workers have to say; those that were replaced only look at what they have left behind."""
+    polled = [(slot, worker.handle.poll()) for slot in ready for worker in slot.running]
+    return [(slot, outcome) for slot, outcome in polled if outcome is not None]
+
+
+def _strike(slot: WorkerSlot, worker: StartedWorker) -> None:
+    """Kill a worker that takes too long, unless it has come out of the item meanwhile."""
+    if replacement.is_still_overdue(slot):
+        worker.handle.strike()

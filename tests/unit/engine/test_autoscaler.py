@@ -15,6 +15,7 @@ from chainpump.engine.dead_letters import Letters
 from chainpump.engine.meter import Meter
 from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.wiring import Wiring
+from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.ipc.board import Cell, State
 from chainpump.logs.receiver import Logs
 from chainpump.plan import placement
@@ -52,7 +53,7 @@ class Stand:
         self.meter = Meter(self.wiring)
         self.staffing = Staffing(self.wiring, self.meter)
         self.others = [group for group in range(len(self.wiring.groups)) if group != STAGE]
-        self.workers: set[tuple[int, int]] = set()
+        self.workers: set[WorkerSlot] = set()
         for group in (STAGE, *self.others):
             self.begin(group, 0)
 
@@ -62,17 +63,17 @@ class Stand:
         self.wiring.board.release(with_views=True)
 
     def row(self, group: int, number: int) -> memoryview:
-        return self.wiring.board.row(self.wiring.groups[group].rows[0][number])
+        return self.wiring.slots[group][number].rows[0]
 
     def begin(self, group: int, number: int, received: int = 1) -> None:
         """A worker starts, and gets its first item."""
-        self.workers.add((group, number))
+        self.workers.add(self.wiring.slots[group][number])
         row = self.row(group, number)
         row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, self.clock.monotonic_ns()
         row[Cell.RECEIVED] += received
 
     def end(self, group: int, number: int) -> None:
-        self.workers.remove((group, number))
+        self.workers.remove(self.wiring.slots[group][number])
         row = self.row(group, number)
         row[Cell.STATE], row[Cell.ENDED] = State.DONE, self.clock.monotonic_ns()
 
@@ -89,12 +90,12 @@ class Stand:
 
     def look(self) -> list[int]:
         """The numbers of those that are to be started in the stage; they are."""
-        places = self.staffing.look(dict.fromkeys(self.workers, 1), self.workers)
-        assert {group for group, _ in places} <= {STAGE}
-        for _, number in places:
-            self.wiring.worker(STAGE, number).close(Interrupted())
-            self.begin(STAGE, number)
-        return [number for _, number in places]
+        slots = self.staffing.look(self.workers, self.workers)
+        assert {slot.group_index for slot in slots} <= {STAGE}
+        for slot in slots:
+            self.wiring.worker(slot).close(Interrupted())
+            self.begin(STAGE, slot.number)
+        return [slot.number for slot in slots]
 
     def window(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> list[int]:
         """As `look` at the end of a window, which begins now if none has begun."""

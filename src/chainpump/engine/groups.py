@@ -1,0 +1,178 @@
+"""Groups: which stages share their workers, and the sections of the chain behind which order is restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from ..executors.base import Executor
+from ..executors.inline import Inline
+from ..lazy_dataclass import dataclass
+from ..messages.names import Who
+from ..pickling.shared_functions import SharedFunctions
+from ..plan.operators import Operator
+from ..plan.placement import AUTO, copies_of
+from ..plan.planned_stage import PlannedStage, Role
+from ..transport.credits import CreditRoom
+from ..transport.room import Room
+from ..transport.send_limit import Gates
+
+__all__ = ["Group", "Section", "groups_of", "makers", "sections_of"]
+
+ROOM_EACH = 2  # items on their way per worker that deals with them, at least: one in hand, one to take up at once
+LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Stages that share a worker: one, or neighbours that were joined.
+
+    rows: per stage, the board row of each of its workers. is_caller: its one worker is the caller's own thread.
+    """
+
+    stages: Sequence[PlannedStage]
+    executor: Executor
+    rows: Sequence[range]
+    is_caller: bool
+    iterated: bool  # the caller's loop is one more stage, at the end
+    code: SharedFunctions
+
+    @property
+    def workers(self) -> int:
+        """How many copies run, at most."""
+        return len(self.rows[0])
+
+    @property
+    def at_once(self) -> int:
+        """How many items they deal with at once, at most."""
+        return self.workers if self.executor.workers == AUTO else self.executor.workers
+
+    @property
+    def in_flight(self) -> int | None:
+        """How many items of its input may be accepted and not finished."""
+        return self.stages[0].in_flight if self.stages else None
+
+    @property
+    def own_process(self) -> bool:
+        """Whether its workers are processes."""
+        return self.executor.capabilities.own_process
+
+    @property
+    def guarded(self) -> Operator[Any, Any] | None:
+        """The element-wise stage whose workers are replaced when they die, or take too long; None for all others."""
+        return self.stages[0].replaceable if len(self.stages) == 1 else None
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether it has as many workers as measured figures call for."""
+        return self.executor.workers == AUTO
+
+    @property
+    def at_first(self) -> int:
+        """How many workers it begins with."""
+        return 1 if self.is_auto else self.workers
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether workers may be started in it while others run."""
+        return self.is_auto or self.guarded is not None
+
+    @property
+    def is_element_wise(self) -> bool:
+        """Whether every item that it sends comes of one that it was given."""
+        return all(isinstance(stage.call, Operator) for stage in self.stages) and not self.iterated
+
+    @property
+    def names(self) -> list[tuple[str, str, str | None]]:
+        """Role, name and place of definition of each stage, the caller's loop included."""
+        named = [(stage.role.value, stage.name, stage.call.where) for stage in self.stages]
+        return [*named, (Role.SINK.value, LOOP, None)] if self.iterated else named
+
+    def who(self, stage: int, number: int) -> Who:
+        """A worker of one of its stages; number counts from 0."""
+        role, name, where = self.names[stage]
+        return Who(role, name, number + 1, self.workers, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Element-wise groups between one that numbers the items and one that takes them: by number, their order is kept.
+
+    origin, end: the two groups. room: for how many items, where the order is restored at the end; None where it is not.
+    """
+
+    origin: int
+    end: int
+    room: Room | None
+
+    def close(self) -> None:
+        """Release the main process's hold on it."""
+        if self.room is not None:
+            self.room.close()
+
+
+def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:
+    """Join neighbours whose executor says so; the last group is the caller's if it joins, or if the caller iterates."""
+    numbered = list(enumerate(stages))
+    runs = [
+        [stage for _, stage in run]
+        for _, run in groupby(numbered, lambda pair: "joined" if pair[1].on.capabilities.shares_thread else pair[0])
+    ]
+    if iterated and (apart or not runs[-1][-1].on.capabilities.shares_thread):
+        runs.append([])
+    next_row = 0
+    for index, run in enumerate(runs):
+        is_last = index == len(runs) - 1
+        executor: Executor = run[0].on if run else Inline()  # type: ignore[assignment]
+        loops = is_last and iterated
+        copies = copies_of(executor)
+        rows = []
+        for _ in range(len(run) + loops):
+            rows.append(range(next_row, next_row + copies))
+            next_row += copies
+        code = SharedFunctions([stage.call for stage in run])
+        yield Group(run, executor, rows, is_last and executor.capabilities.shares_thread, loops, code)
+
+
+def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
+    """Where element-wise groups are, and whether their order is to be restored behind them.
+
+    That takes one worker that numbers the items, and one that reads them all. It is also where what comes twice is
+    dropped: so order is kept wherever a worker may be replaced.
+    """
+    origin = 0
+    for end, group in enumerate(groups):
+        is_sink = end == len(groups) - 1
+        if not end or (group.is_element_wise and not is_sink):
+            continue
+        between = groups[origin + 1 : end + group.is_element_wise]
+        if end > origin + 1:
+            operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
+            restarts = any(stage.restarts for each in between for stage in each.stages)
+            ordered = restarts or all(each.ordered for each in operators)
+            room: Room | None = None
+            if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
+                if group.in_flight is not None:
+                    room = CreditRoom(group.in_flight, groups[origin].rows[-1])
+                else:
+                    room = _gates(groups[origin : end + 1], ROOM_EACH * sum(each.at_once for each in between))
+            yield Section(origin, end, room)
+        origin = end
+
+
+def _gates(section: Sequence[Group], least: int) -> Gates:
+    """The gates of its first two groups. Tasks without order have none: they send whatever has ended."""
+    origin, first, *_, end = section
+    operators = [stage.call for stage in first.stages if isinstance(stage.call, Operator)]
+    sends_in_order = not first.executor.capabilities.runs_async or all(each.ordered for each in operators)
+    waiting = (origin, first) if sends_in_order else (origin,)
+    return Gates(end.rows[0][0], [row for group in waiting for row in group.rows[-1]], least)
+
+
+def makers(group: Group) -> Sequence[str]:
+    """How messages tell the workers of a group apart, as makers of an item."""
+    if group.workers == 1:
+        return ("",)
+    name = group.names[-1][1]
+    return [f" from worker {number} of '{name}'" for number in range(1, group.workers + 1)]

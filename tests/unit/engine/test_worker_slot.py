@@ -1,0 +1,151 @@
+"""A slot keeps what lasts while one worker after another fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chainpump import Pipeline, Processes, Threads
+from chainpump.engine.dead_letters import Letters
+from chainpump.engine.run_settings import RunSettings
+from chainpump.engine.started_worker import StartedWorker
+from chainpump.engine.wiring import Wiring
+from chainpump.engine.worker_slot import WorkerSlot
+from chainpump.ipc.board import Cell, State
+from chainpump.logs.receiver import Logs
+from chainpump.worker.outcome import Finished, Interrupted
+
+
+class Handle:
+    """Of a worker that a test has die."""
+
+    pid = 7
+    dies_within = 0.0
+
+    def __init__(self) -> None:
+        self.waitables = [3]
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def started(slot: WorkerSlot) -> StartedWorker:
+    worker = StartedWorker(Handle(), slot.who, 0.5, print)  # type: ignore[arg-type]  # as much of one as a slot asks for
+    slot.fill(worker)
+    return worker
+
+
+def die(worker: StartedWorker) -> None:
+    worker.handle.waitables = []  # type: ignore[misc]
+
+
+@pytest.fixture
+def wiring() -> Iterator[Wiring]:
+    chain, logs = Pipeline(range(9)).map(abs, on=Processes(2, restarts=1), name="abs").into(sum, on=Threads()), Logs()
+    made = Wiring(chain.plan().stages, RunSettings(iterated=False, grace=0.5), Letters([], lambda: None), logs)
+    yield made
+    made.close()
+    logs.close(went_well=True)
+    made.board.release(with_views=True)
+
+
+@pytest.fixture
+def slot(wiring: Wiring) -> WorkerSlot:
+    return wiring.slots[1][1]
+
+
+def test_every_group_has_a_slot_for_each_of_its_workers_along_the_chain(wiring: Wiring) -> None:
+    assert [slot.place for slot in wiring.all_slots] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert [slot.who.placed(None) for slot in wiring.slots[1]] == [
+        "stage 'abs' (worker 1 of 2)",
+        "stage 'abs' (worker 2 of 2)",
+    ]
+
+
+def test_a_slot_is_occupied_from_the_start_of_its_worker_until_that_has_told_its_end_and_nothing_of_it_runs(
+    slot: WorkerSlot,
+) -> None:
+    assert not slot.is_occupied
+    worker = started(slot)
+    assert (slot.is_occupied, slot.is_at_work) == (True, True)
+    worker.outcome = Finished()
+    assert (slot.is_occupied, slot.is_at_work) == (True, False)
+    die(worker)
+    assert not slot.is_occupied
+
+
+def test_a_slot_whose_worker_has_died_is_occupied_until_it_is_known_what_that_means(slot: WorkerSlot) -> None:
+    """As one that somebody has sent SIGTERM, which counts as lost only after a while."""
+    worker = started(slot)
+    die(worker)
+    assert (slot.is_occupied, slot.is_at_work) == (True, False)
+    worker.outcome = Interrupted()
+    assert not slot.is_occupied
+
+
+def test_a_worker_that_has_left_processes_behind_stays_with_the_slot_until_they_have_ended(slot: WorkerSlot) -> None:
+    first = started(slot)
+    second = started(slot)
+    assert (first.was_replaced, second.was_replaced) == (True, False)
+    assert (slot.worker, list(slot.workers), slot.running) == (second, [second, first], [second, first])
+    die(first)
+    assert slot.running == [second]
+    slot.let_go()
+    third = started(slot)
+    assert list(slot.workers) == [third, second]
+    assert [each.handle.is_closed for each in (first, second, third)] == [True, False, False]  # type: ignore[attr-defined]
+
+
+def test_the_next_worker_goes_on_with_the_counts_and_the_checkpoint_of_the_one_before(
+    wiring: Wiring, slot: WorkerSlot
+) -> None:
+    wiring.worker(slot).hand_over()
+    checkpoint, row = id(slot.checkpoint), slot.rows[0]
+    row[Cell.STATE], row[Cell.STARTED], row[Cell.RECEIVED], row[Cell.ITEM] = State.RUNNING, 100, 7, 3
+    slot.end()
+    lived = row[Cell.ENDED] - 100
+    wiring.worker(slot).hand_over()
+    assert slot.checkpoint is not None
+    assert id(slot.checkpoint) == checkpoint
+    assert [row[cell] for cell in (Cell.STATE, Cell.STARTED, Cell.ENDED, Cell.ITEM)] == [State.STARTING, 0, 0, 0]
+    assert (row[Cell.RECEIVED], row[Cell.LIVED]) == (7, lived)
+
+
+def test_slots_whose_workers_are_not_replaced_have_no_checkpoint(wiring: Wiring) -> None:
+    sink = wiring.slots[2][0]
+    wiring.worker(sink).hand_over()
+    assert sink.checkpoint is None
+
+
+def test_who_is_to_retire_and_stays_after_all_no_longer_sees_the_end_of_its_input(slot: WorkerSlot) -> None:
+    slot.retire()
+    assert (slot.retires, slot.is_retired) == (True, True)
+    slot.keep()
+    assert (slot.retires, slot.is_retired) == (False, True)  # it may have seen it already
+
+
+def test_a_slot_that_is_closed_keeps_what_its_worker_returned_and_nothing_of_the_worker(
+    wiring: Wiring, slot: WorkerSlot
+) -> None:
+    worker = started(slot)
+    slot.finished = Finished(42)
+    wiring.close()
+    assert (slot.finished.value, slot.worker, slot.rows) == (42, None, ())
+    assert worker.handle.is_closed  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "cells, in_hand",
+    [
+        ({Cell.ITEM: 1, Cell.INDEX: 12, Cell.FIRST: 10, Cell.RECEIVED: 8}, range(12, 13)),
+        ({Cell.FIRST: 10, Cell.RECEIVED: 9, Cell.FINISHED: 4, Cell.SKIPPED: 1, Cell.DEAD: 1}, range(10, 13)),
+        ({Cell.FIRST: 10, Cell.RECEIVED: 9, Cell.FINISHED: 9}, range(10, 10)),
+    ],
+    ids=["in an item", "in one of several", "between two frames"],
+)
+def test_what_a_worker_had_in_hand_is_told_by_its_row(slot: WorkerSlot, cells: dict[Cell, int], in_hand: range) -> None:
+    for cell, value in cells.items():
+        slot.rows[0][cell] = value
+    assert slot.in_hand == in_hand
