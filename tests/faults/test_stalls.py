@@ -14,7 +14,8 @@ import pytest
 
 from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
 from chainpump.engine.stalls import Stalls
-from chainpump.engine.worker_status import standings as standings_of
+from chainpump.ipc.board import State
+from chainpump.progress.reading import Reading
 from faults import stages
 from faults.places import PROCESSES, WAYS, on, places
 from faults.roles import counted
@@ -33,13 +34,17 @@ class Clock:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.has_begun: Callable[[Stalls], bool] = all_have_started
+        self.has_begun: Callable[[Reading], bool] = all_have_started
         due = Stalls.due
-        monkeypatch.setattr(Stalls, "due", lambda each: due(each) if self.has_begun(each) else time.monotonic() + 0.01)
+        monkeypatch.setattr(
+            Stalls,
+            "due",
+            lambda each, reading: due(each, reading) if self.has_begun(reading) else time.monotonic() + 0.01,
+        )
 
 
-def all_have_started(stalls: Stalls) -> bool:
-    return all(each.at != "starting" for each in standings_of(stalls._roster, stalls._rows))
+def all_have_started(reading: Reading) -> bool:
+    return all(worker.state != State.STARTING for workers in reading.stages for worker in workers)
 
 
 @pytest.fixture(autouse=True)

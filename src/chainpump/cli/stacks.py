@@ -229,14 +229,14 @@ class _Run:
 
     def text(self) -> str:
         """Its status and its stacks."""
-        now = time.monotonic_ns()
-        found = list(standings(self._roster, self._rows))
+        reading = self._roster.read(self._row)
+        found = list(standings(self._roster, reading))
         names = " → ".join(name for team in self._roster.teams for _, name, _ in team.stages)
         where, silent = self._answers(found)
         lines = [
-            f"{names}: process {self._pid}, for {clock((now - self._roster.opened) / 1e9)}",
-            *(f"  {line}" for line in table_of(found, now).splitlines()),
-            stacks_of(self._roster, self._rows, where),
+            f"{names}: process {self._pid}, for {clock(reading.at / 1e9)}",
+            *(f"  {line}" for line in table_of(found, reading.now).splitlines()),
+            stacks_of(self._roster, reading, where),
         ]
         if silent:
             lines.append(
@@ -244,7 +244,7 @@ class _Run:
             )
         return "\n".join(lines)
 
-    def _rows(self, number: int) -> memoryview:
+    def _row(self, number: int) -> memoryview:
         return self._cells[number * CELLS : (number + 1) * CELLS]
 
     def _answers(self, found: Sequence[Standing]) -> tuple[Sequence[Whereabouts], Sequence[str]]:

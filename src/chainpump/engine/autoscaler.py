@@ -10,14 +10,15 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from ..ipc.board import Cell, State
+from ..ipc.board import State
 from ..ipc.cpus import processors
 from ..lazy_dataclass import dataclass
 from ..plan.operators import Operator
 from ..plan.planned_stage import Role
+from ..progress.reading import Reading
 from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
 from .meter import Meter
-from .utilisation import Figures, Mark, figures, mark
+from .utilisation import SECOND, Figures, Mark, figures, mark
 from .wiring import Wiring
 from .worker_slot import WorkerSlot
 
@@ -90,18 +91,22 @@ class Staffing:
         active: whose workers have not said how they ended. occupied: where nobody can be started yet.
         """
         began, self._began = self._began, None
-        if not all(map(self._is_settled, active)):
+        reading = self._meter.read()
+        if not all(_is_settled(slot, reading) for slot in active):
             self._due = time.monotonic() + SHORT
             return ()
         self._due = time.monotonic() + self._seconds
-        groups = self._wiring.groups
         hosts = {slot.pid: slot.group_index for slot in active if slot.group.own_process}
-        now = mark(self._meter, hosts)
+        now = mark(reading, self._meter.interpreter, hosts)
         if began is None:
             self._began = now
             return ()
         seen = figures(self._meter.places, began, now, hosts)
-        crews = {group: crew for group in range(len(groups)) if (crew := self._crew(group, active, seen)).workers}
+        staying = [
+            [slot for slot in slots if slot in active and not slot.read_in(reading).retires]
+            for slots in self._wiring.slots
+        ]
+        crews = {group: self._crew(group, slots, reading, seen) for group, slots in enumerate(staying) if slots}
         lines = {group: line for group, line in self._lines.items() if group in crews}
         if any(line.needs_more(crews[group], seen.received[group], seen.seconds) for group, line in lines.items()):
             self._began = began
@@ -109,7 +114,9 @@ class Staffing:
         changes = _failed(lines, crews, seen) or self._wanted(crews, seen)
         before = len(self.decisions)
         started = [
-            slot for group, change in changes.items() for slot in self._change(group, change, active, occupied, seen.at)
+            slot
+            for group, change in changes.items()
+            for slot in self._change(change, staying[group], active, occupied, reading)
         ]
         if len(self.decisions) == before:
             self._began, self._seconds = now, min(2 * self._seconds, LONG)
@@ -118,33 +125,15 @@ class Staffing:
         self._due = time.monotonic() + self._seconds
         return started
 
-    def _is_settled(self, slot: WorkerSlot) -> bool:
-        """Whether a worker has begun with its input: before that it may load what it needs, however long that takes.
-
-        The caller begins when it likes; until then, the others wait for it.
-        """
-        if slot.group.is_caller:
-            return True
-        is_started = bool(slot.rows[0][Cell.STARTED])
-        return is_started and (slot.group_index == 0 or slot.input_mark != slot.input_before)
-
-    def _crew(self, group: int, active: Collection[WorkerSlot], seen: Figures) -> Crew:
+    def _crew(self, group: int, staying: Sequence[WorkerSlot], reading: Reading, seen: Figures) -> Crew:
         """The workers of a group that are not about to retire, and how many there may be next."""
-        workers = len(self._staying(group, active))
+        workers = len(staying)
         least = most = workers
         line = self._lines.get(group)
-        if line is not None and not self._has_ended(group):
+        if line is not None and not _has_ended(self._wiring.slots[group], reading):
             least = workers if line.commits or seen.seconds < IDLE else 1
             most = max(workers, line.most if time.monotonic() < line.until else self._wiring.groups[group].workers)
         return Crew(self._wiring.groups[group].names[0][1], workers, min(seen.busy[group], workers), least, most)
-
-    def _staying(self, group: int, active: Collection[WorkerSlot]) -> list[WorkerSlot]:
-        return [slot for slot in self._wiring.slots[group] if slot in active and not slot.retires]
-
-    def _has_ended(self, group: int) -> bool:
-        """Whether a worker has come to the end of all input, or has stopped: more of them would find nothing to do."""
-        slots = (slot for slot in self._wiring.slots[group] if not slot.is_retired)
-        return any(slot.rows[0][Cell.STATE] in {State.DONE, State.STOPPED} for slot in slots)
 
     def _wanted(self, crews: Mapping[int, Crew], seen: Figures) -> Changes:
         """What the figures call for; where they tell a rate, it is remembered what is hoped for."""
@@ -161,18 +150,17 @@ class Staffing:
 
     def _change(
         self,
-        group: int,
         change: tuple[int, str],
+        staying: Sequence[WorkerSlot],
         active: Collection[WorkerSlot],
         occupied: Collection[WorkerSlot],
-        at: float,
+        reading: Reading,
     ) -> Sequence[WorkerSlot]:
         """Ask workers to retire, or to stay after all; returns the slots in which others are to be started."""
         workers, reason = change
-        staying = self._staying(group, active)
         for slot in staying[workers:]:
             slot.retire()
-        slots = [slot for slot in self._wiring.slots[group] if slot not in staying]
+        slots = [slot for slot in self._wiring.slots[staying[0].group_index] if slot not in staying]
         asked = [slot for slot in slots if slot in active]  # and they may still wait for an item
         free = [slot for slot in slots if slot not in occupied]
         given = [*asked, *free][: max(workers - len(staying), 0)]
@@ -181,11 +169,29 @@ class Staffing:
                 slot.keep()
             else:
                 slot.is_retired = False
-                slot.input_before = slot.input_mark
+                slot.input_before = slot.read_in(reading).input_mark
         after = min(workers, len(staying) + len(given))
         if after != len(staying):
-            self.decisions.append(Decision(at, self._wiring.groups[group].names[0][1], len(staying), after, reason))
+            stage = staying[0].group.names[0][1]
+            self.decisions.append(Decision(reading.at / SECOND, stage, len(staying), after, reason))
         return [slot for slot in given if slot not in asked]
+
+
+def _is_settled(slot: WorkerSlot, reading: Reading) -> bool:
+    """Whether a worker has begun with its input: before that it may load what it needs, however long that takes.
+
+    The caller begins when it likes; until then, the others wait for it.
+    """
+    if slot.group.is_caller:
+        return True
+    worker = slot.read_in(reading)
+    return worker.started > 0 and (slot.group_index == 0 or worker.input_mark != slot.input_before)
+
+
+def _has_ended(slots: Sequence[WorkerSlot], reading: Reading) -> bool:
+    """Whether a worker has come to the end of all input, or has stopped: more of them would find nothing to do."""
+    workers = (slot.read_in(reading) for slot in slots if not slot.is_retired)
+    return any(worker.state in {State.DONE, State.STOPPED} for worker in workers)
 
 
 def _failed(lines: Mapping[int, _Line], crews: Mapping[int, Crew], seen: Figures) -> Changes:

@@ -28,12 +28,14 @@ LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
 class Group:
     """Stages that share a worker: one, or neighbours that were joined.
 
-    rows: per stage, the board row of each of its workers. is_caller: its one worker is the caller's own thread.
+    rows: per stage, the board row of each of its workers. first_stage: the number of its first stage in the chain.
+    is_caller: its one worker is the caller's own thread.
     """
 
     stages: Sequence[PlannedStage]
     executor: Executor
     rows: Sequence[range]
+    first_stage: int
     is_caller: bool
     iterated: bool  # the caller's loop is one more stage, at the end
     code: SharedFunctions
@@ -121,7 +123,7 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
     ]
     if iterated and (apart or not runs[-1][-1].on.capabilities.shares_thread):
         runs.append([])
-    next_row = 0
+    next_row = next_stage = 0
     for index, run in enumerate(runs):
         is_last = index == len(runs) - 1
         executor: Executor = run[0].on if run else Inline()  # type: ignore[assignment]
@@ -132,7 +134,8 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
             rows.append(range(next_row, next_row + copies))
             next_row += copies
         code = SharedFunctions([stage.call for stage in run])
-        yield Group(run, executor, rows, is_last and executor.capabilities.shares_thread, loops, code)
+        yield Group(run, executor, rows, next_stage, is_last and executor.capabilities.shares_thread, loops, code)
+        next_stage += len(rows)
 
 
 def sections_of(groups: Sequence[Group]) -> Iterator[Section]:

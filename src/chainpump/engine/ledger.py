@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import Failure, LedgerError
-from ..ipc.board import Cell, State
+from ..ipc.board import State
 from ..lazy_dataclass import dataclass
+from ..progress.reading import WorkerReading
 
 __all__ = ["Account", "Passed", "account", "check", "check_passed"]
 
@@ -42,22 +43,18 @@ class Passed:
     numbered: int
 
 
-def account(role: str, stage: str, rows: Sequence[memoryview], renewed: bool = False) -> Account:
-    """Add up the board rows of a stage's workers."""
-
-    def total(cell: Cell) -> int:
-        return sum(row[cell] for row in rows)
-
+def account(role: str, stage: str, workers: Sequence[WorkerReading], renewed: bool = False) -> Account:
+    """Add up what a stage's workers have counted."""
     return Account(
         stage,
         role,
-        len(rows),
-        total(Cell.RECEIVED),
-        total(Cell.FINISHED),
-        total(Cell.SENT),
-        total(Cell.SKIPPED),
-        total(Cell.DEAD),
-        any(row[Cell.STATE] == State.STOPPED for row in rows),
+        len(workers),
+        sum(each.received for each in workers),
+        sum(each.finished_frames for each in workers),
+        sum(each.sent for each in workers),
+        sum(each.skipped for each in workers),
+        sum(each.dead for each in workers),
+        any(each.state == State.STOPPED for each in workers),
         renewed,
     )
 

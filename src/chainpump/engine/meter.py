@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 
-from ..ipc.board import Cell
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..progress.latency import Counts, counted
-from ..progress.reading import Place, Reading, Rows, WorkerReading, finished_in, read_worker
+from ..progress.reading import Place, Reading, Rows, WorkerReading, count_items, read_worker
 from .groups import Group
 from .wiring import Wiring
 
@@ -60,24 +59,17 @@ class Meter:
         """The items of each stage so far: a fifth of what `read` costs."""
         if (rows := self._rows) is None:
             return [counted(workers) for workers in self._last.stages]
-        return [
-            Counts(
-                sum(row[Cell.RECEIVED] for row, _, _ in workers),
-                sum(finished_in(row) + row[Cell.SKIPPED] + row[Cell.DEAD] for row, _, _ in workers),
-                sum(row[Cell.SENT] for row, _, _ in workers),
-            )
-            for workers in rows
-        ]
+        return [Counts(*count_items(workers)) for workers in rows]
 
     def _read(self, rows: Sequence[Sequence[Rows]], is_over: bool) -> Reading:
         now = time.monotonic_ns()
-        started = (row[Cell.STARTED] for workers in rows for row, _, _ in workers)
-        self._began = min(filter(None, (self._began, *started)), default=0)  # a successor starts anew
         stages = [
             [read_worker(each, now, place.slots) for each in workers]
             for place, workers in zip(self.places, rows, strict=True)
         ]
-        return Reading(now - self._opened, (self._began or now) - self._opened, stages, is_over)
+        started = (each.started for workers in stages for each in workers)
+        self._began = min(filter(None, (self._began, *started)), default=0)  # a replacement starts anew
+        return Reading(now - self._opened, (self._began or now) - self._opened, stages, is_over, now)
 
     def close(self) -> None:
         """All workers have ended."""

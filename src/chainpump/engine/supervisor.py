@@ -71,7 +71,7 @@ class Supervisor:
         if settings.stall_timeout is not None:
             executors = [group.executor for group in wiring.groups]
             suspicion = fork_hazard(executors) or locks_in_forks(executors)
-            self._stalls = Stalls(roster, wiring.board.row, settings.stall_timeout, suspicion)
+            self._stalls = Stalls(roster, settings.stall_timeout, suspicion)
         self._opener = threading.get_ident()
         # Guards the start, and `_ring`: closed between the look and the write, its number could be another file's.
         # Reentrant, since a finalizer that closes a run may break in anywhere.
@@ -344,7 +344,7 @@ class Supervisor:
                 return
 
     def _stalls_due(self, stalls: Stalls) -> float:
-        return self._asked + TELL_ALL if self._asked else stalls.due()
+        return self._asked + TELL_ALL if self._asked else stalls.due(self.meter.read())
 
     def _look_at_stall(self, stalls: Stalls, now: float) -> None:
         """Nothing has moved for too long: ask all where they are; once they have told, that is how the run ends."""
@@ -354,9 +354,10 @@ class Supervisor:
                 worker.handle.ask_stack()
             return
         self._asked = 0.0
-        if stalls.due() <= now:  # still: asking has woken nobody
-            self.stalled = (self.meter.read(), stalls.where(self._where()))
-            self._apply(Stalled(Failed(stalls.failure()), time.monotonic_ns()))
+        reading = self.meter.read()
+        if stalls.due(reading) <= now:  # still: asking has woken nobody
+            self.stalled = (reading, stalls.where(reading, self._where()))
+            self._apply(Stalled(Failed(stalls.failure(reading)), time.monotonic_ns()))
 
     def _where(self, pid: int | None = None) -> Iterator[Whereabouts]:
         """Where every worker is, and each of its tasks, as far as it has told. pid: only those of this process."""
@@ -381,11 +382,12 @@ class Supervisor:
 
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
-        self.accounts = self._wiring.accounts()
-        self.passed = self._wiring.passed()
+        self.meter.close()
+        last = self.meter.read()
+        self.accounts = self._wiring.accounts(last)
+        self.passed = self._wiring.passed(last)
         self.unclean = tuple(self._unclean())
         self.has_left_behind = any(each.left_behind for each in self._workers)
-        self.meter.close()
         self._wiring.close()
         with self._ringing:  # the bell first: nobody is to ring where nobody listens
             self._ring.close()

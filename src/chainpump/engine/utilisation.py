@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..lazy_dataclass import dataclass
 from ..progress.reading import Place, Reading, WorkerReading
-from .meter import Meter
 
 __all__ = ["Figures", "Mark", "figures", "mark"]
 
@@ -43,9 +42,9 @@ class Figures:
     asked: float
 
 
-def mark(meter: Meter, processes: Collection[int]) -> Mark:
+def mark(reading: Reading, interpreter: int, processes: Collection[int]) -> Mark:
     """Now. processes: those of workers."""
-    return Mark(meter.read(), meter.interpreter, {pid: taken(pid) for pid in processes})
+    return Mark(reading, interpreter, {pid: taken(pid) for pid in processes})
 
 
 def figures(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Figures:

@@ -7,10 +7,11 @@ from contextvars import copy_context
 from itertools import chain
 
 from ..executors.base import WorkerHandle
-from ..ipc.board import Board, Cell
+from ..ipc.board import Board
 from ..logs.receiver import Logs
 from ..plan.operators import Operator
 from ..plan.planned_stage import PlannedStage
+from ..progress.reading import Reading
 from ..transport.channel import Channel
 from ..transport.process_channel import PacketChannel
 from ..transport.reorder_buffer import Turnstile
@@ -192,23 +193,24 @@ class Wiring:
             if section.origin < before and section.room is not None:
                 section.room.flood()
 
-    def passed(self) -> list[Passed]:
+    def passed(self, reading: Reading) -> list[Passed]:
         """For each place where order is restored: how many items had their turn there, and how many there were."""
         found = []
         for section in self.sections:
             if section.room is not None:
                 role, name, _ = self.groups[section.end].names[0]
-                turns = self.slots[section.end][0].rows[0][Cell.PASSED]
-                found.append(Passed(role, name, turns, self.slots[section.origin][0].rows[-1][Cell.NUMBERED]))
+                origin, end = self.groups[section.origin], self.groups[section.end]
+                numbering = reading.stages[origin.first_stage + len(origin.names) - 1][0]
+                found.append(Passed(role, name, reading.stages[end.first_stage][0].turn, numbering.numbered))
         return found
 
-    def accounts(self) -> list[Account]:
+    def accounts(self, reading: Reading) -> list[Account]:
         """The account of every stage as far as it has come."""
         renewed = {place for section in self.sections for place in self._renewed(section)}
         return [
-            account(role, name, [slot.rows[stage] for slot in self.slots[place]], place in renewed)
+            account(role, name, reading.stages[stage], place in renewed)
             for place, group in enumerate(self.groups)
-            for stage, (role, name, _) in enumerate(group.names)
+            for stage, (role, name, _) in enumerate(group.names, start=group.first_stage)
         ]
 
     def _renewed(self, section: Section) -> range:

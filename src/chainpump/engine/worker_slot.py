@@ -19,6 +19,7 @@ from ..ipc.board import Cell, State
 from ..ipc.checkpoint import Hand
 from ..lazy_dataclass import dataclass, field
 from ..messages.names import Who
+from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 from ..transport.process_channel import PACKET_BYTES
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Finished
@@ -55,7 +56,7 @@ class WorkerSlot:
     worker: None before the first one, and where the caller's own thread is the worker.
     finished: how its last worker finished, with what it returned; None unless it has.
     is_retired: a worker in it was asked to retire, and none was started since.
-    input_before: what the board told of its input when its worker was started; see `input_mark`.
+    input_before: what the board told of its input when its worker was started; see `WorkerReading.input_mark`.
     """
 
     def __init__(self, group_index: int, group: Group, number: int, rows: Sequence[memoryview]) -> None:
@@ -70,7 +71,7 @@ class WorkerSlot:
         self.leaving: Sequence[StartedWorker] = ()
         self.finished: Finished | None = None
         self.is_retired = False
-        self.input_before = (0, 0)
+        self.input_before = WorkerReading().input_mark
         self._generation = 0  # how many workers it has had
 
     @property
@@ -144,20 +145,21 @@ class WorkerSlot:
             if row[Cell.STARTED] and not row[Cell.ENDED]:
                 wait_times.end(row, time.monotonic_ns())
 
+    def read(self) -> WorkerReading:
+        """A reading of its worker alone, by its first stage."""
+        return read_worker(Rows(self.rows[0], self.rows[0], self.rows[-1]), time.monotonic_ns())
+
+    def read_in(self, reading: Reading) -> WorkerReading:
+        """The same, of a reading of the whole run."""
+        return reading.stages[self.group.first_stage][self.number]
+
     @property
     def in_hand(self) -> range:
         """The numbers of the items that its worker had received and not finished."""
-        row = self.rows[0]
-        if row[Cell.ITEM] and self.group.guarded:
-            return range(row[Cell.INDEX], row[Cell.INDEX] + 1)
-        first = row[Cell.FIRST]
-        dealt_with = row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD]
-        return range(first, first + row[Cell.RECEIVED] - dealt_with)
-
-    @property
-    def retires(self) -> bool:
-        """Whether its worker sees the end of its input when it asks for more."""
-        return bool(self.rows[0][Cell.RETIRES])
+        worker = self.read()
+        if worker.item is not None and self.group.guarded is not None:
+            return range(worker.item, worker.item + 1)
+        return worker.in_hand
 
     def retire(self) -> None:
         """Ask its worker to end after what it has in hand."""
@@ -167,11 +169,6 @@ class WorkerSlot:
     def keep(self) -> None:
         """Its worker, which was asked to retire, is to stay after all."""
         self.rows[0][Cell.RETIRES] = 0
-
-    @property
-    def input_mark(self) -> tuple[int, int]:
-        """Changes as soon as its worker asks for input, or receives some."""
-        return self.rows[0][Cell.RECEIVED], self.rows[0][Cell.STARVED]
 
     def close(self) -> None:
         """The run is over: release what it holds, but for how its worker finished."""

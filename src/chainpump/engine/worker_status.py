@@ -7,19 +7,19 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from ..ipc.board import CELLS, Cell, State
-from ..ipc.wait_times import is_waiting
+from ..ipc.board import CELLS, State
 from ..lazy_dataclass import dataclass, field
 from ..messages.call_stacks import stacks
 from ..messages.names import Who
 from ..messages.table import table
+from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 
 __all__ = [
     "Roster",
-    "Rows",
     "Standing",
     "Team",
     "Whereabouts",
@@ -30,11 +30,7 @@ __all__ = [
     "turns",
 ]
 
-Rows: TypeAlias = Callable[[int], memoryview]  # the cells of a row of the board, by its number
-
 PATIENCE = 5.0  # seconds for `ps`
-MOVES = (Cell.SINCE, Cell.MOVED)
-STAMPS = (Cell.STARTED, *MOVES, Cell.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +67,25 @@ class Roster:
     cells: int = CELLS
     pid: int = field(default_factory=os.getpid)
     opened: int = field(default_factory=time.monotonic_ns)
+
+    def read(self, row: Callable[[int], memoryview]) -> Reading:
+        """A reading of its board. row: the cells of a row, by its number."""
+        now = time.monotonic_ns()
+        stages = [
+            [
+                read_worker(Rows(*(row(start + number) for start in (own, team.rows[0], team.rows[-1]))), now)
+                for number in range(team.workers)
+            ]
+            for team in self.teams
+            for own in team.rows
+        ]
+        return Reading(now - self.opened, 0, stages, now=now)
+
+    def by_team(self, reading: Reading) -> Iterator[tuple[Team, Sequence[Sequence[WorkerReading]]]]:
+        """Each team, and of each of its workers the readings of its stages."""
+        stages = iter(reading.stages)
+        for team in self.teams:
+            yield team, list(zip(*islice(stages, len(team.stages)), strict=True))
 
     def packed(self) -> str:
         """As one line of plain values: nobody else is to load a pickle of this process."""
@@ -116,73 +131,69 @@ class Whereabouts(NamedTuple):
     stack: str
 
 
-def moved_last(roster: Roster, rows: Rows) -> int:
+def moved_last(roster: Roster, reading: Reading) -> int:
     """When an item last moved anywhere, or a worker began or ended; ns.
 
     Not one of those that an auto stage is given, and loses: they come to a run that does not move, too.
     """
     return max(
-        _stamp(rows(first + number), STAMPS if number < team.at_first else MOVES)
-        for team in roster.teams
-        for first in team.rows
-        for number in range(team.workers)
+        each.moved if number >= team.at_first else _stamp(each)
+        for team, workers in roster.by_team(reading)
+        for number, stages in enumerate(workers)
+        for each in stages
     )
 
 
-def _stamp(cells: memoryview, stamps: Sequence[Cell] = STAMPS) -> int:
-    return max(cells[stamp] for stamp in stamps)
+def _stamp(worker: WorkerReading) -> int:
+    return max(worker.started, worker.moved, worker.ended)
 
 
-def turns(roster: Roster, rows: Rows) -> dict[int, int]:
+def turns(roster: Roster, reading: Reading) -> dict[int, int]:
     """Where order is restored: the group that does so, and the item whose turn it is."""
-    return {place: rows(team.rows[0])[Cell.PASSED] for place, team in enumerate(roster.teams) if team.restores}
+    return {place: workers[0][0].turn for place, (team, workers) in enumerate(roster.by_team(reading)) if team.restores}
 
 
-def standings(roster: Roster, rows: Rows) -> Iterator[Standing]:
+def standings(roster: Roster, reading: Reading) -> Iterator[Standing]:
     """Of every worker that has not ended."""
-    awaited = turns(roster, rows)
-    for place, team in enumerate(roster.teams):
-        for number in range(team.workers):
-            cells = [rows(first + number) for first in team.rows]
-            if cells[-1][Cell.STATE] >= State.DONE or cells[-1][Cell.ENDED]:
+    awaited = turns(roster, reading)
+    for place, (team, workers) in enumerate(roster.by_team(reading)):
+        for number, stages in enumerate(workers):
+            if stages[-1].state >= State.DONE or stages[-1].ended:
                 continue
-            pid = cells[0][Cell.PID]
-            at, works, item = _at(place, cells, awaited.get(place))
+            pid = stages[0].pid
+            at, works, item = _at(place, stages, awaited.get(place))
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
-            since = max(roster.opened, *map(_stamp, cells))
+            since = max(roster.opened, *map(_stamp, stages))
             yield Standing(team.who(number), pid, (place, number), at, since, works, item)
 
 
-def _at(place: int, cells: Sequence[memoryview], turn: int | None) -> tuple[str, bool, int | None]:
+def _at(place: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
     """In words; whether that is work of its own; and the number of the item, where it is known."""
-    first, last = cells[0], cells[-1]
-    if first[Cell.STATE] == State.STARTING:
+    first = stages[0]
+    if first.state == State.STARTING:
         return "starting", True, None
-    if at_once := first[Cell.AT_ONCE]:
-        return f"in {at_once} item{'s' * (at_once != 1)} at once", True, None
-    if is_waiting(first, Cell.STARVED):
+    if first.at_once:
+        return f"in {first.at_once} item{'s' * (first.at_once != 1)} at once", True, None
+    if first.waits_for_items:
         return ("waiting for items" if turn is None else f"waiting for item {turn}"), False, None
-    if is_waiting(last, Cell.BLOCKED):
+    if first.waits_for_room:
         return "waiting for credit", False, None
     if place == 0:
-        made = int(first[Cell.SENT])
-        return (f"making item {made}" if len(cells) == 1 else _after(made)), True, None
+        return (f"making item {first.sent}" if len(stages) == 1 else _after(first.sent)), True, None
     return _in_hand(first)
 
 
-def _in_hand(cells: memoryview) -> tuple[str, bool, int | None]:
+def _in_hand(worker: WorkerReading) -> tuple[str, bool, int | None]:
     """The item that it has told of; where it tells of none, those that it has received and not dealt with."""
-    if cells[Cell.ITEM]:
-        item = int(cells[Cell.INDEX])
-        return f"in item {item}", True, item
-    received, first = cells[Cell.RECEIVED], int(cells[Cell.FIRST])
-    left = received - cells[Cell.FINISHED] - cells[Cell.SKIPPED] - cells[Cell.DEAD]
-    if left <= 0:
-        return _after(received), True, None
-    if left == 1:
-        return f"in item {first}", True, first
-    return f"in one of the items {first} to {first + left - 1}", True, None
+    if worker.item is not None:
+        return f"in item {worker.item}", True, worker.item
+    left = worker.in_hand
+    if not left:
+        return _after(worker.received), True, None
+    if len(left) == 1:
+        return f"in item {left[0]}", True, left[0]
+    return f"in one of the items {left[0]} to {left[-1]}", True, None
 
 
 def _after(items: int) -> str:
@@ -222,14 +233,15 @@ def table_of(found: Sequence[Standing], now: int) -> str:
     return table(("stage", "worker", "is"), lines)
 
 
-def stacks_of(roster: Roster, rows: Rows, found: Iterable[Whereabouts]) -> str:
+def stacks_of(roster: Roster, reading: Reading, found: Iterable[Whereabouts]) -> str:
     """Where those are that are in code of the user's."""
+    workers = [workers for _, workers in roster.by_team(reading)]
 
     def named(place: tuple[int, int] | None, within: str) -> str:
         if place is None:
             return f"the thread that has opened the run (pid {roster.pid})"
-        team, number = roster.teams[place[0]], place[1]
-        who = team.who(number).placed(rows(team.rows[0] + number)[Cell.PID])
+        group, number = place
+        who = roster.teams[group].who(number).placed(workers[group][number][0].pid)
         return f"{who}, {within}" if within else who
 
     return stacks((named(each.place, each.within), each.stack) for each in found)

@@ -1,15 +1,21 @@
-"""One reading of the board: what every worker of a run has done so far, and how it has spent its time."""
+"""One reading of the board: what every worker of a run is at and has done so far, and how it has spent its time.
+
+Whatever the library says about a run is made of this: the ledger, progress and reports, stalls, how many workers an
+auto stage has, and what `chainpump stacks` shows. So each of them sees the counts of one moment, and what the cells of
+the board mean is known in one module. Reading takes no lock and writes nothing: any thread, signal handler or process
+may do it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..ipc.board import Cell
-from ..ipc.wait_times import waited
+from ..ipc.board import Cell, State
+from ..ipc.wait_times import is_waiting, waited
 from ..lazy_dataclass import dataclass
 
-__all__ = ["Place", "Reading", "Rows", "WorkerReading", "finished_in", "read_worker"]
+__all__ = ["Place", "Reading", "Rows", "WorkerReading", "count_items", "read_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,13 @@ class WorkerReading:
     """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
 
     alive: it has started and not ended. memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
+    finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
+    state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
+    pid: the process that it runs in. retires: it was asked to end after what it has in hand.
+    waits_for_items, waits_for_room: whether it does now.
+    at_once: items in hand as tasks. item: the one that its function was called for, where it reports that. first: the
+    number of the first item of the frame in hand. turn: where order is restored, the next item that may pass.
+    numbered: how many items it has numbered, of those that it makes itself.
     """
 
     alive: bool = False
@@ -54,24 +67,50 @@ class WorkerReading:
     memory: int = 0
     cpu: int = 0
     delayed: int = 0
+    finished_frames: int = 0
+    state: int = State.SPARE
+    started: int = 0
+    ended: int = 0
+    moved: int = 0
+    pid: int = 0
+    retires: bool = False
+    waits_for_items: bool = False
+    waits_for_room: bool = False
+    at_once: int = 0
+    item: int | None = None
+    first: int = 0
+    turn: int = 0
+    numbered: int = 0
 
     @property
     def busy(self) -> int:
         """Time in which it did not wait."""
         return self.lived - self.starved - self.blocked
 
+    @property
+    def in_hand(self) -> range:
+        """The numbers of the items that it has received and not dealt with: frames hold consecutive ones."""
+        left = self.received - self.finished_frames - self.skipped - self.dead
+        return range(self.first, self.first + max(left, 0))
+
+    @property
+    def input_mark(self) -> tuple[int, int, bool]:
+        """Changes as soon as it asks for input, or receives some."""
+        return self.received, self.starved, self.waits_for_items
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """All workers at one time, by stage.
 
-    at: ns since the run was opened. began: the same for the first worker.
+    at: ns since the run was opened. began: the same for the first worker. now: ns of the monotonic clock.
     """
 
     at: int
     began: int
     stages: Sequence[Sequence[WorkerReading]]
     is_over: bool = False
+    now: int = 0
 
 
 class Rows(NamedTuple):
@@ -82,7 +121,7 @@ class Rows(NamedTuple):
     last: memoryview
 
 
-def finished_in(row: memoryview) -> int:
+def _finished_in(row: memoryview) -> int:
     """How many items a worker has finished, without those that are still in a task.
 
     A worker of tasks counts a whole frame as finished when it asks for the next one.
@@ -91,6 +130,18 @@ def finished_in(row: memoryview) -> int:
         return int(row[Cell.FINISHED])
     left_out = row[Cell.SKIPPED] + row[Cell.DEAD]
     return int(max(min(row[Cell.FINISHED], row[Cell.RECEIVED] - left_out - row[Cell.AT_ONCE]), 0))
+
+
+def count_items(workers: Sequence[Rows]) -> tuple[int, int, int]:
+    """Items received, dealt with (finished, skipped or put aside) and sent by a stage: a part of what reading it costs.
+
+    For whoever looks many times a second.
+    """
+    return (
+        sum(row[Cell.RECEIVED] for row, _, _ in workers),
+        sum(_finished_in(row) + row[Cell.SKIPPED] + row[Cell.DEAD] for row, _, _ in workers),
+        sum(row[Cell.SENT] for row, _, _ in workers),
+    )
 
 
 def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading:
@@ -109,10 +160,11 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         idle = max(lived - (row[Cell.OCCUPIED] + row[Cell.AT_ONCE] * since) // slots, 0)
         blocked = min(waited(last, Cell.BLOCKED, now), idle)
         starved = idle - blocked
+    in_item = row[Cell.ITEM]  # before its number: then this is no number of an earlier item
     return WorkerReading(
         alive=bool(started and not ended),
         received=row[Cell.RECEIVED],
-        finished=finished_in(row),
+        finished=_finished_in(row),
         sent=row[Cell.SENT],
         skipped=row[Cell.SKIPPED],
         dead=row[Cell.DEAD],
@@ -124,4 +176,18 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         memory=row[Cell.MEMORY],
         cpu=row[Cell.CPU],
         delayed=row[Cell.DELAYED],
+        finished_frames=row[Cell.FINISHED],
+        state=row[Cell.STATE],
+        started=started,
+        ended=ended,
+        moved=max(row[Cell.SINCE], row[Cell.MOVED]),
+        pid=row[Cell.PID],
+        retires=bool(row[Cell.RETIRES]),
+        waits_for_items=is_waiting(first, Cell.STARVED),
+        waits_for_room=is_waiting(last, Cell.BLOCKED),
+        at_once=row[Cell.AT_ONCE],
+        item=row[Cell.INDEX] if in_item else None,
+        first=row[Cell.FIRST],
+        turn=row[Cell.PASSED],
+        numbered=row[Cell.NUMBERED],
     )

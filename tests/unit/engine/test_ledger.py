@@ -8,29 +8,25 @@ import pytest
 
 from chainpump.engine.ledger import Account, account, check
 from chainpump.errors import LedgerError
-from chainpump.ipc.board import CELLS, Cell, State
+from chainpump.ipc.board import State
+from chainpump.progress.reading import WorkerReading
 
 LOAD = Account("load", "source", 1, received=0, finished=0, sent=100)
 DECODE = Account("decode", "stage", 2, received=100, finished=100, sent=80)
 SAVE = Account("save", "sink", 1, received=80, finished=80, sent=0)
 
 
-def row(**cells: int) -> memoryview:
-    """A worker's row of the board."""
-    made = memoryview(bytearray(8 * CELLS)).cast("Q")
-    for name, value in cells.items():
-        made[Cell[name]] = value
-    return made
+def worker(state: State = State.DONE, **counts: int) -> WorkerReading:
+    """A worker of a run that is over."""
+    return WorkerReading(state=state, **counts)  # type: ignore[arg-type]  # no other field is given
 
 
 def test_an_account_sums_over_the_workers_of_a_stage() -> None:
-    first = {"RECEIVED": 7, "FINISHED": 3, "SENT": 2, "SKIPPED": 4}
-    second = {"RECEIVED": 4, "FINISHED": 1, "SENT": 1, "SKIPPED": 1, "DEAD": 2}
-    rows = [
-        row(STATE=State.DONE, **first),
-        row(STATE=State.DONE, **second),
+    workers = [
+        worker(received=7, finished_frames=3, sent=2, skipped=4),
+        worker(received=4, finished_frames=1, sent=1, skipped=1, dead=2),
     ]
-    assert account("stage", "decode", rows) == Account(
+    assert account("stage", "decode", workers) == Account(
         "decode",
         "stage",
         2,
@@ -44,7 +40,7 @@ def test_an_account_sums_over_the_workers_of_a_stage() -> None:
 
 
 def test_a_stage_has_stopped_if_one_of_its_workers_has() -> None:
-    assert account("stage", "head", [row(STATE=State.DONE), row(STATE=State.STOPPED)]).stopped
+    assert account("stage", "head", [worker(), worker(State.STOPPED)]).stopped
 
 
 @pytest.mark.parametrize(

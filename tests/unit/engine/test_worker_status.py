@@ -30,7 +30,7 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
         each[Cell.STATE] = State.RUNNING if number == row else State.DONE
     for cell, value in cells.items():
         board[row][cell] = value
-    found = standings(ROSTER, board.__getitem__)
+    found = standings(ROSTER, ROSTER.read(board.__getitem__))
     return {ROSTER.teams[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
 
 
@@ -123,22 +123,24 @@ def test_a_worker_that_came_later_has_moved_only_once_it_has_dealt_with_an_item(
 ) -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
-    assert moved_last(ROSTER, board.__getitem__) == (7 if counts else 0)
+    assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == (7 if counts else 0)
 
 
 def test_a_stall_is_not_told_while_a_worker_starts_but_after_a_minute() -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
     board[0][Cell.MOVED] = 7_000_000_000
-    assert Stalls(ROSTER, board.__getitem__, 5).due() == 7 + START_UP
-    assert Stalls(ROSTER, board.__getitem__, 90).due() == 7 + 90
+    reading = ROSTER.read(board.__getitem__)
+    assert Stalls(ROSTER, 5).due(reading) == 7 + START_UP
+    assert Stalls(ROSTER, 90).due(reading) == 7 + 90
     board[1][Cell.STATE] = State.RUNNING
-    assert Stalls(ROSTER, board.__getitem__, 5).due() == 7 + 5
+    assert Stalls(ROSTER, 5).due(ROSTER.read(board.__getitem__)) == 7 + 5
 
 
 def test_a_stall_tells_what_is_known_to_make_workers_wait() -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     for row in board:
         row[Cell.STATE] = State.RUNNING
-    assert "a lock is held" in Stalls(ROSTER, board.__getitem__, 5, "a lock is held").failure().details
-    assert "" not in Stalls(ROSTER, board.__getitem__, 5).failure().details
+    reading = ROSTER.read(board.__getitem__)
+    assert "a lock is held" in Stalls(ROSTER, 5, "a lock is held").failure(reading).details
+    assert "" not in Stalls(ROSTER, 5).failure(reading).details

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chainpump.ipc.board import CELLS, Cell
-from chainpump.progress.reading import Rows, WorkerReading, read_worker
+from chainpump.progress.reading import Rows, WorkerReading, count_items, read_worker
 
 SECOND = 1_000_000_000
 MASK = (1 << 64) - 1
@@ -90,3 +90,39 @@ def test_counts_are_taken_as_they_are() -> None:
     counts = {name: number for number, name in enumerate(names, start=1)}
     reading = read(**counts)
     assert {name: getattr(reading, name.lower()) for name in counts} == counts
+
+
+@pytest.mark.parametrize(
+    "cells, item, in_hand",
+    [
+        ({"ITEM": 1, "INDEX": 12, "FIRST": 10, "RECEIVED": 8}, 12, range(10, 18)),
+        ({"FIRST": 10, "RECEIVED": 9, "FINISHED": 4, "SKIPPED": 1, "DEAD": 1}, None, range(10, 13)),
+        ({"FIRST": 10, "RECEIVED": 9, "FINISHED": 9, "INDEX": 18}, None, range(10, 10)),
+        ({"FIRST": 10, "RECEIVED": 8, "FINISHED": 9}, None, range(10, 10)),
+    ],
+    ids=["in an item", "in a frame", "between two frames", "torn"],
+)
+def test_what_a_worker_has_in_hand_is_what_it_has_received_and_not_dealt_with(
+    cells: dict[str, int], item: int | None, in_hand: range
+) -> None:
+    reading = read(**cells)
+    assert (reading.item, reading.in_hand) == (item, in_hand)
+
+
+def test_tasks_in_hand_are_not_finished_but_their_frame_may_be() -> None:
+    reading = read(RECEIVED=10, FINISHED=10, AT_ONCE=3)
+    assert (reading.finished, reading.finished_frames) == (7, 10)
+
+
+def test_who_asks_for_input_or_receives_some_is_told_apart_from_who_has_not_begun() -> None:
+    before = read(RECEIVED=5, LIVED=9 * SECOND, STARVED=2 * SECOND)
+    asks = read(RECEIVED=5, LIVED=9 * SECOND, STARTED=NOW, STARVED=2 * SECOND - NOW)
+    has_some = read(RECEIVED=6, LIVED=9 * SECOND, STARTED=NOW, STARVED=2 * SECOND)
+    assert len({before.input_mark, asks.input_mark, has_some.input_mark}) == 3
+
+
+def test_the_items_of_a_stage_are_counted_as_a_reading_counts_them() -> None:
+    workers = [row(RECEIVED=7, FINISHED=3, SENT=2, SKIPPED=4), row(RECEIVED=9, FINISHED=9, SENT=8, DEAD=1, AT_ONCE=2)]
+    readings = [read_worker(Rows(each, each, each), NOW) for each in workers]
+    counted = sum(each.finished + each.skipped + each.dead for each in readings)
+    assert count_items([Rows(each, each, each) for each in workers]) == (16, counted, 10)
