@@ -39,8 +39,7 @@ class Place:
     is_auto: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReading:
+class WorkerReading(NamedTuple):
     """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
 
     alive: it has started and not ended. memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
@@ -121,7 +120,7 @@ class Rows(NamedTuple):
     last: memoryview
 
 
-def _finished_in(row: memoryview) -> int:
+def _finished_in(row: Sequence[int] | memoryview) -> int:
     """How many items a worker has finished, without those that are still in a task.
 
     A worker of tasks counts a whole frame as finished when it asks for the next one.
@@ -149,7 +148,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
 
     slots: the number of its tasks, if it runs tasks: those with an item are busy, the others wait.
     """
-    row, first, last = rows
+    row, first, last = rows.own.tolist(), rows.first, rows.last  # one look, from the first cell to the last
     started, ended = row[Cell.STARTED], row[Cell.ENDED]
     lived = row[Cell.LIVED] + (max((ended or now) - started, 0) if started else 0)
     if slots is None:
@@ -160,7 +159,6 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         idle = max(lived - (row[Cell.OCCUPIED] + row[Cell.AT_ONCE] * since) // slots, 0)
         blocked = min(waited(last, Cell.BLOCKED, now), idle)
         starved = idle - blocked
-    in_item = row[Cell.ITEM]  # before its number: then this is no number of an earlier item
     return WorkerReading(
         alive=bool(started and not ended),
         received=row[Cell.RECEIVED],
@@ -186,7 +184,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         waits_for_items=is_waiting(first, Cell.STARVED),
         waits_for_room=is_waiting(last, Cell.BLOCKED),
         at_once=row[Cell.AT_ONCE],
-        item=row[Cell.INDEX] if in_item else None,
+        item=row[Cell.INDEX] if row[Cell.ITEM] else None,
         first=row[Cell.FIRST],
         turn=row[Cell.PASSED],
         numbered=row[Cell.NUMBERED],
