@@ -141,6 +141,15 @@ class RemoteError(PipelineError):
         raise AttributeError(f"{self.args[0]} had no attribute {name!r}, or it cannot be sent to another process")
 
 
+def text_of_failures(failures: Sequence[Failure]) -> str:
+    """The message of a run that has failed: the first failure, and a list of the others."""
+    first, *others = failures
+    if not others:
+        return str(first)
+    listed = "".join(f"\n- {other}" for other in others)
+    return f"{first}\nAlso failed before the run had ended:{listed}"
+
+
 class RunError(PipelineError):
     """A run that ended early; `failures` lists every failure seen, the first one being this error's own.
 
@@ -180,11 +189,7 @@ class RunError(PipelineError):
         return error
 
     def __str__(self) -> str:
-        first, *others = self.failures
-        if not others:
-            return str(first)
-        listed = "".join(f"\n- {other}" for other in others)
-        return f"{first}\nAlso failed before the run had ended:{listed}"
+        return text_of_failures(self.failures)
 
 
 class StageError(RunError):

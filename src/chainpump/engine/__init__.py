@@ -3,6 +3,7 @@
 * `asyncio_bridge`: a run inside an event loop of the program
 * `autoscaler`: how many workers each "auto" stage has
 * `dead_letters`: dead letters: kept, or handed to the function of the policy
+* `ending`: how a run has ended, from records of failures to the exception for the caller
 * `fault_injection`: faults that a test asks for: workers, channels and executors wrapped so that they fail
 * `fault_rules`: which faults `CHAINPUMP_FAULTS` asks for
 * `groups`: which stages share their workers, and where order is restored

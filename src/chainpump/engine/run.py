@@ -7,29 +7,29 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ..errors import DeadItem, Failure, LedgerError, RunError, StageError, StallError
+from ..errors import DeadItem, Failure, RunError, StallError
 from ..executors.signals import ctrl_c_waits
 from ..ipc.descriptors import is_forking
 from ..logs.receiver import Logs
 from ..logs.records import warn
 from ..messages import failure_texts
-from ..plan.planned_stage import PlannedStage, Role
+from ..plan.planned_stage import PlannedStage
 from ..progress.observer_thread import Observing
 from ..progress.reading import Reading
 from ..progress.report import Report, report
-from ..progress.run_record import Status
 from ..progress.snapshot import Progress, progress
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from . import ledger
 from .dead_letters import Letters
+from .ending import Ending
 from .items import items_of
 from .lifecycle import Ended, Left
 from .run_settings import RunSettings
@@ -39,7 +39,6 @@ from .wiring import Wiring
 __all__ = ["Run"]
 
 T = TypeVar("T")
-Maker: TypeAlias = Callable[[Failed, Sequence[Failure]], BaseException]
 
 
 class Run(Generic[T]):
@@ -204,7 +203,7 @@ class Run(Generic[T]):
             self._supervisor.join()
         finally:  # Ctrl-C while waiting cancels the run
             self.close()
-        error = self._error(_error_of)
+        error = self._ending().error()
         if error is None:
             return
         stalled = self._supervisor.stalled
@@ -220,46 +219,36 @@ class Run(Generic[T]):
         finally:
             del error  # its traceback leads to this frame: no cycle keeps the run
 
-    def _error(self, make: Maker) -> BaseException | None:
-        """What went wrong, or what does not add up. make: an error of the first failure and the others."""
-        state = self._supervisor.state
+    def _ending(self) -> Ending:
+        """How the run, which is over, has ended."""
+        supervisor, state = self._supervisor, self._supervisor.state
         if self._letters.refusal is not None:
             item, cause = self._letters.refusal
-            refused = StageError(failure_texts.refused(item.stage, item.index, cause))
-            refused.__cause__ = cause
-            return refused
-        if self._supervisor.defect is not None:
-            return self._supervisor.defect
+            return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])
+        if supervisor.defect is not None:
+            return Ending(exception=supervisor.defect)
         if state.failures:
-            return self._error_of_failures(make, *state.failures)
-        if state.broken is not None:
-            group, number = state.broken
-            return RunError(failure_texts.broken_off(self._wiring.groups[group].who(0, number)))
-        if state.left:
-            return RunError(failure_texts.left(self._wiring.groups[-1].who(-1, 0)))
-        accounts = self._supervisor.accounts
-        unaccounted = ledger.check(accounts) or ledger.check_passed(accounts, self._supervisor.passed)
-        return LedgerError(unaccounted) if unaccounted is not None else None
+            first = state.failures[0]
+            # Ctrl-C while a stage ran in the caller's thread: no failure of the stage.
+            if isinstance(first.cause, KeyboardInterrupt) and first is self._caller_outcome:
+                return Ending(exception=first.cause)
+            return Ending(state.failures)
+        if state.broken is not None or state.left:
+            return Ending([Failed(self._broken_off(state.broken))], was_left=state.left)
+        unaccounted = ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
+        return Ending([Failed(unaccounted)] if unaccounted is not None else ())
+
+    def _broken_off(self, broken: tuple[int, int] | None) -> Failure:
+        """Why a run has ended early although nobody has failed. broken: the place of a worker that was cut off."""
+        if broken is None:
+            return failure_texts.left(self._wiring.groups[-1].who(-1, 0))
+        group, number = broken
+        return failure_texts.broken_off(self._wiring.slots[group][number].who)
 
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
         """What `DeadLetter` policies without `to=` have put aside so far."""
         return tuple(self._letters.kept)
-
-    def _error_of_failures(self, make: Maker, first: Failed, *others: Failed) -> BaseException:
-        if first is self._caller_outcome and isinstance(first.cause, KeyboardInterrupt):
-            return first.cause  # Ctrl-C while a stage ran in the caller's thread: no failure of the stage
-        return make(first, [other.failure for other in others])
-
-    def _status(self) -> tuple[Status, str | None]:
-        """How the run has ended, and what it failed of: as text, since an exception would keep what its frames hold."""
-        error = self._error(_plain_error_of)
-        if error is None:
-            return "completed", None
-        is_failure = self._letters.refusal or self._supervisor.defect
-        if isinstance(error, KeyboardInterrupt) or (self._supervisor.state.was_left and not is_failure):
-            return "cancelled", None
-        return "failed", f"{type(error).__name__}: {error}"
 
     def progress(self) -> Progress:
         """How far it is: a snapshot of every stage, and of the whole since it was opened. Any thread may ask.
@@ -282,7 +271,7 @@ class Run(Generic[T]):
         """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
         meter, seen = self._supervisor.meter, self._observing
         reading = meter.read()
-        status, error = self._status() if reading.is_over else ("running", None)
+        status, error = self._ending().status() if reading.is_over else ("running", None)
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         latency = seen.latencies.latency if seen is not None else None
         return report(
@@ -358,34 +347,3 @@ def _close(run: weakref.ref[Run[Any]]) -> None:
     alive = run()
     if alive is not None:
         alive.close()
-
-
-def _error_of(failed: Failed, others: Sequence[Failure]) -> BaseException:
-    """The exception to raise for a failure: the sink's own, or a RunError with the original as its cause.
-
-    Pickling drops tracebacks and keeps notes: so the worker's traceback travels as a note.
-    """
-    failure, cause = failed.failure, failed.cause
-    if isinstance(cause, RunError) and cause.failures[0] == failure:  # of a run within this one, which has told all
-        return cause.along_with(others)
-    error: RunError = failure.error(failure, others)
-    if not isinstance(cause, BaseException):
-        if failure.traceback:
-            error.add_note(_remote(failure))
-        return error
-    if cause.__traceback__ is None:
-        cause.add_note(_remote(failure))
-    if failure.role == Role.SINK.value and failure.error is StageError:
-        cause.add_note(str(error))
-        return cause
-    error.__cause__ = cause
-    return error
-
-
-def _plain_error_of(failed: Failed, others: Sequence[Failure]) -> RunError:
-    """The same in words of this library, which name the stage."""
-    return failed.failure.error(failed.failure, others)
-
-
-def _remote(failure: Failure) -> str:
-    return f"The worker's traceback (pid {failure.pid}):\n{failure.traceback}"

@@ -6,10 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ..errors import WorkerLostError
 from ..executors.base import WorkerHandle
 from ..messages import failure_texts
 from ..messages.names import Who
-from ..worker.outcome import Finished, Interrupted, Outcome
+from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 
 __all__ = ["TELL_WHERE", "StartedWorker"]
 
@@ -97,6 +98,19 @@ class StartedWorker:
 
     def _leave_behind(self) -> None:
         self.left_behind = True
+
+    def unclean(self, is_reported: bool) -> str | None:
+        """That it may not have cleaned up: it was forced to end, is left behind, or has died; None if it has.
+
+        is_reported: the error of the run tells how it ended.
+        """
+        if self.left_behind:
+            return failure_texts.left_behind(self.who, self.pid, self._grace, self.forced_at)
+        if self.was_forced:
+            return failure_texts.forced(self.who, self.pid, self._grace, self.forced_at)
+        if isinstance(self.outcome, Failed) and self.outcome.failure.error is WorkerLostError and not is_reported:
+            return failure_texts.unclean(self.outcome.failure)
+        return None
 
     def end_remains(self) -> None:
         """If it has died, and left processes behind: have them end.

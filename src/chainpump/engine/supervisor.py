@@ -13,7 +13,6 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 
-from ..errors import WorkerLostError
 from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.thread_handle import stack_of
@@ -368,25 +367,15 @@ class Supervisor:
         if self.caller is not None:
             yield Whereabouts(self._slots[-1].place, "", stack_of(self.caller.thread))
 
-    def _unclean(self) -> Iterator[str]:
-        """Who may not have cleaned up, and no error tells of it: it was forced to end, is left behind, or has died."""
-        state = self.state
-        for each in self._workers:
-            failure = each.outcome.failure if isinstance(each.outcome, Failed) else None
-            if each.left_behind:
-                yield failure_texts.left_behind(each.who, each.pid, self._grace, each.forced_at)
-            elif each.was_forced:
-                yield failure_texts.forced(each.who, each.pid, self._grace, each.forced_at)
-            elif failure and failure.error is WorkerLostError and (state.left or each.outcome not in state.failures):
-                yield failure_texts.unclean(failure)
-
     def _release(self) -> None:
         """Close all that the run held in this process, whatever has happened; keep the accounts."""
         self.meter.close()
         last = self.meter.read()
         self.accounts = self._wiring.accounts(last)
         self.passed = self._wiring.passed(last)
-        self.unclean = tuple(self._unclean())
+        reported = () if self.state.left else self.state.failures
+        texts = (each.unclean(each.outcome in reported) for each in self._workers)
+        self.unclean = tuple(text for text in texts if text is not None)
         self.has_left_behind = any(each.left_behind for each in self._workers)
         self._wiring.close()
         with self._ringing:  # the bell first: nobody is to ring where nobody listens

@@ -98,7 +98,7 @@ class Flow:
 
     def _blocked(self, hand: tuple[int, int, Any], stack: str) -> None:
         """A call holds up the event loop. No other thread can end that: the run ends for it, whatever the policy."""
-        self._worker.fail(Failed(self._stage.too_late(stack, hand).failures[0]))
+        self._worker.fail(Failed(self._stage.too_late(stack, hand)))
 
     def _helper(self, name: str) -> _Helper:
         """Known as soon as it is there: the next one may be refused."""
@@ -224,9 +224,11 @@ class Flow:
         if self._is_failing or self._is_cancelled():
             raise asyncio.CancelledError from error
         try:
+            failure = None
             if isinstance(error, Late):
-                error = self._stage.too_late(error.stack, hand)
-            pause = self._stage.settle(cast("Exception", error), tries, hand)
+                failure = self._stage.too_late(error.stack, hand)
+                error = failure.error(failure)
+            pause = self._stage.settle(cast("Exception", error), tries, hand, failure)
         except BaseException as told:
             self._is_failing = True
             if not isinstance(told, Exception):

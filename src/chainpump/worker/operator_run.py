@@ -12,7 +12,7 @@ from itertools import islice, repeat
 from operator import length_hint
 from typing import Any
 
-from ..errors import Cancelled, DeadItem, ItemTimeoutError
+from ..errors import Cancelled, DeadItem, Failure
 from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
@@ -25,7 +25,7 @@ from ..transport.frames import Frame
 from .input import Inlet
 from .outcome import Failed, Outcome
 from .output import Outlet
-from .stage_run import Assignment, Input, StageRun
+from .stage_run import Assignment, Blamed, Input, StageRun
 
 __all__ = ["Condemned", "OperatorRun", "Tools"]
 
@@ -79,7 +79,6 @@ class OperatorRun(StageRun):
         self._tools = tools
         self._latest: deque[str] = deque(maxlen=LATEST)
         self._culprit: tuple[int, int, str] | None = None
-        self._late: ItemTimeoutError | None = None
         self._frame: Frame | None = None  # that `forward` has in hand
         # Raises what sending results would raise, where the policy is to decide about that as well.
         self.check: Callable[[Iterable[Any]], None] | None = None
@@ -231,10 +230,13 @@ class OperatorRun(StageRun):
                 del item
             condemned = {}
 
-    def settle(self, error: Exception, tries: int, hand: tuple[int, int, Any]) -> float | None:
+    def settle(
+        self, error: Exception, tries: int, hand: tuple[int, int, Any], failure: Failure | None = None
+    ) -> float | None:
         """Apply the policy: the seconds to wait before another try, or None if the item is left out.
 
-        hand: origin and number of the item, and the item. Raises TooMany, and the error that no policy covers.
+        hand: origin and number of the item, and the item. failure: the record of this error, if there is one already.
+        Raises Blamed, and the error that no policy covers.
         """
         origin, index, item = hand
         try:
@@ -246,6 +248,8 @@ class OperatorRun(StageRun):
             self.row[Cell.RETRIED] += 1
             return verdict.pause
         if verdict.action is Action.RAISE:
+            if failure is not None:
+                raise Blamed(Failed(failure))
             self._culprit = (origin, index, short_repr(item))
             raise error
         buried = verdict.action is Action.DEAD_LETTER
@@ -253,21 +257,22 @@ class OperatorRun(StageRun):
         self.row[cell] += 1
         self._latest.append(f"item {index}: {type(error).__name__}: {error}")
         if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
-            raise TooMany(verdict.limit, tuple(self._latest)) from error
+            failure = failure_texts.too_many(self.assignment.who, os.getpid(), verdict.limit, tuple(self._latest))
+            raise Blamed(Failed(failure)) from error
         if buried:
             letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error))
             try:
                 self._tools.bury(letter)
             except OSError as refused:
-                raise NotBuried from refused
+                what = "put a dead letter aside"
+                failure = failure_texts.channel_failed(self.assignment.who, os.getpid(), refused, what)
+                raise Blamed(Failed(failure, refused)) from refused
         return None
 
-    def too_late(self, stack: str, hand: tuple[int, int, Any]) -> ItemTimeoutError:
-        """What to tell the policy of a call that took too long. stack: where it was, as text."""
+    def too_late(self, stack: str, hand: tuple[int, int, Any]) -> Failure:
+        """The record of a call that took too long. stack: where it was, as text."""
         item = self.item(*hand[:2], short_repr(hand[2]))
-        seconds = self.operator.timeout or 0.0
-        self._late = ItemTimeoutError(failure_texts.timed_out(self.assignment.who, os.getpid(), item, seconds, stack))
-        return self._late
+        return failure_texts.timed_out(self.assignment.who, os.getpid(), item, self.operator.timeout or 0.0, stack)
 
     def made_of(self) -> tuple[int, int] | None:
         """The item that it was given last."""
@@ -279,30 +284,15 @@ class OperatorRun(StageRun):
         return self._culprit or super().in_hand()
 
     def explain(self, error: BaseException) -> Outcome:
-        """As for every stage; too many failures are one of their own."""
+        """As for every stage, also of what a policy has not covered as the results were sent."""
         if isinstance(error, Unsent) and error.__cause__ is not None:
             error = error.__cause__
-        if isinstance(error, TooMany):
-            return Failed(failure_texts.too_many(self.assignment.who, os.getpid(), *error.args))
-        if isinstance(error, ItemTimeoutError) and error is self._late:
-            return Failed(error.failures[0])
-        if isinstance(error, NotBuried) and isinstance(refused := error.__cause__, OSError):
-            what = "put a dead letter aside"
-            return Failed(failure_texts.channel_failed(self.assignment.who, os.getpid(), refused, what), refused)
-        return super().explain(error)
+        return error.failed if isinstance(error, Blamed) else super().explain(error)
 
     def _is_induced(self, error: BaseException) -> bool:
         """Its function never meets its input, which a thread of its own may read: it has failed by itself."""
         return isinstance(error, Cancelled) and super()._is_induced(error)
 
 
-class TooMany(Exception):
-    """More items have failed than a policy allows. args: the limit, and texts of the last failures."""
-
-
 class Unsent(Exception):
     """What a policy has not covered, on its way through the outlet, which would take an OSError for its own."""
-
-
-class NotBuried(Exception):
-    """A dead letter could not be sent to the main process. Its cause is what the system said."""

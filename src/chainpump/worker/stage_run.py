@@ -225,6 +225,14 @@ class StageRun:
             self._result.close()
 
 
+class Blamed(Exception):
+    """Ends a stage with a failure that was recorded where its facts were known."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed)
+        self.failed = failed
+
+
 class ChannelInput(Inlet):
     """A channel as the input of a stage."""
 

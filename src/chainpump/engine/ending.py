@@ -1,0 +1,77 @@
+"""How a run has ended: the records of what went wrong, and what is made of them for the caller and for the report.
+
+    worker ── Failed: record, cause ──► supervisor ──► lifecycle.Run.failures ──► Ending ──► one exception, raised once
+                                                                                    └──────► status and text of a report
+
+A failure is recorded once, where its facts are known, and is that record until here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import Failure, RunError, StageError, text_of_failures
+from ..lazy_dataclass import dataclass
+from ..plan.planned_stage import Role
+from ..progress.run_record import Status
+from ..worker.outcome import Failed
+
+__all__ = ["Ending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Of a run that is over; of one that went well, as it is by default.
+
+    failed: what went wrong, or does not add up, the one to raise first. exception: what is raised in its place, as it
+    is: Ctrl-C of the caller, or a defect of this library. was_left: the caller has ended the run, and nothing else has.
+    """
+
+    failed: Sequence[Failed] = ()
+    exception: BaseException | None = None
+    was_left: bool = False
+
+    def error(self) -> BaseException | None:
+        """What to raise: the sink's own exception, or a RunError with the original as its cause.
+
+        Pickling drops tracebacks and keeps notes: so the worker's traceback travels as a note.
+        """
+        if self.exception is not None or not self.failed:
+            return self.exception
+        failures = self._failures
+        failure, cause = failures[0], self.failed[0].cause
+        if isinstance(cause, RunError) and cause.failures[0] == failure:  # of a run within this one, which has told all
+            return cause.along_with(failures[1:])
+        error: RunError = failure.error(failure, failures[1:])
+        if not isinstance(cause, BaseException):
+            if failure.traceback:
+                error.add_note(_remote(failure))
+            return error
+        if cause.__traceback__ is None:
+            cause.add_note(_remote(failure))
+        if failure.role == Role.SINK.value and failure.error is StageError:
+            cause.add_note(str(error))
+            return cause
+        error.__cause__ = cause
+        return error
+
+    def status(self) -> tuple[Status, str | None]:
+        """In a word, and what the run has failed of: as text, since an exception would keep what its frames hold.
+
+        The text is in words of this library, which name the stage.
+        """
+        if self.was_left or isinstance(self.exception, KeyboardInterrupt):
+            return "cancelled", None
+        if self.exception is not None:
+            return "failed", f"{type(self.exception).__name__}: {self.exception}"
+        if self.failed:
+            return "failed", f"{self._failures[0].error.__name__}: {text_of_failures(self._failures)}"
+        return "completed", None
+
+    @property
+    def _failures(self) -> Sequence[Failure]:
+        return [each.failure for each in self.failed]
+
+
+def _remote(failure: Failure) -> str:
+    return f"The worker's traceback (pid {failure.pid}):\n{failure.traceback}"

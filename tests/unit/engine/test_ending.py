@@ -1,0 +1,72 @@
+"""How a run has ended, made of records of failures: what is raised, and what the report says."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainpump.engine.ending import Ending
+from chainpump.errors import Failure, LedgerError, RunError, StageError, WorkerLostError
+from chainpump.worker.outcome import Failed
+
+RAISED = Failure(StageError, "stage", "decode", 3, 7, "stage 'decode' raised OSError:", ("no file",), traceback="Trace")
+LOST = Failure(WorkerLostError, "stage", "infer", 1, 8, "stage 'infer' lost worker 1 of 1", exit_code=-9)
+OF_SINK = Failure(StageError, "sink", "save", 1, 9, "sink 'save' raised OSError:", ("full",), traceback="Trace")
+UNCLOSED = Failure(LedgerError, "sink", "save", 0, None, "the ledger of sink 'save' does not close")
+
+
+def notes(error: BaseException | None) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def test_a_run_that_went_well_raises_nothing() -> None:
+    assert (Ending().error(), Ending().status()) == (None, ("completed", None))
+
+
+def test_the_first_failure_is_raised_with_its_cause_and_the_others_listed() -> None:
+    cause = OSError("no file")
+    error = Ending([Failed(RAISED, cause), Failed(LOST)]).error()
+    assert isinstance(error, StageError)
+    assert (error.failures, error.__cause__) == ((RAISED, LOST), cause)
+    assert notes(cause) == ["The worker's traceback (pid 7):\nTrace"]  # it has come from another process, without one
+
+
+def test_a_cause_that_could_not_travel_leaves_its_traceback_as_a_note_of_the_error() -> None:
+    error = Ending([Failed(RAISED)]).error()
+    assert (getattr(error, "__cause__", "no error"), notes(error)) == (None, ["The worker's traceback (pid 7):\nTrace"])
+
+
+def test_the_own_exception_of_a_sink_is_raised_as_it_is() -> None:
+    cause = OSError("full")
+    assert Ending([Failed(OF_SINK, cause)]).error() is cause
+    assert notes(cause)[-1] == "sink 'save' raised OSError:\n  full"
+
+
+def test_the_error_of_a_run_within_is_raised_as_it_is_with_what_failed_around_it() -> None:
+    inner = StageError(RAISED, [LOST])
+    inner.__cause__ = cause = OSError("no file")
+    error = Ending([Failed(RAISED, inner), Failed(UNCLOSED)]).error()
+    assert isinstance(error, StageError)
+    assert (error.failures, error.__cause__) == ((RAISED, LOST, UNCLOSED), cause)
+
+
+@pytest.mark.parametrize("others", [[], [LOST], [LOST, UNCLOSED]], ids=["alone", "with another", "with others"])
+def test_the_report_says_what_the_error_says_without_an_error(others: list[Failure]) -> None:
+    ending = Ending([Failed(failure) for failure in (RAISED, *others)])
+    assert ending.status() == ("failed", f"StageError: {ending.error()}")
+
+
+def test_a_run_that_its_caller_has_left_is_cancelled_and_raises_why_it_gives_no_items() -> None:
+    left = Failure(RunError, "sink", "iteration", 1, None, "the run was closed before its end.")
+    ending = Ending([Failed(left)], was_left=True)
+    assert (type(ending.error()), ending.status()) == (RunError, ("cancelled", None))
+
+
+@pytest.mark.parametrize(
+    "exception, status",
+    [(KeyboardInterrupt(), ("cancelled", None)), (ValueError("a defect"), ("failed", "ValueError: a defect"))],
+)
+def test_what_no_stage_is_to_blame_for_is_raised_as_it_is(
+    exception: BaseException, status: tuple[str, str | None]
+) -> None:
+    ending = Ending(exception=exception)
+    assert (ending.error(), ending.status()) == (exception, status)
