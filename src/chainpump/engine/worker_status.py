@@ -96,6 +96,8 @@ class Roster:
         """What `packed` has made. Raises ValueError, LookupError or TypeError if another version has made it."""
         told = json.loads(text)
         teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in told["teams"]]
+        if not all(len(team.stages) == len(team.rows) > 0 for team in teams):
+            raise ValueError(teams)
         return cls(**{**told, "teams": teams})
 
 
