@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 import chainpump
 from chainpump import extending
+from chainpump.plan import generator_stages
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -32,7 +34,8 @@ def test_the_page_shows_each_example_as_it_is() -> None:
     assert dict(BLOCK.findall(PAGE)) == {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in EXAMPLES
     }
-    assert PAGE.count("```python") == len(EXAMPLES) == 5
+    assert f"```python\n{inspect.getsource(generator_stages.window)}```" in PAGE
+    assert PAGE.count("```python") == len(EXAMPLES) + 1 == 6
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
