@@ -21,6 +21,11 @@ from support.wires import crosses_a_wire
 
 FAILED = pytest.StashKey[bool]()
 
+# What most workers run, which the fork server of the tests imports for all of them: to import it takes four fifths of
+# their time. Spawned workers, programs under test, and workers of a fork server that a test has had to start import it
+# each for itself.
+IMPORTED_ONCE = ("contract.operations", "contract.stages", "faults.deaths", "faults.stages", "property.chains")
+
 # Under `nohup`, and behind a shell's `&`, processes ignore these signals, and so do their children: the tests mean what
 # they do by default.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -50,8 +55,12 @@ class Noise:
             with suppress(ChildProcessError):  # it has ended, and a test has reaped it with all else that was left
                 os.waitpid(server["_forkserver_pid"], 0)
             server.update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
-        with self.heard():
-            assert list(Pipeline(source(range, 1))) == [0]  # it starts with the first worker, and stays
+        # It starts with the first worker, and stays.
+        with self.heard(), pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # who forks has no threads
+            monkeypatch.setitem(server, "_preload_modules", [*server["_preload_modules"], *IMPORTED_ONCE])
+            assert list(Pipeline(source(range, 1))) == [0]
         self._server = server["_forkserver_pid"]
 
     @contextmanager
