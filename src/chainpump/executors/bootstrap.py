@@ -66,7 +66,8 @@ class FirstName(str):
 
     def begin(self) -> str:
         """In the process, once it has imported the program; returns the plain name, which nobody reads again."""
-        if not self._is_read:  # a fork, to which it has not travelled
+        # A fork, to which it has not travelled.
+        if not self._is_read:
             _become_worker(self._surroundings)
         if isinstance(sys.excepthook, _ImportHook):
             sys.excepthook.close()
@@ -106,7 +107,8 @@ def _become_worker(surroundings: Surroundings | None) -> None:
     """As it reads its name, or where it is a fork, which reads none."""
     become_worker()
     turn_deaf()
-    os.setsid()  # it leads a group, in which all that it starts can be found and ended: docs/adr/0024
+    # It leads a group, in which all that it starts can be found and ended: docs/adr/0024.
+    os.setsid()
     begin_afresh()
     restore_in_forks()
     if surroundings is not None:

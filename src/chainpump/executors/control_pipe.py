@@ -11,7 +11,8 @@ from ..worker.outcome import Buried, Outcome
 
 __all__ = ["LENGTH", "tell"]
 
-LENGTH = struct.Struct("<Q")  # in front of each message: a stray child may hold the pipe, so its end is no sign
+# In front of each message: a stray child may hold the pipe, so its end is no sign.
+LENGTH = struct.Struct("<Q")
 
 
 def tell(said: Descriptor, message: Buried | Outcome) -> None:

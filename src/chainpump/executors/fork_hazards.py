@@ -13,7 +13,8 @@ from ..plan.placement import Placement, any_forks
 __all__ = ["fork_hazard", "locks_in_forks"]
 
 OPENMP = re.compile(r"/(lib(?:gomp|omp|iomp5)\b[^/\n]*\.so[.\d]*)$", re.MULTILINE)
-MOST = 12  # threads that are named
+# Threads that are named.
+MOST = 12
 
 
 def fork_hazard(executors: Iterable[Placement]) -> str:

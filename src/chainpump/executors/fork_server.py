@@ -14,7 +14,8 @@ from typing import Any
 __all__ = ["ensure_running", "has_gone", "leave_main_out"]
 
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
-GOES_WITHIN = 1.0  # seconds: a fork server that refuses to start a worker has ended by then, or it will not
+# Seconds: a fork server that refuses to start a worker has ended by then, or it will not.
+GOES_WITHIN = 1.0
 
 
 def ensure_running(module: str) -> int:
@@ -26,7 +27,8 @@ def ensure_running(module: str) -> int:
     preloaded = _known()["_preload_modules"]
     if module not in preloaded:
         forkserver.set_forkserver_preload([*preloaded, module])
-    with suppress(ChildProcessError):  # somebody else has reaped it: that will be seen again
+    # Somebody else has reaped it: that will be seen again.
+    with suppress(ChildProcessError):
         forkserver.ensure_running()
     pid: int = _known()["_forkserver_pid"]
     return pid
@@ -40,10 +42,12 @@ def has_gone(server: int) -> bool:
             return True
         alive = known["_forkserver_alive_fd"]
         poll = select.poll()
-        poll.register(alive, 0)  # no events asked: reports only that it has closed its end, which it does as it dies
+        # No events asked: reports only that it has closed its end, which it does as it dies.
+        poll.register(alive, 0)
         if not poll.poll(GOES_WITHIN * 1000):
             return False
-        with suppress(ChildProcessError):  # somebody else has reaped it
+        # Somebody else has reaped it.
+        with suppress(ChildProcessError):
             os.waitpid(server, 0)
         os.close(alive)
         known.update(NO_SERVER)

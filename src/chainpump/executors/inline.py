@@ -34,6 +34,7 @@ class Inline:
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start the thread that feeds the next stage."""
-        from .thread_handle import ThreadHandle  # as in `Threads.start`
+        # As in `Threads.start`.
+        from .thread_handle import ThreadHandle
 
         return ThreadHandle(worker)

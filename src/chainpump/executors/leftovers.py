@@ -19,8 +19,10 @@ from ..messages.printable import printable
 
 __all__ = ["Remains", "remains_of"]
 
-COMMAND = 200  # characters of a command line, at most
-PATIENCE = 5.0  # seconds for `ps`
+# Characters of a command line, at most.
+COMMAND = 200
+# Seconds for `ps`.
+PATIENCE = 5.0
 
 
 class Remains(Protocol):
@@ -109,10 +111,12 @@ def _members(leader: int) -> Sequence[_Member]:
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
         if _group_of(pid) != leader:
             continue
-        with suppress(OSError):  # it has ended, or belongs to another user
+        # It has ended, or belongs to another user.
+        with suppress(OSError):
             end = Descriptor(os.pidfd_open(pid))
             signal.pidfd_send_signal(end.fileno(), 0)
-            if _group_of(pid) == leader:  # still: then the descriptor is of this process
+            # Still: then the descriptor is of this process.
+            if _group_of(pid) == leader:
                 found.append(_Member(f"pid {pid} ({_command(pid)})", end))
             if pid == leader:
                 return ()
@@ -125,14 +129,16 @@ def _group_of(pid: int) -> int:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    state, _, group, session = stat[stat.rindex(b")") + 2 :].split()[:4]  # proc(5); its name may hold anything
+    # proc(5); its name may hold anything.
+    state, _, group, session = stat[stat.rindex(b")") + 2 :].split()[:4]
     return int(group) if group == session and state not in b"ZX" else 0
 
 
 def _command(pid: int) -> str:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return repr(" ".join(words).strip()[:COMMAND])[1:-1]  # without control characters, for terminals
+        # Without control characters, for terminals.
+        return repr(" ".join(words).strip()[:COMMAND])[1:-1]
     return "?"
 
 
@@ -169,15 +175,14 @@ class _Listed:
 
 def _listed(leader: int) -> Sequence[str]:
     """Living processes of a group, by ps(1)."""
-    import subprocess  # nobody has left anything, as a rule
+    # Nobody has left anything, as a rule.
+    import subprocess
 
     command = ["ps", "-A", "-o", "pgid=", "-o", "stat=", "-o", "pid=", "-o", "args="]
     try:
         lines = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=True)
-    except (
-        OSError,
-        subprocess.SubprocessError,
-    ):  # it is not there: whether the group has a member is all that is known
+    except (OSError, subprocess.SubprocessError):
+        # It is not there: whether the group has a member is all that is known.
         return (f"processes of the group {leader}",)
     found = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
     return [

@@ -18,7 +18,8 @@ __all__ = ["begin_afresh", "end_in_order"]
 
 # A file object of any other kind has nothing to write, or wraps one of these.
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
-WRAPPERS = (io.TextIOBase, io.BufferedIOBase)  # base classes of those that are written in Python, such as GzipFile
+# Base classes of those that are written in Python, such as GzipFile.
+WRAPPERS = (io.TextIOBase, io.BufferedIOBase)
 
 
 def begin_afresh() -> None:
@@ -27,12 +28,14 @@ def begin_afresh() -> None:
     That is exit handlers, finalizers such as those of `TemporaryDirectory`, and files that are not flushed yet.
     """
     atexit._clear()  # noqa: SLF001
-    for finalizer in tuple(vars(weakref.finalize)["_registry"]):  # private: there is no public list
+    # Private: there is no public list.
+    for finalizer in tuple(vars(weakref.finalize)["_registry"]):
         finalizer.atexit = False
     # These two register themselves once, which the parent has done. The first one runs last.
     atexit.register(util._exit_function)  # type: ignore[attr-defined]  # noqa: SLF001
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]  # noqa: SLF001
-    gc.freeze()  # so that `_files` finds only objects that are made from now on
+    # So that `_files` finds only objects that are made from now on.
+    gc.freeze()
 
 
 def end_in_order() -> None:
@@ -49,11 +52,13 @@ def end_in_order() -> None:
         if id(file) not in kept and not file.closed:
             try:
                 file.close()
-            except Exception:  # told, and no reason to leave the others open
+            except Exception:
+                # Told, and no reason to leave the others open.
                 import traceback
 
                 traceback.print_exc()
-    gc.unfreeze()  # an interpreter that takes itself apart needs to see all
+    # An interpreter that takes itself apart needs to see all.
+    gc.unfreeze()
 
 
 def _layers(stream: object) -> Iterator[object]:

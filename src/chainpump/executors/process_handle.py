@@ -30,7 +30,8 @@ from .start_methods import Begun
 
 __all__ = ["ProcessHandle"]
 
-STACK_BYTES = 65_536  # of a stack, at most; the innermost calls come first
+# Of a stack, at most; the innermost calls come first.
+STACK_BYTES = 65_536
 
 
 class ProcessHandle:
@@ -38,13 +39,17 @@ class ProcessHandle:
 
     def __init__(self, worker: Worker, begin: Callable[[Worker, Descriptor, Descriptor], Begun]) -> None:
         self._received = bytearray()
-        self._has_ended = False  # the other end of the control pipe is closed
-        self._was_mute = False  # it was already when the process was killed, which had said nothing
-        self._remains: Remains | None = None  # of its group, once it has died
+        # The other end of the control pipe is closed.
+        self._has_ended = False
+        # It was already when the process was killed, which had said nothing.
+        self._was_mute = False
+        # Of its group, once it has died.
+        self._remains: Remains | None = None
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
-        self._asked_at = 0  # bytes that it had written of where it is when it was asked; 0 if it was not, or not ready
+        # Bytes that it had written of where it is when it was asked; 0 if it was not, or not ready.
+        self._asked_at = 0
         with ExitStack() as undo:
             self._control, said = pipe()
             undo.callback(self._control.close)
@@ -60,7 +65,8 @@ class ProcessHandle:
     @property
     def pid(self) -> int:
         """The worker's process."""
-        assert self._process.pid is not None  # it was started
+        # It was started.
+        assert self._process.pid is not None
         return self._process.pid
 
     @property
@@ -85,7 +91,8 @@ class ProcessHandle:
         # the program ignores SIGCHLD, or waits for any child as `os.wait` does.
         has_died = self._death.has_come
         if has_died:
-            self._process.join()  # at once, but where a debugger traces it: that is given the exit code first
+            # At once, but where a debugger traces it: that is given the exit code first.
+            self._process.join()
         exit_code = self._process.exitcode
         outcome = self._heard()
         if exit_code is None and not has_died:
@@ -123,7 +130,8 @@ class ProcessHandle:
             if not isinstance(message, Buried):
                 self._control.close()
                 return message.unpacked(self._who)
-            self._takers[0](message.unpacked())  # its only stage's
+            # Its only stage's.
+            self._takers[0](message.unpacked())
         return None
 
     def _message(self) -> Buried | Outcome | None:
@@ -175,7 +183,8 @@ class ProcessHandle:
 
     def ask_stack(self) -> None:
         """Have it write where it is."""
-        if self._hears:  # and can be asked: one that has only been started would die of the signal
+        # And can be asked: one that has only been started would die of the signal.
+        if self._hears:
             self._asked_at = os.fstat(self._stack.fileno()).st_size
             self._send(SHOW_STACK, ours=False)
 

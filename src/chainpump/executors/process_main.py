@@ -24,23 +24,29 @@ from .signals import on_sigterm
 
 __all__ = ["GO", "SHOW_STACK", "STACK", "run_worker"]
 
-GO = b"!"  # on the lifeline: the main process knows of the worker
+# On the lifeline: the main process knows of the worker.
+GO = b"!"
 SHOW_STACK = signal.SIGUSR2
-STACK = "chainpump-stack"  # a worker's stack as text, behind its process id
-F_SETSIG = 10  # <linux/fcntl.h>; not in Python's fcntl module
+# A worker's stack as text, behind its process id.
+STACK = "chainpump-stack"
+# <linux/fcntl.h>; not in Python's fcntl module.
+F_SETSIG = 10
 
 
 def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
     """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
-    speaking = threading.Lock()  # the flusher tells what it has failed of while the worker may be in a dead letter
+    # The flusher tells what it has failed of while the worker may be in a dead letter.
+    speaking = threading.Lock()
 
     def bury(item: DeadItem) -> None:
         letter = Buried.packed(item)
-        with worker.uninterrupted(), speaking:  # half a letter would make nonsense of all that follows
+        # Half a letter would make nonsense of all that follows.
+        with worker.uninterrupted(), speaking:
             tell(said, letter)
 
     def tell_end(outcome: Outcome) -> None:
-        if worker.was_terminated:  # by somebody else: its death by that signal tells so
+        # By somebody else: its death by that signal tells so.
+        if worker.was_terminated:
             return
         packed = outcome.packed(worker.who)
         with speaking:
@@ -53,21 +59,25 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
         # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         this = process.current_process()
-        assert isinstance(this.name, FirstName)  # `starts` has given it
+        # `starts` has given it.
+        assert isinstance(this.name, FirstName)
         this.name = this.name.begin()
         has_begun = True
         _await_go(lifeline)
         (_die_portably_with if portably else _die_with)(lifeline)
         _show_stack_in(stack)
-        os.write(stack.fileno(), b"%d\n" % os.getpid())  # from now on it can be asked
+        # From now on it can be asked.
+        os.write(stack.fileno(), b"%d\n" % os.getpid())
         if worker.logs is not None:
             log_through_main(worker.logs)
         worker.run(tell_end)
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
-    except Cancelled:  # between two steps above
+    except Cancelled:
+        # Between two steps above.
         worker.close(Interrupted(), tell_end)
     said.close()
-    if has_begun:  # else a fork would end what is its parent's
+    # Else a fork would end what is its parent's.
+    if has_begun:
         _show_stack_in(stack, of_all=True)
         end_in_order()
     if worker.was_terminated:
@@ -111,7 +121,8 @@ def _die_portably_with(lifeline: Descriptor) -> None:
     """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
 
     def wait() -> None:
-        with suppress(OSError):  # a stage that has closed it is told of otherwise
+        # A stage that has closed it is told of otherwise.
+        with suppress(OSError):
             os.read(lifeline.fileno(), 1)
             os.killpg(os.getpid(), signal.SIGKILL)
 
@@ -124,10 +135,12 @@ def _die_with(lifeline: Descriptor) -> None:
     Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.
     """
     fd = lifeline.fileno()
-    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())  # negative: a group
+    # Negative: a group.
+    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
     closed = select.poll()
     closed.register(fd, select.POLLIN)
-    if closed.poll(0):  # before the kernel was told to watch it
+    # Before the kernel was told to watch it.
+    if closed.poll(0):
         os.killpg(os.getpid(), signal.SIGKILL)

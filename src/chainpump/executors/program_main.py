@@ -16,11 +16,13 @@ __all__ = ["main"]
 def main() -> None:
     """Run the worker that a file describes, whose descriptor is the program's argument."""
     this = process.current_process()
-    vars(this)["_inheriting"] = True  # while it is, a main file that starts processes is told that it must not
+    # While it is, a main file that starts processes is told that it must not.
+    vars(this)["_inheriting"] = True
     with open(int(sys.argv[1]), "rb") as parcel:  # noqa: PTH123  # a descriptor
         parcel.seek(0)
         around: Surroundings
-        around, preparation = pickle.load(parcel)  # from here on the main process is told what this one raises
+        # From here on the main process is told what this one raises.
+        around, preparation = pickle.load(parcel)
         around = replace(around, path=[*sys.path, *around.path])
         around.enter()
         spawn.prepare(preparation | {"sys_path": list(around.path), "dir": around.directory or preparation["dir"]})

@@ -36,7 +36,8 @@ __all__ = ["ProgramExecutor"]
 
 Launch: TypeAlias = "Callable[[Sequence[str], Sequence[int]], subprocess.Popen[Any]]"
 
-PARCEL = "chainpump-program"  # its name, for those who look on
+# Its name, for those who look on.
+PARCEL = "chainpump-program"
 MAIN = f"from {__package__}.program_main import main; main()"
 
 
@@ -103,7 +104,8 @@ def _begin(worker: Worker, said: Descriptor, stack: Descriptor, launch: Launch) 
 
 def _pack(parcel: Descriptor, name: FirstName, worker: Worker, arguments: tuple[Any, ...]) -> Sequence[int]:
     """Write what `program_main` reads; returns the numbers of the descriptors that it mentions."""
-    assert worker.surroundings is not None  # it reaches beyond this process
+    # It reaches beyond this process.
+    assert worker.surroundings is not None
     passed = _Passed()
     set_spawning_popen(passed)  # type: ignore[arg-type]  # of this thread; it needs these two methods only
     try:
@@ -174,7 +176,8 @@ class _Program:
             return
         try:
             pid, status = os.waitpid(self.pid, options)
-        except ChildProcessError:  # it has died, and other code of the program has read how
+        except ChildProcessError:
+            # It has died, and other code of the program has read how.
             return
         if pid:
             self._begun.returncode = os.waitstatus_to_exitcode(status)

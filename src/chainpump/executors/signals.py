@@ -33,7 +33,8 @@ def ctrl_c_waits() -> Generator[None, None, None]:
         came.append(number)
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:  # from here on: the call that blocks the signal may raise what has come just before
+    # From here on: the call that blocks the signal may raise what has come just before.
+    try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, note)
         yield

@@ -140,7 +140,8 @@ def told_by_kernel(begun: StartedProcess) -> Death:
     """Not the sentinel: that is a pipe, which a stray child inherits."""
     if is_portable():
         return _waited_for(begun)
-    assert begun.pid is not None  # it was started
+    # It was started.
+    assert begun.pid is not None
     return Death(Descriptor(os.pidfd_open(begun.pid)))
 
 
@@ -149,7 +150,8 @@ def _waited_for(begun: StartedProcess) -> Death:
     dead, alive = pipe()
 
     def wait() -> None:
-        begun.join()  # beside `exitcode`, which may be the one that reaps it: then it has been stored there
+        # Beside `exitcode`, which may be the one that reaps it: then it has been stored there.
+        begun.join()
         alive.close()
 
     thread = threading.Thread(target=wait, name=f"chainpump waits for {begun.name}", daemon=True)

@@ -14,9 +14,11 @@ from typing import Self
 
 __all__ = ["AGAIN", "Swallowed"]
 
-AGAIN = 0.005  # seconds until a cancellation is sent again that came in a finalizer; those are short
+# Seconds until a cancellation is sent again that came in a finalizer; those are short.
+AGAIN = 0.005
 
-_INSTALLING = threading.Lock()  # guards `sys.unraisablehook`; held for a few instructions, takes no other lock
+# Guards `sys.unraisablehook`; held for a few instructions, takes no other lock.
+_INSTALLING = threading.Lock()
 
 
 class Swallowed:

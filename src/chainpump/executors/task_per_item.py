@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    Made: TypeAlias = tuple[Sequence[Any], int]  # what came of an item, and its bytes
+    # What came of an item, and its bytes.
+    Made: TypeAlias = tuple[Sequence[Any], int]
     # Part of a span: its items' numbers and tasks, and where the span ends, if this is the last of it.
     Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Made]]], int | None]
 
 __all__ = ["Fatal", "Flow"]
 
-MOST_TOLD = 20  # tasks whose places are told: where so many wait, the others do so in the same places
+# Tasks whose places are told: where so many wait, the others do so in the same places.
+MOST_TOLD = 20
 
 
 class Flow:
@@ -63,7 +65,8 @@ class Flow:
         self._parent: asyncio.Task[Any] | None = None
         # What is to be sent next, in this order; None at the end. `_room` bounds how much that is.
         self._line: asyncio.Queue[Run | None] = asyncio.Queue()
-        self._span: Span | None = None  # of what was sent last
+        # Of what was sent last.
+        self._span: Span | None = None
         self._number = 0
         self._helpers: list[_Helper] = []
         # Which item each task is in, and since when, in ns. The loop's thread writes, any may copy it at once.
@@ -124,10 +127,12 @@ class Flow:
         frames = self._frames()
         while (received := await reader.call(next, frames, None)) is not None:
             await begin(group, *received)
-            if self._inlet.is_metered:  # to ask for an item gives a slot back: only if it can begin
+            # To ask for an item gives a slot back: only if it can begin.
+            if self._inlet.is_metered:
                 async with self._slots:
                     pass
-        for _ in range(self._at_once):  # all tasks are over
+        # All tasks are over.
+        for _ in range(self._at_once):
             await self._slots.acquire()
         self._line.put_nowait(None)
 
@@ -147,7 +152,8 @@ class Flow:
         span = frame.span
         for position in positions:
             tasks.append((frame.number(position), await self._task(group, frame, position)))
-            if len(tasks) == self._at_once:  # a frame of more must not hold back its first results
+            # A frame of more must not hold back its first results.
+            if len(tasks) == self._at_once:
                 self._line.put_nowait((span, tasks, None))
                 tasks = []
         is_last = positions.stop == len(frame.entries)
@@ -264,7 +270,8 @@ class Flow:
         runs = [run]
         while not self._line.empty():
             more = self._line.get_nowait()
-            if more is None:  # the end: it is to be read again
+            # The end: it is to be read again.
+            if more is None:
                 self._line.put_nowait(None)
                 break
             runs.append(more)
@@ -318,9 +325,11 @@ class _Helper:
             if made.set_running_or_notify_cancel():
                 try:
                     made.set_result(function())
-                except BaseException as error:  # for who has called
+                except BaseException as error:
+                    # For who has called.
                     made.set_exception(error)
-            del call, made, function  # while it waits it holds nothing
+            # While it waits it holds nothing.
+            del call, made, function
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call this in the thread."""

@@ -18,10 +18,14 @@ class TaskRoom:
 
         self._least = least
         self._most = most
-        self._begun = 0  # and not sent
-        self._made = 0  # of these, ended
-        self._nbytes = 0  # of what those have made
-        self._each = 0  # bytes; of what was made last
+        # And not sent.
+        self._begun = 0
+        # Of these, ended.
+        self._made = 0
+        # Of what those have made.
+        self._nbytes = 0
+        # Bytes; of what was made last.
+        self._each = 0
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:

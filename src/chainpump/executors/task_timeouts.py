@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Late", "TaskLimits", "where"]
 
-Hand: TypeAlias = tuple[int, int, Any]  # origin and number of an item, and the item
+# Origin and number of an item, and the item.
+Hand: TypeAlias = tuple[int, int, Any]
 
-ENDS_WITHIN = 1.0  # seconds that a call that was cancelled, since it took too long, has to clean up
-COMES_BACK_WITHIN = 1.0  # seconds, after that, in which an event loop that nothing blocks has dealt with it
-STEP = "async_generator_asend"  # the type of what waits for an async generator; which, only the collector knows
-AWAITING = {  # where each kind is, and what it awaits
+# Seconds that a call that was cancelled, since it took too long, has to clean up.
+ENDS_WITHIN = 1.0
+# Seconds, after that, in which an event loop that nothing blocks has dealt with it.
+COMES_BACK_WITHIN = 1.0
+# The type of what waits for an async generator; which, only the collector knows.
+STEP = "async_generator_asend"
+# Where each kind is, and what it awaits.
+AWAITING = {
     CoroutineType: ("cr_frame", "cr_await"),
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
@@ -59,7 +64,8 @@ class TaskLimits:
         self._blocked = blocked
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
-        self._calls: dict[asyncio.Task[Any], tuple[float, Hand]] = {}  # since when, in s of the monotonic clock
+        # Since when, in s of the monotonic clock.
+        self._calls: dict[asyncio.Task[Any], tuple[float, Hand]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="chainpump limits", daemon=True)
         self._thread.start()
@@ -93,7 +99,8 @@ class TaskLimits:
         if not call.done():
             _leave_behind(call)
         elif not call.cancelled():
-            call.exception()  # nobody asks for it: else asyncio would print it
+            # Nobody asks for it: else asyncio would print it.
+            call.exception()
 
     def _watch(self) -> None:
         """Look when the call that has been under way for longest would have had to be dealt with."""
@@ -139,7 +146,8 @@ def _stack_of(awaited: Any) -> str:
         if type(awaited).__name__ == STEP:
             awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
         frame, inner = AWAITING.get(type(awaited), ("", ""))
-        if (at := getattr(awaited, frame, None)) is None:  # a future, or it has just ended
+        # A future, or it has just ended.
+        if (at := getattr(awaited, frame, None)) is None:
             break
         lines.append(line_of(at))
         awaited = getattr(awaited, inner)

@@ -41,6 +41,7 @@ class Tasks:
 
     def start(self, worker: Worker) -> TasksHandle:
         """Start the thread of the event loop."""
-        from .tasks_handle import TasksHandle  # as in `Threads.start`
+        # As in `Threads.start`.
+        from .tasks_handle import TasksHandle
 
         return TasksHandle(worker, self.workers)

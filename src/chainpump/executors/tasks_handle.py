@@ -60,7 +60,8 @@ class _Driver:
     def __init__(self, worker: Worker, at_once: int) -> None:
         self._worker = worker
         self._at_once = at_once
-        self._lock = threading.Lock()  # guards the three below
+        # Guards the three below.
+        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._is_cancelled = False
@@ -77,7 +78,8 @@ class _Driver:
                 return None
             results = last.start()
             assert self._worker.outlet is not None
-            with closing(self._stream(runner, results)) as items:  # now, while there is an event loop
+            # Now, while there is an event loop.
+            with closing(self._stream(runner, results)) as items:
                 self._worker.outlet.pump(items)
         return None
 
@@ -106,10 +108,12 @@ class _Driver:
         try:
             return loop.run_until_complete(task)
         except asyncio.CancelledError:
-            if not self._is_cancelled:  # the function's own
+            # The function's own.
+            if not self._is_cancelled:
                 raise
             raise Cancelled("the run was cancelled") from None
-        except Cancelled:  # by `kill`: tasks that have ignored theirs may end now, and nobody asks how
+        except Cancelled:
+            # By `kill`: tasks that have ignored theirs may end now, and nobody asks how.
             loop.set_exception_handler(lambda *_: None)
             raise
         except Fatal as fatal:
@@ -139,4 +143,5 @@ class _Driver:
         """Have the event loop's thread come back from its wait."""
         with self._lock:
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(int)  # anything
+                # Anything.
+                self._loop.call_soon_threadsafe(int)

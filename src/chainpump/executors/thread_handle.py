@@ -31,7 +31,8 @@ class ThreadHandle:
         self._lock = threading.Lock()
         self._interruptible = True
         self._killed = False
-        self._swallowed: Swallowed | None = None  # from the first `kill` to the end: it refers to this handle
+        # From the first `kill` to the end: it refers to this handle.
+        self._swallowed: Swallowed | None = None
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
         self._thread = threading.Thread(target=worker.context.run, args=(self._run,), name=name, daemon=True)
@@ -48,10 +49,12 @@ class ThreadHandle:
                 outcome = self._work()
             finally:
                 self._shield()
-        except Cancelled:  # sent by `kill`, and arrived behind the worker's own handling
+        except Cancelled:
+            # Sent by `kill`, and arrived behind the worker's own handling.
             outcome = Interrupted()
             self._worker.close(outcome)
-        except BaseException as error:  # a defect in closing must be told, not leave the run waiting
+        except BaseException as error:
+            # A defect in closing must be told, not leave the run waiting.
             outcome = Failed(failure_texts.raised(self._worker.who, self.pid, error, None), error)
         self._tell(outcome)
         self._wind_up()
@@ -61,7 +64,8 @@ class ThreadHandle:
         """Say how it ended; what was said first stands."""
         if not self._say.closed:
             self._outcome = outcome
-            self._say.close()  # end of file: readable
+            # End of file: readable.
+            self._say.close()
 
     def _work(self) -> Outcome:
         return self._worker.run(self._tell)
@@ -73,7 +77,8 @@ class ThreadHandle:
         with self._lock:
             self._interruptible = False
             if self._killed:
-                _raise_in(threading.get_ident(), None)  # takes back one that has not arrived yet
+                # Takes back one that has not arrived yet.
+                _raise_in(threading.get_ident(), None)
             if self._swallowed is not None:
                 self._swallowed.remove()
                 self._swallowed = None
@@ -176,7 +181,8 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     _send(thread, error)
     if sys.version_info < (3, 13):
         arriving = threading.Thread(target=_receive, name="chainpump receives", daemon=True)
-        with suppress(RuntimeError):  # no thread can be started, at the end of the program or of its memory
+        # No thread can be started, at the end of the program or of its memory.
+        with suppress(RuntimeError):
             arriving.start()
             arriving.join()
 
@@ -185,11 +191,13 @@ def _receive() -> None:
     with suppress(Cancelled):
         _send(threading.get_ident(), Cancelled)
         while True:
-            pass  # a bytecode for it to arrive at
+            # A bytecode for it to arrive at.
+            pass
 
 
 def _send(thread: int, error: type[BaseException] | None) -> None:
-    import ctypes  # only a run that has to kill a thread pays for it
+    # Only a run that has to kill a thread pays for it.
+    import ctypes
 
     exception = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

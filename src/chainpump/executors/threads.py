@@ -41,6 +41,7 @@ class Threads:
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""
-        from .thread_handle import ThreadHandle  # with all that a worker needs: building a pipeline starts none
+        # With all that a worker needs: building a pipeline starts none.
+        from .thread_handle import ThreadHandle
 
         return ThreadHandle(worker)
