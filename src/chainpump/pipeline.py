@@ -16,6 +16,9 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+# Annotations name through the package what only runs need: that imports it when it is first asked for.
+import chainpump
+
 from .building import checks
 from .building.checked_function import Subject
 from .building.problems import Problems
@@ -39,8 +42,6 @@ from .building.stage_builder import (
     resized,
 )
 from .engine.items import items_of
-from .engine.nested import Concat, InTurn, Merge
-from .engine.run import Run
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
@@ -57,8 +58,6 @@ from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage, Role
 from .policies import Policy, Raise
-from .progress.observer_thread import Observer
-from .progress.report import Report
 from .start import GRACE, RunOptions, check_place, start
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ class _Chain:
         check_restarts(stages)
         return stages
 
-    def _start(self, options: RunOptions, *, iterated: bool) -> Run[Any]:
+    def _start(self, options: RunOptions, *, iterated: bool) -> chainpump.Run[Any]:
         return start(self.plan(on=options.on), options, iterated=iterated)
 
 
@@ -198,6 +197,8 @@ class Pipeline(_Chain, Generic[T_co]):
         one, with the same error; `on=`, `grace=` and the dead letters of that one are its own.
         Raises StageTypeError unless given pipelines.
         """
+        from .engine.nested import Concat  # few programs have one, and what runs it comes with the engine
+
         return _nested("concat", Concat, Concat, pipelines, name)
 
     @overload
@@ -218,6 +219,8 @@ class Pipeline(_Chain, Generic[T_co]):
 
         Otherwise as `concat`; the first failure ends all. `.inline()` takes an item of each in turn.
         """
+        from .engine.nested import InTurn, Merge  # as above
+
         return _nested("merge", Merge, InTurn, pipelines, name)
 
     def then(
@@ -598,9 +601,9 @@ class Pipeline(_Chain, Generic[T_co]):
         stall_timeout: float | None = None,
         check_items: bool = False,
         progress: bool = False,
-        observe: Observer | None = None,
+        observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
-    ) -> Run[T_co]:
+    ) -> chainpump.Run[T_co]:
         """Start a run, to be used in a `with`: leaving it cancels every worker.
 
         >>> with Pipeline(range(10)).open() as run:
@@ -648,9 +651,9 @@ class Runnable(_Chain, Generic[R_co]):
         stall_timeout: float | None = None,
         check_items: bool = False,
         progress: bool = False,
-        observe: Observer | None = None,
+        observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
-    ) -> Report[R_co]:
+    ) -> chainpump.Report[R_co]:
         """Run it to the end, and return the report.
 
         grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
@@ -684,9 +687,9 @@ class Runnable(_Chain, Generic[R_co]):
         stall_timeout: float | None = None,
         check_items: bool = False,
         progress: bool = False,
-        observe: Observer | None = None,
+        observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
-    ) -> Report[R_co]:
+    ) -> chainpump.Report[R_co]:
         """As `run`, for a program that lives in an event loop, which goes on meanwhile.
 
         >>> import asyncio
@@ -717,8 +720,11 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
 
 
 def opened(
-    chain: Pipeline[Any] | Runnable[Any], *, progress: bool = False, observe: Observer | None = None
-) -> Run[Any]:
+    chain: Pipeline[Any] | Runnable[Any],
+    *,
+    progress: bool = False,
+    observe: Callable[[chainpump.Progress], object] | None = None,
+) -> chainpump.Run[Any]:
     """A run of it, whichever it is, with whatever else is by default."""
     iterated = isinstance(chain, Pipeline)
     return chain._start(RunOptions(progress=progress, observe=observe), iterated=iterated)  # noqa: SLF001  # the same

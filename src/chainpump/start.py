@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .building import checks
 from .building.main_guard import check_main_file
 from .building.patched_programs import check_unpatched
 from .building.problems import is_collecting
 from .building.stage_builder import MIN_WAIT, check_executor, checked, placements
-from .engine.nested import start_run
-from .engine.run import Run
-from .engine.run_settings import RunSettings
 from .errors import StageOptionError
 from .executors.base import Executor
 from .executors.fork_hazards import fork_hazard
 from .lazy_dataclass import dataclass
-from .logs.records import warn
 from .pickling.loading import check_not_loading
 from .plan.item_checks import check_available
 from .plan.placement import Placement, check_whole
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
-from .progress.observer_thread import Observer
-from .worker.seeds import Seed
+
+if TYPE_CHECKING:
+    from .engine.run import Run
+    from .progress.observer_thread import Observer
 
 __all__ = ["GRACE", "RunOptions", "check_place", "start"]
 
@@ -83,6 +81,12 @@ def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
 
 def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     """Start a run of this plan. Raises what is wrong with it, or with where it is called."""
+    # For those who run a pipeline: a program that is imported by a worker only builds it.
+    from .engine.nested import start_run
+    from .engine.run_settings import RunSettings
+    from .logs.records import warn
+    from .worker.seeds import Seed
+
     observers = options.observers()
     stages = plan.stages
     if is_collecting():
