@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from multiprocessing import process
 from types import FrameType
 
 from ..errors import StageOptionError
@@ -53,6 +52,8 @@ def loading() -> Generator[None, None, None]:
 
 def check_not_loading() -> None:
     """Raise StageOptionError if this code runs as a worker imports modules."""
+    from multiprocessing import process  # a program that builds pipelines, and starts none, needs no more of it
+
     # The list must not contain this frame: that would be a reference cycle, which keeps the variables of all callers.
     frames = list(calls_from(sys._getframe().f_back))  # noqa: SLF001  # what `inspect.currentframe` calls
     imported = next((frame for frame in frames if is_importing(frame)), None)

@@ -1,0 +1,101 @@
+"""What a program and its workers import: time and memory of each start. Counted in modules, since clocks vary."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Of the standard library: each takes milliseconds, or brings others along that do.
+COSTLY = {
+    "asyncio",
+    "concurrent.futures",
+    "dataclasses",
+    "decimal",
+    "email",
+    "importlib.metadata",
+    "json",
+    "logging",
+    "sqlite3",
+    "unittest",
+    "uuid",
+    "xml",
+}
+READING_CODE = {"ast", "dis", "inspect", "tokenize"}
+LIBRARIES = {"argcomplete", "cloudpickle", "numpy", "opentelemetry", "prometheus_client", "rich", "typeguard"}
+STARTING_PROCESSES = {"multiprocessing", "socket", "subprocess", "tempfile"}
+VALUES = "from chainpump import Inline, Pipeline, Processes, Retry, Skip, Tasks, Threads, source, stage"
+PROGRAM = """
+import sys
+
+def modules(item):
+    return sorted(sys.modules)
+
+if __name__ == "__main__":
+    from chainpump import Pipeline, Processes
+
+    before = set(modules(0))
+    for each in Pipeline(range(2)).map(modules, on=Processes(start_method=sys.argv[1])):
+        print(*each)
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after this code."""
+    script = f"{code}\nimport sys; print(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split())
+
+
+def parts(modules: set[str]) -> set[str]:
+    """The files and folders of this package that are among them."""
+    return {name.split(".")[1] for name in modules if name.startswith("chainpump.")}
+
+
+def test_names_for_building_pipelines_start_no_engine() -> None:
+    loaded = loaded_by(VALUES)
+    assert parts(loaded).isdisjoint({"cli", "compat", "logs", "progress", "transport", "worker"})
+    assert "chainpump.engine.run" not in loaded
+    assert loaded.isdisjoint(COSTLY | LIBRARIES | STARTING_PROCESSES)
+
+
+def test_building_a_pipeline_starts_no_engine() -> None:
+    loaded = loaded_by(f"{VALUES}\nPipeline(['1']).map(int, on=Processes(2)).filter(bool).into(sum).plan()")
+    assert parts(loaded).isdisjoint({"cli", "compat", "logs", "progress", "transport", "worker"})
+    assert "chainpump.engine.run" not in loaded
+    assert loaded.isdisjoint({"asyncio", "json", "subprocess", "tempfile", *LIBRARIES} - {"cloudpickle"})
+
+
+def test_what_the_fork_server_preloads_reads_no_hints_and_builds_no_pipelines() -> None:
+    server = loaded_by("import multiprocessing.forkserver")
+    loaded = loaded_by("import chainpump.executors.fork_server_preload") - server
+    assert parts(loaded).isdisjoint({"building", "cli", "compat", "engine", "pipeline", "progress", "start"})
+    assert {name for name in loaded if name.startswith("chainpump.hints.")} == {"chainpump.hints.objects"}
+    assert loaded.isdisjoint(COSTLY | LIBRARIES | {"ast", "dis", "inspect"})
+
+
+@pytest.fixture(scope="module", params=["spawn", "forkserver"])
+def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
+    """A start method, and what a worker has loaded once it is in its second item. Its main file imports nothing."""
+    program: Path = tmp_path_factory.mktemp("imports") / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program), request.param], capture_output=True, text=True, timeout=60, check=True
+    )
+    return request.param, set(done.stdout.splitlines()[1].split())
+
+
+def test_a_worker_loads_nothing_that_it_does_not_need(worker: tuple[str, set[str]]) -> None:
+    _, loaded = worker
+    assert parts(loaded).isdisjoint({"building", "cli", "compat", "engine", "pipeline", "progress", "start"})
+    assert {name for name in loaded if name.startswith("chainpump.hints.")} == {"chainpump.hints.objects"}
+    assert loaded.isdisjoint(COSTLY | LIBRARIES | {"ast", "dis", "inspect"})
+
+
+def test_a_worker_of_the_fork_server_imports_nothing_for_itself(worker: tuple[str, set[str]]) -> None:
+    """What one imports that the server has not, all of them import, one by one."""
+    method, loaded = worker
+    if method == "forkserver":
+        server = loaded_by("import multiprocessing.forkserver, chainpump.executors.fork_server_preload")
+        assert loaded - server - {"__mp_main__"} == set()
