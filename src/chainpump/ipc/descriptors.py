@@ -34,6 +34,9 @@ class Descriptor:
 
     __slots__ = ("__weakref__", "_fd", "_socket")
 
+    # Here, since a descriptor may outlive this module: as the interpreter exits, it clears modules before objects.
+    _close = staticmethod(os.close)
+
     def __init__(self, fd: int) -> None:
         self._fd = fd if fd > STANDARD_ERROR else _moved(fd)
         self._socket: SocketType | None = None
@@ -69,7 +72,7 @@ class Descriptor:
         if self._socket is not None:
             self._socket.close()
         else:
-            os.close(fd)
+            self._close(fd)
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):  # not if Ctrl-C has broken in before
