@@ -214,7 +214,7 @@ def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
     if timeout is None:
         return
     checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
-    if not (on.capabilities.runs_async or on.capabilities.own_process):
+    if not on.capabilities.can_stop_calls:
         raise StageOptionError(
             f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"
             "  Run it on Processes, where the worker is replaced, or as an async function on Tasks."

@@ -48,6 +48,11 @@ class Capabilities:
     shares_thread: bool = field(default=False, kw_only=True)
 
     @property
+    def can_stop_calls(self) -> bool:
+        """Whether a function can be stopped in the middle of a call, as a timeout needs it."""
+        return self.own_process or self.runs_async
+
+    @property
     def forks(self) -> bool:
         """Whether a worker begins as a copy of the main process."""
         return self.own_process and not self.pickles_functions
