@@ -50,13 +50,14 @@ from .hints.annotations import is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .lazy_dataclass import replace
+from .messages.names import Role
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.generator_stages import batch, batch_within, take, unbatch, window
 from .plan.nested_source import NestedSource
 from .plan.operators import Each, Filter, FlatMap, Map, Operator
 from .plan.placement import Workers
 from .plan.plan import Plan
-from .plan.planned_stage import PlannedStage, Role
+from .plan.planned_stage import PlannedStage
 from .policies import Policy, Raise
 from .start import GRACE, RunOptions, check_place, start
 

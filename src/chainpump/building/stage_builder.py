@@ -15,6 +15,7 @@ from ..hints.annotations import UNKNOWN
 from ..hints.display import show
 from ..hints.objects import is_a
 from ..lazy_dataclass import replace
+from ..messages.names import Role
 from ..plan import generator_stages
 from ..plan.bound import Bound, Source
 from ..plan.generator_stages import of_several
@@ -22,7 +23,7 @@ from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.nested_source import NestedSource
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator
 from ..plan.placement import AUTO, Placement, Workers
-from ..plan.planned_stage import PlannedStage, Role
+from ..plan.planned_stage import PlannedStage
 from ..policies import is_policy
 from . import checks
 from .checked_function import Subject

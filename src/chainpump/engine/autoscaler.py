@@ -13,8 +13,8 @@ from typing import TypeAlias
 from ..ipc.board import State
 from ..ipc.cpus import processors
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from ..plan.operators import Operator
-from ..plan.planned_stage import Role
 from ..progress.reading import Reading
 from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
 from .meter import Meter

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import Failure, RunError, StageError, text_of_failures
 from ..lazy_dataclass import dataclass
-from ..plan.planned_stage import Role
+from ..messages.names import Role
 from ..progress.run_record import Status
 from ..worker.outcome import Failed
 

@@ -9,11 +9,11 @@ from typing import Any
 from ..executors.base import Executor
 from ..executors.inline import Inline
 from ..lazy_dataclass import dataclass
-from ..messages.names import Who
+from ..messages.names import Role, Who
 from ..pickling.shared_functions import SharedFunctions
 from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of
-from ..plan.planned_stage import PlannedStage, Role
+from ..plan.planned_stage import PlannedStage
 from ..transport.credits import CreditRoom
 from ..transport.room import Room
 from ..transport.send_limit import Gates
@@ -86,10 +86,10 @@ class Group:
         return all(isinstance(stage.call, Operator) for stage in self.stages) and not self.iterated
 
     @property
-    def names(self) -> list[tuple[str, str, str | None]]:
+    def names(self) -> list[tuple[Role, str, str | None]]:
         """Role, name and place of definition of each stage, the caller's loop included."""
-        named = [(stage.role.value, stage.name, stage.call.where) for stage in self.stages]
-        return [*named, (Role.SINK.value, LOOP, None)] if self.iterated else named
+        named = [(stage.role, stage.name, stage.call.where) for stage in self.stages]
+        return [*named, (Role.SINK, LOOP, None)] if self.iterated else named
 
     def who(self, stage: int, number: int) -> Who:
         """A worker of one of its stages; number counts from 0."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import Failure, LedgerError
 from ..ipc.board import State
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from ..progress.reading import WorkerReading
 
 __all__ = ["Account", "Passed", "account", "check", "check_passed"]
@@ -22,7 +23,7 @@ class Account:
     """
 
     stage: str
-    role: str
+    role: Role
     workers: int
     received: int
     finished: int
@@ -37,13 +38,13 @@ class Account:
 class Passed:
     """Where order is restored: how many items have had their turn there, of how many that were numbered."""
 
-    role: str
+    role: Role
     stage: str
     turns: int
     numbered: int
 
 
-def account(role: str, stage: str, workers: Sequence[WorkerReading], renewed: bool = False) -> Account:
+def account(role: Role, stage: str, workers: Sequence[WorkerReading], renewed: bool = False) -> Account:
     """Add up what a stage's workers have counted."""
     return Account(
         stage,
@@ -91,13 +92,13 @@ def _failure(account: Account, fact: str) -> Failure:
     return _loss(account.role, account.stage, fact)
 
 
-def _loss(role: str, stage: str, fact: str) -> Failure:
+def _loss(role: Role, stage: str, fact: str) -> Failure:
     return Failure(
         LedgerError,
-        role,
+        role.value,
         stage,
         0,
         None,
-        f"the ledger of {role} '{stage}' does not close: {fact}",
+        f"the ledger of {role.value} '{stage}' does not close: {fact}",
         ("No worker failed, so the loss is in chainpump or below it: please report this, with the pipeline.",),
     )

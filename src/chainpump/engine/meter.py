@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 
+from ..messages.names import Role
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..progress.latency import Counts, counted
@@ -94,7 +95,7 @@ def _of(number: int, group: Group) -> Iterator[Place]:
             group.at_once,
             number,
             slots=group.at_once if able.runs_async and is_operator else None,
-            grows=role != "source" and not able.shares_thread and (is_operator or group.at_once > 1),
+            grows=role is not Role.SOURCE and not able.shares_thread and (is_operator or group.at_once > 1),
             is_auto=group.is_auto,
             on_processes=group.own_process,
         )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ..ipc.board import Cell, State
 from ..messages import failure_texts
-from ..messages.names import Item
+from ..messages.names import Item, Role
 from ..policies import Action, decide
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Failed
@@ -30,7 +30,7 @@ def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | 
     group, row, record = slot.group, slot.rows[0], slot.replacements
     if group.guarded is None or slot.checkpoint is None or slot.worker is None:
         return None
-    if row[Cell.STATE] >= State.DONE and slot.who.role != "sink":
+    if row[Cell.STATE] >= State.DONE and slot.who.role is not Role.SINK:
         return None  # a sink's worker has to say so itself: its replacement will
     overdue, record.overdue = record.overdue, None
     if overdue is None:

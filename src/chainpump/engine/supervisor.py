@@ -20,6 +20,7 @@ from ..ipc.board import Cell, State
 from ..ipc.descriptors import pipe
 from ..lazy_dataclass import replace
 from ..messages import failure_texts
+from ..messages.names import Role
 from ..progress.reading import Reading
 from ..progress.scaling_rule import Decision
 from ..worker.operator_run import Condemned
@@ -273,7 +274,7 @@ class Supervisor:
         state = slot.rows[-1][Cell.STATE]
         if lost.exit_code == -signal.SIGTERM and (self.state.left or self.state.failures):
             return Interrupted()
-        if state >= State.DONE and slot.who.role != "sink":
+        if state >= State.DONE and slot.who.role is not Role.SINK:
             return Finished(early=state == State.STOPPED)
         return Failed(failure_texts.lost(slot.who, slot.pid, lost.exit_code, slot.in_hand, state != State.STARTING))
 

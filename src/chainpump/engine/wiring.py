@@ -168,7 +168,7 @@ class Wiring:
         restoring = {section.end for section in self.sections if section.room is not None}
         teams = [
             Team(
-                group.names,
+                [(role.value, name, where) for role, name, where in group.names],
                 [rows.start for rows in group.rows],
                 group.workers,
                 group.at_first,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..ipc.board import CELLS, State
 from ..lazy_dataclass import dataclass, field
 from ..messages.call_stacks import stacks
-from ..messages.names import Who
+from ..messages.names import Role, Who
 from ..messages.table import table
 from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 
@@ -37,8 +37,9 @@ PATIENCE = 5.0  # seconds for `ps`
 class Team:
     """A group, as far as a look at the board takes: see `wiring.Group`.
 
-    stages: role, name and place of definition of each. rows: of each stage, the row of its first worker. at_first: how
-    many of its workers are there from the start. restores: whether it puts its items in order as they arrive.
+    stages: role as a text, name and place of definition of each. rows: of each stage, the row of its first worker.
+    at_first: how many of its workers are there from the start. restores: whether it puts its items in order as they
+    arrive.
     """
 
     stages: Sequence[tuple[str, str, str | None]]
@@ -50,7 +51,7 @@ class Team:
     def who(self, number: int) -> Who:
         """A worker, named by its last stage; number counts from 0."""
         role, name, where = self.stages[-1]
-        return Who(role, name, number + 1, self.workers, where)
+        return Who(Role(role), name, number + 1, self.workers, where)
 
 
 @dataclass(frozen=True, slots=True)

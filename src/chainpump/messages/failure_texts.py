@@ -20,7 +20,7 @@ from ..errors import (
     WorkerLostError,
 )
 from .call_stacks import DEEP, calls_in, user_stack, user_traceback
-from .names import Item, Who, text_of
+from .names import Item, Role, Who, text_of
 from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 from .shadowing import shadowed
@@ -92,7 +92,7 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
 
 def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
     """A stage or sink returned while its input had more."""
-    place = {"sink": "into(sink", "stage": "then(stage"}[who.role]
+    place = {Role.SINK: "into(sink", Role.STAGE: "then(stage"}[who.role]
     return who.failure(
         StageStoppedError,
         pid,

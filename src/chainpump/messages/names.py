@@ -1,22 +1,32 @@
-"""Workers, items and exceptions, as messages name them."""
+"""Stages, workers, items and exceptions, as messages name them."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 from ..errors import Failure, RunError
 from ..lazy_dataclass import dataclass
 from .printable import printable, printable_lines
 
-__all__ = ["Item", "Who", "text_of"]
+__all__ = ["Item", "Role", "Who", "text_of"]
+
+
+class Role(Enum):
+    """What a stage is in its pipeline."""
+
+    SOURCE = "source"
+    STAGE = "stage"
+    SINK = "sink"
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
     """A worker, as messages name it.
 
-    role: 'source', 'stage' or 'sink'. number: counted from 1. where: where the function is defined, `file:line`.
+    number: counted from 1. where: where the function is defined, `file:line`.
     """
 
-    role: str
+    role: Role
     stage: str
     number: int
     of: int
@@ -25,7 +35,7 @@ class Who:
     @property
     def label(self) -> str:
         """The stage alone: `stage 'decode'`."""
-        return f"{self.role} '{printable(self.stage)}'"
+        return f"{self.role.value} '{printable(self.stage)}'"
 
     def placed(self, pid: int | None) -> str:
         """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
@@ -45,7 +55,7 @@ class Who:
         """Make the record of a failure of this worker. Control characters are escaped, and empty details left out."""
         return Failure(
             error,
-            self.role,
+            self.role.value,
             self.stage,
             self.number,
             pid,

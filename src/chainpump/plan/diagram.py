@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ..hints.annotations import UNKNOWN
 from ..lazy_dataclass import dataclass, replace
+from ..messages.names import Role
 from ..messages.printable import printable
-from .planned_stage import PlannedStage, Role
+from .planned_stage import PlannedStage
 from .sections import orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from .bound import Bound
 from .operators import Each, Operator
 from .placement import AUTO, Placement, copies_of, items_at_once
 
-__all__ = ["PlannedStage", "Role"]
-
-
-class Role(Enum):
-    """What a stage is in its pipeline."""
-
-    SOURCE = "source"
-    STAGE = "stage"
-    SINK = "sink"
+__all__ = ["PlannedStage"]
 
 
 @dataclass(frozen=True, slots=True)

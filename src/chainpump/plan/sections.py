@@ -14,8 +14,9 @@ from operator import and_
 from typing import Any, Protocol
 
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from .operators import Operator
-from .planned_stage import PlannedStage, Role
+from .planned_stage import PlannedStage
 
 __all__ = ["Section", "StageGroup", "orders_of", "sections_of", "sharing_worker"]
 

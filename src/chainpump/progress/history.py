@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from .snapshot import Progress
 
 __all__ = ["History", "Sample"]
@@ -37,7 +38,7 @@ class History:
             del self._samples[1::2]
             self._every *= 2
         if self._seen % self._every == 0 or progress.is_over:
-            moved = tuple(each.sent if each.role == "source" else each.received for each in progress.stages)
+            moved = tuple(each.sent if each.role == Role.SOURCE.value else each.received for each in progress.stages)
             in_flight = tuple(each.in_flight for each in progress.stages)
             self._samples.append(Sample(progress.elapsed, moved, in_flight))
         self._seen += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..ipc.wakeups import Latch
+from ..messages.names import Role
 from .history import History
 from .latency import Counts, Latencies
 from .reading import Place, Reading
@@ -106,7 +107,7 @@ class Observing:
 
 
 def _peak(place: Place, before: int | None, counts: Counts) -> int | None:
-    return None if place.role == "source" else max(before or 0, counts.received - counts.dealt_with)
+    return None if place.role is Role.SOURCE else max(before or 0, counts.received - counts.dealt_with)
 
 
 def _warn(observer: Observer, error: BaseException) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ..ipc.board import Cell, State
 from ..ipc.wait_times import is_waiting, waited
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 
 __all__ = ["Place", "Reading", "Rows", "WorkerReading", "count_items", "read_worker"]
 
@@ -29,7 +30,7 @@ class Place:
     """
 
     stage: str
-    role: str
+    role: Role
     executor: str
     workers: int
     group: int

@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..errors import DeadItem
 from ..ipc.cpus import processors
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from ..messages.printable import printable_lines
 from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
@@ -135,10 +136,10 @@ def _stage(
     def total(name: str) -> int:
         return sum(getattr(each, name) for each in workers)
 
-    moved = total("sent" if place.role == "source" else "received")
+    moved = total("sent" if place.role is Role.SOURCE else "received")
     return StageReport(
         stage=place.stage,
-        role=place.role,
+        role=place.role.value,
         executor=place.executor,
         workers=sum(each.lived > 0 for each in workers) if place.is_auto else place.workers,
         received=total("received"),

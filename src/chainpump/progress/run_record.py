@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from .history import Sample
 from .latency import Latency
 from .scaling_rule import Decision
@@ -86,9 +87,9 @@ class RunRecord(Generic[T]):
         return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
 
 
-def _count(name: str, but_of: str = "") -> tuple[str, Callable[[StageReport], str], bool]:
+def _count(name: str, but_of: Role) -> tuple[str, Callable[[StageReport], str], bool]:
     """A column that is always there. but_of: the role for which it is empty."""
-    return name, lambda stage: "" if stage.role == but_of else f"{getattr(stage, name):,}", True
+    return name, lambda stage: "" if stage.role == but_of.value else f"{getattr(stage, name):,}", True
 
 
 def _rare(name: str) -> tuple[str, Callable[[StageReport], str], bool]:
@@ -112,12 +113,12 @@ def _memory(stage: StageReport) -> str:
 COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
     ("stage", attrgetter("stage"), True),
     ("on", attrgetter("executor"), True),
-    _count("received", but_of="source"),
+    _count("received", but_of=Role.SOURCE),
     _rare("skipped"),
     _rare("dead"),
     _rare("retried"),
     _rare("restarts"),
-    _count("sent", but_of="sink"),
+    _count("sent", but_of=Role.SINK),
     ("items/s", lambda stage: f"{stage.rate:,.0f}", True),
     _share("busy"),
     _share("starved"),

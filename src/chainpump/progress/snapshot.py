@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 
 from ..lazy_dataclass import dataclass
+from ..messages.names import Role
 from ..messages.printable import printable
 from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
@@ -107,10 +108,10 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
             printable(each.stage),
             each.executor,
             str(each.alive),
-            "" if each.role == "source" else f"{each.received:,}",
-            "" if each.role == "sink" else f"{each.sent:,}",
+            "" if each.role == Role.SOURCE.value else f"{each.received:,}",
+            "" if each.role == Role.SINK.value else f"{each.sent:,}",
             f"{each.rate:,.0f}",
-            "" if each.role == "source" else f"{each.in_flight:,}",
+            "" if each.role == Role.SOURCE.value else f"{each.in_flight:,}",
             *(f"{share:.0%}" for share in (each.busy, each.starved, each.blocked)),
             *(f"{getattr(each, name):,}" for name in counted),
         )
@@ -159,7 +160,7 @@ def progress(
     return Progress(
         elapsed=now.at / SECOND,
         seconds=seconds,
-        items=last.received if last.role == "sink" else last.sent,
+        items=last.received if last.role == Role.SINK.value else last.sent,
         rate=last.rate,
         length=length,
         fraction=done,
@@ -174,7 +175,7 @@ def _stage(
     place: Place, late: Sequence[WorkerReading], early: Sequence[WorkerReading], seconds: float, is_bottleneck: bool
 ) -> StageProgress:
     total, then = _total(late), _total(early)
-    gained = total["sent"] - then["sent"] if place.role == "source" else total["received"] - then["received"]
+    gained = total["sent"] - then["sent"] if place.role is Role.SOURCE else total["received"] - then["received"]
     lived = total["lived"] - then["lived"]
     starved, blocked = (
         min(max(total[name] - then[name], 0) / lived, 1.0) if lived > 0 else 0.0 for name in ("starved", "blocked")
@@ -182,7 +183,7 @@ def _stage(
     blocked = min(blocked, 1 - starved)
     return StageProgress(
         stage=place.stage,
-        role=place.role,
+        role=place.role.value,
         executor=place.executor,
         workers=place.workers,
         alive=sum(each.alive for each in late),
@@ -257,7 +258,7 @@ def units(places: Sequence[Place], now: Reading, before: Reading | None = None) 
                 round(whole / seconds) if first.is_auto and seconds > 0 else first.workers,
                 load,
                 blocked,
-                is_source=first.role == "source",
+                is_source=first.role is Role.SOURCE,
                 grows=first.grows,
                 is_auto=first.is_auto,
                 on_processes=first.on_processes,

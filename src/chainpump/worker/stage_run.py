@@ -14,7 +14,7 @@ from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
-from ..messages.names import Item, Who
+from ..messages.names import Item, Role, Who
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import batch_within
@@ -46,7 +46,7 @@ class Assignment:
     @property
     def is_sink(self) -> bool:
         """Whether its result is a value rather than items."""
-        return self.who.role == "sink"
+        return self.who.role is Role.SINK
 
 
 class Input(Protocol):

@@ -9,11 +9,12 @@ import pytest
 from chainpump.engine.ledger import Account, account, check
 from chainpump.errors import LedgerError
 from chainpump.ipc.board import State
+from chainpump.messages.names import Role
 from chainpump.progress.reading import WorkerReading
 
-LOAD = Account("load", "source", 1, received=0, finished=0, sent=100)
-DECODE = Account("decode", "stage", 2, received=100, finished=100, sent=80)
-SAVE = Account("save", "sink", 1, received=80, finished=80, sent=0)
+LOAD = Account("load", Role.SOURCE, 1, received=0, finished=0, sent=100)
+DECODE = Account("decode", Role.STAGE, 2, received=100, finished=100, sent=80)
+SAVE = Account("save", Role.SINK, 1, received=80, finished=80, sent=0)
 
 
 def worker(state: State = State.DONE, **counts: int) -> WorkerReading:
@@ -26,9 +27,9 @@ def test_an_account_sums_over_the_workers_of_a_stage() -> None:
         worker(received=7, finished_frames=3, sent=2, skipped=4),
         worker(received=4, finished_frames=1, sent=1, skipped=1, dead=2),
     ]
-    assert account("stage", "decode", workers) == Account(
+    assert account(Role.STAGE, "decode", workers) == Account(
         "decode",
-        "stage",
+        Role.STAGE,
         2,
         received=11,
         finished=4,
@@ -40,7 +41,7 @@ def test_an_account_sums_over_the_workers_of_a_stage() -> None:
 
 
 def test_a_stage_has_stopped_if_one_of_its_workers_has() -> None:
-    assert account("stage", "head", [worker(), worker(State.STOPPED)]).stopped
+    assert account(Role.STAGE, "head", [worker(), worker(State.STOPPED)]).stopped
 
 
 @pytest.mark.parametrize(

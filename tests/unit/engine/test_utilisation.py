@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from chainpump.engine.utilisation import Figures, Mark, figures, taken
+from chainpump.messages.names import Role
 from chainpump.progress.reading import Place, Reading, WorkerReading
 
 SECOND = 1_000_000_000
 SOURCE, ONE, TWO, SINK = (
     Place(name, role, "", 1, group, on_processes=name in {"one", "two"})
-    for group, (name, role) in enumerate([("range", "source"), ("one", "stage"), ("two", "stage"), ("sum", "sink")])
+    for group, (name, role) in enumerate(
+        [("range", Role.SOURCE), ("one", Role.STAGE), ("two", Role.STAGE), ("sum", Role.SINK)]
+    )
 )
 PLACES = (SOURCE, ONE, TWO, SINK)
 
@@ -87,7 +90,7 @@ def test_where_the_system_does_not_tell_who_is_busy_asks_for_a_processor() -> No
 
 
 def test_neighbours_that_share_their_workers_are_one_group() -> None:
-    joined = (SOURCE, Place("one", "stage", "", 1, 0), Place("two", "stage", "", 1, 1))
+    joined = (SOURCE, Place("one", Role.STAGE, "", 1, 0), Place("two", Role.STAGE, "", 1, 1))
     began = mark(0, [worker(0)], [worker(0)], [worker(0)])
     now = mark(1, [worker(1, sent=30)], [worker(1, received=30, sent=10)], [worker(1, received=5, sent=5)])
     found = figures(joined, began, now, {})

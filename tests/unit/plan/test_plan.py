@@ -15,11 +15,12 @@ from chainpump.executors.processes import Processes
 from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads
 from chainpump.hints.objects import name_of, where_of
+from chainpump.messages.names import Role
 from chainpump.plan import placement
 from chainpump.plan.bound import Bound, Sink, Source, Stage, sink, source, stage
 from chainpump.plan.placement import Workers, check_workers, copies_of
 from chainpump.plan.plan import Plan
-from chainpump.plan.planned_stage import PlannedStage, Role
+from chainpump.plan.planned_stage import PlannedStage
 
 
 def planned(role: Role = Role.STAGE, name: str = "decode", **fields: object) -> PlannedStage:

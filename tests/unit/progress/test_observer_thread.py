@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from chainpump.messages.names import Role
 from chainpump.progress import observer_thread
 from chainpump.progress.latency import Counts
 from chainpump.progress.observer_thread import Observer, Observing
@@ -16,7 +17,7 @@ from chainpump.progress.snapshot import Progress
 from support.gate import LIMIT
 
 SECOND = 1_000_000_000
-PLACES = (Place("load", "source", "Inline()", 1, group=0), Place("save", "sink", "Inline()", 1, group=1))
+PLACES = (Place("load", Role.SOURCE, "Inline()", 1, group=0), Place("save", Role.SINK, "Inline()", 1, group=1))
 
 
 class Run:

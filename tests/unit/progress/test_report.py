@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from chainpump.errors import DeadItem
+from chainpump.messages.names import Role
 from chainpump.progress.reading import Place, Reading, WorkerReading
 from chainpump.progress.report import Report, report
 
 SECOND = 1_000_000_000
 
 PLACES = (
-    Place("load", "source", "Inline()", 1, group=0),
-    Place("decode", "stage", "Processes(2)", 2, group=1, grows=True, on_processes=True),
-    Place("save", "sink", "Threads(1)", 1, group=2),
+    Place("load", Role.SOURCE, "Inline()", 1, group=0),
+    Place("decode", Role.STAGE, "Processes(2)", 2, group=1, grows=True, on_processes=True),
+    Place("save", Role.SINK, "Threads(1)", 1, group=2),
 )
 
 
