@@ -1,4 +1,4 @@
-"""The arguments that are bound to a function, beside its hints: functions and plain values are what it expects."""
+"""The arguments that are bound to a function, checked against its hints."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ def bind_arguments(
 
 
 def _arguments(way: Reading, inputs: Sequence[object], bound: Bound) -> Iterator[tuple[str, object, object]]:
-    """The name, the value and the annotation of each argument that follows the items."""
+    """The name, the value and the annotation of each argument after the items."""
     try:
         given = way.signature.bind(*inputs, *bound.args, **bound.kwargs).arguments
-    except TypeError:  # which is told elsewhere
+    except TypeError:
+        # The call does not bind: `check_arguments` reports that.
         return
     for name, value in given.items():
         parameter = way.signature.parameters[name]
-        is_default = value is parameter.default  # `size: int = None`, as one may write it
+        # A default of None is allowed for any hint: `size: int = None`.
+        is_default = value is parameter.default
         if parameter.kind not in VARIADIC and value is not EMPTY and not is_default:
             yield name, value, parameter.annotation

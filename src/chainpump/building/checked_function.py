@@ -1,4 +1,4 @@
-"""A bound function under examination: what it takes and gives, and the texts that refuse it."""
+"""A bound function that is checked: what it takes and returns, and the errors that refuse it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .bound_arguments import bind_arguments
 
 __all__ = ["Subject", "argument_of", "is_any", "show_annotation", "text_unit"]
 
-# What iterating a text gives, item by item: nobody means that.
+# What iterating a text gives: probably not what the user means.
 TEXTS: Mapping[type, str] = {str: "character", bytes: "byte", bytearray: "byte"}
 
 
 def text_unit(hint: Hint) -> str | None:
-    """What iterating a text gives; None of other hints, which may not be hashable."""
+    """What iterating a text type gives; None for other hints, which may not be hashable."""
     return next((unit for kind, unit in TEXTS.items() if kind is hint), None)
 
 
@@ -42,7 +42,8 @@ def is_any(function: object, *tests: Callable[[object], bool]) -> bool:
     candidates = (function, attribute(type(function), "__call__"))
     try:
         return any(test(each) for test in tests for each in candidates)
-    except Exception:  # an object may raise anything as it is asked for its class
+    except Exception:
+        # The `__class__` of an object may raise anything.
         return False
 
 
@@ -57,7 +58,7 @@ class _Text(str):
 
 @dataclass(frozen=True)
 class Subject:
-    """One bound function under examination, with the hint of the items that it is given."""
+    """One bound function that is checked, with the hint of the items that it receives."""
 
     bound: Bound
     name: str
@@ -67,17 +68,17 @@ class Subject:
 
     @property
     def short(self) -> str:
-        """Its name, as the function has it."""
+        """The name of the function itself."""
         return self.bound.name
 
     @property
     def place(self) -> str:
-        """Where it is defined, in brackets; empty where nobody knows."""
+        """Where it is defined, in brackets; empty if that is not known."""
         return f" ({self.bound.where})" if self.bound.where else ""
 
     @cached_property
     def reading(self) -> Reading:
-        """The way in which it is called; of several overloads the one that is meant."""
+        """The signature that is used; if there are several, the overload that fits."""
         ways = readings_of(self.bound.function)
         return chosen([each for each in ways if self._problem_of(each) is None] or ways[:1], self.after, self._accepts)
 
@@ -113,19 +114,20 @@ class Subject:
         return self._resolve(self.signature.return_annotation, "its result")
 
     def refuse(self, what: str, *advice: str) -> NoReturn:
-        """Raise StageTypeError: what is wrong with it, where it is, and what to do."""
+        """Raise StageTypeError: what is wrong with the function, where it is, and what to do."""
         raise StageTypeError("\n  ".join((f"{self._label} {what}{self.place}.", *advice))) from None
 
     def _resolve(self, annotation: object, what: str) -> Hint:
         try:
             return self.reading.hint(annotation)
         except UnresolvedHintError as error:
-            if not self.is_own:  # nobody is asked to change what is not theirs
+            # The user cannot change a function of a library.
+            if not self.is_own:
                 return UNKNOWN
             self.refuse(f"has a hint that cannot be read: {show_annotation(annotation)} of {what}", str(error))
 
     def check_callable(self) -> None:
-        """It is a function that takes items, and async where it has to be."""
+        """Check that it is a function that takes items, and that it is async where it has to be."""
         function, role = self.bound.function, self.role
         if not callable(function):
             self.refuse(
@@ -141,7 +143,7 @@ class Subject:
             _ = self.parameter
 
     def _may_be_awaited(self) -> bool:
-        """Whether what a function returns that is not async itself may be something to wait for."""
+        """Whether the result of a function that is not async itself may be awaitable."""
         function, inner = self.bound.function, underlying(self.bound.function)
         is_known = inspect.isfunction(inner) or inspect.isbuiltin(function)
         if not is_known or self.short == "<lambda>" or is_any(inner, inspect.iscoroutinefunction):
@@ -150,13 +152,13 @@ class Subject:
         return any(as_base(result, kind) is not None for kind in (Awaitable, AsyncIterable))
 
     def check_arguments(self) -> None:
-        """It can be called with what it is given."""
+        """Check that it can be called with its arguments."""
         problem = self._problem_of(self.reading)
         if problem is not None:
             self._refuse_arguments(problem)
 
     def _problem_of(self, way: Reading) -> str | None:
-        """Why it cannot be called so with what it is given, as Python says it."""
+        """Why it cannot be called with its arguments, in the words of Python."""
         try:
             way.signature.bind(*self._inputs, *self.bound.args, **self.bound.kwargs)
         except TypeError as error:
@@ -190,12 +192,12 @@ class Subject:
         )
 
     def check_known(self, yields: Hint) -> None:
-        """What comes of it is known, as a strict pipeline has it."""
+        """Check that the type of its result is known, as strict pipelines require."""
         if yields is UNKNOWN:
             self.refuse("yields what nobody knows, and the pipeline is strict", f"{self._to_know()}.")
 
     def _to_know(self) -> str:
-        """How the pipeline is to know what comes of it."""
+        """What the user can do so that the type of the result is known."""
         if not self.is_own:
             return f"Call it in a {self.role} of your own, which is annotated"
         wrapper = self.bound.function
@@ -203,7 +205,7 @@ class Subject:
         return "Annotate its decorator, which hides its hints" if is_decorated else "Annotate its result"
 
     def check_annotated(self) -> None:
-        """The function says what it takes and what comes out; nobody asks that of what is not the program's own."""
+        """Check that the function declares what it takes and returns; functions of libraries need not."""
         if not self.is_own:
             return
         takes = self.role != "source" and self.parameter.annotation is EMPTY
@@ -217,7 +219,7 @@ class Subject:
             )
 
     def items(self) -> Hint:
-        """The hint of what iterating the function's result gives."""
+        """The hint of the items of the function's result."""
         result = self.result
         if self.awaits and as_base(result, AsyncIterable):
             return argument_of(result, AsyncIterable)
@@ -241,7 +243,7 @@ class Subject:
         return item
 
     def check_takes_stream(self) -> None:
-        """The first parameter takes the items as an iterator: not one item, and not a list of them."""
+        """Check that the first parameter takes the items as an iterator: not one item, and not a list of them."""
         if fits(Iterator[Any], self.takes, {}):
             return
         item, shown = item_of(self.takes), show(self.takes)
@@ -269,12 +271,12 @@ class Subject:
         )
 
     def bindings(self) -> Bindings | None:
-        """What type variables stand for, if what the stage before yields fits what this one expects."""
+        """The bindings of type variables if the items of the stage before fit."""
         bindings: Bindings = {}
         return bindings if self._accepts(self.after, self.takes, bindings) else None
 
     def check_functions(self, bindings: Bindings) -> None:
-        """The functions among its arguments are what it expects; `bindings` gets what arguments tell of variables."""
+        """Check the functions among its arguments; `bindings` gets what arguments say of type variables."""
         wrong = bind_arguments(self.reading, self._inputs, self.bound, bindings)
         if wrong is not None:
             name, have, want = wrong
@@ -282,7 +284,7 @@ class Subject:
             self.refuse(f"is given {show(have)} as '{name}', and expects {show(want)}", *differ)
 
     def refuse_junction(self, after_name: str, after_where: str | None) -> NoReturn:
-        """Raise StageTypeError: it cannot follow the stage before."""
+        """Raise StageTypeError: the function cannot follow the stage before."""
         expected = self._takes_of_one
         full = show(self.after) == show(expected)
         have, want = show(self.after, full=full), show(expected, full=full)
@@ -310,7 +312,7 @@ class Subject:
         return f"and its arguments, without calling it: {self.role}(function, argument)"
 
     def _accepts(self, after: Hint, takes: Hint, bindings: Bindings) -> bool:
-        """Whether a function that takes this may follow items of this hint."""
+        """Whether a function with this parameter may follow items of this hint."""
         given: Hint = Iterator
         return self.role == "source" or fits(given[Any if after is UNKNOWN else after], takes, bindings)
 
@@ -322,7 +324,7 @@ class Subject:
         return f"Iterable[{have}]"
 
     def _text(self, *, first: bool = False, result: bool = False) -> str:
-        """The signature as text; with a hint to write for its items, or its result, where one is missing."""
+        """The signature as text, with a suggested hint for its items, or its result, where one is missing."""
         signature = self.signature
         parameters = [
             each.replace(annotation=show_annotation(each.annotation)) for each in signature.parameters.values()
@@ -342,7 +344,8 @@ class Subject:
         return f"{name}{signature.replace(parameters=parameters, return_annotation=returns)}"
 
 
-def show_annotation(annotation: object) -> Any:  # text, or the class that stands for a missing annotation
+# A text, or `inspect.Parameter.empty` for a missing annotation.
+def show_annotation(annotation: object) -> Any:
     """An annotation as it was written."""
     if annotation is UNKNOWN or annotation is EMPTY:
         return EMPTY
@@ -350,5 +353,5 @@ def show_annotation(annotation: object) -> Any:  # text, or the class that stand
 
 
 def argument_of(hint: Hint, base: type) -> Hint:
-    """What a generic class is given, of which a hint is: unknown where it is not told."""
+    """The type argument of a generic class in a hint; unknown if there is none."""
     return plain((*get_args(as_base(hint, base)), UNKNOWN)[0])

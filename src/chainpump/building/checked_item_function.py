@@ -1,4 +1,4 @@
-"""A function of one item under examination: it may do without hints, and what is not known is not checked."""
+"""A function of one item that is checked. It may have no hints: what is unknown is not checked."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ __all__ = ["ItemSubject"]
 
 @dataclass(frozen=True)
 class ItemSubject(Subject):
-    """A function of one item under examination. It needs no hints: what is not known is not checked."""
+    """A function of one item that is checked. It needs no hints: what is unknown is not checked."""
 
-    returns: Hint = None  # instead of what it says itself
+    # `returns=`: it overrides the annotation.
+    returns: Hint = None
 
     @cached_property
     def result(self) -> Hint:
-        """The hint of what it returns, on Tasks of what waiting for that gives; as its user says, if anybody does."""
+        """The hint of its result; on Tasks, of the awaited result. `returns=` overrides it."""
         if self.returns is None:
             declared = self._resolve(self.signature.return_annotation, "its result")
             is_awaited = self.awaits and not self.reading.is_async and as_base(declared, Awaitable) is not None
@@ -39,7 +40,7 @@ class ItemSubject(Subject):
 
     @property
     def narrowed(self) -> Hint:
-        """The items that a filter keeps: of the type that `TypeGuard` or `TypeIs` says, where that is narrower."""
+        """The items that a filter keeps: those of the type that `TypeGuard` or `TypeIs` names, if that is narrower."""
         origin, args = split(self.result)
         if getattr(origin, "_name", None) not in ("TypeGuard", "TypeIs") or self.awaits:
             return self.after
@@ -50,10 +51,11 @@ class ItemSubject(Subject):
         return self.reading.known(annotation)
 
     def check_known(self, yields: Hint) -> None:
-        """The same, and so is whether it fits."""
+        """Check that the type of its result is known, and that its items fit."""
         takes, gives = (self.parameter.annotation, f"parameter '{self.parameter.name}'"), self._of_result
         for annotation, what in (takes, *gives):
-            super()._resolve(annotation, what)  # refuses what cannot be read
+            # This refuses hints that cannot be evaluated.
+            super()._resolve(annotation, what)
         if takes[0] is EMPTY and self.is_own and not self._is_self and self.short != "<lambda>":
             self.refuse(
                 "has no type hint for its item, and the pipeline is strict",
@@ -67,7 +69,7 @@ class ItemSubject(Subject):
 
     @property
     def _is_self(self) -> bool:
-        """Whether its item is the object of a method, which needs no hint: `.map(Page.text)`."""
+        """Whether the item is the object of a method, which needs no hint: `.map(Page.text)`."""
         outer, _, _ = str(attribute(self.bound.function, "__qualname__")).rpartition(".")
         return self.parameter.name == "self" and bool(outer) and not outer.endswith("<locals>")
 
@@ -76,7 +78,7 @@ class ItemSubject(Subject):
         return f"{super()._to_know()}, or name it: {naming}" if self.is_own else f"Name it: {naming}"
 
     def check_runs(self) -> None:
-        """It is no generator function, which would never run: nobody iterates what it returns."""
+        """Check that it is no generator function: it would never run, since nothing iterates its result."""
         if is_any(self.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             self.refuse(
                 "is a generator function, which would never run: nobody iterates what it returns",

@@ -1,4 +1,4 @@
-"""The checks of a pipeline that is being built: each takes a bound function and returns what comes out of it.
+"""The checks of a pipeline that is being built: each takes a bound function and returns the hint of its results.
 
 They run nothing of the user's. What does not fit is a StageTypeError or StageOptionError, with a text that says what,
 where both functions are, and what to do next.
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = False) -> Hint:
-    """The hint of a source's items. awaits: it is to be an async generator function, as in all checks.
+    """The hint of the items of a source. awaits: it has to be an async generator function, as in all checks.
 
     What is wrong is noted; the hint is then what is known nevertheless, as in all checks.
     """
@@ -55,7 +55,7 @@ def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = Fal
 def check_stage(
     bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
 ) -> Hint:
-    """The hint of a stage's items, when it follows a stage whose items have the hint `after`."""
+    """The hint of the items of a stage that follows items of the hint `after`."""
     if isinstance(bound, Sink):
         with problems:
             raise StageTypeError(f".then(...) takes a stage but got: {bound!r}.\n  A sink goes last: .into({bound!r}).")
@@ -73,7 +73,7 @@ def check_stage(
 def check_sink(
     bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
 ) -> Hint:
-    """The hint of what a sink returns, when it follows a stage whose items have the hint `after`."""
+    """The hint of the value of a sink that follows items of the hint `after`."""
     subject = Subject(bound, name, "sink", after)
     if not _is_callable(subject, problems):
         return UNKNOWN
@@ -83,7 +83,8 @@ def check_sink(
                 "is a generator function, which would never run: nobody iterates what a sink returns",
                 f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
             )
-        if subject.short != "<lambda>":  # a lambda has no place for hints; one as a sink harms no later stage
+        # A lambda cannot have hints. As a sink it is allowed, since no stage follows.
+        if subject.short != "<lambda>":
             subject.check_annotated()
         bindings = _stream_bindings(subject, after_name, after_where, problems)
         return bound_to(subject.result, bindings)
@@ -104,7 +105,7 @@ def check_map(subject: ItemSubject, after_name: str, after_where: str | None, pr
 
 
 def check_filter(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
-    """The hint of the items, which a filter leaves as they are, unless it says that it narrows them."""
+    """The hint of the items that a filter keeps: the same, unless it declares that it narrows them."""
     _bindings_of(subject, after_name, after_where, problems)
     with problems:
         subject.check_runs()
@@ -113,7 +114,7 @@ def check_filter(subject: ItemSubject, after_name: str, after_where: str | None,
 
 
 def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
-    """The hint of the items of what a function of one item returns or yields."""
+    """The hint of the items that a function of one item returns or yields."""
     bindings = _bindings_of(subject, after_name, after_where, problems)
     with problems:
         return UNKNOWN if subject.result is UNKNOWN else bound_to(subject.items(), bindings)
@@ -121,7 +122,7 @@ def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | Non
 
 
 def check_each(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
-    """None: nothing comes of it."""
+    """None: an `each` stage has no results."""
     _bindings_of(subject, after_name, after_where, problems)
     with problems:
         subject.check_runs()
@@ -129,7 +130,7 @@ def check_each(subject: ItemSubject, after_name: str, after_where: str | None, p
 
 
 def _is_callable(subject: Subject, problems: Problems) -> bool:
-    """Whether it is a function that can take items; whether its arguments fit it is a question of its own."""
+    """Whether it is a function that can take items. Its arguments are checked elsewhere."""
     with problems:
         subject.check_callable()
         with problems:
@@ -139,7 +140,7 @@ def _is_callable(subject: Subject, problems: Problems) -> bool:
 
 
 def _stream_bindings(subject: Subject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
-    """What type variables stand for, of a function of all items; raises if it takes something else."""
+    """The bindings of type variables for a function of all items; raises if it does not take an iterator."""
     bindings = subject.bindings()
     if bindings is None:
         subject.check_takes_stream()
@@ -149,14 +150,14 @@ def _stream_bindings(subject: Subject, after_name: str, after_where: str | None,
 
 
 def _argument_bindings(subject: Subject, bindings: Bindings, problems: Problems) -> Bindings:
-    """The same and what arguments tell; functions among them that do not fit are noted."""
+    """The same with what the arguments say; problems of functions among them are collected."""
     with problems:
         subject.check_functions(bindings)
     return bindings
 
 
 def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
-    """What type variables stand for, of a function of one item that follows this stage."""
+    """The bindings of type variables for a function of one item that follows this stage."""
     bindings: Bindings | None = None
     if _is_callable(subject, problems):
         with problems:
@@ -183,7 +184,8 @@ def check_iterable(value: object) -> Hint:
             "  If it is one item, write Pipeline([value]); if that is meant, Pipeline(list(value))."
         )
     item = item_of(attribute(value, "__orig_class__") or kind)
-    if item is None and hasattr(kind, "__getitem__"):  # the old protocol: indexed from 0
+    # The old protocol of iteration: `__getitem__` with indices from 0.
+    if item is None and hasattr(kind, "__getitem__"):
         return UNKNOWN
     if item is None:
         name = name_of(value) if callable(value) else repr(value)
@@ -203,7 +205,8 @@ def check_travels(bound: Bound, name: str) -> None:
     """Check that a function and its arguments can be pickled, as a worker process needs them."""
     try:
         functions.dumps(bound)
-    except Exception as error:  # pickling runs the __reduce__ of any object, which may raise anything
+    except Exception as error:
+        # Pickling calls `__reduce__` of any object, which may raise anything.
         place = f" ({bound.where})" if bound.where else ""
         raise StageTypeError(
             f"{type(bound).__name__.lower()} '{name}' cannot be sent to another process{place}:\n"
@@ -218,7 +221,8 @@ def _fault_of(bound: Bound) -> str:
     for label, part in (("function", bound.function), *call.arguments.items()):
         try:
             functions.dumps(part)
-        except Exception:  # as above; `unpicklable_part` says which part
+        except Exception:
+            # It may raise anything; `unpicklable_part` says which part it was.
             path = bound.name if part is bound.function else label
             text = functions.unpicklable_part(part, functions.dumps, name=path)
             return f"{'function' if part is bound.function else 'argument'} {text}"
@@ -226,7 +230,7 @@ def _fault_of(bound: Bound) -> str:
 
 
 def check_count(value: object, name: str, option: str, least: int = 1, advice: str = "") -> int:
-    """An option that counts something: the int, or StageOptionError. `advice` says what else to do."""
+    """Check an option that is a count: returns the int or raises StageOptionError. `advice`: what else to do."""
     try:
         count = operator.index(value)  # type: ignore[arg-type]  # whether it has an index is the question
     except TypeError:
@@ -241,18 +245,18 @@ def check_count(value: object, name: str, option: str, least: int = 1, advice: s
 
 
 def check_flag(value: object, what: str) -> None:
-    """An option that is on or off: StageOptionError unless it is True or False."""
+    """Check an option that is a bool: raises StageOptionError unless it is True or False."""
     if not isinstance(value, bool):
         raise StageOptionError(f"{what} must be True or False but got: {value!r}.")
 
 
 def check_name(value: object) -> None:
-    """The name of a stage, where one is given: StageOptionError unless it is a text that is not empty."""
+    """Check the name of a stage: raises StageOptionError unless it is None or a text that is not empty."""
     if value is not None and not (isinstance(value, str) and value):
         raise StageOptionError(f"name must be a text but got: {value!r}.\n  Leave it out for the function's own name.")
 
 
 def check_seconds(value: object, what: str, least: float = 0) -> None:
-    """An option that is a time: StageOptionError unless it is a finite number of at least so many seconds."""
+    """Check an option that is a time: raises StageOptionError unless it is a finite number, at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
         raise StageOptionError(f"{what} must be a number of seconds of at least {least:g} but got: {value!r}.")

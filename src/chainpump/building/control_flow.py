@@ -1,4 +1,4 @@
-"""Whether every way through a piece of code passes one of its instructions, by the jumps in its bytecode."""
+"""Whether every path through a piece of code passes one of its instructions, by the jumps in its bytecode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALWAYS_JUMP = frozenset(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTE
 
 @lru_cache(maxsize=64)
 def is_surely_reached(code: CodeType, at: int) -> bool:
-    """Whether no condition decides if the instruction at this offset, or with its cache there, is executed.
+    """Whether the instruction at this offset, or with its cache there, is executed under no condition.
 
     A loop over items counts as one that has some. What only an exception leads to is not sure.
     """
@@ -28,7 +28,7 @@ def is_surely_reached(code: CodeType, at: int) -> bool:
     seen: set[int] = set()
     waiting = [instructions[0].offset]
     is_reached = False
-    # Every way that does not lead through `at`: is there one that ends?
+    # Follow every path that does not pass `at`: does one of them end?
     while waiting:
         offset = waiting.pop()
         is_reached |= offset == at
@@ -41,7 +41,8 @@ def is_surely_reached(code: CodeType, at: int) -> bool:
         targets = [each.argval] if each.opcode in JUMPS and offset not in around else []
         if each.opname not in ALWAYS_JUMP:
             targets.append(following[offset])
-        if any(target in around and target < offset for target in targets):  # to the next item of a loop around it
+        # A jump back, to the next item of a loop.
+        if any(target in around and target < offset for target in targets):
             return False
         waiting += targets
     return is_reached

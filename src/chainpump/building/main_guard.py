@@ -1,4 +1,4 @@
-"""The main file of the program, which worker processes import: whether that can go well."""
+"""Whether worker processes can import the main file of the program without starting the run again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_main_file", "guards"]
 
 
 def check_main_file() -> None:
-    """Raise StageOptionError where a worker that imports the main file would surely start this run once more.
+    """Raise StageOptionError if a worker that imports the main file would surely start this run again.
 
     What a condition may prevent is left to the worker, which starts no run while it imports: see `loading`. Then the
     run ends with the same advice, but what the file did before has been done in the worker, too.
@@ -33,7 +33,7 @@ def check_main_file() -> None:
             f"worker processes import the program's main file, and {path} is none.\n"
             "  Save the program to a file, or run its stages on Threads() or on Processes(start_method='fork')."
         )
-    # From the caller on: a list with this frame in it would be a cycle, which kept all that the callers have.
+    # The list must not contain this frame: that would be a reference cycle, which keeps the variables of all callers.
     calls = _calls_of(path, vars(main), sys._getframe().f_back)  # noqa: SLF001  # what `inspect.currentframe` calls
     if not (calls and _are_surely_made(calls)):
         return
@@ -51,7 +51,7 @@ def check_main_file() -> None:
 
 
 def _calls_of(path: str, names: dict[str, object], innermost: FrameType | None) -> list[FrameType]:
-    """The calls on the stack, from the innermost out to the top level of the main file.
+    """The calls on the stack, from the innermost one out to the top level of the main file.
 
     None where that is over, or has not begun. What `exec` and `eval` run there has its names, too, and own lines.
     """
@@ -65,8 +65,9 @@ def _calls_of(path: str, names: dict[str, object], innermost: FrameType | None) 
 
 
 def _are_surely_made(calls: Sequence[FrameType]) -> bool:
-    """Whether the program's own code makes these calls under no condition; what libraries ask is not who is main."""
-    from .control_flow import is_surely_reached  # imports `dis`, which only the main process of a run needs
+    """Whether the program makes these calls under no condition. Conditions in libraries do not count."""
+    # It imports `dis`, which only the main process of a run needs.
+    from .control_flow import is_surely_reached
 
     *inner, top = calls
     return is_surely_reached(top.f_code, top.f_lasti) and all(
@@ -82,5 +83,5 @@ def _is_library(path: str) -> bool:
 
 
 def guards(tree: ast.Module) -> Iterator[ast.If]:
-    """Each `if` that asks for `__name__`."""
+    """Each `if` whose condition contains `__name__`."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.If) and "__name__" in ast.dump(node.test))

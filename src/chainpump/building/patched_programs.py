@@ -1,4 +1,4 @@
-"""Programs whose standard library was patched for green threads: what cannot run there is refused before it starts."""
+"""Programs whose standard library is patched for green threads: executors that fail there are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_unpatched"]
 
 @dataclass(frozen=True, slots=True)
 class _Patcher:
-    """A library that patches. modules: of the standard library, those without which workers fail, as it names them.
+    """A library that patches. modules: standard modules that workers need, by the library's names for them.
 
     has_patched: asks the library of one of them. refuses: the executors whose workers fail. Any: neither has types.
     """
@@ -28,7 +28,8 @@ class _Patcher:
 
 
 APART = "run the pipeline in a program of its own that is not patched, for example by subprocess.run()"
-# gevent: its sockets never block, and its locks wait for a loop that a worker does not run. eventlet: no select.poll.
+# With gevent, sockets never block, and locks wait for a loop that no worker runs. With eventlet, select.poll is
+# missing.
 PATCHERS = {
     "gevent.monkey": _Patcher(
         ("socket", "threading"),
@@ -46,7 +47,7 @@ PATCHERS = {
 
 
 def check_unpatched(placements: Sequence[Placement]) -> None:
-    """Raise StageOptionError if one of these executors cannot work as this program was patched."""
+    """Raise StageOptionError if one of these executors cannot work in this patched program."""
     for name, patcher in PATCHERS.items():
         module: ModuleType | None = sys.modules.get(name)
         patched = [each for each in patcher.modules if module is not None and patcher.has_patched(module, each)]

@@ -1,4 +1,4 @@
-"""Problems of a pipeline that is being built: gathered first, so that one error tells all that is known by then."""
+"""Problems of a pipeline that is being built: they are collected, so that one error lists all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Found", "Problems", "collecting", "is_collecting"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A problem, and the line of the program that built what it is about: `file:line`."""
+    """A problem, and the line of the program that built the faulty part, as `file:line`."""
 
     error: PlanError
     where: str
@@ -27,16 +27,17 @@ _COLLECTED: ContextVar[list[Found] | None] = ContextVar("_COLLECTED", default=No
 
 
 class Problems:
-    """Those of one call. `with problems:` gathers what its block finds, and goes on; `tell` raises all of it as one."""
+    """The problems of one call. `with problems:` collects those of its block; `tell` raises them as one error."""
 
     def __init__(self) -> None:
-        self._found: dict[str, PlanError] = {}  # by its text: two checks may come to the same
+        # Problems are compared by their texts: two checks may find the same one.
+        self._found: dict[str, PlanError] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def __enter__(self) -> None:
-        """Gather what is found in the block, and go on behind it."""
+        """Collect what is found in the block, and go on after it."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -47,13 +48,14 @@ class Problems:
         return True
 
     def tell(self) -> None:
-        """Raise what was found, if anything was, as an error of the first one's class; under `collecting`, keep it."""
+        """Raise the problems, if any, as an error of the class of the first one; under `collecting`, keep them."""
         if not self._found:
             return
         first, *others = self._found.values()
         collected = _COLLECTED.get()
         if collected is not None:
-            known = {str(each.error) for each in collected}  # what is wrong with a stage may be found again behind it
+            # A problem of a stage may be found again at the stage after it.
+            known = {str(each.error) for each in collected}
             collected += [Found(each, _user_line()) for text, each in self._found.items() if text not in known]
         elif others:
             raise type(first)(*self._found) from first.__cause__
@@ -63,7 +65,7 @@ class Problems:
 
 @contextmanager
 def collecting() -> Generator[list[Found]]:
-    """Meanwhile, pipelines are built whatever is wrong with them, and all of that is listed."""
+    """Inside the block, pipelines are built whatever is wrong with them, and all problems are listed."""
     found: list[Found] = []
     token = _COLLECTED.set(found)
     try:
@@ -73,12 +75,12 @@ def collecting() -> Generator[list[Found]]:
 
 
 def is_collecting() -> bool:
-    """Whether pipelines are built only to be looked at: then none may start."""
+    """Whether pipelines are built only to be checked: then none may start."""
     return _COLLECTED.get() is not None
 
 
 def _user_line() -> str:
-    """The line of the program that is being executed: the innermost frame outside this package."""
+    """The line of the program that is being executed: the innermost call outside of this package."""
     frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
     while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""Whether workers can be replaced where a pipeline asks for it, so that no item goes on twice."""
+"""Whether workers can be replaced where a pipeline asks for it, so that no item is processed twice."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ __all__ = ["check_restarts"]
 
 
 def check_restarts(stages: Sequence[PlannedStage]) -> None:
-    """Raise StageOptionError where a worker cannot have successors, or where nobody could drop what comes twice."""
-    numbered = 0  # the stage that numbers the items
-    renewed: PlannedStage | None = None  # one since then whose workers are replaced
+    """Raise StageOptionError if a worker cannot be replaced, or if nothing could drop repeated items."""
+    # The index of the stage that numbers the items.
+    numbered = 0
+    # A stage after that one whose workers are replaced.
+    renewed: PlannedStage | None = None
     for place, stage in enumerate(stages):
         takes_all = stage.operator is None
         behind = f"{stage.label} behind '{renewed.name}', whose workers are replaced when they die," if renewed else ""

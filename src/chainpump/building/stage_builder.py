@@ -1,4 +1,4 @@
-"""What a pipeline is built of: stages with their places and options, each checked as it is planned."""
+"""Planned stages made of what a user passes: functions, iterables, executors and options, each checked."""
 
 from __future__ import annotations
 
@@ -58,14 +58,16 @@ CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, P
     FlatMap: checks.check_flat_map,
     Each: checks.check_each,
 }
-# What a plan asks of an executor, besides that it can start a worker.
+# What an executor must have besides `start`.
 OF_EXECUTORS = ("workers", "capabilities")
-MIN_WAIT = 0.001  # seconds; about what a wake-up takes
-DEFAULT: Executor = Processes()  # for stages that name no executor; told from the user's own by identity
+# Seconds; about the time that waking up a worker takes.
+MIN_WAIT = 0.001
+# The executor of stages that name none. It is compared by identity with those of the user.
+DEFAULT: Executor = Processes()
 
 
 def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, problems: Problems) -> PlannedStage:
-    """A source function on one worker. What is wrong with it is noted."""
+    """A source function, planned on one worker. Its problems are collected."""
     on = known_executor(on, name, problems)
     yields = checks.check_source(bound, name, problems, on.capabilities.runs_async)
     if strict:
@@ -74,7 +76,7 @@ def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, pr
 
 
 def check_amount(stage: PlannedStage) -> None:
-    """Raise StageOptionError where several workers would make several times what one is to make."""
+    """Raise StageOptionError if several workers would each do the work of one."""
     on = stage.on
     if on.workers == 1:
         return
@@ -90,7 +92,7 @@ def check_amount(stage: PlannedStage) -> None:
 
 
 def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage:
-    """With as many workers as is said of its name; a joined one, with parts that are."""
+    """Stages with the given numbers of workers, by name; also inside nested pipelines."""
     if isinstance(stage.call, NestedSource):
         return replace(stage, call=stage.call.changed(partial(resized, workers=workers)))
     if stage.name not in workers:
@@ -107,7 +109,7 @@ def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage
 
 
 def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
-    """On this executor, if it has named none of its own; on one worker of it, where several would be wrong."""
+    """A stage on this executor if it has no other; on one worker if several are not possible."""
     if isinstance(stage.call, NestedSource):
         return replace(stage, call=stage.call.changed(partial(placed, on=on)))
     if stage.on is not DEFAULT:
@@ -123,7 +125,7 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
 
 
 def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Problems) -> PlannedStage:
-    """An iterable as a source; an iterator is read by one run only. What is wrong with it is noted."""
+    """An iterable, planned as a source. An iterator can be read by one run only. Its problems are collected."""
     yields: Any = UNKNOWN
     with problems:
         yields = checks.check_iterable(items)
@@ -137,12 +139,12 @@ def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Pr
 
 
 def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_stop: bool = False) -> PlannedStage:
-    """A stage as it was checked."""
+    """A checked stage as a planned one."""
     return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
 
 
 def named(name: str | None, own: str, problems: Problems) -> str:
-    """The name of a stage: the one that was given, or its own; what is no name is noted."""
+    """The stage with a name: the given one, or that of its function. An invalid name is a collected problem."""
     with problems:
         checks.check_name(name)
         return name or own
@@ -150,7 +152,7 @@ def named(name: str | None, own: str, problems: Problems) -> str:
 
 
 def bounded(stage: PlannedStage, in_flight: int | None, problems: Problems) -> PlannedStage:
-    """The stage with so many items in flight; what is no count is noted."""
+    """The stage with a bound on items in flight. An invalid bound is a collected problem."""
     if in_flight is None:
         return stage
     with problems:
@@ -169,7 +171,7 @@ def planned_operator(
     strict: bool,
     returns: Any = None,
 ) -> PlannedStage:
-    """An element-wise stage behind this one. What is wrong with it is noted."""
+    """An operator, planned behind this stage. Its problems are collected."""
     name = named(name, operator.name, problems)
     on = known_executor(on, name, problems)
     with problems:
@@ -190,7 +192,7 @@ def planned_operator(
 
 
 def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
-    """Note that a strict pipeline does not know what comes of a stage, unless something else is wrong with it."""
+    """Collect the problem that a strict pipeline does not know the result of a stage, unless it has another problem."""
     if not problems:
         with problems:
             subject.check_known(yields)
@@ -223,7 +225,7 @@ def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
 
 
 def check_synchronous(on: Executor, name: str) -> None:
-    """Raise StageOptionError where a stage of all items is to run as async tasks."""
+    """Raise StageOptionError if a stage of all items is to run as async tasks."""
     if on.capabilities.runs_async:
         raise StageOptionError(
             f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
@@ -242,11 +244,11 @@ def inlined(stage: PlannedStage) -> PlannedStage:
 
 
 def checked(stage: PlannedStage) -> PlannedStage:
-    """The same stage, with a look at every item that it makes; one that does not say what it makes stays as it is."""
+    """The same stage with a check of every item that it makes, if it declares a type."""
     call = stage.call
     if isinstance(call, NestedSource):
         return replace(stage, call=call.changed(checked))
-    # Nobody doubts what these make.
+    # The items of the library's own stages need no check.
     is_own = getattr(call.function, "__module__", None) == generator_stages.__name__
     if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
         return stage
@@ -255,7 +257,7 @@ def checked(stage: PlannedStage) -> PlannedStage:
 
 
 def placements(stage: PlannedStage) -> Iterator[Placement]:
-    """The executor of this stage, or those of the runs within it."""
+    """The executor of this stage, or those of the runs inside it."""
     if isinstance(stage.call, NestedSource):
         for part in stage.call.parts:
             for each in part:
@@ -265,12 +267,12 @@ def placements(stage: PlannedStage) -> Iterator[Placement]:
 
 
 def names(stages: Sequence[PlannedStage]) -> str:
-    """The stages as a chain of names."""
+    """The names of the stages as a text."""
     return " -> ".join(stage.name for stage in stages)
 
 
 def known_executor(on: Executor, name: str, problems: Problems) -> Executor:
-    """The executor, or the default one where this is none, which is noted."""
+    """The executor, or the default one and a collected problem if it is none."""
     with problems:
         check_executor(on, name)
         return on
@@ -292,7 +294,7 @@ def check_executor(on: object, name: str) -> None:
 
 
 class _ReadOnce:
-    """An iterator gives its items once: a second run would silently find none."""
+    """An iterator as a source. A second run is refused, since it would find no items."""
 
     def __init__(self, name: str) -> None:
         self._name = name

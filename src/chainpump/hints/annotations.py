@@ -1,4 +1,4 @@
-"""What a callable declares: its signature, and its annotations evaluated where they were written."""
+"""The signature of a callable, and its annotations, evaluated in the scope in which they were written."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
     "type_parameters",
 ]
 
-# Whatever typing accepts as one: classes, aliases, special forms; they share no type.
+# Whatever typing accepts as a hint: classes, aliases, special forms. They have no common type.
 Hint: TypeAlias = Any
 
 
 class _Unknown(Enum):
-    """An enum, so that there is one of it, also after pickle and copy."""
+    """The type of UNKNOWN. An enum, so that there is one object, also after pickle and copy."""
 
     UNKNOWN = "?"
 
@@ -36,35 +36,35 @@ class _Unknown(Enum):
         return self.value
 
 
-# The hint of what nobody annotated, and the meaning of Any.
+# The hint of what has no annotation, and of `Any`.
 UNKNOWN = _Unknown.UNKNOWN
 
 
 def is_unknown(*hints: Hint) -> bool:
-    """Whether one of some hints is unknown. They are not compared: a hint may be an object that refuses that."""
+    """Whether one of the hints is unknown. They are compared by identity: a hint may be an object that forbids `==`."""
     return any(each is UNKNOWN for each in hints)
 
 
 def type_parameters(owner: object, name: str = "__parameters__") -> tuple[Any, ...]:
-    """The type variables of a class or alias; none where a class has an attribute of that name that is its own."""
+    """The type variables of a class or alias; none if the attribute of that name means something else."""
     try:
         found = getattr(owner, name, ())
     except Exception:
-        # A metaclass's own, or a descriptor's.
+        # The code of a metaclass or a descriptor may raise anything.
         return ()
     return found if isinstance(found, tuple) else ()
 
 
 class UnresolvedHintError(Exception):
-    """An annotation that cannot be evaluated; its text says which, and what to do."""
+    """An annotation cannot be evaluated. The text says which one, and what to do."""
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature, annotations as written; a class returns itself, and what is written in C is UNKNOWN."""
+    """The signature with annotations as written. A class returns itself; functions written in C may be UNKNOWN."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Written in C, and tells nothing.
+        # A function written in C without a signature.
         rest = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
         options = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
         signature = inspect.Signature([rest, options])
@@ -81,14 +81,14 @@ def _known(annotation: object) -> object:
 
 
 def resolve(annotation: object, function: object, owner: type | None = None) -> Hint:
-    """Evaluate one annotation of a function, where that function was defined; one that is missing is UNKNOWN.
+    """Evaluate one annotation of a function in the scope of the function; a missing one is UNKNOWN.
 
     owner: the class that the function was found in, if it is not bound to an object of it.
     Raises UnresolvedHintError where a name does not exist, or the text is no type hint.
     """
     if annotation is inspect.Signature.empty:
         return UNKNOWN
-    # Nothing in it is to be evaluated.
+    # It contains nothing that has to be evaluated.
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         return annotation
     inner = underlying(function)
@@ -113,7 +113,7 @@ def resolve(annotation: object, function: object, owner: type | None = None) -> 
 
 
 def _evaluated(annotation: object, names: Mapping[str, Any], nearer: Mapping[str, Any]) -> Hint:
-    """An annotation with names in it that mean nothing here: those of an alias of another module, as texts in it.
+    """Evaluate names inside an annotation that belong to the module of an alias; UNKNOWN if one cannot be evaluated.
 
     UNKNOWN where one is its own.
     """
@@ -122,7 +122,7 @@ def _evaluated(annotation: object, names: Mapping[str, Any], nearer: Mapping[str
     try:
         hint = eval(annotation, dict(names), dict(nearer))  # noqa: S307  # as `typing.get_type_hints` does
     except Exception:
-        # As above.
+        # An annotation may raise anything.
         return UNKNOWN
     return UNKNOWN if isinstance(hint, str) else hint
 
@@ -145,7 +145,7 @@ def _captured(function: object, code: CodeType) -> Iterator[tuple[str, Any]]:
         try:
             yield name, cell.cell_contents
         except ValueError:
-            # Not assigned yet: it stands further down than the pipeline.
+            # The variable is not assigned yet: that line comes after the pipeline.
             continue
 
 
@@ -161,7 +161,7 @@ def _owners(function: object) -> tuple[type, ...]:
 
 
 def _enclosing_locals(code: CodeType) -> Mapping[str, Any]:
-    """The variables of the function that defined this code, while it runs: annotations capture none."""
+    """The local variables of the function that defined this code, if it still runs: annotations do not capture them."""
     frame = inspect.currentframe()
     while frame is not None and not _defines(frame.f_code, code):
         frame = frame.f_back

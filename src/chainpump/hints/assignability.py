@@ -25,7 +25,7 @@ __all__ = ["compared", "fits"]
 
 Rule: TypeAlias = Callable[[Hint, Hint, Bindings], Verdict]
 
-# As in PEP 484.
+# The numeric tower of PEP 484.
 TOWER: Mapping[int, tuple[type, ...]] = {id(float): (int,), id(complex): (int, float)}
 NOTHING = (typing.Never, typing.NoReturn)
 
@@ -46,7 +46,7 @@ def fits(given: Hint, expected: Hint, bindings: Bindings, comparison: Comparison
 
 
 def compared() -> Comparison:
-    """A comparison that has just begun."""
+    """Begin a comparison of two hints."""
     return Comparison(_judge)
 
 
@@ -56,7 +56,7 @@ def _judge(_: Comparison, question: Question) -> Asking:
         verdict = yield from rule(given, expected, question.bindings)
         if verdict is not None:
             return verdict
-    # A special form that no rule knows.
+    # No rule knows this special form.
     return True
 
 
@@ -104,7 +104,7 @@ def _is_one(hint: Hint, hints: Iterable[Hint]) -> bool:
 
 def _literals(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
     if split(expected)[0] is Literal:
-        # 1 == True, but not here.
+        # The literals 1 and True are equal in Python, but not the same.
         wanted = set(map(value_key, get_args(expected)))
         values = _values_of(given)
         return bool(values) and all(value_key(value) in wanted for value in values)
@@ -115,7 +115,7 @@ def _literals(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def _values_of(hint: Hint) -> tuple[object, ...]:
-    """All values of a hint that has only a few."""
+    """All values of a hint that has a few values: Literal, bool, enums."""
     if split(hint)[0] is Literal:
         return get_args(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -130,7 +130,7 @@ def _new_types(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def _classes_of_unions(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
-    """`type[A | B]` is `type[A] | type[B]`."""
+    """Rewrite `type[A | B]` as `type[A] | type[B]`."""
     wider = [_spread_class(each) for each in (given, expected)]
     if wider[0] is given and wider[1] is expected:
         return None
@@ -156,7 +156,7 @@ def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:  # noqa
     have, want = Items.of(get_args(view)), Items.of(get_args(expected))
     if any(plain(each) is UNKNOWN or isinstance(each, TypeVarTuple) for each in have.middle):
         return True
-    # Then its last items are among the first.
+    # Without a middle, the last items are part of the first ones.
     if not have.middle:
         at = max(len(have.first) - len(want.last), 0)
         have = Items(have.first[:at], (), have.first[at:])
@@ -174,7 +174,7 @@ def _tuples(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:  # noqa
 
 
 def _bind_many(items: tuple[Hint, ...], variable: TypeVarTuple, bindings: Bindings) -> Asking:
-    """A TypeVarTuple stands for the same items everywhere."""
+    """Bind a TypeVarTuple: it means the same items everywhere."""
     found = GenericAlias(tuple, items)
     if variable in bindings:
         return (yield Question(found, bindings[variable], {}))

@@ -1,4 +1,4 @@
-"""How a function can be called: each of its signatures, read from whatever may be passed as one.
+"""The signatures with which an object can be called, read from whatever a user may pass as a function.
 
 A function has one, an overloaded one has several. Who calls it is a method, a partial, a class or an object with a
 `__call__`: each takes away or adds something to what its own function says. Nothing raises here: of what cannot be
@@ -34,16 +34,16 @@ PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
 def readings_of(function: object) -> tuple[Reading, ...]:
-    """Each way in which a function can be called, in the order in which they are tried; never empty."""
+    """All signatures of an object, in the order in which they are tried; never empty."""
     try:
         return _read(function) or (ANYTHING,)
     except Exception:
-        # Whatever an object does when it is asked about itself: nothing is known of it.
+        # The object's own code may raise anything: then nothing is known of it.
         return (ANYTHING,)
 
 
 def _read(function: Any) -> tuple[Reading, ...]:
-    # 1. What takes or adds arguments. 2. Classes. 3. Functions in Python. 4. All else, by its `__call__`.
+    # 1. Partials and methods. 2. Classes. 3. Python functions. 4. Any other object, by its `__call__`.
     for kind, read in READERS:
         if issubclass(type(function), kind):
             return read(function)
@@ -60,7 +60,7 @@ def _with_arguments(inner: Reading, call: functools.partial[Any]) -> Iterable[Re
         bound = inner.signature.bind_partial(*call.args, **call.keywords)
         signature = inspect.signature(functools.partial(Signed(inner.signature), *call.args, **call.keywords))
     except (TypeError, ValueError):
-        # Another overload takes these.
+        # This overload does not take the arguments.
         return
     given: Bindings = {}
     wrong = inner.wrong
@@ -82,7 +82,7 @@ def _read_method(method: MethodType) -> tuple[Reading, ...]:
 
 
 def _bound(reading: Reading, method: MethodType, owner: object) -> Reading:
-    """A method without its first parameter, knowing what the type variables of its class stand for."""
+    """A method without its first parameter, with the type variables of its class bound."""
     takes = list(reading.signature.parameters.values())
     first = parameter_of_items(reading.signature)
     given = dict(reading.given) | _given_by(owner, method.__name__)
@@ -102,7 +102,7 @@ def _class_of(owner: object) -> Hint:
 
 
 def _given_by(owner: object, name: str) -> dict[Any, Hint]:
-    """The type variables of the class that defines a method, as far as the class of its object tells them."""
+    """The type variables of the class that defines a method, as the class of its object binds them."""
     cls = owner if isinstance(owner, type) else type(owner)
     hint = attribute(owner, "__orig_class__") or cls
     definer = next((each for each in cls.__mro__ if name in vars(each)), None)
@@ -119,7 +119,7 @@ def _read_class(cls: type) -> tuple[Reading, ...]:
         ways = [_bound(_as_written(each), MethodType(each, cls), None) for each in overloads]
         return tuple(replace(each, signature=each.signature.replace(return_annotation=made)) for each in ways)
     signature = REST if issubclass(cls, Enum) else _signature(cls)
-    # Whose own function lives in a module of its own.
+    # A namedtuple: its `__new__` belongs to a generated module.
     if issubclass(cls, tuple) and attribute(cls, "_fields"):
         fields = fields_of(cls)
         takes = [each.replace(annotation=fields.get(each.name, UNKNOWN)) for each in signature.parameters.values()]
@@ -129,14 +129,14 @@ def _read_class(cls: type) -> tuple[Reading, ...]:
 
 
 def _generic(cls: type) -> Hint:
-    """A class with its own type variables."""
+    """The class with its own type variables as arguments."""
     parameters = parameters_of(cls)
     generic: Hint = cls
     return generic[tuple(parameters)] if parameters and hasattr(cls, "__class_getitem__") else cls
 
 
 def _maker(cls: type) -> object:
-    """What takes the arguments of a class."""
+    """The method that takes the arguments of a class: `__new__`, `__init__`, or that of the metaclass."""
     init = attribute(cls, "__init__")
     return init if attribute(init, "__code__") else attribute(cls, "__new__")
 
@@ -149,7 +149,7 @@ def _read_function(function: FunctionType) -> tuple[Reading, ...]:
     if wrapped is None or "__signature__" in vars(function):
         way = _as_written(function)
         return (way,) if is_own_file(function.__code__.co_filename) else with_known(function, way)
-    # Of functools.singledispatch: others take other types.
+    # A function of functools.singledispatch: other implementations take other types.
     if callable(vars(function).get("dispatch")):
         return tuple(_of_any_type(each) for each in _read(wrapped))
     return decorated(function, _read(_without_cycle(wrapped)))
@@ -161,13 +161,13 @@ def _of_any_type(reading: Reading) -> Reading:
 
 
 def _without_cycle(wrapped: Any) -> Any:
-    # Raises ValueError where it leads back.
+    # Raises ValueError if the chain of wrappers is a circle.
     inspect.unwrap(wrapped)
     return wrapped
 
 
 def _as_written(function: Any) -> Reading:
-    """A function as it is, whatever it wraps."""
+    """Read a function by itself, whatever it wraps."""
     signature = inspect.signature(function, follow_wrapped=False)
     owner = _class_around(function)
     first = parameter_of_items(signature)
@@ -179,7 +179,7 @@ def _as_written(function: Any) -> Reading:
 
 
 def _class_around(function: Any) -> type | None:
-    """The class whose method this is, taken from the class itself: `str.upper` of one's own."""
+    """The class of a method that was taken from the class itself, such as `str.upper`."""
     value: Any = sys.modules.get(str(attribute(function, "__module__")))
     *path, name = str(attribute(function, "__qualname__")).split(".")
     for each in path:
@@ -194,7 +194,7 @@ def _overloads(function: object) -> tuple[Any, ...]:
 
 
 def _read_object(function: Any) -> tuple[Reading, ...]:
-    """A callable object: by its `__call__`, or by what it wraps; or a function written in C."""
+    """Read a callable object by its `__call__`, or by what it wraps; or a function written in C."""
     call = attribute(type(function), "__call__")
     wrapped = attribute(function, "__wrapped__")
     if isinstance(call, FunctionType) and attribute(function, "__signature__") is None:
@@ -211,7 +211,7 @@ def _read_object(function: Any) -> tuple[Reading, ...]:
 
 
 def _read_wrapper(own: tuple[Reading, ...], function: Any, wrapped: Any) -> tuple[Reading, ...]:
-    """An object that wraps a function: as its `__call__` says; where that takes anything, as the wrapped one."""
+    """Read an object that wraps a function: by its `__call__`, or by the function if that takes any arguments."""
     made = attribute(type(function), "__init__")
     takes = readings_of(MethodType(made, function))[0] if isinstance(made, FunctionType) else ANYTHING
     first = parameter_of_items(takes.signature)
@@ -228,7 +228,7 @@ def _signature(function: Any) -> inspect.Signature:
 
 
 def _all_known(signature: inspect.Signature) -> inspect.Signature:
-    """Of what is written in C nobody can ask for annotations: those that are missing are unknown."""
+    """Mark missing annotations of a function written in C as unknown: nobody can add them."""
     parameters = [each.replace(annotation=_or_unknown(each.annotation)) for each in signature.parameters.values()]
     return signature.replace(parameters=parameters, return_annotation=_or_unknown(signature.return_annotation))
 
@@ -238,21 +238,21 @@ def _or_unknown(annotation: object) -> object:
 
 
 def hint_of(value: object) -> Hint:
-    """The hint of an argument that is bound to a function: of plain values, classes and functions; else unknown."""
+    """The hint of an argument that is bound to a function: known for plain values, classes and functions."""
     kind = type(value)
     if kind in PLAIN:
         return kind
     if is_a(value, type):
         of: Hint = type
         return of[value]
-    # Any other object may be meant as what else it is.
+    # Any other callable object may be passed for something else that it is.
     ways = readings_of(value) if kind in FUNCTIONS else ()
     is_known = len(ways) == 1 and ways[0] is not ANYTHING
     return callable_hint(ways[0], str(attribute(value, "__name__"))) if is_known else UNKNOWN  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def is_literally(value: object, want: Hint) -> bool:
-    """Whether a plain value is one of those of a Literal that is expected."""
+    """Whether a plain value is one of the values of a Literal."""
     return type(value) in PLAIN and fits(Literal[value], want, {})
 
 
@@ -262,7 +262,7 @@ def _read_new_type(made: NewType) -> tuple[Reading, ...]:
 
 
 def _read_alias(alias: Any) -> tuple[Reading, ...]:
-    """A generic class with arguments: `Box[int]`."""
+    """Read a generic class with arguments, such as `Box[int]`."""
     cls = typing.get_origin(alias)
     if not isinstance(cls, type):
         return (ANYTHING,)

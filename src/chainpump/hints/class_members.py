@@ -1,4 +1,4 @@
-"""What a class offers, as type hints: its attributes, and the signatures of its methods and of its calls."""
+"""The members of a class as type hints: attributes, and the signatures of its methods and of its calls."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Parameter = inspect.Parameter
 
 
 class _Bare(Protocol[T_co]):
-    """What every Protocol has of its own, which is no member."""
+    """An empty Protocol: what every Protocol has is no member."""
 
     nothing: int
 
@@ -70,13 +70,13 @@ NO_MEMBERS = frozenset(vars(_Bare)) | {
     "__protocol_attrs__",
     "__callable_proto_members_only__",
 }
-# Of class attributes: the hint that a checker infers.
+# A class attribute with such a value has the hint that type checkers infer.
 PLAIN_VALUES = (bool, int, float, str, bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An attribute of a class. hint: of its value; or the signature of a method, as it is called, with its hints.
+    """An attribute of a class. hint: the type of its value. signature: that of a method, as it is called.
 
     settable: whether an instance's can be assigned to. overloads: the signatures of a method that has several.
     """
@@ -87,30 +87,30 @@ class Member:
 
     @property
     def ways(self) -> tuple[inspect.Signature, ...]:
-        """All ways in which a method can be called; none, of what is no method."""
+        """All signatures of a method; none if it is no method."""
         return self.overloads or ((self.hint,) if isinstance(self.hint, inspect.Signature) else ())
 
 
 def is_protocol(cls: object) -> bool:
-    """Whether a class is a Protocol itself; one that derives from it is none."""
+    """Whether a class is a Protocol itself, and not only derived from one."""
     return class_attribute(cls, "_is_protocol") is True
 
 
 def protocol_members(protocol: type) -> list[str]:
-    """The names of what a Protocol asks for."""
+    """The names of the members that a Protocol requires."""
     bases = [base for base in protocol.__mro__ if is_protocol(base) and base.__name__ != "Protocol"]
     names = (name for base in bases for name in (*vars(base), *annotations_of(base)))
     return list(dict.fromkeys(name for name in names if name not in NO_MEMBERS and not name.startswith("_abc_")))
 
 
 def members(cls: type) -> list[str]:
-    """The names of what a class itself offers in public, but for how it is made."""
+    """The names of the public members of a class, without constructors."""
     names = dict.fromkeys((*vars(cls), *annotations_of(cls)))
     return [name for name in names if name not in NO_MEMBERS and (not name.startswith("_") or name.endswith("__"))]
 
 
 def member_of(hint: Hint, name: str, own: Hint = None) -> Member | None:
-    """An attribute of what a hint stands for; None where its class does not tell of one.
+    """A member of the class of a hint; None if the class does not declare it.
 
     own: what Self is, where that is another hint.
     """
@@ -134,18 +134,18 @@ def _annotated(cls: type, name: str, bindings: Mapping[Any, Hint]) -> Member:
 
 
 def is_frozen(cls: type) -> bool:
-    """Whether what objects of a class hold cannot be replaced: tuples, frozen dataclasses, and those of libraries."""
+    """Whether attributes of its objects cannot be assigned: tuples, frozen dataclasses, frozen models of libraries."""
     if "_fields" in vars(cls) or getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) is True:
         return True
-    # Pydantic's.
+    # The configuration of a pydantic model.
     config = getattr(cls, "model_config", None)
     by_config = isinstance(config, dict) and config.get("frozen") is True
-    # Of attrs.
+    # The method by which attrs forbids assignment.
     return by_config or getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"
 
 
 def _defined(value: object, cls: type, own: Hint, bindings: Mapping[Any, Hint]) -> Member | None:
-    # `__hash__ = None` takes a method away.
+    # `__hash__ = None` removes a method.
     if value is None:
         return None
     if isinstance(value, (property, DynamicClassAttribute, functools.cached_property)):
@@ -169,7 +169,7 @@ def _overloads(function: Callable[..., Any]) -> Sequence[Callable[..., Any]]:
 def _signature(
     function: Callable[..., Any], cls: type, own: Hint, bindings: Mapping[Any, Hint], bound: int
 ) -> inspect.Signature:
-    """A method's signature with its hints, as it is called. bound: how many parameters are given already."""
+    """The signature of a method with its hints. bound: how many parameters already have arguments."""
     signature = signature_of(function)
     parameters = list(signature.parameters.values())
     if parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
@@ -186,7 +186,7 @@ def _signature(
 
 
 def _by_place(parameter: Parameter, function: Callable[..., Any], cls: type) -> Parameter:
-    """A parameter; by its place only, where nobody gives it by name: of a special method, or named `__value`."""
+    """Make a parameter positional-only if callers do not name it: in special methods, or named `__value`."""
     if parameter.kind is not Parameter.POSITIONAL_OR_KEYWORD:
         return parameter
     name = getattr(function, "__name__", "")
@@ -204,7 +204,7 @@ def _hint(annotation: object, function: object, cls: type, own: Hint, bindings: 
 
 
 def call_signature(hint: Hint) -> inspect.Signature | None:
-    """How what a hint stands for can be called: a Callable, a class, an object with `__call__`; None if it cannot.
+    """How an object of a hint can be called: a Callable, a class, an object with `__call__`; None if it cannot.
 
     >>> call_signature(Callable[[int], str])
     <Signature (_0: int, /) -> str>
@@ -214,28 +214,28 @@ def call_signature(hint: Hint) -> inspect.Signature | None:
         takes, result = args or (..., UNKNOWN)
         return inspect.Signature(list(positional(takes)), return_annotation=plain(result))
     if origin is type and args and isinstance(split(args[0])[0], type):
-        # A subclass may take other.
+        # A subclass may have another constructor.
         return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))
     member = member_of(hint, "__call__") if origin is not type else None
     return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
 
 
 def call_ways(hint: Hint) -> tuple[inspect.Signature, ...]:
-    """All ways in which what a hint stands for can be called: several, if its `__call__` is overloaded."""
+    """All signatures of an object of a hint: several if its `__call__` is overloaded."""
     signature = call_signature(hint)
     member = member_of(hint, "__call__") if split(hint)[0] is not type else None
     return member.ways if member is not None and member.overloads else (signature,) if signature is not None else ()
 
 
 def answers_any(cls: type) -> bool:
-    """Whether instances answer to any name."""
+    """Whether instances have attributes of any name, by `__getattr__`."""
     return any("__getattr__" in vars(base) for base in cls.__mro__)
 
 
 def sets(cls: type, name: str) -> bool:
-    """Whether some method mentions an attribute of this name: it may be set in `__init__`, where no hint tells."""
+    """Whether some method mentions an attribute of this name, and may assign it without a hint."""
     functions = ((base, value) for base in cls.__mro__ for value in vars(base).values() if inspect.isfunction(value))
-    # Not those that `dataclass` puts there, which are about any attribute.
+    # Methods that `dataclass` generates do not count: they concern any attribute.
     own = (each for base, each in functions if each.__globals__.get("__name__") == base.__module__)
     return any(name in function.__code__.co_names for function in own)
 
@@ -264,7 +264,7 @@ def typed_fields(hint: Hint) -> dict[str, Field]:
 
 
 def _typed_field(cls: Hint, key: str, hint: Hint, given: Bindings) -> Field:
-    # Required, ReadOnly, ...: written as text, 3.11 does not see them.
+    # Python 3.11 ignores Required, ReadOnly and the like in annotations that are strings.
     words = []
     inner = hint
     while get_args(inner) and is_qualifier(split(inner)[0]):

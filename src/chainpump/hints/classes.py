@@ -1,4 +1,4 @@
-"""Classes as type hints tell of them: what they derive from, with which arguments, what iterating them gives."""
+"""Classes in type hints: their bases, with which type arguments, and what iterating them gives."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ __all__ = [
     "union_of",
 ]
 
-# Of unions in unions, and the like: what is deeper stands for itself.
+# The most levels of nested unions and the like; a deeper hint is taken as it is.
 DEPTH = 50
 
 
 def item_of(hint: Hint) -> Hint | None:
-    """The hint of what iterating yields; UNKNOWN where it does not say; None where it cannot be iterated.
+    """The hint of the items of an iterable; UNKNOWN if it does not say, None if it cannot be iterated.
 
     >>> item_of(dict[str, int])
     <class 'str'>
@@ -73,7 +73,7 @@ def item_of(hint: Hint) -> Hint | None:
     try:
         return _item_of(hint, 0)
     except Exception:
-        # The code of a hint may raise anything: its metaclass, a descriptor, an alias.
+        # The code of a hint may raise anything: a metaclass, a descriptor, an alias.
         return UNKNOWN
 
 
@@ -95,18 +95,18 @@ def _item_of(hint: Hint, depth: int) -> Hint | None:
 
 
 def as_base(hint: Hint, base: type) -> Hint | None:
-    """A hint seen as one of its base classes, with the arguments it gives to it; None if it is no subclass.
+    """A hint seen as one of its base classes, with the arguments that it gives to the base; None if it is no subclass.
 
     >>> as_base(dict[str, int], Mapping)
     collections.abc.Mapping[str, int]
     """
     view, origin = _derived(hint, base), split(hint)[0]
-    # A TypedDict is a dict, but may not be used as one.
+    # A TypedDict is a dict at run time, but not for type checkers.
     cls = Mapping if is_typed_dict(origin) else origin
-    # More than the names of methods is to be compared.
+    # A Protocol needs more than a comparison of method names.
     by_members = class_attribute(base, "_is_protocol") is True
     if view is None and isinstance(cls, type) and not by_members and is_subclass(cls, base):
-        # Registered, or by the methods that it has.
+        # It is a registered subclass, or a subclass by its methods.
         return base
     return view
 
@@ -127,7 +127,7 @@ def is_subclass(cls: type, base: type) -> bool:
     try:
         return issubclass(cls, base)
     except Exception:
-        # A metaclass's own check.
+        # The check of a metaclass may raise anything.
         return False
 
 
@@ -162,7 +162,7 @@ def _parents(origin: type, args: tuple[Hint, ...], wanted: type) -> Iterator[Hin
 
 
 def _of_metaclass(hint: Hint) -> Iterator[Hint]:
-    """What a class itself is: an object of its metaclass; an enum is its members, one after the other."""
+    """The hint of a class as an object: an instance of its metaclass; an enum iterates its members."""
     cls = split(hint)[0]
     if isinstance(cls, EnumMeta):
         yield GenericAlias(Reversible, (cls,))
@@ -171,7 +171,7 @@ def _of_metaclass(hint: Hint) -> Iterator[Hint]:
 
 
 def bases_of(cls: type) -> list[Hint]:
-    """What a class derives from, as it was written; without Generic and Protocol."""
+    """The bases of a class as they were written, without Generic and Protocol."""
     written = vars(cls).get("__orig_bases__")
     bases = written if isinstance(written, tuple) else cls.__bases__
     return [each for each in bases if _name_of(split(each)[0]) not in ("Generic", "Protocol")]
@@ -182,34 +182,34 @@ def _name_of(base: Hint) -> str:
 
 
 def parameters_of(cls: type) -> tuple[Any, ...]:
-    """A generic class's type variables, in order; those of `class Named(dict[str, T])` too, which hides them."""
+    """The type variables of a generic class, in order; also those of `class Named(dict[str, T])`."""
     hidden = (each for base in bases_of(cls) for each in free_variables(base))
     return type_parameters(cls) or tuple(dict.fromkeys(hidden))
 
 
 def annotations_of(cls: type) -> Mapping[str, object]:
-    """A class's own; `type` has a descriptor for those of others."""
+    """The annotations of a class itself, without those of its bases."""
     try:
         return inspect.get_annotations(cls)
     except Exception:
-        # The class has an attribute of that name of its own; and since 3.14 they are evaluated.
+        # The class has another attribute of that name; and since Python 3.14 annotations are evaluated here.
         return {}
 
 
 def fields_of(cls: type) -> dict[str, Hint]:
-    """The hints of a class's attributes, as a TypedDict gives them to its keys; unknown where one cannot be read."""
+    """The hints of the attributes of a class, by name; unknown where one cannot be evaluated."""
     names = {each.__name__: each for base in cls.__mro__ for each in type_parameters(base, "__type_params__")}
     try:
         return typing.get_type_hints(cls, localns=names or None, include_extras=True)
     except Exception:
-        # Annotations are expressions: evaluating one may raise anything.
+        # Annotations are expressions: evaluating them may raise anything.
         return {key: field_of(base, key) for base in reversed(cls.__mro__) for key in annotations_of(base)}
 
 
 def field_of(cls: type, name: str) -> Hint:
-    """The hint of one attribute, which the class itself annotates."""
+    """The hint of one attribute that the class itself annotates."""
     names = {each.__name__: each for each in type_parameters(cls, "__type_params__")}
-    # A class may say Final.
+    # An annotation may be Final, which only a class allows.
     holder = type("Holder", (), {"__annotations__": {"hint": annotations_of(cls)[name]}})
     known = vars(sys.modules.get(cls.__module__, typing))
     try:
@@ -219,7 +219,7 @@ def field_of(cls: type, name: str) -> Hint:
         return Any
 
 
-# What the methods of a class make it, whether it says so or not: the method, the form, and its argument by the result.
+# Which abstract class the methods of a class imply: the method, the abstract class, its argument made of the result.
 def _whole(result: Hint) -> Hint:
     return result
 
@@ -250,7 +250,7 @@ KINDS: Mapping[str, tuple[tuple[str, ...], Hint, Callable[[Hint], Hint]]] = {
 
 
 def kinds_by_methods(cls: type, own: Hint, wanted: type) -> Iterator[Hint]:
-    """What a class is by its own methods: an Iterable of what its `__iter__` gives, and the like.
+    """The abstract classes that the methods of a class imply: an Iterable by `__iter__`, and the like.
 
     own: its hint. wanted: only what derives from this is looked for; so an iterator that returns itself ends there.
     """

@@ -1,4 +1,4 @@
-"""Questions about two hints, answered one by one: each once, a question inside itself with yes, however deep they lie.
+"""Answers questions about two hints, each once and without recursion. A question inside itself is answered with yes.
 
 A rule is a generator: it yields the questions that its own answer depends on, and is sent their answers. So a deep hint
 needs no deep stack, and one place remembers what was asked, and notices what never ends.
@@ -17,17 +17,17 @@ __all__ = ["Asking", "Comparison", "Judge", "Question", "Verdict", "all_of", "ex
 
 Answer = TypeVar("Answer")
 
-# Of questions: a hint 200 deep asks 400, and what goes deeper grows for ever.
+# The most nested questions. A hint of 200 levels asks 400; a deeper nesting means that hints grow without end.
 DEPTH = 2_000
-# Times that two classes are compared by their members, or two aliases, inside themselves.
+# The most times that two classes, or two aliases, are compared inside their own comparison.
 NESTED = 30
-# Of one comparison: about 0.3 s; what is undecided then is taken to fit.
+# The most questions of one comparison: about 0.3 s. After that, an undecided pair is taken to fit.
 QUESTIONS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whether one hint stands in a relation to another. bindings: of the type variables of `expected`, filled by it.
+    """Whether one hint stands in a relation to another. bindings: type variables of `expected`, filled by the answer.
 
     judge: the relation; None for `fits`. grows: it may be asked inside itself of ever larger hints, without end.
     """
@@ -40,15 +40,15 @@ class Question:
 
 
 Asking: TypeAlias = Generator[Question, bool, bool]
-# Of one rule; None: it is not its business.
+# The verdict of one rule; None if the rule does not apply.
 Verdict: TypeAlias = Generator[Question, bool, bool | None]
 Judge: TypeAlias = Callable[["Comparison", Question], Asking]
-# Of a question: two hints as tokens, and their relation.
+# The key of a question: two hints as tokens, and their relation.
 Key: TypeAlias = tuple[int, int, Judge]
 
 
 def all_of(questions: Iterable[Question]) -> Asking:
-    """Whether the answer to each is yes; it asks no further than to the first no."""
+    """Whether all answers are yes. Stops at the first no."""
     for each in questions:
         if not (yield each):
             return False
@@ -56,7 +56,7 @@ def all_of(questions: Iterable[Question]) -> Asking:
 
 
 def exactly(comparison: Comparison, question: Question) -> Asking:
-    """Whether two hints mean the same: what can be written to has to be so."""
+    """Whether two hints mean the same type, as an invariant position requires."""
     given, expected, bindings = question.given, question.expected, question.bindings
     if not (yield Question(given, expected, bindings)):
         return False
@@ -65,7 +65,7 @@ def exactly(comparison: Comparison, question: Question) -> Asking:
 
 @dataclass(slots=True)
 class _Open:
-    """A question that is being answered. low: the outermost open question that its answer takes as given, by place."""
+    """A question that is being answered. low: the index of the outermost open question on which its answer depends."""
 
     key: Key
     question: Question
@@ -78,27 +78,27 @@ class _Open:
 
 @dataclass(slots=True)
 class Comparison:
-    """What one comparison knows by now. count: of the questions asked. raised: by the code of hints."""
+    """The state of one comparison. count: questions so far. raised: exceptions of the code of hints."""
 
     judge: Judge
     count: int = 0
     raised: list[Exception] = field(default_factory=list)
-    # With what type variables stand for.
+    # Known answers, by question and bindings.
     _known: dict[tuple[Any, ...], bool] = field(default_factory=dict)
-    # Where in the stack.
+    # The index of each open question in the stack.
     _open: dict[Key, int] = field(default_factory=dict)
-    # How many open questions are of one.
+    # How many open questions have the same shape.
     _shapes: dict[Any, int] = field(default_factory=dict)
-    # Known, if some open question is a yes.
+    # Answers that hold if some open question is answered with yes.
     _supposed: list[tuple[Any, ...]] = field(default_factory=list)
-    # By structure.
+    # The tokens of hints, by their structure.
     _tokens: dict[Any, int] = field(default_factory=dict)
-    # By id; the hint is kept, and so its id.
+    # The tokens of hints, by id. The hint is kept so that its id stays valid.
     _seen: dict[int, tuple[Hint, int]] = field(default_factory=dict)
     _made: dict[Any, dict[int, Hint]] = field(default_factory=dict)
 
     def answer(self, question: Question) -> bool:
-        """Answer a question, and all that it leads to."""
+        """Answer a question and all questions that it depends on."""
         stack: list[_Open] = []
         verdict = self._begun(question, stack)
         while stack:
@@ -108,7 +108,7 @@ class Comparison:
             except StopIteration as done:
                 verdict = self._conclude(stack, bool(done.value))
             except Exception as error:
-                # Metaclasses, descriptors and aliases may raise anything.
+                # The code of metaclasses, descriptors and aliases may raise anything.
                 self.raised.append(error)
                 verdict = self._conclude(stack, verdict=True)
             else:
@@ -116,7 +116,7 @@ class Comparison:
         return bool(verdict)
 
     def drive(self, asking: Generator[Question, bool, Answer]) -> Answer:
-        """What a rule comes to, whose questions are answered meanwhile."""
+        """Run a rule to its verdict, answering its questions."""
         try:
             question = next(asking)
             while True:
@@ -129,13 +129,14 @@ class Comparison:
         try:
             return self._begin(question, stack)
         except Exception as error:
-            # As above.
+            # The code of hints may raise anything.
             self.raised.append(error)
             return True
 
     def _begin(self, question: Question, stack: list[_Open]) -> bool | None:
-        """The answer, where it is known or has to be supposed; else the question is opened."""
-        # 1. It never ends: yes. 2. It is asked inside itself: yes, if all else is. 3. It was answered before.
+        """The answer if it is known or has to be assumed; otherwise the question is opened."""
+        # 1. It would never end: yes. 2. It is asked inside itself: yes, if everything else fits. 3. It was answered
+        # before.
         self.count += 1
         judge = question.judge or self.judge
         key = (self.token(question.given), self.token(question.expected), judge)
@@ -158,7 +159,7 @@ class Comparison:
         return None
 
     def _bound(self, variables: Sequence[Any], bindings: Bindings) -> Iterable[int]:
-        """What the type variables stand for by now, as tokens."""
+        """The bindings of the type variables so far, as tokens."""
         return [self.token(bindings[each]) if each in bindings else -1 for each in variables]
 
     def _conclude(self, stack: list[_Open], verdict: bool) -> bool:
@@ -167,7 +168,7 @@ class Comparison:
         if done.shape is not None:
             self._shapes[done.shape] -= 1
         key = (*done.key, *self._bound(done.variables, done.question.bindings))
-        # Nothing that supposed this to be a yes holds.
+        # Drop all answers that assumed a yes here.
         if not verdict:
             for each in self._supposed[done.concluded :]:
                 self._known.pop(each, None)
@@ -180,17 +181,17 @@ class Comparison:
         return verdict
 
     def substitute(self, hint: Hint, bindings: Bindings) -> Hint:
-        """Like `forms.substitute`; the parts of a deep hint are made only once."""
+        """Like `forms.substitute`, but each part of a deep hint is made only once."""
         variables = [each for each in free_variables(hint) if each in bindings]
         if not variables:
             return hint
-        # Keeps it, and so the ids of its parts.
+        # This keeps the hint, so that the ids of its parts stay valid.
         self.token(hint)
         found = tuple((id(each), self.token(bindings[each])) for each in variables)
         return substitute(hint, {each: bindings[each] for each in variables}, self._made.setdefault(found, {}))
 
     def token(self, hint: Hint) -> int:
-        """A number that is the same for hints of the same structure."""
+        """A number that is equal for hints of equal structure."""
         pending = [hint]
         while pending:
             each = pending[-1]
@@ -200,7 +201,7 @@ class Comparison:
                 continue
             form, parts = _structure(each)
             missing = [part for part in parts if id(part) not in self._seen]
-            # Begun: a list may hold itself.
+            # Mark it as begun: a list may contain itself.
             self._seen[id(each)] = each, -1
             if missing and number is None:
                 pending += missing
@@ -214,7 +215,7 @@ class Comparison:
 
 
 def _shape(question: Question) -> object:
-    """The classes or aliases that may be met inside themselves, ever larger; None for other questions."""
+    """The classes or aliases whose comparison may contain itself with ever larger hints; None for other questions."""
     given, expected = (split(each)[0] for each in (question.given, question.expected))
     if question.grows:
         return id(given), id(expected), question.judge
@@ -222,12 +223,12 @@ def _shape(question: Question) -> object:
     return (id(given), id(expected)) if are_aliases else None
 
 
-# Forms: of any order; of the one part that it has; of parameters.
+# Kinds of structure: parts in any order, a wrapper of one part, a list of parameters.
 UNION, SAME, LIST = "union", "same", "list"
 
 
 def _structure(hint: Hint) -> tuple[Any, Sequence[Hint]]:  # noqa: PLR0911  # a case for each kind of hint
-    """A value that stands for the form of a hint, and its parts."""
+    """A value that identifies the form of a hint, and the parts of the hint."""
     if hint is None or isinstance(hint, (str, ForwardRef)):
         return SAME, (NoneType if hint is None else UNKNOWN,)
     if isinstance(hint, (list, tuple)):
@@ -246,10 +247,10 @@ def _structure(hint: Hint) -> tuple[Any, Sequence[Hint]]:  # noqa: PLR0911  # a 
 
 
 def value_key(value: object) -> Hashable:
-    """What two values have in common that are the same Literal: 1 and True are not."""
+    """A key that is equal for values that are the same Literal: 1 and True have different keys."""
     try:
         hash(value)
     except Exception:
-        # The value's own.
+        # The value's own `__hash__` or `__eq__` may raise anything.
         return id(value)
     return type(value), value

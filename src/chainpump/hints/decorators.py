@@ -1,4 +1,4 @@
-"""What a decorator makes of a function, as far as it says: `Callable[P, Iterable[R]] -> Callable[P, list[R]]`.
+"""What a decorator makes of a function, by its hints: `Callable[P, Iterable[R]] -> Callable[P, list[R]]`.
 
 `functools.wraps` writes the hints of the wrapped function over those of its wrapper. So what a wrapper takes and gives
 is known of its decorator alone, which is found as the function in which the wrapper's code is written.
@@ -27,14 +27,14 @@ BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Decorator(NamedTuple):
-    """What a decorator takes and gives, as hints."""
+    """The parameter and the result of a decorator, as hints."""
 
     takes: Hint
     gives: Hint
 
 
 def decorated(wrapper: FunctionType, inner: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    """How a wrapper can be called. inner: how the function that it wraps can be."""
+    """The signatures of a wrapper. inner: the signatures of the function that it wraps."""
     # 1. As its decorator says. 2. Its own hints, where they were not overwritten. 3. A library's decorator that says
     # nothing keeps what it is given. 4. One of the program's own may do anything.
     decorator = _decorator_of(wrapper)
@@ -62,7 +62,7 @@ def _made(decorator: Decorator, inner: Reading) -> Reading:
 
 
 def applied(takes: Hint, call: Reading, inner: Reading) -> Reading:
-    """How an object can be called that wraps a function. takes: what it is made of; call: its `__call__`."""
+    """The signatures of an object that wraps a function. takes: the hint of its constructor. call: its `__call__`."""
     first = parameter_of_items(call.signature)
     if first is not None and first.kind is not Parameter.VAR_POSITIONAL:
         return call
@@ -93,7 +93,7 @@ def _parts(callable_type: Hint) -> tuple[Hint, Hint]:
 
 
 def _split_parameters(parameters: Hint) -> tuple[list[Hint], Hint]:
-    """Those that are told one by one, and what stands for the rest: a ParamSpec, `...`, or None."""
+    """The named parameters, and the rest: a ParamSpec, `...`, or None."""
     if isinstance(parameters, list):
         return parameters, None
     if split(parameters)[0] is typing.Concatenate:
@@ -103,7 +103,7 @@ def _split_parameters(parameters: Hint) -> tuple[list[Hint], Hint]:
 
 
 def _bind_parameters(expected: Hint, inner: Reading, bindings: Bindings, specs: dict[Any, list[Parameter]]) -> None:
-    """What a decorator's variables stand for, by the parameters of the function that it is given."""
+    """Bind the variables of a decorator by the parameters of the function that it decorates."""
     first, rest = _split_parameters(expected)
     takes = [each.replace(annotation=inner.known(each.annotation)) for each in inner.signature.parameters.values()]
     for hint in first:
@@ -125,7 +125,7 @@ def _put_in(parameters: Hint, bindings: Bindings, specs: dict[Any, list[Paramete
 
 
 def _decorator_of(wrapper: FunctionType) -> Decorator | None:
-    """What the function says in which a wrapper is written; None where it says nothing, or is not found."""
+    """The decorator whose code contains the wrapper; None if it has no hints, or cannot be found."""
     code = wrapper.__code__
     function, depth = _around(wrapper, code)
     if not isinstance(function, FunctionType):
@@ -142,7 +142,7 @@ def _decorator_of(wrapper: FunctionType) -> Decorator | None:
             return Decorator(takes, gives) if takes is not UNKNOWN else None
     except UnresolvedHintError:
         return None
-    # A factory of decorators: retry(times) -> Callable[[Callable[P, R]], Callable[P, R]].
+    # A decorator factory: retry(times) -> Callable[[Callable[P, R]], Callable[P, R]].
     if split(gives)[0] is not abc.Callable or not get_args(gives):
         return None
     parameters, made = _parts(gives)
@@ -150,11 +150,11 @@ def _decorator_of(wrapper: FunctionType) -> Decorator | None:
 
 
 def _around(wrapper: FunctionType, code: CodeType) -> tuple[object, int]:
-    """The outermost function around a wrapper that can be found, and how many functions deep the wrapper is in it."""
+    """The outermost function around a wrapper that can be found, and how many functions lie between them."""
     frame = inspect.currentframe()
     while frame is not None and not _nests(frame.f_code, code):
         frame = frame.f_back
-    # Of a function that runs.
+    # If the function is running, its local variables; otherwise the globals.
     names = wrapper.__globals__ if frame is None else frame.f_locals
     running = "" if frame is None else f"{frame.f_code.co_qualname}.<locals>."
     path = code.co_qualname.removeprefix(running).split(".<locals>.")
@@ -167,7 +167,7 @@ def _walk(names: abc.Mapping[str, Any], path: str) -> object:
     value: Any = names.get(first)
     for each in rest:
         value = vars(value).get(each) if hasattr(value, "__dict__") else None
-    # Of a static method.
+    # The function of a static method.
     return attribute(value, "__func__") or value
 
 

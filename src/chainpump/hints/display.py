@@ -1,4 +1,4 @@
-"""Hints as a person reads them, and where two of them differ."""
+"""Type hints as text, and where two of them differ."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .variance import argument_questions
 
 __all__ = ["difference", "show"]
 
-# Of hints in hints that are shown: what differs deeper down is told apart.
+# The most levels of a hint that are shown; a difference below is described in words.
 DEPTH = 8
-# Into a hint: what goes deeper never ends.
+# The most steps into a hint; a longer path never ends.
 STEPS = 500
-# Of the members of a union, the items of a tuple.
+# The most members of a union, or items of a tuple, that are shown.
 WIDTH = 12
 
 
 def show(hint: Hint, *, full: bool = False) -> str:
-    """A hint as a person writes it; `full` adds modules, for when two short texts are alike.
+    """A hint as Python source; `full` adds modules, for two hints whose short texts are equal.
 
     >>> from collections.abc import Sequence
     >>> import typing
@@ -41,7 +41,7 @@ def show(hint: Hint, *, full: bool = False) -> str:
     try:
         return _show(hint, full, DEPTH)
     except Exception:
-        # The code of a hint may raise anything: its metaclass, a descriptor, its repr.
+        # The code of a hint may raise anything: a metaclass, a descriptor, a repr.
         return f"a {type(hint).__name__}"
 
 
@@ -74,7 +74,7 @@ def _cut(parts: list[str], count: int = 0) -> list[str]:
 
 
 def _show_name(hint: Hint, full: bool, room: int) -> str:
-    """A type variable with its limit, or a name that stands for a type, as it was written."""
+    """A type variable with its bound, or a forward reference, as written."""
     if isinstance(hint, (ForwardRef, str)):
         return hint if isinstance(hint, str) else str(hint.__forward_arg__)
     limit = limit_of(hint) if isinstance(hint, TypeVar) else UNKNOWN
@@ -85,7 +85,6 @@ def _show_value(value: object) -> str:
     return str(value) if isinstance(value, Enum) else repr(value)
 
 
-# Private, and always passed on.
 def _name(hint: Hint, full: bool) -> str:
     if hint is NoneType or hint is None or hint is ...:
         return "..." if hint is ... else "None"
@@ -97,7 +96,7 @@ def _name(hint: Hint, full: bool) -> str:
 
 
 class Step(NamedTuple):
-    """From two hints to a part of them that differs. where: the part, in words.
+    """A step from two hints to two parts that differ. where: which part, in words.
 
     why: what is wrong with the part, where it is not that one hint does not fit the other.
     """
@@ -109,7 +108,7 @@ class Step(NamedTuple):
 
 
 def difference(given: Hint, expected: Hint) -> str:
-    """Where a hint does not fit another one, as a sentence; empty where that is the whole of it.
+    """Where a hint does not fit another one, as a sentence; empty if the hints themselves say it.
 
     >>> difference(list[dict[str, int]], list[dict[str, str]])
     'They differ in the value of dict, in the item of list: int where str is expected.'
@@ -117,7 +116,7 @@ def difference(given: Hint, expected: Hint) -> str:
     try:
         return _difference(given, expected)
     except Exception:
-        # The code of a hint may raise anything: its metaclass, a descriptor, an alias.
+        # The code of a hint may raise anything: a metaclass, a descriptor, an alias.
         return ""
 
 
@@ -129,7 +128,7 @@ def _difference(given: Hint, expected: Hint) -> str:
         holder, step = split(plain(step.given))[0], deeper
         path.insert(0, step.where)
         pair = known.token(step.given), known.token(step.expected)
-        # An alias may come back to itself.
+        # An alias may contain itself.
         if step.why or pair in seen or len(path) > STEPS:
             break
         seen.add(pair)
@@ -174,7 +173,7 @@ def _step(given: Hint, expected: Hint, known: Comparison) -> Step | None:  # noq
 
 
 def _step_into_choice(given: Hint, expected: Hint) -> Step | None:
-    """To the member of a union that is meant, where only one is of the same class."""
+    """Step into the one member of a union that has the same class."""
     origin = split(given)[0]
     meant = [each for each in get_args(expected) if split(plain(each))[0] is origin and origin is not Literal]
     return Step("", given, meant[0]) if len(meant) == 1 else None
@@ -210,7 +209,7 @@ def _step_into_argument(given: Hint, view: Hint, expected: Hint, known: Comparis
 
 
 def _part(base: type, place: int) -> str:
-    """What an argument of a generic class is, in words."""
+    """Which argument of a generic class it is, in words."""
     if issubclass(base, abc.Mapping):
         return ("key", "value")[place]
     if issubclass(base, abc.Generator):
@@ -285,7 +284,7 @@ def _show_signature(signature: inspect.Signature) -> str:
 
 
 class _Text(str):
-    """An annotation that `str(signature)` prints as it is, without quotes."""
+    """An annotation that `str(signature)` prints without quotes."""
 
     __slots__ = ()
 
@@ -293,6 +292,6 @@ class _Text(str):
         return str(self)
 
 
-# Text, or the class that stands for a missing annotation.
+# A text, or `inspect.Parameter.empty` for a missing annotation.
 def _shown(hint: Hint) -> Any:
     return inspect.Signature.empty if hint is UNKNOWN else _Text(show(hint))

@@ -1,4 +1,4 @@
-"""Type hints as values: taken apart, made plain, and put together again. Nothing here hashes or compares a hint."""
+"""Type hints as values: taken apart, simplified, and put together again. Nothing here hashes or compares a hint."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ Variable: TypeAlias = TypeVar | ParamSpec | TypeVarTuple
 # tuple's hint.
 Bindings: TypeAlias = dict[Any, Hint]
 
-# Those of typing_extensions, too.
+# The names of qualifiers, of typing and of typing_extensions.
 QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 MODULES = ("typing", "typing_extensions")
-# Of aliases: one that stands for another, and so on; more of them only where it stands for itself.
+# The most steps through aliases of aliases; more of them only if an alias contains itself.
 ALIASES = 100
 
 
 def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
-    """A hint's class or form, and its arguments.
+    """The class or special form of a hint, and its arguments.
 
     >>> split(list[int])
     (<class 'list'>, (<class 'int'>,))
     """
-    # Most are.
+    # Most hints are classes.
     if isinstance(hint, type):
         made = vars(hint).get("__pydantic_generic_metadata__")
         return (made["origin"], made["args"]) if made and made["origin"] else (hint, ())
@@ -63,7 +63,7 @@ def split(hint: Hint) -> tuple[Hint, tuple[Hint, ...]]:
 
 
 def is_type(value: object) -> bool:
-    """Whether a value is a type hint: a class, an alias, a union, a word of typing; and no text.
+    """Whether a value is a type hint: a class, an alias, a union, a form of typing; a string is not.
 
     >>> is_type(list[int]), is_type(3), is_type("int")
     (True, False, False)
@@ -78,28 +78,28 @@ def is_union(hint: Hint) -> bool:
 
 
 def union_of(hints: Iterable[Hint]) -> Hint:
-    """The union of some hints; unknown where there is none, and where Python cannot make it."""
+    """The union of some hints; unknown if there are none, or if Python cannot make it."""
     members = tuple(Any if each is UNKNOWN else each for each in hints)
     try:
         return Union[members] if members else Any  # noqa: UP007  # the members are known only now
     except Exception:
-        # One cannot be hashed or compared, or is no type.
+        # A hint cannot be hashed or compared, or is no type.
         return Any
 
 
 def without_none(hint: Hint) -> Hint:
-    """What an optional hint is besides None; other hints as they are."""
+    """An optional hint without None; other hints as they are."""
     members = [each for each in get_args(hint) if each is not NoneType] if is_union(hint) else []
     return union_of(members) if members and len(members) < len(get_args(hint)) else hint
 
 
 def words_of(hint: Hint) -> str:
-    """The name of a special form, of typing or of typing_extensions: `Unpack`, `ReadOnly`; empty for a class."""
+    """The name of a special form of typing or typing_extensions, such as `Unpack`; empty for a class."""
     return "" if isinstance(hint, type) else str(getattr(hint, "_name", None) or "")
 
 
 def is_qualifier(form: Hint) -> bool:
-    """Whether a form only adds to the type that it is given: `Annotated`, `ReadOnly` and the like."""
+    """Whether a form only qualifies its type: `Annotated`, `ReadOnly` and the like."""
     return form is Annotated or words_of(form) in QUALIFIERS
 
 
@@ -109,7 +109,7 @@ def is_new_type(hint: Hint) -> bool:
 
 
 def plain(hint: Hint) -> Hint:
-    """Take away what makes no difference: aliases, qualifiers, other words for what is unknown."""
+    """Remove what makes no difference: aliases, qualifiers, other names for what is unknown."""
     for _ in range(ALIASES):
         inner = _opened(hint)
         if inner is hint:
@@ -130,7 +130,7 @@ def _opened(hint: Hint) -> Hint:  # noqa: PLR0911  # a case for each kind of hin
         return args[0]
     if type(origin).__name__ == "TypeAliasType":
         return _aliased(origin, args)
-    # typing.List without arguments.
+    # For example typing.List without arguments.
     if origin is not hint and getattr(hint, "__args__", None) is None:
         return origin
     return hint
@@ -148,49 +148,49 @@ def _with_defaults(cls: type) -> Hint:
 
 
 def _aliased(alias: Hint, args: tuple[Hint, ...]) -> Hint:
-    """What `type Names = list[str]` stands for, of typing or of typing_extensions."""
+    """The value of an alias such as `type Names = list[str]`, of typing or of typing_extensions."""
     try:
         value = alias.__value__
     except Exception:
-        # An expression: it may raise anything.
+        # The value is an expression: it may raise anything.
         return UNKNOWN
     return substitute(value, bindings_of(type_parameters(alias, "__type_params__"), args))
 
 
 def class_attribute(cls: object, name: str) -> Any:
-    """An attribute of a class; None without one, and where its metaclass raises."""
+    """An attribute of a class; None if there is none, or if its metaclass raises."""
     try:
         return getattr(cls, name, None)
     except Exception:
-        # A metaclass's own.
+        # The code of a metaclass may raise anything.
         return None
 
 
 def by_identity(*classes: Hint) -> Mapping[int, Hint]:
-    """Some classes by their ids: that of a hint may not be hashable."""
+    """A set of classes by their ids: a hint may not be hashable."""
     return {id(each): each for each in classes}
 
 
 def has_default(variable: Hint) -> bool:
-    """Whether a type variable says what it stands for where nothing is given; of typing or of typing_extensions."""
+    """Whether a type variable has a default, of typing or of typing_extensions."""
     return bool(getattr(variable, "has_default", bool)())
 
 
 def default_of(variable: Hint) -> Hint:
-    """What a type variable stands for where nothing is given."""
+    """The default of a type variable."""
     try:
         return variable.__default__ if has_default(variable) else ... if isinstance(variable, ParamSpec) else Any
     except Exception:
-        # Evaluated late, as above.
+        # It is evaluated lazily, and may raise anything.
         return Any
 
 
 def limit_of(variable: TypeVar) -> Hint:
-    """What is known of a type variable before anything is bound to it."""
+    """The bound or the constraints of a type variable, as a hint."""
     try:
         constraints, bound = variable.__constraints__, variable.__bound__
     except Exception:
-        # Evaluated late, as above.
+        # It is evaluated lazily, and may raise anything.
         return UNKNOWN
     if constraints:
         return union_of(constraints)
@@ -198,7 +198,7 @@ def limit_of(variable: TypeVar) -> Hint:
 
 
 def bindings_of(parameters: Sequence[Hint], args: Sequence[Hint]) -> Bindings:
-    """What type variables stand for where a generic has these arguments; those without one, for their default.
+    """The bindings of type variables for the arguments of a generic; missing arguments take defaults.
 
     A TypeVarTuple takes all that its neighbours leave.
     """
@@ -213,7 +213,7 @@ def bindings_of(parameters: Sequence[Hint], args: Sequence[Hint]) -> Bindings:
 
 
 def free_variables(hint: Hint) -> tuple[Any, ...]:
-    """The type variables that a hint names."""
+    """The type variables in a hint."""
     if isinstance(hint, (TypeVar, ParamSpec, TypeVarTuple)):
         return (hint,)
     if isinstance(hint, (list, tuple)):
@@ -224,7 +224,7 @@ def free_variables(hint: Hint) -> tuple[Any, ...]:
 
 
 def substitute(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint] | None = None) -> Hint:
-    """Put what was found for type variables in their place; those not found stay.
+    """Replace bound type variables by what they are bound to; unbound ones stay.
 
     done: what was made of the parts of hints before, by their ids, for the same bindings.
 
@@ -237,7 +237,7 @@ def substitute(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint] |
 
 
 def _put(hint: Hint, bindings: Mapping[Any, Hint], done: dict[int, Hint]) -> Hint:
-    """done: what was made of each part, by its id: parts may be shared, and many."""
+    """done: results for parts, by id: a part may occur many times."""
     if isinstance(hint, (TypeVar, ParamSpec)):
         return bindings.get(hint, hint)
     if isinstance(hint, list):
@@ -263,7 +263,7 @@ def _put_all(args: Iterable[Hint], bindings: Mapping[Any, Hint], done: dict[int,
 
 
 def _spread(hint: Hint) -> Iterable[Hint]:
-    """The arguments that stand for a TypeVarTuple."""
+    """The arguments that replace a TypeVarTuple."""
     origin, args = split(hint)
     if origin is not tuple:
         return (typing.Unpack[tuple[Any, ...]],)
@@ -271,14 +271,14 @@ def _spread(hint: Hint) -> Iterable[Hint]:
 
 
 def unpacked(hint: Hint) -> Hint | None:
-    """What stands behind the star of `*Ts`, `*tuple[...]` or `Unpack[...]`; None for other hints."""
+    """The hint behind the star of `*Ts`, `*tuple[...]` or `Unpack[...]`; None for other hints."""
     if isinstance(hint, GenericAlias):
         return GenericAlias(get_origin(hint), hint.__args__) if hint.__unpacked__ else None
     return get_args(hint)[0] if words_of(get_origin(hint)) == "Unpack" else None
 
 
 def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911  # a case for each kind of hint
-    """The same form with other arguments; unknown where they cannot be its own."""
+    """The same form with other arguments; unknown if it does not accept them."""
     if is_union(hint):
         return union_of(args)
     try:
@@ -294,12 +294,12 @@ def _made(hint: Hint, origin: Hint, args: list[Hint]) -> Hint:  # noqa: PLR0911 
             return args[0]
         return hint.copy_with(tuple(args)) if hasattr(hint, "copy_with") else hint[tuple(args)]
     except Exception:
-        # The class of a form decides what it takes.
+        # The class of a form may refuse any argument.
         return UNKNOWN
 
 
 def _taken(takes: Hint) -> Hint:
-    """A callable's parameters, as `Callable` takes them."""
+    """The parameters of a callable in the form that `Callable` accepts."""
     return list(takes) if isinstance(takes, (list, tuple)) else ... if takes is Any else takes
 
 

@@ -10,19 +10,19 @@ from ..messages.source_files import PACKAGE, file_of
 
 __all__ = ["MADE", "attribute", "is_a", "name_of", "underlying", "where_of"]
 
-# The files of what dataclasses, named tuples and attrs make for a class.
+# The file names of methods that dataclasses, namedtuples and attrs generate.
 MADE = ("<string>", "<attrs generated ")
 
 
-# Of whatever a user passes.
+# Any: attributes of whatever a user passes.
 def attribute(value: object, name: str) -> Any:
-    """An attribute that an object or its class has; None where only a `__getattr__` would answer, or it raises."""
+    """An attribute of an object or its class; None if only `__getattr__` provides it, or if reading it raises."""
     from inspect import getattr_static  # workers import this module, and look at nothing
 
     try:
         getattr_static(value.__func__ if type(value) is MethodType else value, name)
     except Exception:
-        # Whatever an object does when it is looked at.
+        # An object may raise anything when it is inspected.
         if type(value) is not MethodType or not hasattr(MethodType, name):
             return None
     try:
@@ -33,14 +33,14 @@ def attribute(value: object, name: str) -> Any:
 
 
 def is_a(value: object, kind: type) -> bool:
-    """Whether a value is of a class by its type, whatever its `__class__` says or raises."""
+    """Whether the type of a value is a subclass, whatever its `__class__` returns or raises."""
     return issubclass(type(value), kind)
 
 
 def underlying(function: object) -> object:
-    """The function whose code runs, seen through partials, methods, decorators, classes, callable objects."""
+    """The function whose code runs, behind partials, methods, decorators, classes and callable objects."""
     inner: object = function
-    # `__wrapped__` may lead back.
+    # `__wrapped__` may form a circle.
     seen: set[int] = set()
     while inner is not None and id(inner) not in seen:
         seen.add(id(inner))
@@ -61,7 +61,7 @@ def _unwrapped(function: Any) -> object:
     try:
         return unwrap(function)
     except ValueError:
-        # It leads back to itself.
+        # The chain of wrappers is a circle.
         return function
 
 
@@ -69,13 +69,13 @@ def name_of(function: object) -> str:
     """The short name of a function or callable object, as messages show it."""
     if type(function) is functools.partial:
         return name_of(function.func)
-    # Of `Box[int]`, Box.
+    # For `Box[int]`, the name of Box.
     name = attribute(attribute(function, "__origin__") or function, "__name__")
     return name if isinstance(name, str) and name else type(function).__name__
 
 
 def where_of(function: object) -> str | None:
-    """Where a function is defined, as `file:line`, or None for this package's own and where Python cannot tell."""
+    """Where a function is defined, as `file:line`; None for functions of this package, and if Python cannot tell."""
     code = attribute(underlying(function), "__code__")
     file = file_of(code) if is_a(code, CodeType) else None
     if file is None or file.startswith(PACKAGE):
@@ -84,7 +84,7 @@ def where_of(function: object) -> str | None:
 
 
 def _place_of_class(made: object) -> str | None:
-    """The line of a class whose methods were made for it, as those of a dataclass are."""
+    """The line of a class whose methods were generated, such as a dataclass."""
     import inspect  # as above
 
     try:

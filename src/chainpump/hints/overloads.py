@@ -1,4 +1,4 @@
-"""Which overload of a function is meant, by what it is called with: the first that fits, as type checkers take it."""
+"""Which overload of a function is called: the first one that fits the arguments, as type checkers choose it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .reading import Reading, parameter_of_items
 
 __all__ = ["bound_to", "chosen"]
 
-# Whether a function that takes the second may be given the first.
+# Whether a function with the second hint as its parameter accepts the first hint.
 Accepts = Callable[[Hint, Hint, Bindings], bool]
 
 
 def chosen(ways: Sequence[Reading], after: Hint, accepts: Accepts) -> Reading:
-    """The way in which a function is called that follows items of this hint.
+    """The overload that is called with items of this hint.
 
     Where none fits, it takes the union of what they take: that is what the items are compared with.
     """
-    # 1. There is no choice. 2. The first that fits; of items that are unknown all do, and if they differ so is the
-    # result. 3. A union, each member by an overload of its own. 4. None.
+    # 1. There is one signature. 2. The first overload that fits. Unknown items fit all; if results differ, the
+    # result is unknown. 3. A union: each member has an overload of its own. 4. No overload fits.
     if len(ways) == 1:
         return ways[0]
     found = [(way, bindings) for way in ways if (bindings := _binds(way, after, accepts)) is not None]
@@ -39,7 +39,7 @@ def chosen(ways: Sequence[Reading], after: Hint, accepts: Accepts) -> Reading:
 
 
 def bound_to(hint: Hint, bindings: Bindings) -> Hint:
-    """Put in what was found for type variables; those of which the input says nothing are unknown."""
+    """Insert the bindings of type variables; unbound ones become unknown."""
     return plain(substitute(hint, dict.fromkeys(free_variables(hint), UNKNOWN) | bindings))
 
 
@@ -58,7 +58,7 @@ def _binds(way: Reading, after: Hint, accepts: Accepts) -> Bindings | None:
 
 
 def _joined(ways: Sequence[Reading], result: Hint) -> Reading:
-    """One that takes what any of them takes."""
+    """A signature that takes what any of them takes."""
     first = ways[0]
     parameter = parameter_of_items(first.signature)
     hints = list(map(_takes, ways))

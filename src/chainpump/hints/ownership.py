@@ -1,4 +1,4 @@
-"""Whose code a function is: the program's own, whose author can be told to change it, or a library's."""
+"""Whether a function belongs to the program, whose author can be asked to change it, or to a library."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .objects import MADE, attribute, is_a, underlying
 
 __all__ = ["is_own", "is_own_file"]
 
-# The folders of what was installed.
+# The names of folders that contain installed packages.
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 def is_own(function: object) -> bool:
-    """Whether a function is written in Python and outside the standard library, installed packages and this one."""
+    """Whether a function is Python code outside of the standard library, installed packages and this package."""
     file = _file_of(function)
     return file is not None and is_own_file(file)
 
 
 def is_own_file(file: str) -> bool:
-    """Whether code of this file is the program's own; a notebook's cell and what `exec` has made are, too."""
+    """Whether code of this file belongs to the program; so do cells of notebooks and code made by `exec`."""
     if file.startswith(("<frozen ", PACKAGE)) or INSTALLED & set(PurePath(file).parts):
         return False
     return not file.startswith(_standard_library())
@@ -35,9 +35,9 @@ def _file_of(function: object) -> str | None:
         return file
     cls = inner if is_a(inner, type) else function
     if not (is_a(cls, type) or isinstance(file, str)):
-        # Written in C.
+        # The function is written in C.
         return None
-    # A class whose methods were made for it.
+    # The methods of the class were generated.
     module = sys.modules.get(str(attribute(cls, "__module__")))
     if module is not None and module.__name__ == "__main__":
         return str(getattr(module, "__file__", "<stdin>"))
@@ -47,7 +47,7 @@ def _file_of(function: object) -> str | None:
 
 @cache  # the system's answer never changes, and takes longer than all else here
 def _standard_library() -> str:
-    # For those of whom something is unknown.
+    # Needed only if something is unknown.
     import sysconfig
 
     return sysconfig.get_path("stdlib") + "/"

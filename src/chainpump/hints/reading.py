@@ -1,4 +1,4 @@
-"""One way in which a function can be called: its parameters and its result, and what their hints mean."""
+"""One signature with which an object can be called: its parameters and its result, and what their hints mean."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REST = inspect.Signature(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way in which a function can be called.
+    """One signature with which an object can be called.
 
     signature: its annotations as written, where `scope` is defined. given: what type variables stand for already.
     is_async: whether its result has to be awaited for what it is annotated with. owner: what `Self` stands for.
@@ -39,12 +39,12 @@ class Reading:
     is_partly_known: bool = False
 
     def hint(self, annotation: object) -> Hint:
-        """What one of its annotations means. Raises UnresolvedHintError."""
+        """The meaning of one annotation. Raises UnresolvedHintError."""
         hint = resolve(annotation, self.scope)
         try:
             return plain(substitute(plain(self._with_owner(hint)), self.given))
         except Exception as error:
-            # A hint is an object, which may do anything as it is looked at.
+            # A hint is an object of the user, which may raise anything when it is inspected.
             raise UnresolvedHintError(f"It is no type hint: {error}") from error
 
     def _with_owner(self, hint: Hint) -> Hint:
@@ -57,7 +57,7 @@ class Reading:
         return union_of(known) if is_union(hint) else origin[known]
 
     def known(self, annotation: object) -> Hint:
-        """The same, and unknown where it cannot be read."""
+        """The same; unknown if it cannot be evaluated."""
         try:
             return self.hint(annotation)
         except UnresolvedHintError:
@@ -65,7 +65,7 @@ class Reading:
 
     @property
     def called(self) -> Hint:
-        """What calling it gives, as far as is known: of an async function, a coroutine."""
+        """The hint of the result of a call; for an async function, a coroutine."""
         result = self.known(self.signature.return_annotation)
         if not self.is_async:
             return result
@@ -73,7 +73,7 @@ class Reading:
         return coroutine[Any, Any, Any if result is UNKNOWN else result]
 
     def without_hints(self) -> Reading:
-        """The same parameters, of which nothing else is known."""
+        """The same parameters without hints."""
         takes = [each.replace(annotation=UNKNOWN) for each in self.signature.parameters.values()]
         return Reading(self.signature.replace(parameters=takes, return_annotation=UNKNOWN), self.scope)
 
@@ -82,22 +82,22 @@ ANYTHING = Reading(REST, None).without_hints()
 
 
 class Signed:
-    """A signature without a function, as `inspect` and the rules for hints take a function."""
+    """A signature in the place of a function, as `inspect` and the rules for hints expect one."""
 
     def __init__(self, signature: inspect.Signature) -> None:
         self.__signature__ = signature
 
     def __call__(self) -> None:
-        """It is never called."""
+        """Is never called."""
 
 
 def parameter_of_items(signature: inspect.Signature) -> Parameter | None:
-    """The parameter that takes the items: the first that may be given by position."""
+    """The parameter that takes the items: the first positional one."""
     return next((each for each in signature.parameters.values() if each.kind in POSITIONAL), None)
 
 
 def callable_hint(reading: Reading, name: str) -> Hint:
-    """A class of what is called in this way."""
+    """The hint of an object with this signature: a class with such a `__call__`."""
     takes = [each.replace(annotation=reading.known(each.annotation)) for each in reading.signature.parameters.values()]
     signed = Signed(reading.signature.replace(parameters=takes, return_annotation=reading.called))
     return type(name, (), {"__call__": staticmethod(signed), "__module__": "builtins"})

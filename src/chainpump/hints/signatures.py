@@ -1,4 +1,4 @@
-"""Whether what is called in one way can be called in another: which parameter takes what."""
+"""Whether an object with one signature can be called as another signature requires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Parameter = inspect.Parameter
 
 
 def positional(takes: Hint) -> Iterator[Parameter]:
-    """The parameters that the first argument of `Callable` tells of: a list, `...`, a ParamSpec or Concatenate."""
+    """The parameters in the first argument of `Callable`: a list, `...`, a ParamSpec or Concatenate."""
     if words_of(get_origin(takes)) == "Concatenate":
         *first, rest = get_args(takes)
         yield from positional(first)
@@ -25,7 +25,7 @@ def positional(takes: Hint) -> Iterator[Parameter]:
             rest = unpacked(hint)
             kind = Parameter.POSITIONAL_ONLY if rest is None else Parameter.VAR_POSITIONAL
             yield Parameter(f"_{place}", kind, annotation=plain(hint) if rest is None else _repeated(rest))
-            # What comes behind it can only be left out.
+            # A parameter after it can only have its default.
             if rest is not None:
                 return
     else:
@@ -35,7 +35,7 @@ def positional(takes: Hint) -> Iterator[Parameter]:
 
 
 def _spread(takes: Sequence[Hint]) -> Iterator[Hint]:
-    """The hints of a list of parameters, with the items of an unpacked tuple among them."""
+    """The hints of a list of parameters, with the items of an unpacked tuple inserted."""
     for hint in takes:
         inner = unpacked(hint)
         args = get_args(inner)
@@ -43,14 +43,14 @@ def _spread(takes: Sequence[Hint]) -> Iterator[Hint]:
 
 
 def _repeated(hint: Hint) -> Hint:
-    """What each further argument is, of `*tuple[int, ...]`; for `*Ts`, anything."""
+    """The hint of each further argument for `*tuple[int, ...]`; anything for `*Ts`."""
     return UNKNOWN if isinstance(hint, TypeVarTuple) else plain((*get_args(hint), Any)[0])
 
 
 def parameter_pairs(
     have: inspect.Signature, want: inspect.Signature, bindings: Bindings
 ) -> Sequence[tuple[Hint, Hint]] | None:
-    """What each wanted parameter is sent as, and what takes it; None if it cannot be called so.
+    """Pairs of a wanted and a given parameter that have to fit; None if the call is not possible.
 
     bindings: of the type variables of `want`; what its ParamSpec stands for is found here.
     """
@@ -75,7 +75,7 @@ def parameter_pairs(
 
 
 def _takes_by_name(taker: Parameter, wanted: Parameter, given: _Parameters) -> bool:
-    """Whether a parameter takes what may be given by name as well: it has the same name, or anything has."""
+    """Whether a parameter also accepts a keyword argument: it has the same name, or there is `**kwargs`."""
     if wanted.kind is not Parameter.POSITIONAL_OR_KEYWORD:
         return True
     is_named = taker.kind is Parameter.POSITIONAL_OR_KEYWORD and taker.name == wanted.name
@@ -85,9 +85,9 @@ def _takes_by_name(taker: Parameter, wanted: Parameter, given: _Parameters) -> b
 def _shortened(
     have: inspect.Signature, want: inspect.Signature, bindings: Bindings
 ) -> tuple[inspect.Signature, inspect.Signature]:
-    """Both, without what a ParamSpec stands for, of which only the parameters before it are left to compare."""
-    # 1. The given one's own stands for whatever it is called with. 2. What is bound already is what is wanted.
-    # 3. Otherwise it is bound to what the given one takes besides.
+    """Both signatures without what a ParamSpec stands for: only the parameters before it are compared."""
+    # 1. A ParamSpec of the given signature accepts any call. 2. A bound ParamSpec of the wanted one is compared.
+    # 3. An unbound one is bound to the remaining parameters of the given signature.
     given, wanted = _Parameters(have), _Parameters(want)
     if given.variable is not None:
         first = [Parameter(each.name, each.kind, annotation=each.annotation) for each in given.by_place]
@@ -112,14 +112,14 @@ def _is_optional(parameter: inspect.Parameter) -> bool:
 
 
 def _takes_anything(signature: inspect.Signature) -> bool:
-    """Whether it is `(*args, **kwargs)` of unknown types: what nobody has told, or `Callable[..., X]`."""
+    """Whether it is `(*args, **kwargs)` of unknown types, as for a function without hints or `Callable[..., X]`."""
     found = _Parameters(signature)
     unknown = all(plain(each.annotation) is UNKNOWN for each in signature.parameters.values())
     return unknown and bool(found.rest and found.named_rest) and not (found.by_place or found.by_name)
 
 
 class _Parameters:
-    """The parameters of a signature, by how they are given."""
+    """The parameters of a signature, by the way in which arguments are passed."""
 
     def __init__(self, signature: inspect.Signature) -> None:
         kinds: dict[object, list[inspect.Parameter]] = {}

@@ -1,4 +1,4 @@
-"""What functions of the standard library take and give that do not say it themselves: those that items pass most.
+"""Hints of standard library functions that do not declare any: those that are often used on items.
 
 Type checkers read it in typeshed, which the runtime does not have.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-# As all that follows: for the table.
+# These modules are imported for the names in the table.
 import os
 from collections import Counter, deque  # noqa: F401
 from collections.abc import (  # noqa: F401
@@ -54,15 +54,15 @@ File: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes] | int"
 
 
 class Indexed(Protocol):
-    """What `operator.itemgetter` takes."""
+    """A type with `__getitem__`, as `operator.itemgetter` needs it."""
 
-    # Any: what the key is, nobody knows.
+    # Any: the type of the key is not known.
     def __getitem__(self, key: Any, /) -> Any:
-        """The item."""
+        """The item of a key."""
 
 
-# Modules or classes, functions, and the hint of the first parameter and of the result, or of the result alone. Others
-# behind a semicolon are overloads. `str()` is an object, whose methods have their first parameter already.
+# Each line: a module or class, its functions, the hints of the first parameter and of the result, or of the result
+# alone. Overloads follow after a semicolon. `str()` means an object, whose methods are bound.
 TABLE = """
 builtins | all any | Iterable[object] -> bool
 builtins | ascii repr str | object -> str
@@ -143,7 +143,7 @@ posixpath | abspath basename dirname expanduser expandvars normpath realpath | P
 posixpath | split splitext | PathName -> tuple[str, str]; bytes -> tuple[bytes, bytes]
 """
 
-# The modules in which CPython keeps what it shows in others.
+# The modules in which CPython defines what it exports from others.
 PACKAGES = {
     "pathlib._local": "pathlib",
     "pathlib._abc": "pathlib",
@@ -151,12 +151,12 @@ PACKAGES = {
     "_operator": "operator",
 }
 
-# The hints as written; without a parameter, that is what it says itself.
+# The hints of the parameter and the result as text; None for a parameter that the function declares itself.
 Row: TypeAlias = tuple[str | None, str]
 
 
 def with_known(function: Any, way: Reading) -> tuple[Reading, ...]:
-    """A way in which a function can be called, and what the table adds to it: one for each of its overloads."""
+    """A signature, completed by the table: one for each overload there."""
     return tuple(_with_row(way, *row) for row in _rows(function)) or (way,)
 
 
@@ -197,11 +197,11 @@ def _with_row(way: Reading, takes: str | None, gives: str) -> Reading:
     first = parameter_of_items(way.signature)
     if first is not None and takes is not None:
         taking = Parameter("item", Parameter.POSITIONAL_ONLY, annotation=takes)
-        # It may be called without, too.
+        # The parameter is optional.
         if first.kind is Parameter.VAR_POSITIONAL:
             parameters = [taking.replace(default=None), *(each.replace(annotation=UNKNOWN) for each in parameters)]
         else:
             parameters[0] = taking.replace(name=first.name, kind=first.kind, default=first.default)
     signature = inspect.Signature(parameters, return_annotation=gives)
-    # With other arguments than the items it may be called in other ways. Scope: where the names of the table are known.
+    # It may have other signatures. scope: this module, which knows the names in the table.
     return replace(way, signature=signature, scope=with_known, is_partly_known=True)

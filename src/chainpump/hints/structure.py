@@ -1,4 +1,4 @@
-"""Whether one hint can stand for another by what it offers: how it is called, its keys, its members."""
+"""Whether one hint fits another by structure: calls, keys, members."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["callables", "has_member", "may_stand_for", "protocols", "structurall
 
 
 def callables(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
-    """A rule: what is to be called has to be called in that way."""
+    """A rule: an object fits a callable hint if it can be called in that way."""
     if split(expected)[0] is not abc.Callable or not get_args(expected):
         return None
     have, want = call_ways(given), call_signature(expected)
@@ -37,7 +37,7 @@ def callables(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def _any_way_fits(have: Sequence[inspect.Signature], wanted: Iterable[inspect.Signature], bindings: Bindings) -> Asking:
-    """Whether for each way in which it is to be called, there is one in which it can be."""
+    """Whether for each wanted signature there is a given one that fits."""
     for want in wanted:
         for each in have:
             trial = dict(bindings)
@@ -50,8 +50,8 @@ def _any_way_fits(have: Sequence[inspect.Signature], wanted: Iterable[inspect.Si
 
 
 def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: Bindings) -> Asking:
-    """Whether what can be called so can be called as it is wanted."""
-    # What the given function's type variables stand for, by what it is called with.
+    """Whether one signature can be called as the other one is."""
+    # The type variables of the given function, bound by the arguments of the call.
     own: Bindings = {}
     pairs = parameter_pairs(have, want, bindings)
     if pairs is None:
@@ -63,7 +63,7 @@ def _signature_fits(have: inspect.Signature, want: inspect.Signature, bindings: 
 
 
 def typed_dicts(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
-    """A rule: typed dictionaries are compared key by key, and are nothing else."""
+    """A rule: TypedDicts are compared key by key, and fit nothing else."""
     origin, base = split(given)[0], split(expected)[0]
     if not is_typed_dict(base):
         return None
@@ -80,7 +80,7 @@ def typed_dicts(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def may_stand_for(have: Field, want: Field) -> bool:
-    """Whether a key is there where it has to be: what may be written, or deleted, has to be so here as well."""
+    """Whether a key has the required qualifiers: one that may be written or deleted must allow that here, too."""
     if want.read_only:
         return have.required >= want.required
     return have.required == want.required and not have.read_only
@@ -95,13 +95,13 @@ def protocols(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def as_protocol(_: Comparison, question: Question) -> Asking:
-    """Whether one hint has all members that a protocol asks for."""
+    """Whether a hint has all members that a protocol requires."""
     names = protocol_members(split(question.expected)[0])
     return (yield from _has_members(question.given, question.expected, names, question.bindings))
 
 
 def structurally(_: Comparison, question: Question) -> Asking:
-    """Whether what one class offers could stand for what another one does."""
+    """Whether one class fits another by its members."""
     names = members(split(question.expected)[0])
     return (yield from _has_members(question.given, question.expected, names, question.bindings))
 
@@ -114,7 +114,7 @@ def _has_members(given: Hint, expected: Hint, names: Iterable[str], bindings: Bi
 
 
 def has_member(given: Hint, expected: Hint, name: str, bindings: Bindings) -> Asking:
-    """Whether one hint has what another one has under a name."""
+    """Whether one hint has a member that fits the member of the other."""
     have, want = member_of(given, name), member_of(expected, name, given)
     if name == "__call__" and (ways := call_ways(given)):
         have = Member(ways[0], overloads=ways)

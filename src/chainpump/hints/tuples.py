@@ -1,4 +1,4 @@
-"""The items of a tuple's hint, also of one of unknown length."""
+"""The items of a tuple hint, also of one of unknown length."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Items(NamedTuple):
     """
 
     first: tuple[Hint, ...]
-    # One or none: None is a hint.
+    # A tuple of one hint or none, since None is a hint.
     middle: tuple[Hint, ...] = ()
     last: tuple[Hint, ...] = ()
 
     @classmethod
     def of(cls, args: tuple[Hint, ...]) -> Items:
-        """From the arguments of `tuple[...]`, in which there may be another one, unpacked."""
+        """Read the arguments of `tuple[...]`, which may contain an unpacked tuple."""
         if any(each is ... for each in args):
             return cls((), args[:1])
         items = cls(())
@@ -39,7 +39,7 @@ class Items(NamedTuple):
 
     @property
     def kinds(self) -> tuple[Hint, ...]:
-        """Whatever an item can be."""
+        """The hints of all items."""
         middle = tuple(UNKNOWN if isinstance(each, TypeVarTuple) else each for each in self.middle)
         return self.first + middle + self.last
 
@@ -50,6 +50,6 @@ def is_unpacked(hint: Hint) -> bool:
 
 
 def _unpacked(hint: Hint) -> Items:
-    """What `*tuple[...]` adds; for `*Ts`, any number of what it stands for."""
+    """The items that `*tuple[...]` adds; for `*Ts`, any number of its binding."""
     inner = unpacked(hint)
     return Items.of(get_args(inner)) if get_origin(inner) is tuple else Items((), (inner,))

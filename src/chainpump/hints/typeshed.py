@@ -1,4 +1,4 @@
-"""What type checkers read in typeshed, and the runtime does not know: the bases of built-in and standard classes.
+"""The bases of built-in and standard classes, which type checkers read in typeshed and the runtime does not know.
 
 A class with its type variables, in order, and its bases as they depend on them. Modules that are not loaded are not
 loaded for this: nobody can name their classes.
@@ -6,7 +6,7 @@ loaded for this: nobody can name their classes.
 
 # mypy: disable-error-code="valid-type"
 # pyright: reportGeneralTypeIssues=false, reportInvalidTypeArguments=false
-# Hints are values here, and no business of a type checker.
+# Hints are values in this module; type checkers cannot check them.
 from __future__ import annotations
 
 import collections
@@ -33,9 +33,9 @@ R = TypeVar("R")
 
 Declared: TypeAlias = tuple[tuple[Any, ...], tuple[Hint, ...]]
 
-# A value, whose arguments are no business of a type checker.
+# A value with arguments that type checkers do not see.
 pair: Hint = tuple
-# Since 3.12.
+# Buffer exists since Python 3.12.
 BUFFER: tuple[Hint, ...] = tuple(filter(None, [getattr(abc, "Buffer", None)]))
 CONTEXT: Hint = contextlib.AbstractContextManager
 ASYNC_CONTEXT: Hint = contextlib.AbstractAsyncContextManager
@@ -80,7 +80,7 @@ DECLARED: Mapping[object, Declared] = {
     types.GeneratorType: ((T, K, V), (abc.Generator[T, K, V],)),
     types.AsyncGeneratorType: ((T, K), (abc.AsyncGenerator[T, K],)),
     types.CoroutineType: ((T, K, V), (abc.Coroutine[T, K, V],)),
-    # Abstract classes: as the runtime has them, with their arguments.
+    # Abstract classes, with the arguments that the runtime leaves out.
     abc.Iterator: ((T,), (abc.Iterable[T],)),
     abc.Generator: ((T, K, V), (abc.Iterator[T],)),
     abc.Reversible: ((T,), (abc.Iterable[T],)),
@@ -124,7 +124,7 @@ DECLARED: Mapping[object, Declared] = {
     **dict.fromkeys(ITERATORS, ((T,), (abc.Iterator[T],))),
 }
 
-# By module and name: what has to be imported to be known.
+# Classes by module and name, so that the module need not be imported.
 BY_NAME: Mapping[tuple[str, str], Declared] = {
     ("_csv", "reader"): ((), (abc.Iterator[list[str]],)),
     ("_csv", "Reader"): ((), (abc.Iterator[list[str]],)),
@@ -155,18 +155,18 @@ BY_NAME: Mapping[tuple[str, str], Declared] = {
 
 
 def declared(cls: type) -> Declared | None:
-    """A class's type variables and its bases; None of classes that tell them themselves."""
+    """The type variables and the bases of a class; None if the class declares them itself."""
     found = _declared().get(id(cls))
     return found[1] if found is not None else BY_NAME.get((cls.__module__, cls.__qualname__))
 
 
 @cache
 def _declared() -> Mapping[int, tuple[object, Declared]]:
-    """By id: a metaclass may hash as it likes."""
+    """Classes by id: a metaclass may define any `__hash__`."""
     return {id(cls): (cls, what) for cls, what in DECLARED.items()}
 
 
-# What special methods that are written in C return, whatever their class is.
+# The results of special methods that are written in C, for every class.
 RESULTS: Mapping[str, Hint] = {
     **dict.fromkeys(("__str__", "__repr__", "__format__"), str),
     **dict.fromkeys(("__len__", "__hash__", "__int__", "__index__", "__sizeof__", "__length_hint__", "__trunc__"), int),
@@ -175,20 +175,20 @@ RESULTS: Mapping[str, Hint] = {
     "__complex__": complex,
     "__bytes__": bytes,
 }
-# A number gives one of its own class.
+# These methods of a number return a number of the same class.
 OWN = ("__abs__", "__neg__", "__pos__", "__invert__")
 ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
-# They have these methods, which refuse.
+# Classes whose comparison methods always return NotImplemented.
 UNORDERED = by_identity(object, complex, dict, range, memoryview, type(None))
 
 
 def result_of(cls: type, method: str) -> Hint:
-    """What a method that is written in C returns; unknown where it is not known of all classes."""
+    """The result of a method written in C; unknown if it depends on the class."""
     if method in OWN and cls in (int, float, complex):
         return float if cls is complex and method == "__abs__" else cls
     return RESULTS.get(method, UNKNOWN)
 
 
 def is_unordered(cls: type, method: str) -> bool:
-    """Whether a method only seems to be there: all classes in C have all comparisons, if any."""
+    """Whether a comparison method exists but does nothing: a class written in C has all of them or none."""
     return method in ORDER and id(cls) in UNORDERED

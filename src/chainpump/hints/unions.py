@@ -10,7 +10,7 @@ from .forms import Bindings, Hint, is_union, plain, split, union_of
 
 __all__ = ["unfit_members", "unions"]
 
-# Of hints in hints, looked into for what they are about.
+# The most levels of a hint in which its innermost class is looked for.
 MARK_DEPTH = 5
 
 
@@ -23,10 +23,10 @@ def unions(given: Hint, expected: Hint, bindings: Bindings) -> Verdict:
 
 
 def unfit_members(given: Hint, expected: Hint, bindings: Bindings) -> Generator[Question, bool, Sequence[Hint]]:
-    """The members of a union that do not fit; of several, the first."""
+    """The members of a union that do not fit; if there are several, the first."""
     members = _members(given)
     choices = _Choices(_members(expected) if is_union(expected) else (expected,))
-    # For the variables, together: in `T | None` a None is the None.
+    # Members left for the type variables: in `T | None`, None matches None first.
     left: list[Hint] = []
     for member in members:
         is_fit = yield from _any_fits(member, choices.likely_first(member), bindings)
@@ -54,7 +54,7 @@ def _any_fits(given: Hint, choices: Iterable[Hint], bindings: Bindings) -> Askin
 
 
 class _Choices:
-    """The members of a union, of which there may be many: those that a hint may well fit are asked about first."""
+    """The members of a union, perhaps many: those that probably fit are tried first."""
 
     def __init__(self, members: Sequence[Hint]) -> None:
         self._members = [each for each in members if not isinstance(each, TypeVar)]
@@ -71,7 +71,7 @@ class _Choices:
 
 
 def _mark(hint: Hint) -> Hint:
-    """The class at the bottom of a hint, by its last arguments: `list[int]` and `dict[str, int]` are about int."""
+    """The innermost class of a hint, by its last arguments: int for `list[int]` and `dict[str, int]`."""
     hint = plain(hint)
     for _ in range(MARK_DEPTH):
         args = [each for each in get_args(hint) if each is not ...]

@@ -1,4 +1,4 @@
-"""The variance of generic classes: which of their arguments may be narrower than is asked for, and which wider."""
+"""The variance of generic classes: which type arguments may be narrower than expected, and which wider."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .typeshed import declared
 
 __all__ = ["argument_questions"]
 
-# What can be written to is invariant; every other built-in generic is covariant. Mapping's key is covariant
-# here, unlike in typeshed: whoever only reads it is safe.
+# Mutable types are invariant; every other built-in generic is covariant. The key of Mapping is covariant here,
+# unlike in typeshed: reading is safe.
 INVARIANT = by_identity(
     list,
     dict,
@@ -41,18 +41,18 @@ INVARIANT = by_identity(
     re.Match,
     typing.IO,
 )
-# Contravariant in the second.
+# These classes are contravariant in the second argument.
 SENT = by_identity(abc.Generator, abc.AsyncGenerator, abc.Coroutine)
 
 
 def argument_questions(
     view: Hint, expected: Hint, bindings: Bindings
 ) -> Generator[Question, bool, Sequence[tuple[int, Question]]]:
-    """What has to hold of the arguments of two hints of one generic class, by its variance, each with its place."""
+    """The questions about the arguments of two hints of one generic class, by variance, with the index of each."""
     base, wanted = split(expected)
     have = split(view)[1]
     parameters = parameters_of(base)
-    # `Array[()]` has no arguments, either.
+    # `Array[()]` has no arguments either.
     is_given = [get_origin(each) is not None for each in (view, expected)]
     if any(isinstance(each, TypeVarTuple) for each in parameters) and all(is_given):
         given, sought = bindings_of(parameters, have), bindings_of(parameters, wanted)
@@ -73,7 +73,7 @@ def argument_questions(
 
 
 def _callable_of(takes: Hint) -> Hint:
-    """A function of some parameters, which are the argument for a ParamSpec."""
+    """A Callable with the parameters that are the argument of a ParamSpec."""
     return Callable[list(takes) if isinstance(takes, (list, tuple)) else ... if takes is Any else takes, Any]  # pyright: ignore[reportInvalidTypeForm]
 
 
@@ -90,15 +90,15 @@ def _variance_of(base: type, index: int) -> Generator[Question, bool, tuple[bool
 
 
 class _Upper:
-    """Stands for a wider type."""
+    """The wider type of the two that test the variance."""
 
 
 class _Lower(_Upper):
-    """Stands for a narrower one."""
+    """The narrower type of the two that test the variance."""
 
 
 def _inferred(base: type, index: int) -> Generator[Question, bool, tuple[bool, bool]]:
-    """By PEP 695: whether the class of a narrower type could stand for that of a wider one, and the other way round."""
+    """The variance by PEP 695: whether the class of the narrower type fits that of the wider one, and the reverse."""
     count = len(parameters_of(base))
 
     def of(hint: Hint) -> Hint:
