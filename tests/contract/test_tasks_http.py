@@ -57,6 +57,7 @@ class Server:
             yield
         finally:
             await runner.cleanup()
+            await asyncio.sleep(0)  # a connection has closed one turn of the loop after it was told to
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ class Client:
             await asyncio.Event().wait()
         finally:
             await session.close()
+            await asyncio.sleep(0)  # as the server does
 
 
 @pytest.mark.usefixtures("descriptors")

@@ -136,16 +136,18 @@ def exit_with_open_iterator(gate: Gate, place: str) -> None:
     """Leaves a half-read iterator in a global."""
     if place == "tasks":
         numbers = Pipeline(source(stages.awaited_each, stages.count_for_ever), on=on(place))
-        items = iter(numbers.map(stages.awaited, on=on(place, 2)))
+        pipeline = numbers.map(stages.awaited, on=on(place, 2))
     else:
-        items = iter(Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place, 2)))
+        pipeline = Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place, 2))
+    # Processes have the time to end well, however busy the machine is.
+    items = iter(pipeline.open(grace=LIMIT) if place in ("forkserver", "spawn", "fork") else pipeline)
     KEPT.append(items)
     assert next(items) is not None
 
 
 def exit_with_open_run(gate: Gate, place: str) -> None:
     """Leaves an open run in a global; its workers are busy."""
-    KEPT.append(held_everywhere(gate, place).open())
+    KEPT.append(held_everywhere(gate, place).open(grace=0.5 if place == "threads" else LIMIT))
     gate.announce()
 
 
@@ -194,7 +196,7 @@ def large_items(gate: Gate, place: str) -> None:
     """Three workers with all that the transport has: slabs, slots, and the memory of one that may be replaced."""
     arrays = Pipeline(source(stages.announced_arrays, gate, 1 << 60, 2 << 20), on=on(place))
     passed = arrays.then(stage(stages.announcing, gate), on=on(place), in_flight=2)
-    with passed.map(gate.hold, on=on(place), timeout=LIMIT).open() as run:
+    with passed.map(gate.hold, on=on(place), timeout=LIMIT).open(grace=LIMIT) as run:
         assert next(iter(run)).nbytes == 2 << 20
 
 

@@ -8,6 +8,9 @@ They stand above the `parametrize` of a test, and make one of them all:
     @WAYS
     def test_process_that_dies_is_named(place, fail, way): ...
 
+A place decides how a value crosses and who is told of its worker's end, never what the value is; the way in which a run
+is consumed decides who takes the last item. What fails, and what a function does, is the same code in each place.
+
 `python -m tests.matrix` runs all cases of the faults, as `CHAINPUMP_TEST_ALL_CASES=1` has pytest do.
 """
 
