@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 from ..executors.base import Executor
@@ -11,9 +10,11 @@ from ..executors.inline import Inline
 from ..lazy_dataclass import dataclass
 from ..messages.names import Role, Who
 from ..pickling.shared_functions import SharedFunctions
+from ..plan import sections
 from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of
 from ..plan.planned_stage import PlannedStage
+from ..plan.sections import sharing_worker
 from ..transport.credits import CreditRoom
 from ..transport.room import Room
 from ..transport.send_limit import Gates
@@ -115,14 +116,8 @@ class Section:
 
 
 def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:
-    """Join neighbours whose executor says so; the last group is the caller's if it joins, or if the caller iterates."""
-    numbered = list(enumerate(stages))
-    runs = [
-        [stage for _, stage in run]
-        for _, run in groupby(numbered, lambda pair: "joined" if pair[1].on.capabilities.shares_thread else pair[0])
-    ]
-    if iterated and (apart or not runs[-1][-1].on.capabilities.shares_thread):
-        runs.append([])
+    """The groups of a run. The last is the caller's if it can run in the caller's thread, or if the caller iterates."""
+    runs = sharing_worker(stages, iterated, apart)
     next_row = next_stage = 0
     for index, run in enumerate(runs):
         is_last = index == len(runs) - 1
@@ -139,29 +134,17 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
 
 
 def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
-    """Where element-wise groups are, and whether their order is to be restored behind them.
-
-    That takes one worker that numbers the items, and one that reads them all. It is also where what comes twice is
-    dropped: so order is kept wherever a worker may be replaced.
-    """
-    origin = 0
-    for end, group in enumerate(groups):
-        is_sink = end == len(groups) - 1
-        if not end or (group.is_element_wise and not is_sink):
-            continue
-        between = groups[origin + 1 : end + group.is_element_wise]
-        if end > origin + 1:
-            operators = [stage.call for each in between for stage in each.stages if isinstance(stage.call, Operator)]
-            restarts = any(stage.restarts for each in between for stage in each.stages)
-            ordered = restarts or all(each.ordered for each in operators)
-            room: Room | None = None
-            if ordered and groups[origin].workers == group.at_once == 1 and not group.guarded:
-                if group.in_flight is not None:
-                    room = CreditRoom(group.in_flight, groups[origin].rows[-1])
-                else:
-                    room = _gates(groups[origin : end + 1], ROOM_EACH * sum(each.at_once for each in between))
-            yield Section(origin, end, room)
-        origin = end
+    """Where element-wise groups are, with the room that there is where their order is restored."""
+    for section in sections.sections_of(groups):
+        origin, *between, end = groups[section.origin : section.end + 1]
+        room: Room | None = None
+        if section.restores and end.in_flight is not None:
+            room = CreditRoom(end.in_flight, origin.rows[-1])
+        elif section.restores:
+            # An element-wise end is a sink, whose worker deals with items as well.
+            least = ROOM_EACH * (sum(each.at_once for each in between) + end.is_element_wise)
+            room = _gates((origin, *between, end), least)
+        yield Section(section.origin, section.end, room)
 
 
 def _gates(section: Sequence[Group], least: int) -> Gates:

@@ -13,6 +13,8 @@
 * `process_handle`: a worker process, as the main process sees it
 * `process_main`: what a worker process runs
 * `processes`: processes of this machine
+* `program_main`: what a worker in a program of its own runs
+* `programs`: programs that an executor of the user starts
 * `signals`: Ctrl-C and SIGTERM in main and in workers
 * `start_methods`: forkserver, spawn and fork
 * `swallowed_cancellations`: cancellations that Python prints and drops
