@@ -297,13 +297,13 @@ def refusing_at_gate(gate: Gate, item: int) -> int:
 
 
 def dying_tell(journal: Journal) -> Callable[[Any, Any], None]:
-    """In place of `process_main.tell`: the first worker that has something to say dies."""
-    tell = process_main.tell
+    """In place of `process_main.send_report`: the first worker that has something to say dies."""
+    send_report = process_main.send_report
 
-    def dying(said: Any, message: Any) -> None:
+    def dying(report_pipe: Any, message: Any) -> None:
         if not journal.lines:
             journal.write("died")
             stages.sigkill()
-        tell(said, message)
+        send_report(report_pipe, message)
 
     return dying

@@ -18,7 +18,7 @@ from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.supervisor import Supervisor
 from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.executors import process_main
-from chainpump.executors.control_pipe import LENGTH
+from chainpump.executors.report_pipe import LENGTH
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.worker.outcome import Buried
 from chainpump.worker.output import Outlet
@@ -284,7 +284,7 @@ def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
 ) -> None:
     """Item 1 is left to the flusher, which fails of it while the worker is in the middle of the letter of item 2."""
     monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
-    monkeypatch.setattr(process_main, "tell", tell_in_halves)
+    monkeypatch.setattr(process_main, "send_report", tell_in_halves)
     ask("send@third_fails=#2")
     numbers = Pipeline(source(iter, [[0, 1, 2]]), on=on(place))
     pipeline = numbers.unbatch(on=Inline()).map(third_fails, on=on(place), on_error=DeadLetter(ValueError), in_flight=9)
@@ -298,25 +298,25 @@ def third_fails(item: int) -> int:
     return item
 
 
-def tell_in_halves(said: Descriptor, message: Any) -> None:
-    """In place of `process_main.tell`: a write to a pipe that is full comes to this."""
+def tell_in_halves(report_pipe: Descriptor, message: Any) -> None:
+    """In place of `process_main.send_report`: a write to a pipe that is full comes to this."""
     data = pickle.dumps(message, 5)
     data = LENGTH.pack(len(data)) + data
-    os.write(said.fileno(), data[:20])
+    os.write(report_pipe.fileno(), data[:20])
     time.sleep(DELAY)
-    os.write(said.fileno(), data[20:])
+    os.write(report_pipe.fileno(), data[20:])
 
 
 @pytest.mark.parametrize("place", places("fork"))
 def test_letter_in_which_its_worker_is_cancelled_arrives_whole(
     place: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def announced(said: Descriptor, message: Any) -> None:
+    def announced(report_pipe: Descriptor, message: Any) -> None:
         if isinstance(message, Buried):
             gate.announce()
-        tell_in_halves(said, message)
+        tell_in_halves(report_pipe, message)
 
-    monkeypatch.setattr(process_main, "tell", announced)
+    monkeypatch.setattr(process_main, "send_report", announced)
     numbers = Pipeline(source(range, 5), on=on(place))
     with numbers.map(third_fails, on=on(place), on_error=DeadLetter(ValueError)).open() as run:
         gate.wait_held()

@@ -58,7 +58,7 @@ def test_descriptors_closed_by_user_code_end_the_run_with_blame(worker_noise) ->
 def test_worker_that_has_closed_everything_does_not_keep_the_supervisor_busy(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its control pipe is at its end, and stays so for as long as the worker has to end."""
+    """Its report pipe is at its end, and stays so for as long as the worker has to end."""
     ready, looks = Supervisor._ready, []
     monkeypatch.setattr(Supervisor, "_ready", lambda *given: looks.append(given) or ready(*given))
     with pytest.raises(RunError):

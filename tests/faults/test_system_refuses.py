@@ -245,7 +245,7 @@ def test_process_whose_death_cannot_be_watched_is_reaped(monkeypatch: pytest.Mon
     def refuse(_: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    owner, name = (start_methods, "_waited_for") if is_portable() else (os, "pidfd_open")
+    owner, name = (start_methods, "_watch_by_thread") if is_portable() else (os, "pidfd_open")
     monkeypatch.setattr(owner, name, refuse)
     with pytest.raises(RunError, match=TOO_MANY_FILES):
         list(Pipeline(range(3)).map(abs, on=Processes(1, start_method="spawn")))

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from ..errors import DeadItem, Failure, RunError, StallError
-from ..executors.signals import ctrl_c_waits
+from ..executors.signals import defer_ctrl_c
 from ..ipc.descriptors import is_forking
 from ..logs.receiver import Logs
 from ..logs.records import warn
@@ -56,7 +56,7 @@ class Run(Generic[T]):
         self._asking = threading.RLock()  # taken by the thread that waits for items
         self._is_asked = False
         self._is_closed = False
-        with ctrl_c_waits():  # half of it could not be closed
+        with defer_ctrl_c():  # half of it could not be closed
             self._letters = Letters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
             self._logs = Logs()
             try:
@@ -82,7 +82,7 @@ class Run(Generic[T]):
             wiring = self._wiring
             slots = [slot for slot in wiring.all_slots if slot.number < slot.group.at_first]
             for slot in sorted(slots, key=lambda slot: not slot.group.own_process):
-                with ctrl_c_waits():
+                with defer_ctrl_c():
                     try:
                         if slot.group.is_caller:
                             self._caller = self._supervisor.caller = wiring.worker(slot)
@@ -94,7 +94,7 @@ class Run(Generic[T]):
             wiring.started()
             try:
                 self._supervise()
-                with ctrl_c_waits():  # a thread that is started, and not known, would be left behind
+                with defer_ctrl_c():  # a thread that is started, and not known, would be left behind
                     self._letters.start()
                     self._logs.start()
                     if self._observing is not None:
@@ -109,7 +109,7 @@ class Run(Generic[T]):
 
     def _supervise(self) -> None:
         """Have the workers watched. Half of that would leave them to nobody, so Ctrl-C waits for it."""
-        with ctrl_c_waits():
+        with defer_ctrl_c():
             self._supervisor.start()
 
     def __enter__(self) -> Run[T]:

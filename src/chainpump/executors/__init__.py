@@ -3,7 +3,6 @@
 * `base`: the contract: an executor, and the handle of a started worker
 * `blocking`: async functions where there is no event loop
 * `bootstrap`: what a worker process does before it imports the program
-* `control_pipe`: the pipe on which a worker process reports its end
 * `fork_hazards`: what a fork of this process may hang in
 * `fork_server`: the fork server of `multiprocessing`
 * `fork_server_preload`: what the fork server imports
@@ -15,6 +14,7 @@
 * `processes`: processes of this machine
 * `program_main`: what a worker in a program of its own runs
 * `programs`: programs that an executor of the user starts
+* `report_pipe`: the pipe on which a worker process reports its end
 * `signals`: Ctrl-C and SIGTERM in main and in workers
 * `start_methods`: forkserver, spawn and fork
 * `swallowed_cancellations`: cancellations that Python prints and drops

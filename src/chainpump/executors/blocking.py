@@ -23,15 +23,15 @@ class _Blocking:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         import asyncio
 
-        made = self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]  # update_wrapper has set it
-        return _steps(made) if isinstance(made, AsyncIterable) else asyncio.run(_awaited(made))
+        result = self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]  # update_wrapper has set it
+        return _iterate(result) if isinstance(result, AsyncIterable) else asyncio.run(_awaited_result(result))
 
 
-def _steps(made: AsyncIterable[Any]) -> Iterator[Any]:
+def _iterate(result: AsyncIterable[Any]) -> Iterator[Any]:
     import asyncio
 
     with asyncio.Runner() as runner:
-        items = aiter(made)
+        items = aiter(result)
         while True:
             try:
                 yield runner.run(next_item(items))
@@ -39,8 +39,8 @@ def _steps(made: AsyncIterable[Any]) -> Iterator[Any]:
                 return
 
 
-async def _awaited(made: Awaitable[Any]) -> Any:
-    return await made
+async def _awaited_result(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 async def next_item(items: Any) -> Any:

@@ -21,14 +21,14 @@ from ..messages.names import Who
 from ..pickling.loading import become_worker
 from ..worker.outcome import Failed
 from ..worker.surroundings import Surroundings
-from .control_pipe import tell
-from .process_end import begin_afresh
-from .signals import restore_in_forks, turn_deaf
+from .process_end import discard_inherited_exit_work
+from .report_pipe import send_report
+from .signals import ignore_ctrl_c, restore_signals_in_forks
 
-__all__ = ["FirstName"]
+__all__ = ["BootstrapName"]
 
 
-class FirstName(str):
+class BootstrapName(str):
     """The name of a worker's process: the first thing that it reads, before it imports the program's main file.
 
     That may take seconds, and fail. As it reads its name, the process enters its surroundings, and becomes deaf to
@@ -36,40 +36,40 @@ class FirstName(str):
     this alone, since a descriptor can be handed over once.
     """
 
-    __slots__ = ("_is_read", "_said", "_surroundings", "_who")
-    _said: Descriptor | None
+    __slots__ = ("_report_pipe", "_surroundings", "_was_transferred", "_who")
+    _report_pipe: Descriptor | None
     _who: Who
     _surroundings: Surroundings | None
-    _is_read: bool
+    _was_transferred: bool
 
-    def __new__(cls, name: str, said: Descriptor | None, who: Who, surroundings: Surroundings | None) -> Self:
+    def __new__(cls, name: str, report_pipe: Descriptor | None, who: Who, surroundings: Surroundings | None) -> Self:
         """The name of a process that is to be started."""
-        first = super().__new__(cls, name)
-        first._said, first._who, first._surroundings, first._is_read = said, who, surroundings, False
-        return first
+        self = super().__new__(cls, name)
+        self._report_pipe, self._who, self._surroundings, self._was_transferred = report_pipe, who, surroundings, False
+        return self
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Twice where it travels: before all else, and as a part of the process that it names, by when it is read."""
-        if self._is_read:
-            return _read_before, ()
-        self.mark_read()
-        reading = _Call(_read, (str(self), self._said, self._who, self._surroundings, os.getpid()))
+        if self._was_transferred:
+            return _unpickle_again, ()
+        self.set_transferred()
+        this_name = _DeferredCall(_unpickle, (str(self), self._report_pipe, self._who, self._surroundings, os.getpid()))
         if self._surroundings is None:
-            return reading.__reduce__()
+            return this_name.__reduce__()
         # This package may be found nowhere but on the program's own search path, which a fresh interpreter lacks.
-        finding = _Call(exec, (f"import sys; sys.path[:] = {list(self._surroundings.path)!r}",))
-        return operator.getitem, ((finding, reading), 1)
+        find_modules = _DeferredCall(exec, (f"import sys; sys.path[:] = {list(self._surroundings.path)!r}",))
+        return operator.getitem, ((find_modules, this_name), 1)
 
-    def mark_read(self) -> None:
+    def set_transferred(self) -> None:
         """It has been read in the process that it names."""
-        self._is_read = True
+        self._was_transferred = True
 
-    def begin(self) -> str:
+    def finish(self) -> str:
         """In the process, once it has imported the program; returns the plain name, which nobody reads again."""
         # A fork, to which it has not travelled.
-        if not self._is_read:
-            _become_worker(self._surroundings)
-        if isinstance(sys.excepthook, _ImportHook):
+        if not self._was_transferred:
+            _set_up_process(self._surroundings)
+        if isinstance(sys.excepthook, _ImportErrorHook):
             sys.excepthook.close()
         if self._surroundings is not None:
             self._surroundings.streams.put_input()
@@ -77,7 +77,7 @@ class FirstName(str):
         return str(self)
 
 
-class _Call:
+class _DeferredCall:
     """A call that is made where this is unpickled."""
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -87,30 +87,32 @@ class _Call:
         return self._call
 
 
-def _read(name: str, said: Descriptor, who: Who, surroundings: Surroundings | None, parent: int) -> FirstName:
-    _become_worker(surroundings)
+def _unpickle(
+    name: str, report_pipe: Descriptor, who: Who, surroundings: Surroundings | None, parent: int
+) -> BootstrapName:
+    _set_up_process(surroundings)
     # `multiprocessing` says whose child this is only after the import. A main file that asks is to be told so at once.
     vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)  # pyright: ignore[reportIndexIssue]
-    sys.excepthook = _ImportHook(said, who)
+    sys.excepthook = _ImportErrorHook(report_pipe, who)
     if surroundings is not None:
         vars(spawn)["prepare"] = partial(_prepare, spawn.prepare, surroundings)  # pyright: ignore[reportIndexIssue]
-    first = FirstName(name, None, who, surroundings)
-    first.mark_read()
-    return first
+    bootstrap_name = BootstrapName(name, None, who, surroundings)
+    bootstrap_name.set_transferred()
+    return bootstrap_name
 
 
-def _read_before() -> str:
+def _unpickle_again() -> str:
     return process.current_process().name
 
 
-def _become_worker(surroundings: Surroundings | None) -> None:
+def _set_up_process(surroundings: Surroundings | None) -> None:
     """As it reads its name, or where it is a fork, which reads none."""
     become_worker()
-    turn_deaf()
+    ignore_ctrl_c()
     # It leads a group, in which all that it starts can be found and ended: docs/adr/0024.
     os.setsid()
-    begin_afresh()
-    restore_in_forks()
+    discard_inherited_exit_work()
+    restore_signals_in_forks()
     if surroundings is not None:
         surroundings.enter()
 
@@ -121,24 +123,24 @@ def _prepare(prepare: Callable[[dict[str, Any]], None], surroundings: Surroundin
     prepare(data | {"sys_path": list(surroundings.path), "dir": surroundings.directory or data["dir"]})
 
 
-class _ImportHook:
+class _ImportErrorHook:
     """Tells the main process what has ended this one before a worker ran in it."""
 
-    def __init__(self, said: Descriptor, who: Who) -> None:
-        self._said = said
+    def __init__(self, report_pipe: Descriptor, who: Who) -> None:
+        self._report_pipe = report_pipe
         self._who = who
 
     def __call__(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        while traceback is not None and _imports(traceback.tb_frame.f_code.co_filename):
+        while traceback is not None and _is_import_code(traceback.tb_frame.f_code.co_filename):
             traceback = traceback.tb_next
         failure = failure_texts.not_started(self._who, error.with_traceback(traceback))
-        tell(self._said, Failed(failure, error).packed(self._who))
+        send_report(self._report_pipe, Failed(failure, error).packed(self._who))
 
     def close(self) -> None:
         """Nothing more to tell: the worker does that."""
         sys.excepthook = sys.__excepthook__
-        self._said.close()
+        self._report_pipe.close()
 
 
-def _imports(path: str) -> bool:
+def _is_import_code(path: str) -> bool:
     return path.startswith((process.__file__.removesuffix("process.py"), "<frozen ", "<string>", __file__))

@@ -14,7 +14,7 @@ __all__ = ["fork_hazard", "locks_in_forks"]
 
 OPENMP = re.compile(r"/(lib(?:gomp|omp|iomp5)\b[^/\n]*\.so[.\d]*)$", re.MULTILINE)
 # Threads that are named.
-MOST = 12
+MOST_NAMED = 12
 
 
 def fork_hazard(executors: Iterable[Placement]) -> str:
@@ -44,8 +44,9 @@ def locks_in_forks(executors: Iterable[Placement]) -> str:
     ]
     if not (others and any_forks(executors)):
         return ""
+    names = ", ".join(others[:MOST_NAMED])
     return (
-        f"Workers were forked beside other threads ({', '.join(others[:MOST])}): a lock that one of them held then is\n"
+        f"Workers were forked beside other threads ({names}): a lock that one of them held then is\n"
         "  never free in a worker. Use start_method='forkserver'."
     )
 

@@ -11,11 +11,11 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from typing import Any
 
-__all__ = ["ensure_running", "has_gone", "leave_main_out"]
+__all__ = ["ensure_running", "exclude_main", "has_ended"]
 
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
 # Seconds: a fork server that refuses to start a worker has ended by then, or it will not.
-GOES_WITHIN = 1.0
+END_WAIT = 1.0
 
 
 def ensure_running(module: str) -> int:
@@ -24,56 +24,56 @@ def ensure_running(module: str) -> int:
     It imports this module once, rather than each worker by itself: 20 times faster starts. It is added to what the
     program has asked it to preload, which does nothing once it runs.
     """
-    preloaded = _known()["_preload_modules"]
+    preloaded = _state()["_preload_modules"]
     if module not in preloaded:
         forkserver.set_forkserver_preload([*preloaded, module])
     # Somebody else has reaped it: that will be seen again.
     with suppress(ChildProcessError):
         forkserver.ensure_running()
-    pid: int = _known()["_forkserver_pid"]
+    pid: int = _state()["_forkserver_pid"]
     return pid
 
 
-def has_gone(server: int) -> bool:
+def has_ended(server: int) -> bool:
     """Whether this fork server has ended, or is about to; reaps it, so that the next start has another one."""
-    known = _known()
-    with known["_lock"]:
-        if known["_forkserver_pid"] != server:
+    state = _state()
+    with state["_lock"]:
+        if state["_forkserver_pid"] != server:
             return True
-        alive = known["_forkserver_alive_fd"]
+        alive = state["_forkserver_alive_fd"]
         poll = select.poll()
         # No events asked: reports only that it has closed its end, which it does as it dies.
         poll.register(alive, 0)
-        if not poll.poll(GOES_WITHIN * 1000):
+        if not poll.poll(END_WAIT * 1000):
             return False
         # Somebody else has reaped it.
         with suppress(ChildProcessError):
             os.waitpid(server, 0)
         os.close(alive)
-        known.update(NO_SERVER)
+        state.update(NO_SERVER)
         return True
 
 
-def leave_main_out() -> None:
+def exclude_main() -> None:
     """Have the next one not import the main file, which new versions of Python do: where that fails, it ends at once.
 
     A worker that imports it instead says why it failed.
     """
-    known = _known()
-    known["_preload_modules"] = [module for module in known["_preload_modules"] if module != "__main__"]
+    state = _state()
+    state["_preload_modules"] = [module for module in state["_preload_modules"] if module != "__main__"]
 
 
-def _forget() -> None:
+def _reset_in_child() -> None:
     """In a forked process: the fork server is its parent's child, and asking for it raises. It may start its own."""
-    known = _known()
-    if known["_forkserver_pid"] is not None:
-        os.close(known["_forkserver_alive_fd"])
-        known.update(NO_SERVER)
+    state = _state()
+    if state["_forkserver_pid"] is not None:
+        os.close(state["_forkserver_alive_fd"])
+        state.update(NO_SERVER)
 
 
-def _known() -> dict[str, Any]:
+def _state() -> dict[str, Any]:
     """What `multiprocessing` knows of it."""
     return vars(forkserver._forkserver)  # noqa: SLF001  # see above
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_reset_in_child)

@@ -17,15 +17,15 @@ from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable
 from ..messages.printable import printable
 
-__all__ = ["Remains", "remains_of"]
+__all__ = ["Leftovers", "leftovers_of"]
 
 # Characters of a command line, at most.
-COMMAND = 200
+COMMAND_CHARS = 200
 # Seconds for `ps`.
-PATIENCE = 5.0
+PS_TIMEOUT = 5.0
 
 
-class Remains(Protocol):
+class Leftovers(Protocol):
     """Processes of a group whose leader has ended. Only the supervisor's thread uses it."""
 
     @property
@@ -38,7 +38,7 @@ class Remains(Protocol):
         """Process id and command of each."""
         ...
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """See which of them are left."""
         ...
 
@@ -51,13 +51,13 @@ class Remains(Protocol):
         ...
 
 
-class _Nothing:
+class _NoLeftovers:
     """Nobody is left: the rule."""
 
     waitables: Sequence[int] = ()
     names: Sequence[str] = ()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Nothing."""
 
     def send(self, number: signal.Signals) -> None:
@@ -69,39 +69,39 @@ class _Nothing:
 
 class _Member(NamedTuple):
     name: str
-    end: Descriptor
+    pidfd: Descriptor
 
 
-class _Seen:
+class _LeftoversByPidfd:
     """On Linux. Each is known by a descriptor as well, since another process may get its number once it has ended."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
         self._members: Sequence[_Member] = ()
-        self.look()
+        self.refresh()
 
     @property
     def waitables(self) -> Sequence[int]:
-        return [member.end.fileno() for member in self._members]
+        return [member.pidfd.fileno() for member in self._members]
 
     @property
     def names(self) -> Sequence[str]:
         return [member.name for member in self._members]
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         self.close()
         self._members = _members(self._leader)
 
     def send(self, number: signal.Signals) -> None:
         """A group keeps its number while it has a member: so one is looked for right before that is used."""
-        self.look()
+        self.refresh()
         if self._members:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._leader, number)
 
     def close(self) -> None:
         for member in self._members:
-            member.end.close()
+            member.pidfd.close()
         self._members = ()
 
 
@@ -113,11 +113,11 @@ def _members(leader: int) -> Sequence[_Member]:
             continue
         # It has ended, or belongs to another user.
         with suppress(OSError):
-            end = Descriptor(os.pidfd_open(pid))
-            signal.pidfd_send_signal(end.fileno(), 0)
+            pidfd = Descriptor(os.pidfd_open(pid))
+            signal.pidfd_send_signal(pidfd.fileno(), 0)
             # Still: then the descriptor is of this process.
             if _group_of(pid) == leader:
-                found.append(_Member(f"pid {pid} ({_command(pid)})", end))
+                found.append(_Member(f"pid {pid} ({_command(pid)})", pidfd))
             if pid == leader:
                 return ()
     return found
@@ -138,30 +138,30 @@ def _command(pid: int) -> str:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         # Without control characters, for terminals.
-        return repr(" ".join(words).strip()[:COMMAND])[1:-1]
+        return repr(" ".join(words).strip()[:COMMAND_CHARS])[1:-1]
     return "?"
 
 
-class _Listed:
+class _LeftoversByPs:
     """Where there is no `/proc`: `ps` lists them when it is asked, and nothing wakes as they end."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
-        self._silent, self._end = pipe()
+        self._reader, self._writer = pipe()
         self.names: Sequence[str] = ()
-        self.look()
+        self.refresh()
 
     @property
     def waitables(self) -> Sequence[int]:
-        return () if self._silent.closed else (self._silent.fileno(),)
+        return () if self._reader.closed else (self._reader.fileno(),)
 
-    def look(self) -> None:
-        self.names = _listed(self._leader)
+    def refresh(self) -> None:
+        self.names = _processes_by_ps(self._leader)
         if not self.names:
             self.close()
 
     def send(self, number: signal.Signals) -> None:
-        self.look()
+        self.refresh()
         if self.names:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._leader, number)
@@ -169,35 +169,37 @@ class _Listed:
             self.close()
 
     def close(self) -> None:
-        self._silent.close()
-        self._end.close()
+        self._reader.close()
+        self._writer.close()
 
 
-def _listed(leader: int) -> Sequence[str]:
+def _processes_by_ps(leader: int) -> Sequence[str]:
     """Living processes of a group, by ps(1)."""
     # Nobody has left anything, as a rule.
     import subprocess
 
     command = ["ps", "-A", "-o", "pgid=", "-o", "stat=", "-o", "pid=", "-o", "args="]
     try:
-        lines = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=True)
+        lines = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=PS_TIMEOUT, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         # It is not there: whether the group has a member is all that is known.
         return (f"processes of the group {leader}",)
     found = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
     return [
-        f"pid {pid} ({printable(args[:COMMAND])})"
+        f"pid {pid} ({printable(args[:COMMAND_CHARS])})"
         for group, state, pid, args in (each for each in found if len(each) == 4)
         if group == str(leader) and state[:1] != "Z"
     ]
 
 
-def remains_of(leader: int) -> Remains:
+def leftovers_of(leader: int) -> Leftovers:
     """What is left of the group of a process that has ended, and was reaped."""
     try:
         os.killpg(leader, 0)
     except (ProcessLookupError, PermissionError):
-        return _Nothing()
+        return _NoLeftovers()
     if is_portable():
-        return _Listed(leader)
-    return _Seen(leader)
+        return _LeftoversByPs(leader)
+    return _LeftoversByPidfd(leader)

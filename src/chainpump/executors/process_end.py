@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterator
 from multiprocessing import util
 
-__all__ = ["begin_afresh", "end_in_order"]
+__all__ = ["discard_inherited_exit_work", "finish_process"]
 
 # A file object of any other kind has nothing to write, or wraps one of these.
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
@@ -22,7 +22,7 @@ WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRW
 WRAPPERS = (io.TextIOBase, io.BufferedIOBase)
 
 
-def begin_afresh() -> None:
+def discard_inherited_exit_work() -> None:
     """At the start of a worker: what its parent has yet to do at its own exit is not the worker's to do.
 
     That is exit handlers, finalizers such as those of `TemporaryDirectory`, and files that are not flushed yet.
@@ -38,7 +38,7 @@ def begin_afresh() -> None:
     gc.freeze()
 
 
-def end_in_order() -> None:
+def finish_process() -> None:
     """Wait for threads that are not daemons, run exit handlers, close files: the order of the interpreter's own end.
 
     Modules are not taken apart: the `__del__` of objects that they hold runs only where the interpreter ends itself,

@@ -17,9 +17,9 @@ from ..ipc.descriptors import Descriptor
 from ..logs.worker_setup import log_through_main
 from ..worker.outcome import Buried, Interrupted, Outcome
 from ..worker.worker import Worker
-from .bootstrap import FirstName
-from .control_pipe import tell
-from .process_end import end_in_order
+from .bootstrap import BootstrapName
+from .process_end import finish_process
+from .report_pipe import send_report
 from .signals import on_sigterm
 
 __all__ = ["GO", "SHOW_STACK", "STACK", "run_worker"]
@@ -33,53 +33,55 @@ STACK = "chainpump-stack"
 F_SETSIG = 10
 
 
-def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool) -> None:
+def run_worker(
+    worker: Worker, report_pipe: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool
+) -> None:
     """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
     # The flusher tells what it has failed of while the worker may be in a dead letter.
-    speaking = threading.Lock()
+    sending = threading.Lock()
 
-    def bury(item: DeadItem) -> None:
-        letter = Buried.packed(item)
+    def report_dead_item(item: DeadItem) -> None:
+        dead_letter = Buried.packed(item)
         # Half a letter would make nonsense of all that follows.
-        with worker.uninterrupted(), speaking:
-            tell(said, letter)
+        with worker.uninterrupted(), sending:
+            send_report(report_pipe, dead_letter)
 
-    def tell_end(outcome: Outcome) -> None:
+    def report_outcome(outcome: Outcome) -> None:
         # By somebody else: its death by that signal tells so.
         if worker.was_terminated:
             return
         packed = outcome.packed(worker.who)
-        with speaking:
-            tell(said, packed)
+        with sending:
+            send_report(report_pipe, packed)
 
-    worker.takers = [bury]
-    has_begun = False
+    worker.takers = [report_dead_item]
+    is_set_up = False
     try:
         on_sigterm(worker.interrupt, worker.take_back)
         # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        this = process.current_process()
+        this_process = process.current_process()
         # `starts` has given it.
-        assert isinstance(this.name, FirstName)
-        this.name = this.name.begin()
-        has_begun = True
-        _await_go(lifeline)
-        (_die_portably_with if portably else _die_with)(lifeline)
+        assert isinstance(this_process.name, BootstrapName)
+        this_process.name = this_process.name.finish()
+        is_set_up = True
+        _wait_for_go(lifeline)
+        (_kill_group_with_main_portably if portably else _kill_group_with_main)(lifeline)
         _show_stack_in(stack)
         # From now on it can be asked.
         os.write(stack.fileno(), b"%d\n" % os.getpid())
         if worker.logs is not None:
             log_through_main(worker.logs)
-        worker.run(tell_end)
-        worker.tell_cost(_peak_memory(), time.process_time_ns(), _delayed())
+        worker.run(report_outcome)
+        worker.tell_cost(_peak_memory(), time.process_time_ns(), _run_delay())
     except Cancelled:
         # Between two steps above.
-        worker.close(Interrupted(), tell_end)
-    said.close()
+        worker.close(Interrupted(), report_outcome)
+    report_pipe.close()
     # Else a fork would end what is its parent's.
-    if has_begun:
-        _show_stack_in(stack, of_all=True)
-        end_in_order()
+    if is_set_up:
+        _show_stack_in(stack, all_threads=True)
+        finish_process()
     if worker.was_terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
@@ -87,15 +89,15 @@ def run_worker(worker: Worker, said: Descriptor, lifeline: Descriptor, stack: De
 
 def _peak_memory() -> int:
     """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
-    return next((1024 * int(line.split()[1]) for line in _told("status") if line.startswith("VmHWM:")), 0)
+    return next((1024 * int(line.split()[1]) for line in _proc_lines("status") if line.startswith("VmHWM:")), 0)
 
 
-def _delayed() -> int:
+def _run_delay() -> int:
     """Nanoseconds in which its main thread was ready to run and others had the processors."""
-    return next((int(line.split()[1]) for line in _told("schedstat")), 0)
+    return next((int(line.split()[1]) for line in _proc_lines("schedstat")), 0)
 
 
-def _told(name: str) -> list[str]:
+def _proc_lines(name: str) -> list[str]:
     """What the kernel tells of this process in a file; nothing where it has none."""
     try:
         return Path("/proc/self", name).read_text().splitlines()
@@ -103,21 +105,21 @@ def _told(name: str) -> list[str]:
         return []
 
 
-def _show_stack_in(file: Descriptor, of_all: bool = False) -> None:
+def _show_stack_in(file: Descriptor, all_threads: bool = False) -> None:
     """Write the Python stack there when asked, even in the middle of a call that does not return. of_all: threads."""
     import faulthandler
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
-    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=of_all)
+    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=all_threads)
 
 
-def _await_go(lifeline: Descriptor) -> None:
+def _wait_for_go(lifeline: Descriptor) -> None:
     """Wait until the main process knows that this one is there; if it does not, it may have started another instead."""
     if os.read(lifeline.fileno(), len(GO)) != GO:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_portably_with(lifeline: Descriptor) -> None:
+def _kill_group_with_main_portably(lifeline: Descriptor) -> None:
     """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
 
     def wait() -> None:
@@ -129,7 +131,7 @@ def _die_portably_with(lifeline: Descriptor) -> None:
     threading.Thread(target=wait, name="chainpump lifeline", daemon=True).start()
 
 
-def _die_with(lifeline: Descriptor) -> None:
+def _kill_group_with_main(lifeline: Descriptor) -> None:
     """Have the kernel kill this process's group when the other end of the lifeline closes, however that comes about.
 
     Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.

@@ -60,4 +60,4 @@ class Processes:
         from .process_handle import ProcessHandle
         from .start_methods import METHODS
 
-        return ProcessHandle(worker, METHODS[self.start_method].begin)
+        return ProcessHandle(worker, METHODS[self.start_method].start)

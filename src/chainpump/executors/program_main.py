@@ -15,19 +15,21 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the worker that a file describes, whose descriptor is the program's argument."""
-    this = process.current_process()
+    this_process = process.current_process()
     # While it is, a main file that starts processes is told that it must not.
-    vars(this)["_inheriting"] = True
+    vars(this_process)["_inheriting"] = True
     with open(int(sys.argv[1]), "rb") as parcel:  # noqa: PTH123  # a descriptor
         parcel.seek(0)
-        around: Surroundings
+        surroundings: Surroundings
         # From here on the main process is told what this one raises.
-        around, preparation = pickle.load(parcel)
-        around = replace(around, path=[*sys.path, *around.path])
-        around.enter()
-        spawn.prepare(preparation | {"sys_path": list(around.path), "dir": around.directory or preparation["dir"]})
-        around.streams.put_input()
-        around.close()
+        surroundings, preparation = pickle.load(parcel)
+        surroundings = replace(surroundings, path=[*sys.path, *surroundings.path])
+        surroundings.enter()
+        spawn.prepare(
+            preparation | {"sys_path": list(surroundings.path), "dir": surroundings.directory or preparation["dir"]}
+        )
+        surroundings.streams.put_input()
+        surroundings.close()
         arguments = pickle.load(parcel)
-    del vars(this)["_inheriting"]
+    del vars(this_process)["_inheriting"]
     run_worker(*arguments)

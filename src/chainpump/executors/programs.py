@@ -24,10 +24,10 @@ from ..lazy_dataclass import dataclass, field, replace
 from ..plan.placement import Capabilities, Workers, check_whole, check_workers
 from ..worker.worker import Worker
 from .base import WorkerHandle
-from .bootstrap import FirstName
+from .bootstrap import BootstrapName
 from .process_handle import ProcessHandle
 from .process_main import GO
-from .start_methods import Begun, told_by_kernel
+from .start_methods import StartedProcess, watch_by_kernel
 
 if TYPE_CHECKING:
     import subprocess
@@ -74,22 +74,22 @@ class ProgramExecutor(ABC):
 
     def start(self, worker: Worker) -> WorkerHandle:
         """Start one program."""
-        return ProcessHandle(worker, partial(_begin, launch=self.launch))
+        return ProcessHandle(worker, partial(_start, launch=self.launch))
 
 
-def _begin(worker: Worker, said: Descriptor, stack: Descriptor, launch: Launch) -> Begun:
+def _start(worker: Worker, report_pipe: Descriptor, stack: Descriptor, launch: Launch) -> StartedProcess:
     """Start a worker in a program. Whatever of it is there although this raises ends at once: it is not told to go."""
     who = worker.who
-    going, lifeline = pipe()
-    early = said.dup()
-    name = FirstName(f"chainpump-{who.stage}-{who.number}", early, who, None)
+    lifeline_reader, lifeline = pipe()
+    bootstrap_pipe = report_pipe.dup()
+    name = BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, who, None)
     program: _Program | None = None
     try:
         with closing(text_file(PARCEL)) as parcel:
-            passed = _pack(parcel, name, worker, (worker, said, going, stack, is_portable()))
+            passed = _write_parcel(parcel, name, worker, (worker, report_pipe, lifeline_reader, stack, is_portable()))
             arguments = ("-P", "-c", MAIN, str(parcel.fileno()))
             program = _Program(str(name), launch(arguments, (*passed, parcel.fileno())))
-        death = told_by_kernel(program)
+        death_watch = watch_by_kernel(program)
         os.write(lifeline.fileno(), GO)
     except BaseException:
         lifeline.close()
@@ -97,22 +97,22 @@ def _begin(worker: Worker, said: Descriptor, stack: Descriptor, launch: Launch) 
             program.join()
         raise
     finally:
-        going.close()
-        early.close()
-    return Begun(program, lifeline, death)
+        lifeline_reader.close()
+        bootstrap_pipe.close()
+    return StartedProcess(program, lifeline, death_watch)
 
 
-def _pack(parcel: Descriptor, name: FirstName, worker: Worker, arguments: tuple[Any, ...]) -> Sequence[int]:
+def _write_parcel(parcel: Descriptor, name: BootstrapName, worker: Worker, arguments: tuple[Any, ...]) -> Sequence[int]:
     """Write what `program_main` reads; returns the numbers of the descriptors that it mentions."""
     # It reaches beyond this process.
     assert worker.surroundings is not None
-    passed = _Passed()
+    passed = _PassedDescriptors()
     set_spawning_popen(passed)  # type: ignore[arg-type]  # of this thread; it needs these two methods only
     try:
         path = _program_path(worker.surroundings.path)
-        around = replace(worker.surroundings, path=path), spawn.get_preparation_data(name)
+        setup = replace(worker.surroundings, path=path), spawn.get_preparation_data(name)
         with open(parcel.fileno(), "wb", closefd=False) as file:
-            pickle.dump(around, file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(setup, file, pickle.HIGHEST_PROTOCOL)
             pickle.dump(arguments, file, pickle.HIGHEST_PROTOCOL)
     finally:
         set_spawning_popen(None)
@@ -125,11 +125,15 @@ def _program_path(path: Sequence[str]) -> Sequence[str]:
     import sysconfig
 
     paths = sysconfig.get_paths()
-    own = {paths["purelib"], paths["platlib"], site.getusersitepackages(), *site.getsitepackages()}
-    return [each for each in path if each not in own and not f"{each}{os.sep}".startswith(f"{paths['stdlib']}{os.sep}")]
+    installed = {paths["purelib"], paths["platlib"], site.getusersitepackages(), *site.getsitepackages()}
+    return [
+        each
+        for each in path
+        if each not in installed and not f"{each}{os.sep}".startswith(f"{paths['stdlib']}{os.sep}")
+    ]
 
 
-class _Passed:
+class _PassedDescriptors:
     """What is pickled meanwhile in this thread refers to descriptors by their numbers, which are noted here.
 
     It stands for the process that `multiprocessing` is starting: while there is one, what only a child may have is
@@ -155,24 +159,24 @@ class _Program:
     Its exit code is read here, since `Popen` takes one that others have read for 0.
     """
 
-    def __init__(self, name: str, begun: subprocess.Popen[Any]) -> None:
+    def __init__(self, name: str, popen: subprocess.Popen[Any]) -> None:
         self.name = name
-        self._begun = begun
+        self._popen = popen
 
     @property
     def pid(self) -> int:
-        return self._begun.pid
+        return self._popen.pid
 
     @property
     def exitcode(self) -> int | None:
         self._wait(os.WNOHANG)
-        return self._begun.returncode
+        return self._popen.returncode
 
     def join(self) -> None:
         self._wait(0)
 
     def _wait(self, options: int) -> None:
-        if self._begun.returncode is not None:
+        if self._popen.returncode is not None:
             return
         try:
             pid, status = os.waitpid(self.pid, options)
@@ -180,7 +184,7 @@ class _Program:
             # It has died, and other code of the program has read how.
             return
         if pid:
-            self._begun.returncode = os.waitstatus_to_exitcode(status)
+            self._popen.returncode = os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
         """Nothing."""

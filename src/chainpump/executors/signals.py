@@ -10,13 +10,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-from .swallowed_cancellations import Swallowed
+from .swallowed_cancellations import UnraisableHook
 
-__all__ = ["ctrl_c_waits", "is_deaf", "on_sigterm", "restore_in_forks", "turn_deaf"]
+__all__ = ["defer_ctrl_c", "ignore_ctrl_c", "ignores_ctrl_c", "on_sigterm", "restore_signals_in_forks"]
 
 
 @contextmanager
-def ctrl_c_waits() -> Generator[None, None, None]:
+def defer_ctrl_c() -> Generator[None, None, None]:
     """Put Ctrl-C off until the end of the block.
 
     Raised inside a fork, KeyboardInterrupt would get lost in the callbacks that run there, or leave a process that
@@ -27,36 +27,36 @@ def ctrl_c_waits() -> Generator[None, None, None]:
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
 
-    def note(number: int, _: FrameType | None) -> None:
-        came.append(number)
+    def record(number: int, _: FrameType | None) -> None:
+        received.append(number)
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     # From here on: the call that blocks the signal may raise what has come just before.
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, note)
+        signal.signal(signal.SIGINT, record)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
-def turn_deaf() -> None:
+def ignore_ctrl_c() -> None:
     """In a worker: Ctrl-C is for the main process. Not SIG_IGN, which the processes that it starts would inherit."""
-    signal.signal(signal.SIGINT, _hear_nothing)
+    signal.signal(signal.SIGINT, _do_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def is_deaf() -> bool:
+def ignores_ctrl_c() -> bool:
     """Whether this process is a worker that has done so."""
-    return signal.getsignal(signal.SIGINT) is _hear_nothing
+    return signal.getsignal(signal.SIGINT) is _do_nothing
 
 
-def _hear_nothing(_: int, __: FrameType | None) -> None:
+def _do_nothing(_: int, __: FrameType | None) -> None:
     pass
 
 
@@ -66,19 +66,19 @@ def on_sigterm(interrupt: Callable[[], None], take_back: Callable[[BaseException
     take_back: is asked of an exception that Python has swallowed whether it is the one that `interrupt` has raised;
     if so, SIGTERM is sent again.
     """
-    signal.signal(signal.SIGTERM, _Interrupting(interrupt, take_back))
+    signal.signal(signal.SIGTERM, _SigtermHandler(interrupt, take_back))
 
 
-class _Interrupting:
+class _SigtermHandler:
     """A handler of SIGTERM. A finalizer runs to its end: there, the signal is put off."""
 
     def __init__(self, interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
         self._interrupt = interrupt
-        self._swallowed = Swallowed(take_back, self._resend).install()
+        self._unraisable_hook = UnraisableHook(take_back, self._resend).install()
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         if _is_finalizing(frame):
-            self._swallowed.resend_later()
+            self._unraisable_hook.resend_later()
         else:
             self._interrupt()
 
@@ -87,7 +87,7 @@ class _Interrupting:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def restore_in_forks() -> None:
+def restore_signals_in_forks() -> None:
     """In a worker: processes that it forks, such as those of a pool, are no workers, and take signals as any program.
 
     Handlers that the worker's own code has set stay.
@@ -96,9 +96,9 @@ def restore_in_forks() -> None:
 
 
 def _restore() -> None:
-    if is_deaf():
+    if ignores_ctrl_c():
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if isinstance(signal.getsignal(signal.SIGTERM), _Interrupting):
+    if isinstance(signal.getsignal(signal.SIGTERM), _SigtermHandler):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -106,7 +106,7 @@ def _is_finalizing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code is weakref.finalize.__call__.__code__ or frame.f_code.co_name == "__del__":
             return True
-        if Swallowed.is_running(frame):
+        if UnraisableHook.is_running(frame):
             return True
         frame = frame.f_back
     return False

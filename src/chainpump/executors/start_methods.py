@@ -17,13 +17,13 @@ from ..lazy_dataclass import dataclass
 from ..plan.placement import StartMethod
 from ..worker.worker import Worker
 from . import fork_server, process_main
-from .bootstrap import FirstName
+from .bootstrap import BootstrapName
 from .process_main import GO
 
-__all__ = ["METHODS", "Begun", "Method", "StartMethod", "StartedProcess", "told_by_kernel"]
+__all__ = ["METHODS", "ChildProcess", "Method", "StartMethod", "StartedProcess", "watch_by_kernel"]
 
 
-class StartedProcess(Protocol):
+class ChildProcess(Protocol):
     """A process that was started, as `multiprocessing` has it. Only the supervisor's thread uses it, and who waits."""
 
     @property
@@ -50,30 +50,30 @@ class StartedProcess(Protocol):
         ...
 
 
-class Death(NamedTuple):
+class DeathWatch(NamedTuple):
     """end: readable when the process has died, even if a stray child of it lives on, and whoever takes its exit code.
     waiter: who closes it then, if it is not the kernel or the fork server.
     """
 
-    end: Descriptor
-    waiter: threading.Thread | None = None
+    descriptor: Descriptor
+    thread: threading.Thread | None = None
 
     @property
-    def has_come(self) -> bool:
+    def has_died(self) -> bool:
         """Whether the process has died."""
-        if self.end.closed:
+        if self.descriptor.closed:
             return True
         poll = select.poll()
-        poll.register(self.end.fileno(), select.POLLIN)
+        poll.register(self.descriptor.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
 
-class Begun(NamedTuple):
+class StartedProcess(NamedTuple):
     """A process that was started. lifeline: its end of file kills it."""
 
-    process: StartedProcess
+    process: ChildProcess
     lifeline: Descriptor
-    death: Death
+    death_watch: DeathWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,86 +81,86 @@ class Method:
     """A start method. kind: of process. death_of: how the death of one is seen."""
 
     kind: Callable[..., BaseProcess]
-    death_of: Callable[[BaseProcess], Death]
+    watch_death: Callable[[BaseProcess], DeathWatch]
 
-    def begin(self, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+    def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
         """Start a worker in a process; raises what the system makes of it.
 
         Whatever of it is there although this raises ends at once: it has not been told to go, and never will be.
         """
         who = worker.who
-        going, lifeline = pipe()
-        early = said.dup()
-        begun = self.kind(
+        lifeline_reader, lifeline = pipe()
+        bootstrap_pipe = report_pipe.dup()
+        child = self.kind(
             target=process_main.run_worker,
-            args=(worker, said, going, stack, is_portable()),
-            name=FirstName(f"chainpump-{who.stage}-{who.number}", early, who, worker.surroundings),
+            args=(worker, report_pipe, lifeline_reader, stack, is_portable()),
+            name=BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, who, worker.surroundings),
         )
         try:
-            with kept_by_fork((*worker.descriptors, said, going, stack)):
-                begun.start()
+            with kept_by_fork((*worker.descriptors, report_pipe, lifeline_reader, stack)):
+                child.start()
             # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
             # once, and it is the handle's to read. Private, and another one in each process.
-            vars(process)["_children"].discard(begun)
-            death = self.death_of(begun)
+            vars(process)["_children"].discard(child)
+            death_watch = self.watch_death(child)
             os.write(lifeline.fileno(), GO)
         except BaseException:
             lifeline.close()
-            if begun.pid is not None:
-                begun.join()
+            if child.pid is not None:
+                child.join()
             raise
         finally:
-            going.close()
-            early.close()
-        return Begun(begun, lifeline, death)
+            lifeline_reader.close()
+            bootstrap_pipe.close()
+        return StartedProcess(child, lifeline, death_watch)
 
 
-class ByServer(Method):
+class ForkServerMethod(Method):
     """Through the fork server; through another one if the first is just going down."""
 
     __slots__ = ()
 
-    def begin(self, worker: Worker, said: Descriptor, stack: Descriptor) -> Begun:
+    def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
         """The same."""
-        asked = fork_server.ensure_running(f"{__package__}.fork_server_preload")
+        server = fork_server.ensure_running(f"{__package__}.fork_server_preload")
         try:
-            return super().begin(worker, said, stack)
+            return super().start(worker, report_pipe, stack)
         except (ConnectionError, EOFError, ChildProcessError):
-            if not fork_server.has_gone(asked):
+            if not fork_server.has_ended(server):
                 raise
-        fork_server.leave_main_out()
-        return super().begin(worker, said, stack)
+        fork_server.exclude_main()
+        return super().start(worker, report_pipe, stack)
 
 
-def _told_by_server(begun: BaseProcess) -> Death:
-    return Death(Descriptor(os.dup(begun.sentinel)))
+def _watch_by_fork_server(child: BaseProcess) -> DeathWatch:
+    return DeathWatch(Descriptor(os.dup(child.sentinel)))
 
 
-def told_by_kernel(begun: StartedProcess) -> Death:
+def watch_by_kernel(child: ChildProcess) -> DeathWatch:
     """Not the sentinel: that is a pipe, which a stray child inherits."""
     if is_portable():
-        return _waited_for(begun)
+        return _watch_by_thread(child)
     # It was started.
-    assert begun.pid is not None
-    return Death(Descriptor(os.pidfd_open(begun.pid)))
+    assert child.pid is not None
+    return DeathWatch(Descriptor(os.pidfd_open(child.pid)))
 
 
-def _waited_for(begun: StartedProcess) -> Death:
+def _watch_by_thread(child: ChildProcess) -> DeathWatch:
     """Without a pidfd: a thread waits for the child."""
-    dead, alive = pipe()
+    reader, writer = pipe()
 
     def wait() -> None:
         # Beside `exitcode`, which may be the one that reaps it: then it has been stored there.
-        begun.join()
-        alive.close()
+        child.join()
+        writer.close()
 
-    thread = threading.Thread(target=wait, name=f"chainpump waits for {begun.name}", daemon=True)
+    thread = threading.Thread(target=wait, name=f"chainpump waits for {child.name}", daemon=True)
     thread.start()
-    return Death(dead, thread)
+    return DeathWatch(reader, thread)
 
 
 METHODS: dict[StartMethod, Method] = {
-    "forkserver": ByServer(ForkServerProcess, _told_by_server),
-    "spawn": Method(SpawnProcess, told_by_kernel),
-    "fork": Method(ForkProcess, told_by_kernel),
+    "forkserver": ForkServerMethod(ForkServerProcess, _watch_by_fork_server),
+    "spawn": Method(SpawnProcess, watch_by_kernel),
+    "fork": Method(ForkProcess, watch_by_kernel),
 }

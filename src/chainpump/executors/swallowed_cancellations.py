@@ -12,53 +12,55 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
-__all__ = ["AGAIN", "Swallowed"]
+__all__ = ["RESEND_DELAY", "UnraisableHook"]
 
 # Seconds until a cancellation is sent again that came in a finalizer; those are short.
-AGAIN = 0.005
+RESEND_DELAY = 0.005
 
 # Guards `sys.unraisablehook`; held for a few instructions, takes no other lock.
-_INSTALLING = threading.Lock()
+_INSTALL_LOCK = threading.Lock()
 
 
-class Swallowed:
+class UnraisableHook:
     """A `sys.unraisablehook` from `install` to `remove`; hands on to the hook before it what is not its own.
 
     is_ours: whether the exception is a cancellation that has been lost, in the current thread. resend: sends it again;
     called by another thread, since what is raised in this hook is lost as well.
     """
 
-    def __init__(self, is_ours: Callable[[BaseException | None], bool], resend: Callable[[], object]) -> None:
-        self._is_ours = is_ours
+    def __init__(
+        self, is_lost_cancellation: Callable[[BaseException | None], bool], resend: Callable[[], object]
+    ) -> None:
+        self._is_lost_cancellation = is_lost_cancellation
         self._resend = resend
         self.previous = sys.unraisablehook
         self.is_installed = False
 
     def __call__(self, unraisable: sys.UnraisableHookArgs, /) -> None:
         """Send a lost cancellation again, without a word."""
-        if self.is_installed and self._is_ours(unraisable.exc_value):
+        if self.is_installed and self._is_lost_cancellation(unraisable.exc_value):
             self.resend_later()
         else:
             self.previous(unraisable)
 
     def resend_later(self) -> None:
         """Send the cancellation again once the finalizer may be over."""
-        later = threading.Timer(AGAIN, self._resend)
+        later = threading.Timer(RESEND_DELAY, self._resend)
         later.daemon = True
         later.start()
 
     def install(self) -> Self:
         """Begin. Once."""
-        with _INSTALLING:
+        with _INSTALL_LOCK:
             self.is_installed = True
             self.previous, sys.unraisablehook = sys.unraisablehook, self
         return self
 
     def remove(self) -> None:
         """Stop. Where a hook was installed on top of it meanwhile, this one stays below, and only hands on."""
-        with _INSTALLING:
+        with _INSTALL_LOCK:
             self.is_installed = False
-            while isinstance(hook := sys.unraisablehook, Swallowed) and not hook.is_installed:
+            while isinstance(hook := sys.unraisablehook, UnraisableHook) and not hook.is_installed:
                 sys.unraisablehook = hook.previous
 
     @classmethod

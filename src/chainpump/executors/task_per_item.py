@@ -24,27 +24,27 @@ from ..worker.operator_run import OperatorRun
 from ..worker.outcome import Failed
 from ..worker.worker import Worker
 from .task_room import TaskRoom
-from .task_timeouts import Late, TaskLimits, where
+from .task_timeouts import CallTimeout, TaskLimits, task_stack
 
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
     # What came of an item, and its bytes.
-    Made: TypeAlias = tuple[Sequence[Any], int]
+    Results: TypeAlias = tuple[Sequence[Any], int]
     # Part of a span: its items' numbers and tasks, and where the span ends, if this is the last of it.
-    Run: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Made]]], int | None]
+    SpanPart: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Results]]], int | None]
 
 __all__ = ["Fatal", "Flow"]
 
 # Tasks whose places are told: where so many wait, the others do so in the same places.
-MOST_TOLD = 20
+MOST_REPORTED = 20
 
 
 class Flow:
     """The items of one element-wise stage, from its input, through a task each, to its output."""
 
-    def __init__(self, worker: Worker, stage: OperatorRun, at_once: int) -> None:
+    def __init__(self, worker: Worker, stage: OperatorRun, max_tasks: int) -> None:
         import asyncio
 
         assert worker.inlet is not None
@@ -52,25 +52,25 @@ class Flow:
         self._outlet = worker.outlet
         self._worker = worker
         self._stage = stage
-        self._at_once = at_once
-        self._slots = asyncio.Semaphore(at_once)
+        self._max_tasks = max_tasks
+        self._free_tasks = asyncio.Semaphore(max_tasks)
         # Results that have finished out of order wait for the first of them. They are the only ones that may be many:
         # without order, and where slots bound what is in flight, they wait for nothing but a slow consumer.
         is_exact = self._inlet.is_metered or (self._outlet is not None and self._outlet.is_bounded)
-        piles_up = stage.operator.ordered and not is_exact
-        self._room = TaskRoom(2 * at_once, MAX_WINDOW if piles_up else 2 * at_once)
+        may_pile_up = stage.operator.ordered and not is_exact
+        self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if may_pile_up else 2 * max_tasks)
         self._weigher = Weigher()
         self._limits: TaskLimits | None = None
         self._is_failing = False
         self._parent: asyncio.Task[Any] | None = None
         # What is to be sent next, in this order; None at the end. `_room` bounds how much that is.
-        self._line: asyncio.Queue[Run | None] = asyncio.Queue()
+        self._send_queue: asyncio.Queue[SpanPart | None] = asyncio.Queue()
         # Of what was sent last.
         self._span: Span | None = None
         self._number = 0
-        self._helpers: list[_Helper] = []
+        self._threads: list[_BlockingThread] = []
         # Which item each task is in, and since when, in ns. The loop's thread writes, any may copy it at once.
-        self._in_hand: dict[asyncio.Task[Any], tuple[int, int]] = {}
+        self._current: dict[asyncio.Task[Any], tuple[int, int]] = {}
         if self._outlet is not None:
             self._outlet.number_by(lambda: self._number)
 
@@ -82,39 +82,39 @@ class Flow:
         timeout = self._stage.operator.timeout
         try:
             if timeout is not None:
-                self._limits = TaskLimits(timeout, self._is_cancelled, self._blocked)
-            reader, sender = (self._helper(name) for name in ("chainpump reader", "chainpump sender"))
+                self._limits = TaskLimits(timeout, self._is_cancelled, self._fail_blocked_loop)
+            reader, sender = (self._start_thread(name) for name in ("chainpump reader", "chainpump sender"))
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._or_fail(self._read(group, reader)))
-                group.create_task(self._or_fail(self._send(sender)))
+                group.create_task(self._noting_failure(self._read(group, reader)))
+                group.create_task(self._noting_failure(self._send(sender)))
         except BaseExceptionGroup as failed:
-            raise _first(failed) from None
+            raise _error_to_report(failed) from None
         finally:
             if self._limits is not None:
                 self._limits.close()
             # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
-            for helper in self._helpers:
-                helper.end()
+            for thread in self._threads:
+                thread.end()
 
     def _is_cancelled(self) -> bool:
         return self._parent is not None and bool(self._parent.cancelling())
 
-    def _blocked(self, hand: tuple[int, int, Any], stack: str) -> None:
+    def _fail_blocked_loop(self, current: tuple[int, int, Any], stack: str) -> None:
         """A call holds up the event loop. No other thread can end that: the run ends for it, whatever the policy."""
-        self._worker.fail(Failed(self._stage.too_late(stack, hand)))
+        self._worker.fail(Failed(self._stage.too_late(stack, current)))
 
-    def _helper(self, name: str) -> _Helper:
+    def _start_thread(self, name: str) -> _BlockingThread:
         """Known as soon as it is there: the next one may be refused."""
-        helper = _Helper(name)
-        self._helpers.append(helper)
-        return helper
+        thread = _BlockingThread(name)
+        self._threads.append(thread)
+        return thread
 
     def join(self) -> None:
         """Wait for the threads of a flow that has ended."""
-        for helper in self._helpers:
-            helper.join()
+        for thread in self._threads:
+            thread.join()
 
-    async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _noting_failure(self, work: Coroutine[Any, Any, None]) -> None:
         """What ends this early cancels the tasks of the items: no cancellation is then the function's own."""
         try:
             await work
@@ -122,19 +122,19 @@ class Flow:
             self._is_failing = True
             raise
 
-    async def _read(self, group: asyncio.TaskGroup, reader: _Helper) -> None:
-        begin = self._begin_in_order if self._stage.operator.ordered else self._begin
+    async def _read(self, group: asyncio.TaskGroup, reader: _BlockingThread) -> None:
+        start = self._start_in_order if self._stage.operator.ordered else self._start_each
         frames = self._frames()
         while (received := await reader.call(next, frames, None)) is not None:
-            await begin(group, *received)
+            await start(group, *received)
             # To ask for an item gives a slot back: only if it can begin.
             if self._inlet.is_metered:
-                async with self._slots:
+                async with self._free_tasks:
                     pass
         # All tasks are over.
-        for _ in range(self._at_once):
-            await self._slots.acquire()
-        self._line.put_nowait(None)
+        for _ in range(self._max_tasks):
+            await self._free_tasks.acquire()
+        self._send_queue.put_nowait(None)
 
     def _frames(self) -> Iterator[tuple[Frame, range]]:
         """Each frame, and which of its items to begin with: one at a time, where each gives back its own slot."""
@@ -147,44 +147,44 @@ class Flow:
                 yield frame, range(position, position + 1)
                 inlet.pay_for_one()
 
-    async def _begin_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
-        tasks: list[tuple[int, asyncio.Task[Made]]] = []
+    async def _start_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
+        tasks: list[tuple[int, asyncio.Task[Results]]] = []
         span = frame.span
         for position in positions:
-            tasks.append((frame.number(position), await self._task(group, frame, position)))
+            tasks.append((frame.number(position), await self._start_task(group, frame, position)))
             # A frame of more must not hold back its first results.
-            if len(tasks) == self._at_once:
-                self._line.put_nowait((span, tasks, None))
+            if len(tasks) == self._max_tasks:
+                self._send_queue.put_nowait((span, tasks, None))
                 tasks = []
         is_last = positions.stop == len(frame.entries)
-        self._line.put_nowait((span, tasks, span.stop if is_last else None))
+        self._send_queue.put_nowait((span, tasks, span.stop if is_last else None))
 
-    async def _begin(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
+    async def _start_each(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
         for position in positions:
             number = frame.number(position)
-            task = await self._task(group, frame, position)
+            task = await self._start_task(group, frame, position)
             alone = frame.span._replace(start=number, stop=number + 1, last=False)
-            task.add_done_callback(partial(self._over, alone))
+            task.add_done_callback(partial(self._send_alone, alone))
 
-    def _over(self, span: Span, task: asyncio.Task[Made]) -> None:
-        self._line.put_nowait((span, [(span.start, task)], span.stop))
+    def _send_alone(self, span: Span, task: asyncio.Task[Results]) -> None:
+        self._send_queue.put_nowait((span, [(span.start, task)], span.stop))
 
-    async def _task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Made]:
+    async def _start_task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Results]:
         """Begin with one item, as soon as not too many are under way."""
         await self._room.enter()
-        await self._slots.acquire()
+        await self._free_tasks.acquire()
         item = frame.entries[position]
         task = group.create_task(self._results(item, (frame.span.origin, frame.item_index(position), item)))
-        task.add_done_callback(self._ended)
-        self._in_hand[task] = (frame.item_index(position), self._tell(+1))
+        task.add_done_callback(self._on_task_end)
+        self._current[task] = (frame.item_index(position), self._record_change(+1))
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        del self._in_hand[task]
-        self._slots.release()
-        self._tell(-1)
+    def _on_task_end(self, task: asyncio.Task[Any]) -> None:
+        del self._current[task]
+        self._free_tasks.release()
+        self._record_change(-1)
 
-    def _tell(self, change: int) -> int:
+    def _record_change(self, change: int) -> int:
         """Say on the board how many items are in hand, and that something has moved; returns when that is."""
         row, now = self._stage.row, time.monotonic_ns()
         row[Cell.OCCUPIED] += row[Cell.AT_ONCE] * (now - row[Cell.SINCE])
@@ -194,33 +194,33 @@ class Flow:
 
     def tasks(self) -> Iterator[tuple[str, str]]:
         """The items in hand, those first that have been for longest, and where each waits. Any thread may ask."""
-        now, found = time.monotonic_ns(), list(self._in_hand.copy().items())
-        for task, (index, since) in found[:MOST_TOLD]:
-            yield f"in item {index} for {(now - since) / 1e9:.3g} s", where(task)
+        now, found = time.monotonic_ns(), list(self._current.copy().items())
+        for task, (index, since) in found[:MOST_REPORTED]:
+            yield f"in item {index} for {(now - since) / 1e9:.3g} s", task_stack(task)
 
-    async def _results(self, item: Any, hand: tuple[int, int, Any]) -> Made:
-        made = await self._policy_of(item, hand)
+    async def _results(self, item: Any, current: tuple[int, int, Any]) -> Results:
+        made = await self._call_with_policy(item, current)
         nbytes = self._weigher.weigh(made) if made else 0
         self._room.weigh(nbytes)
         return made, nbytes
 
-    async def _policy_of(self, item: Any, hand: tuple[int, int, Any]) -> Sequence[Any]:
+    async def _call_with_policy(self, item: Any, current: tuple[int, int, Any]) -> Sequence[Any]:
         """What comes of an item, by the policy if the function raises."""
         import asyncio
 
         tries = 0
         while True:
             tries += 1
-            call = _made(self._stage.operator, item, self._stage.check)
+            call = _call_function(self._stage.operator, item, self._stage.check)
             try:
-                return await (call if self._limits is None else self._limits.within(call, hand))
+                return await (call if self._limits is None else self._limits.within(call, current))
             except BaseException as error:
-                pause = self._settle(error, tries, hand)
+                pause = self._settle(error, tries, current)
             if pause is None:
                 return ()
             await asyncio.sleep(pause)
 
-    def _settle(self, error: BaseException, tries: int, hand: tuple[int, int, Any]) -> float | None:
+    def _settle(self, error: BaseException, tries: int, current: tuple[int, int, Any]) -> float | None:
         """What `OperatorRun.settle` says of it.
 
         Raises CancelledError once the stage is failing or cancelled: then what else fails is nobody's business.
@@ -231,24 +231,24 @@ class Flow:
             raise asyncio.CancelledError from error
         try:
             failure = None
-            if isinstance(error, Late):
-                failure = self._stage.too_late(error.stack, hand)
+            if isinstance(error, CallTimeout):
+                failure = self._stage.too_late(error.stack, current)
                 error = failure.error(failure)
-            pause = self._stage.settle(cast("Exception", error), tries, hand, failure)
-        except BaseException as told:
+            pause = self._stage.settle(cast("Exception", error), tries, current, failure)
+        except BaseException as failed:
             self._is_failing = True
-            if not isinstance(told, Exception):
-                raise Fatal(told) from None
+            if not isinstance(failed, Exception):
+                raise Fatal(failed) from None
             raise
         return pause
 
-    async def _send(self, sender: _Helper) -> None:
+    async def _send(self, sender: _BlockingThread) -> None:
         send = self._send_in_order if self._stage.operator.ordered else self._send_finished
-        while (run := await self._line.get()) is not None:
-            await send(sender, run)
+        while (part := await self._send_queue.get()) is not None:
+            await send(sender, part)
 
-    async def _send_in_order(self, sender: _Helper, run: Run) -> None:
-        span, tasks, stop = run
+    async def _send_in_order(self, sender: _BlockingThread, part: SpanPart) -> None:
+        span, tasks, stop = part
         if span is not self._span and self._outlet is not None:
             self._span = span
             self._outlet.open_span(span, distinct=False)
@@ -265,17 +265,17 @@ class Flow:
         await sender.call(self._put, made, stop)
         self._room.leave(len(made), nbytes)
 
-    async def _send_finished(self, sender: _Helper, run: Run) -> None:
+    async def _send_finished(self, sender: _BlockingThread, part: SpanPart) -> None:
         """Send this and what else has finished: to go to the thread for each would take longer than to send it."""
-        runs = [run]
-        while not self._line.empty():
-            more = self._line.get_nowait()
+        parts = [part]
+        while not self._send_queue.empty():
+            more = self._send_queue.get_nowait()
             # The end: it is to be read again.
             if more is None:
-                self._line.put_nowait(None)
+                self._send_queue.put_nowait(None)
                 break
-            runs.append(more)
-        made = [(span, number, *task.result()) for span, tasks, _ in runs for number, task in tasks]
+            parts.append(more)
+        made = [(span, number, *task.result()) for span, tasks, _ in parts for number, task in tasks]
         await sender.call(self._put_each, [each[:3] for each in made])
         self._room.leave(len(made), sum(nbytes for *_, nbytes in made))
 
@@ -307,7 +307,7 @@ class Fatal(Exception):
         self.error = error
 
 
-class _Helper:
+class _BlockingThread:
     """A thread that makes blocking calls for an event loop, one at a time.
 
     No ThreadPoolExecutor: the interpreter waits for the threads of those as it exits, before `atexit` has cancelled a
@@ -349,7 +349,7 @@ class _Helper:
         self._thread.join()
 
 
-async def _made(
+async def _call_function(
     operator: Operator[Any, Any], item: Any, check: Callable[[Sequence[Any]], None] | None
 ) -> Sequence[Any]:
     """What comes of one item: all of it, also of an async generator. check: raises what keeps it from being sent."""
@@ -361,6 +361,6 @@ async def _made(
     return made
 
 
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+def _error_to_report(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one to tell: a failure rather than a cancellation. A group among them is what a function has raised."""
     return next((each for each in failed.exceptions if isinstance(each, Exception)), failed.exceptions[0])

@@ -19,35 +19,35 @@ class TaskRoom:
         self._least = least
         self._most = most
         # And not sent.
-        self._begun = 0
+        self._started = 0
         # Of these, ended.
-        self._made = 0
+        self._finished = 0
         # Of what those have made.
-        self._nbytes = 0
+        self._finished_bytes = 0
         # Bytes; of what was made last.
-        self._each = 0
+        self._latest_bytes = 0
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
         """Begin with one more, as soon as there is room."""
-        while not has_room(self._begun, self._expected, self._least, self._most):
+        while not has_room(self._started, self._expected, self._least, self._most):
             self._changed.clear()
             await self._changed.wait()
-        self._begun += 1
+        self._started += 1
 
     @property
     def _expected(self) -> int:
-        return self._nbytes + (self._begun - self._made) * self._each
+        return self._finished_bytes + (self._started - self._finished) * self._latest_bytes
 
     def weigh(self, nbytes: int) -> None:
         """So much was made of one of them."""
-        self._made += 1
-        self._nbytes += nbytes
-        self._each = nbytes
+        self._finished += 1
+        self._finished_bytes += nbytes
+        self._latest_bytes = nbytes
 
     def leave(self, count: int, nbytes: int) -> None:
         """So many were sent, and what was made of them."""
-        self._begun -= count
-        self._made -= count
-        self._nbytes -= nbytes
+        self._started -= count
+        self._finished -= count
+        self._finished_bytes -= nbytes
         self._changed.set()

@@ -15,26 +15,26 @@ from .thread_handle import line_of, stack_of
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Late", "TaskLimits", "where"]
+__all__ = ["CallTimeout", "TaskLimits", "task_stack"]
 
 # Origin and number of an item, and the item.
-Hand: TypeAlias = tuple[int, int, Any]
+CurrentItem: TypeAlias = tuple[int, int, Any]
 
 # Seconds that a call that was cancelled, since it took too long, has to clean up.
 ENDS_WITHIN = 1.0
 # Seconds, after that, in which an event loop that nothing blocks has dealt with it.
 COMES_BACK_WITHIN = 1.0
 # The type of what waits for an async generator; which, only the collector knows.
-STEP = "async_generator_asend"
+ASEND_TYPE = "async_generator_asend"
 # Where each kind is, and what it awaits.
-AWAITING = {
+FRAME_AND_AWAITED = {
     CoroutineType: ("cr_frame", "cr_await"),
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
 
 
-class Late(Exception):
+class CallTimeout(Exception):
     """A call took too long. stack: where it was."""
 
     def __init__(self, stack: str) -> None:
@@ -55,42 +55,42 @@ class TaskLimits:
     """
 
     def __init__(
-        self, timeout: float, is_cancelled: Callable[[], bool], blocked: Callable[[Hand, str], object]
+        self, timeout: float, is_cancelled: Callable[[], bool], on_blocked: Callable[[CurrentItem, str], object]
     ) -> None:
         import asyncio
 
         self._timeout = timeout
         self._is_cancelled = is_cancelled
-        self._blocked = blocked
+        self._on_blocked = on_blocked
         self._loop = asyncio.get_running_loop()
-        self._ident = threading.get_ident()
+        self._loop_thread = threading.get_ident()
         # Since when, in s of the monotonic clock.
-        self._calls: dict[asyncio.Task[Any], tuple[float, Hand]] = {}
+        self._calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="chainpump limits", daemon=True)
         self._thread.start()
 
-    async def within(self, work: Coroutine[Any, Any, Any], hand: Hand) -> Any:
+    async def within(self, work: Coroutine[Any, Any, Any], current: CurrentItem) -> Any:
         """The result of a call. Raises Late, and what the call raises."""
         import asyncio
 
-        began = time.monotonic()
+        started = time.monotonic()
         call = self._loop.create_task(work)
-        self._calls[call] = began, hand
+        self._calls[call] = started, current
         try:
             await asyncio.wait((call,), timeout=self._timeout)
-            if call.done() and time.monotonic() - began <= self._timeout:
+            if call.done() and time.monotonic() - started <= self._timeout:
                 return call.result()
-            stack = where(call)
-            await self._ended(call, ENDS_WITHIN)
-            raise Late(stack)
+            stack = task_stack(call)
+            await self._cancel(call, ENDS_WITHIN)
+            raise CallTimeout(stack)
         except asyncio.CancelledError:
-            await self._ended(call, None if self._is_cancelled() else ENDS_WITHIN)
+            await self._cancel(call, None if self._is_cancelled() else ENDS_WITHIN)
             raise
         finally:
             del self._calls[call]
 
-    async def _ended(self, call: asyncio.Task[Any], within: float | None) -> None:
+    async def _cancel(self, call: asyncio.Task[Any], within: float | None) -> None:
         """Cancel a call, and wait for its clean-up."""
         import asyncio
 
@@ -108,17 +108,17 @@ class TaskLimits:
         due = time.monotonic() + patience
         while not self._closed.wait(max(0.0, due - time.monotonic())):
             calls = self._calls.copy()
-            due = min((began for began, _ in calls.values()), default=time.monotonic()) + patience
+            due = min((started for started, _ in calls.values()), default=time.monotonic()) + patience
             if due <= time.monotonic():
-                self._say_who_blocks(calls)
+                self._report_blocked_loop(calls)
                 return
 
-    def _say_who_blocks(self, calls: dict[asyncio.Task[Any], tuple[float, Hand]]) -> None:
+    def _report_blocked_loop(self, calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]]) -> None:
         import asyncio
 
         running = asyncio.current_task(self._loop)
-        _, hand = calls.get(running) or min(calls.values(), key=lambda call: call[0])  # type: ignore[arg-type]
-        self._blocked(hand, stack_of(self._ident))
+        _, current = calls.get(running) or min(calls.values(), key=lambda call: call[0])  # type: ignore[arg-type]
+        self._on_blocked(current, stack_of(self._loop_thread))
 
     def close(self) -> None:
         """End the thread."""
@@ -134,7 +134,7 @@ def _leave_behind(call: asyncio.Task[Any]) -> None:
     call._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def where(task: asyncio.Task[Any]) -> str:
+def task_stack(task: asyncio.Task[Any]) -> str:
     """Where a task waits: the calls that it is in, the innermost first."""
     return _stack_of(task.get_coro())
 
@@ -143,9 +143,9 @@ def _stack_of(awaited: Any) -> str:
     """Where a coroutine waits: the calls that it is in, the innermost first."""
     lines: list[str] = []
     while awaited is not None:
-        if type(awaited).__name__ == STEP:
+        if type(awaited).__name__ == ASEND_TYPE:
             awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
-        frame, inner = AWAITING.get(type(awaited), ("", ""))
+        frame, inner = FRAME_AND_AWAITED.get(type(awaited), ("", ""))
         # A future, or it has just ended.
         if (at := getattr(awaited, frame, None)) is None:
             break

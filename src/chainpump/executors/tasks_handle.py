@@ -29,14 +29,14 @@ __all__ = ["TasksHandle"]
 class TasksHandle(ThreadHandle):
     """The thread of an event loop, which is interrupted by cancelling what it is in."""
 
-    def __init__(self, worker: Worker, at_once: int) -> None:
-        self._driver = _Driver(worker, at_once)
+    def __init__(self, worker: Worker, max_tasks: int) -> None:
+        self._driver = _Driver(worker, max_tasks)
         super().__init__(worker)
 
     def _work(self) -> Outcome:
-        return self._worker.run(self._tell, self._driver.drive)
+        return self._worker.run(self._report, self._driver.drive)
 
-    def _wind_up(self) -> None:
+    def _finish(self) -> None:
         self._driver.join()
 
     def read_tasks(self) -> Sequence[tuple[str, str]]:
@@ -57,13 +57,13 @@ class TasksHandle(ThreadHandle):
 class _Driver:
     """Runs one stage in an event loop of its own. `cancel` may come from any thread, at any time."""
 
-    def __init__(self, worker: Worker, at_once: int) -> None:
+    def __init__(self, worker: Worker, max_tasks: int) -> None:
         self._worker = worker
-        self._at_once = at_once
+        self._max_tasks = max_tasks
         # Guards the three below.
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._main: asyncio.Task[Any] | None = None
+        self._main_task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
         self._flow: Flow | None = None
 
@@ -73,7 +73,7 @@ class _Driver:
 
         with asyncio.Runner() as runner:
             if isinstance(last, OperatorRun):
-                self._flow = Flow(self._worker, last, self._at_once)
+                self._flow = Flow(self._worker, last, self._max_tasks)
                 self._run(runner, self._flow.run())
                 return None
             results = last.start()
@@ -102,7 +102,7 @@ class _Driver:
         loop = runner.get_loop()
         task = loop.create_task(work)
         with self._lock:
-            self._loop, self._main = loop, task
+            self._loop, self._main_task = loop, task
             if self._is_cancelled:
                 task.cancel()
         try:
@@ -120,15 +120,15 @@ class _Driver:
             raise fatal.error from None
         finally:
             with self._lock:
-                self._main = None
+                self._main_task = None
 
     def cancel(self) -> None:
         """Cancel what it is in, or is about to begin: once, since a second time would break into its clean-up."""
         with self._lock:
             # First: the loop may have been cancelled, and have ended, before the call below returns.
             is_first, self._is_cancelled = not self._is_cancelled, True
-            if is_first and self._loop is not None and self._main is not None:
-                self._loop.call_soon_threadsafe(self._main.cancel)
+            if is_first and self._loop is not None and self._main_task is not None:
+                self._loop.call_soon_threadsafe(self._main_task.cancel)
 
     def tasks(self) -> Sequence[tuple[str, str]]:
         """The items in hand, and where each of them waits; none of a source."""

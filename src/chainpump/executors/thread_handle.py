@@ -15,7 +15,7 @@ from ..messages import failure_texts
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost
-from .swallowed_cancellations import Swallowed
+from .swallowed_cancellations import UnraisableHook
 
 __all__ = ["ThreadHandle", "line_of", "stack_of"]
 
@@ -26,20 +26,20 @@ class ThreadHandle:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._outcome: Outcome | None = None
-        self._said, self._say = pipe()
-        self._over, self._end = pipe()
+        self._report_reader, self._report_writer = pipe()
+        self._exit_reader, self._exit_writer = pipe()
         self._lock = threading.Lock()
         self._interruptible = True
         self._killed = False
         # From the first `kill` to the end: it refers to this handle.
-        self._swallowed: Swallowed | None = None
+        self._unraisable_hook: UnraisableHook | None = None
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
         self._thread = threading.Thread(target=worker.context.run, args=(self._run,), name=name, daemon=True)
         try:
             self._thread.start()
         except BaseException:
-            for end in (self._said, self._say, self._over, self._end):
+            for end in (self._report_reader, self._report_writer, self._exit_reader, self._exit_writer):
                 end.close()
             raise
 
@@ -48,7 +48,7 @@ class ThreadHandle:
             try:
                 outcome = self._work()
             finally:
-                self._shield()
+                self._stop_interruptions()
         except Cancelled:
             # Sent by `kill`, and arrived behind the worker's own handling.
             outcome = Interrupted()
@@ -56,32 +56,32 @@ class ThreadHandle:
         except BaseException as error:
             # A defect in closing must be told, not leave the run waiting.
             outcome = Failed(failure_texts.raised(self._worker.who, self.pid, error, None), error)
-        self._tell(outcome)
-        self._wind_up()
-        self._end.close()
+        self._report(outcome)
+        self._finish()
+        self._exit_writer.close()
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _report(self, outcome: Outcome) -> None:
         """Say how it ended; what was said first stands."""
-        if not self._say.closed:
+        if not self._report_writer.closed:
             self._outcome = outcome
             # End of file: readable.
-            self._say.close()
+            self._report_writer.close()
 
     def _work(self) -> Outcome:
-        return self._worker.run(self._tell)
+        return self._worker.run(self._report)
 
-    def _wind_up(self) -> None:
+    def _finish(self) -> None:
         """It has said how it ended: wait for what of it still runs."""
 
-    def _shield(self) -> None:
+    def _stop_interruptions(self) -> None:
         with self._lock:
             self._interruptible = False
             if self._killed:
                 # Takes back one that has not arrived yet.
                 _raise_in(threading.get_ident(), None)
-            if self._swallowed is not None:
-                self._swallowed.remove()
-                self._swallowed = None
+            if self._unraisable_hook is not None:
+                self._unraisable_hook.remove()
+                self._unraisable_hook = None
 
     @property
     def pid(self) -> int:
@@ -96,15 +96,15 @@ class ThreadHandle:
     @property
     def waitables(self) -> Sequence[int]:
         """Readable once the worker has ended, and once its thread is over."""
-        return tuple(end.fileno() for end in (self._said, self._over) if not end.closed)
+        return tuple(end.fileno() for end in (self._report_reader, self._exit_reader) if not end.closed)
 
     def poll(self) -> Outcome | Lost | None:
         """Its outcome; at the second call the thread is over, but for a few instructions."""
-        if not self._said.closed:
-            self._said.close()
+        if not self._report_reader.closed:
+            self._report_reader.close()
             return self._outcome
         self._thread.join()
-        self._over.close()
+        self._exit_reader.close()
         return None
 
     @property
@@ -121,10 +121,12 @@ class ThreadHandle:
         with self._lock:
             if self._interruptible and self._thread.ident is not None:
                 self._killed = True
-                self._swallowed = self._swallowed or Swallowed(self._is_lost, self.kill).install()
+                self._unraisable_hook = (
+                    self._unraisable_hook or UnraisableHook(self._is_lost_cancellation, self.kill).install()
+                )
                 _raise_in(self._thread.ident, Cancelled)
 
-    def _is_lost(self, error: BaseException | None) -> bool:
+    def _is_lost_cancellation(self, error: BaseException | None) -> bool:
         return isinstance(error, Cancelled) and self.is_current_thread()
 
     def strike(self) -> None:
@@ -151,8 +153,8 @@ class ThreadHandle:
 
     def close(self) -> None:
         """Release the pipes; a thread that was left behind closes its own ends."""
-        self._said.close()
-        self._over.close()
+        self._report_reader.close()
+        self._exit_reader.close()
 
 
 def stack_of(thread: int | None) -> str:
@@ -178,24 +180,24 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     slower, and on 3.11 whatever is traced, by a debugger or for coverage, stands still. So one is sent that arrives: a
     thread that has one coming puts the flag up again as it wakes.
     """
-    _send(thread, error)
+    _set_async_exception(thread, error)
     if sys.version_info < (3, 13):
-        arriving = threading.Thread(target=_receive, name="chainpump receives", daemon=True)
+        arriving = threading.Thread(target=_receive_one, name="chainpump receives", daemon=True)
         # No thread can be started, at the end of the program or of its memory.
         with suppress(RuntimeError):
             arriving.start()
             arriving.join()
 
 
-def _receive() -> None:
+def _receive_one() -> None:
     with suppress(Cancelled):
-        _send(threading.get_ident(), Cancelled)
+        _set_async_exception(threading.get_ident(), Cancelled)
         while True:
             # A bytecode for it to arrive at.
             pass
 
 
-def _send(thread: int, error: type[BaseException] | None) -> None:
+def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
     # Only a run that has to kill a thread pays for it.
     import ctypes
 

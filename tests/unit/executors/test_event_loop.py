@@ -28,7 +28,7 @@ class Asked:
 
 
 def test_cancellation_that_has_ended_the_loop_before_the_call_of_it_returns_is_none_of_the_functions_own() -> None:
-    driver: Any = _Driver(worker=None, at_once=1)  # type: ignore[arg-type]  # it is not driven by one
+    driver: Any = _Driver(worker=None, max_tasks=1)  # type: ignore[arg-type]  # it is not driven by one
     driver._lock = lock = Asked()
     told: list[BaseException] = []
     is_at_work = threading.Event()

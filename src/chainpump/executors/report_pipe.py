@@ -9,15 +9,15 @@ from contextlib import suppress
 from ..ipc.descriptors import Descriptor
 from ..worker.outcome import Buried, Outcome
 
-__all__ = ["LENGTH", "tell"]
+__all__ = ["LENGTH", "send_report"]
 
 # In front of each message: a stray child may hold the pipe, so its end is no sign.
 LENGTH = struct.Struct("<Q")
 
 
-def tell(said: Descriptor, message: Buried | Outcome) -> None:
+def send_report(report_pipe: Descriptor, message: Buried | Outcome) -> None:
     """Send a message, whole."""
     data = pickle.dumps(message, 5)
     # A broken pipe: this worker was given up for lost, or the main process has died.
-    with suppress(BrokenPipeError), open(said.fileno(), "wb", closefd=False) as stream:
+    with suppress(BrokenPipeError), open(report_pipe.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)
