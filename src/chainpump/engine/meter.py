@@ -57,7 +57,7 @@ class Meter:
         return self._last if rows is None else self._read(rows, is_over=False)
 
     def counts(self) -> Sequence[Counts]:
-        """The items of each stage so far: a fifth of what `read` costs."""
+        """The items of each stage so far: an eighth of what `read` costs."""
         if (rows := self._rows) is None:
             return [counted(workers) for workers in self._last.stages]
         return [Counts(*count_items(workers)) for workers in rows]
