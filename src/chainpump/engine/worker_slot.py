@@ -63,7 +63,7 @@ class WorkerSlot:
         self.group_index = group_index
         self.group = group
         self.number = number
-        self.rows = rows
+        self.rows: Sequence[memoryview] = rows
         self.who: Who = group.who(0, number)
         self.checkpoint: Hand | None = None
         self.replacements = ReplacementRecord()
