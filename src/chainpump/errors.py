@@ -156,7 +156,8 @@ class RunError(PipelineError):
     report: the `Report` of the run, in the process that has run it; elsewhere None.
     """
 
-    report: Any = None  # this module knows nothing of the package
+    # This module knows nothing of the package.
+    report: Any = None
 
     def __init__(self, failure: Failure, others: Sequence[Failure] = ()) -> None:
         super().__init__(failure, tuple(others))
@@ -238,7 +239,8 @@ class StallError(RunError, TimeoutError):
     progress: the `Progress` of the run at that moment; kept where `report` is.
     """
 
-    progress: Any = None  # as for `report`
+    # As for `report`.
+    progress: Any = None
 
 
 class TooManyFailuresError(RunError):

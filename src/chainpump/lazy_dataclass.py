@@ -20,14 +20,16 @@ __all__ = ["dataclass", "field", "replace"]
 
 T = TypeVar("T")
 
-FIELDS = "__lazy_fields__"  # the attribute of a class with its fields by name, those of its bases among them
+# The attribute of a class with its fields by name, those of its bases among them.
+FIELDS = "__lazy_fields__"
 
 
 class _Missing:
     """No default."""
 
     def __repr__(self) -> str:
-        return "<made by each object>"  # where a signature shows a default that a function makes
+        # Where a signature shows a default that a function makes.
+        return "<made by each object>"
 
 
 MISSING = _Missing()
@@ -66,12 +68,14 @@ class _Late:
         self._name = name
         self._make = make
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:  # what it makes
+    # What it makes.
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         made = self._make(self._cls)
         setattr(self._cls, self._name, made)
         return made.__get__(instance, owner) if hasattr(made, "__get__") else made
 
 
+# A class, or what decorates one.
 def _dataclass(
     cls: type | None = None,
     /,
@@ -80,7 +84,7 @@ def _dataclass(
     slots: bool = False,
     init: bool = True,
     repr: bool = True,  # noqa: A002  # its name in `dataclasses`
-) -> Any:  # a class, or what decorates one
+) -> Any:
     if cls is None:
         return partial(_dataclass, frozen=frozen, slots=slots, init=init, repr=repr)
     own = _take_fields(cls, slots=slots)
@@ -105,7 +109,8 @@ def _dataclass(
             "__setattr__": _Late(cls, "__setattr__", _make_setattr),
             "__delattr__": _Late(cls, "__delattr__", _make_delattr),
         }
-        if slots:  # otherwise unpickling would set them one by one
+        # Otherwise unpickling would set them one by one.
+        if slots:
             made |= {"__getstate__": _getstate, "__setstate__": _setstate}
     for name, value in made.items():
         # A class that defines `__eq__` and no hash has one that is None.
@@ -137,7 +142,8 @@ def _with_slots(cls: type, own: Mapping[str, _Field]) -> type:
     inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("__slots__", ())}
     namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
     namespace["__slots__"] = tuple(name for name in own if name not in inherited)
-    kind: type[type] = type(cls)  # that of abstract classes and protocols is another
+    # That of abstract classes and protocols is another.
+    kind: type[type] = type(cls)
     made = kind(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
     return made
@@ -161,7 +167,8 @@ def _make_init(cls: type, *, frozen: bool, slots: bool) -> Callable[..., None]:
             value = f"__make_{name}() if {name} is __missing else {name}" if each.init else f"__make_{name}()"
         elif not each.init:
             if not slots or each.default is MISSING:
-                continue  # the class has the default
+                # The class has the default.
+                continue
             value = f"__default_{name}"
         if each.init:
             has_default = each.default is not MISSING or each.default_factory is not MISSING
@@ -260,11 +267,13 @@ def _make_standard_fields(cls: type) -> dict[str, Any]:
     return fields
 
 
-def _make_standard_params(cls: type, *, frozen: bool) -> Any:  # a class that `dataclasses` does not name
+# A class that `dataclasses` does not name.
+def _make_standard_params(cls: type, *, frozen: bool) -> Any:
     return _standard(cls, frozen=frozen).__dataclass_params__
 
 
-def _standard(cls: type, *, frozen: bool = False) -> Any:  # a dataclass of any fields
+# A dataclass of any fields.
+def _standard(cls: type, *, frozen: bool = False) -> Any:
     import dataclasses
 
     made = []

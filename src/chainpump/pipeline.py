@@ -62,7 +62,8 @@ from .policies import Policy, Raise
 from .start import GRACE, RunOptions, check_place, start
 
 if TYPE_CHECKING:
-    from typing import TypeGuard  # for checkers: a program does not need it here
+    # For checkers: a program does not need it here.
+    from typing import TypeGuard
 
     from typing_extensions import TypeForm, TypeIs
 
@@ -198,7 +199,8 @@ class Pipeline(_Chain, Generic[T_co]):
         one, with the same error; `on=`, `grace=` and the dead letters of that one are its own.
         Raises StageTypeError unless given pipelines.
         """
-        from .engine.nested import Concat  # few programs have one, and what runs it comes with the engine
+        # Few programs have one, and what runs it comes with the engine.
+        from .engine.nested import Concat
 
         return _nested("concat", Concat, Concat, pipelines, name)
 
@@ -220,7 +222,8 @@ class Pipeline(_Chain, Generic[T_co]):
 
         Otherwise as `concat`; the first failure ends all. `.inline()` takes an item of each in turn.
         """
-        from .engine.nested import InTurn, Merge  # as above
+        # As above.
+        from .engine.nested import InTurn, Merge
 
         return _nested("merge", Merge, InTurn, pipelines, name)
 
@@ -621,9 +624,11 @@ class Pipeline(_Chain, Generic[T_co]):
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
-        from .engine.asyncio_bridge import running  # imports asyncio, for those who have imported it
+        # Imports asyncio, for those who have imported it.
+        from .engine.asyncio_bridge import running
 
-        check_place(self.plan().stages)  # the thread that starts it does not show who has called this
+        # The thread that starts it does not show who has called this.
+        check_place(self.plan().stages)
         async with running(self.open) as (run, within):
             items = iter(run)
             while found := await within(run.take_ready, items):
@@ -699,10 +704,12 @@ class Runnable(_Chain, Generic[R_co]):
 
         If the task is cancelled, the run is, and its end is awaited.
         """
-        from .engine.asyncio_bridge import running  # imports asyncio, for those who have imported it
+        # Imports asyncio, for those who have imported it.
+        from .engine.asyncio_bridge import running
 
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
-        check_place(self.plan(on=on).stages)  # the thread that starts it does not show who has called this
+        # The thread that starts it does not show who has called this.
+        check_place(self.plan(on=on).stages)
         async with running(partial(self._start, options, iterated=False)) as (run, within):
             value = await within(run.result)
         return run.report(value)

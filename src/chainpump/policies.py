@@ -148,7 +148,8 @@ class Retry:
     times: int
     on: type[BaseException] | tuple[type[BaseException], ...] = Exception
     backoff: float = 0.0
-    otherwise: Policy = Raise()  # frozen
+    # Frozen.
+    otherwise: Policy = Raise()
 
     def __post_init__(self) -> None:
         _check_number("Retry: times must be a whole number of at least 1", self.times, (int,), 1)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE", "RunOptions", "check_place", "start"]
 
-GRACE = 0.5  # seconds; enough to close files and connections, and short enough not to feel like a hang
+# Seconds; enough to close files and connections, and short enough not to feel like a hang.
+GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class RunOptions:
         """Who is shown how far the run is."""
         observers = [self.observe] if self.observe is not None else []
         if self.progress:
-            from .progress.display import shown  # workers import this module, and show nothing
+            # Workers import this module, and show nothing.
+            from .progress.display import shown
 
             observers.append(shown())
         return observers

@@ -17,8 +17,10 @@ from .system import shared_file
 
 __all__ = ["BOARD", "CELLS", "Board", "Cell", "State"]
 
-BOARD = "chainpump-board"  # the name of its memory, for those who look on
-CELLS = 32  # cells per row: four cache lines, so that neighbouring workers do not slow each other down
+# The name of its memory, for those who look on.
+BOARD = "chainpump-board"
+# Cells per row: four cache lines, so that neighbouring workers do not slow each other down.
+CELLS = 32
 
 
 class Cell(IntEnum):
@@ -30,31 +32,56 @@ class Cell(IntEnum):
     RECEIVED = 3
     FINISHED = 4
     SENT = 5
-    STARVED = 6  # time spent waiting for items; see `waits` for what it holds meanwhile
-    BLOCKED = 7  # time spent waiting for credit, a slab or room in the channel; the same
-    MOVED = 8  # when an item last came or went
-    FIRST = 9  # index of the first item of the frame in hand
-    SKIPPED = 10  # items that a policy left out
-    DEAD = 11  # items that a policy put aside, as dead letters
-    PASSED = 12  # items of the origin whose turn has come, where their order is restored; told before each wait
-    ITEM = 13  # 1 and the place in its frame of the item that a function is called for; 0 between two calls
-    SINCE = 14  # when that call began, or an item last began or ended
-    SENDING = 15  # 1 while results are being sent
-    INDEX = 16  # number of that item, where it comes from
-    NUMBERED = 17  # how many items it has numbered, of those that it makes itself
-    LIVED = 18  # for how long those lived who had its place before
-    AT_ONCE = 19  # items that it has in hand as tasks
-    OCCUPIED = 20  # time that tasks have taken, summed over them, until `SINCE`
-    RETRIED = 21  # calls that a policy has had repeated
-    RESTARTS = 22  # how many that had its place before have died
-    MEMORY = 23  # the most that its process has taken, in bytes; told at its end
-    CPU = 24  # time that it had a processor; the same
-    DELAYED = 25  # time that it was ready to run and had none; the same
-    RETIRES = 26  # 1 once it is to see the end of its input when it asks for more; written by the supervisor
-    PID = 27  # the process that it runs in
-    LIMIT = 28  # where order is restored: items of the origin with lower numbers may be sent on
-    LIMIT_OF_PARTS = 29  # the same for parts of items
-    WAITS_FOR = 30  # twice 1 and the number of the item that it waits to send until it may, 1 more for a part; else 0
+    # Time spent waiting for items; see `waits` for what it holds meanwhile.
+    STARVED = 6
+    # Time spent waiting for credit, a slab or room in the channel; the same.
+    BLOCKED = 7
+    # When an item last came or went.
+    MOVED = 8
+    # Index of the first item of the frame in hand.
+    FIRST = 9
+    # Items that a policy left out.
+    SKIPPED = 10
+    # Items that a policy put aside, as dead letters.
+    DEAD = 11
+    # Items of the origin whose turn has come, where their order is restored; told before each wait.
+    PASSED = 12
+    # 1 and the place in its frame of the item that a function is called for; 0 between two calls.
+    ITEM = 13
+    # When that call began, or an item last began or ended.
+    SINCE = 14
+    # 1 while results are being sent.
+    SENDING = 15
+    # Number of that item, where it comes from.
+    INDEX = 16
+    # How many items it has numbered, of those that it makes itself.
+    NUMBERED = 17
+    # For how long those lived who had its place before.
+    LIVED = 18
+    # Items that it has in hand as tasks.
+    AT_ONCE = 19
+    # Time that tasks have taken, summed over them, until `SINCE`.
+    OCCUPIED = 20
+    # Calls that a policy has had repeated.
+    RETRIED = 21
+    # How many that had its place before have died.
+    RESTARTS = 22
+    # The most that its process has taken, in bytes; told at its end.
+    MEMORY = 23
+    # Time that it had a processor; the same.
+    CPU = 24
+    # Time that it was ready to run and had none; the same.
+    DELAYED = 25
+    # 1 once it is to see the end of its input when it asks for more; written by the supervisor.
+    RETIRES = 26
+    # The process that it runs in.
+    PID = 27
+    # Where order is restored: items of the origin with lower numbers may be sent on.
+    LIMIT = 28
+    # The same for parts of items.
+    LIMIT_OF_PARTS = 29
+    # Twice 1 and the number of the item that it waits to send until it may, 1 more for a part; else 0.
+    WAITS_FOR = 30
 
 
 class State(IntEnum):
@@ -62,9 +89,12 @@ class State(IntEnum):
 
     STARTING = 0
     RUNNING = 1
-    DONE = 2  # its input ended, it returned, and everything that it made has been sent
-    STOPPED = 3  # the same, but it returned before its input had ended, as it may
-    SPARE = 4  # nobody has had this row so far
+    # Its input ended, it returned, and everything that it made has been sent.
+    DONE = 2
+    # The same, but it returned before its input had ended, as it may.
+    STOPPED = 3
+    # Nobody has had this row so far.
+    SPARE = 4
 
 
 class Board:

@@ -23,7 +23,8 @@ class Mark(NamedTuple):
     """Where a successor goes on: at which entry of the frame, and with which counts of the board."""
 
     position: int = 0
-    received: int = 0  # before the frame
+    # Before the frame.
+    received: int = 0
     sent: int = 0
     skipped: int = 0
     dead: int = 0
@@ -37,7 +38,8 @@ class Hand:
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = MARK.size + nbytes
-        self._file = shared_file("chainpump-hand", self._nbytes, reserved=True)  # there is room when a frame arrives
+        # There is room when a frame arrives.
+        self._file = shared_file("chainpump-hand", self._nbytes, reserved=True)
         self._open()
 
     def _open(self) -> None:

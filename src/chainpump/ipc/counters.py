@@ -14,7 +14,8 @@ from .system import is_portable
 
 __all__ = ["Counter", "counter"]
 
-MOST = 16_384  # units in a pipe: so much fits on every system
+# Units in a pipe: so much fits on every system.
+MOST = 16_384
 RECORD = struct.Struct("<Q")
 
 

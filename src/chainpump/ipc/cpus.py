@@ -28,9 +28,11 @@ def _quotas(root: Path) -> Iterator[float]:
     for line in lines:
         number, controllers, path = line.split(":", 2)
         if number == "0":
-            mounts, files = [""], ["cpu.max"]  # version 2: both figures are in one file
+            # Version 2: both figures are in one file.
+            mounts, files = [""], ["cpu.max"]
         elif "cpu" in controllers.split(","):
-            mounts, files = [controllers, "cpu"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]  # version 1, by either name
+            # Version 1, by either name.
+            mounts, files = [controllers, "cpu"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
         for mount in mounts:

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from multiprocessing import reduction
-from socket import SocketType  # the interpreter's own, without the Python code around it
+
+# The interpreter's own, without the Python code around it.
+from socket import SocketType
 from typing import Any
 from weakref import WeakSet
 
@@ -21,8 +23,10 @@ from ..lazy_dataclass import dataclass
 __all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 
 
-STANDARD_ERROR = 2  # the last of the numbers that every program takes for its standard streams
-SPARE = 16  # descriptors; the standard library takes up to 8 to start a process, its fork server included
+# The last of the numbers that every program takes for its standard streams.
+STANDARD_ERROR = 2
+# Descriptors; the standard library takes up to 8 to start a process, its fork server included.
+SPARE = 16
 
 
 class Descriptor:
@@ -75,11 +79,13 @@ class Descriptor:
             self._close(fd)
 
     def __del__(self) -> None:
-        if hasattr(self, "_fd"):  # not if Ctrl-C has broken in before
+        # Not if Ctrl-C has broken in before.
+        if hasattr(self, "_fd"):
             self.close()
 
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
-        return _received, (reduction.DupFd(self._fd),)  # DupFd works only while a process is being spawned
+        # DupFd works only while a process is being spawned.
+        return _received, (reduction.DupFd(self._fd),)
 
 
 def _moved(fd: int) -> int:
@@ -130,10 +136,12 @@ class _Table:
             descriptor.close()
         self.kept = frozenset()
         self.thread = None
-        self.lock = threading.Lock()  # whoever held it is not in this process
+        # Whoever held it is not in this process.
+        self.lock = threading.Lock()
 
 
-_TABLE = _Table()  # the one mutable global: the table that fork copies is global to the process, too
+# The one mutable global: the table that fork copies is global to the process, too.
+_TABLE = _Table()
 os.register_at_fork(after_in_child=_TABLE.close_in_child)
 
 

@@ -12,9 +12,11 @@ from .descriptors import Descriptor
 
 __all__ = ["Maps", "aligned", "punch", "release", "write"]
 
-ALIGN = 64  # bytes; the alignment that numpy asks of its own allocations
+# Bytes; the alignment that numpy asks of its own allocations.
+ALIGN = 64
 PADDING = bytes(ALIGN)
-MAX_MAPS = 256  # mappings that one side keeps open for reuse
+# Mappings that one side keeps open for reuse.
+MAX_MAPS = 256
 
 
 def aligned(size: int) -> int:
@@ -38,7 +40,8 @@ def write(file: Descriptor, offset: int, parts: Iterable[bytes | memoryview]) ->
 
 def punch(file: Descriptor, offset: int, size: int) -> None:
     """Give the pages of a part of a file back to the system, where that can be done: nobody reads them any more."""
-    with suppress(OSError):  # no descriptor for the mapping, or no such file system: then they go with the file
+    # No descriptor for the mapping, or no such file system: then they go with the file.
+    with suppress(OSError):
         release(mmap.mmap(file.fileno(), size, offset=offset))
 
 
@@ -58,7 +61,8 @@ class Maps:
     def get(self, offset: int, size: int) -> mmap.mmap:
         """The mapping of one slab."""
         found = self._maps.get(offset)
-        if found is None or len(found) != size:  # it was of another size before
+        # It was of another size before.
+        if found is None or len(found) != size:
             found = self._maps[offset] = mmap.mmap(self._file.fileno(), size, offset=offset)
             if len(self._maps) > MAX_MAPS:
                 self._maps.popitem(last=False)

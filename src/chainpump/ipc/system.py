@@ -16,7 +16,8 @@ __all__ = ["VARIABLE", "is_portable", "shared_file", "text_file", "trim"]
 
 VARIABLE = "CHAINPUMP_TRANSPORT"
 CHOICES = ("linux", "portable")
-MOST = 1 << 20  # bytes that a file may have come to before what is old in it is thrown away
+# Bytes that a file may have come to before what is old in it is thrown away.
+MOST = 1 << 20
 IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so nobody can open or foresee them
 
 
@@ -54,7 +55,8 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
 def text_file(name: str) -> Descriptor:
     """Memory that processes add text to, and read; nobody maps it, so `trim` may cut it off. Named as `shared_file`."""
     if is_portable():
-        import tempfile  # with all that it imports, which no worker on Linux is to wait for
+        # With all that it imports, which no worker on Linux is to wait for.
+        import tempfile
 
         with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
             return Descriptor(os.dup(file.fileno()))

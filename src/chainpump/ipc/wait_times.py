@@ -15,8 +15,10 @@ from .board import Cell, State
 
 __all__ = ["UNTOLD", "Wait", "begin_again", "end", "is_waiting", "waited"]
 
-MASK = (1 << 64) - 1  # cells are unsigned
-UNTOLD: AbstractContextManager[None] = nullcontext()  # a wait that is nobody's loss: the flusher's, beside the worker
+# Cells are unsigned.
+MASK = (1 << 64) - 1
+# A wait that is nobody's loss: the flusher's, beside the worker.
+UNTOLD: AbstractContextManager[None] = nullcontext()
 
 
 class Wait:

@@ -23,7 +23,8 @@ class Bell:
     def ring(self) -> None:
         """Any thread may call it, and any signal handler, whatever it has interrupted."""
         if self._silent.locked():
-            with suppress(RuntimeError):  # somebody else has just rung it
+            # Somebody else has just rung it.
+            with suppress(RuntimeError):
                 self._silent.release()
 
     def wait(self, seconds: float = -1) -> bool:

@@ -13,7 +13,8 @@ from .sections import orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 
-SOME = 3  # workers that are drawn of a stage that has as many as are of use
+# Workers that are drawn of a stage that has as many as are of use.
+SOME = 3
 IN_ORDER = {"kept": "in order", "undefined": "as they come"}
 
 

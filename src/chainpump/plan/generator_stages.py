@@ -35,7 +35,8 @@ def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
     items = iter(items)
     while found := list(islice(items, n)):
         yield found
-        del found  # a stage that waits holds nothing of what came before
+        # A stage that waits holds nothing of what came before.
+        del found
 
 
 def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]:
@@ -62,14 +63,17 @@ def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
     [('a', 'b', 'c'), ('b', 'c', 'd'), ('c', 'd', 'e')]
     """
     taken = iter(items)
-    new = min(n, step)  # items of a window that the one before has not
+    # Items of a window that the one before has not.
+    new = min(n, step)
     held = deque(islice(taken, n - 1))
     for item in taken:
         held.append(item)
-        del item  # while it waits, it holds of what came before only what the next window needs
+        # While it waits, it holds of what came before only what the next window needs.
+        del item
         yield tuple(held)
         held.popleft()
-        if step > 1:  # most often it is 1, and this would take most of the time
+        # Most often it is 1, and this would take most of the time.
+        if step > 1:
             for _ in range(new - 1):
                 held.popleft()
             deque(islice(taken, step - new), maxlen=0)

@@ -96,7 +96,8 @@ class CheckedItems(_Checked):
             for number, item in enumerate(made):
                 self.check(item, number)
                 yield item
-                del item  # a stage that waits holds nothing of the item before
+                # A stage that waits holds nothing of the item before.
+                del item
         finally:
             if isinstance(made, Generator):
                 made.close()

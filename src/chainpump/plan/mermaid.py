@@ -9,8 +9,10 @@ from .planned_stage import PlannedStage
 
 __all__ = ["mermaid"]
 
-PLAIN = frozenset(" _,·")  # besides letters and digits; any other sign could mean something to Mermaid or its Markdown
-SPLIT = frozenset("\\$:")  # mean something even as entities, with what follows: a space of no width keeps them apart
+# Besides letters and digits; any other sign could mean something to Mermaid or its Markdown.
+PLAIN = frozenset(" _,·")
+# Mean something even as entities, with what follows: a space of no width keeps them apart.
+SPLIT = frozenset("\\$:")
 
 
 def mermaid(stages: Sequence[PlannedStage]) -> str:
@@ -38,7 +40,8 @@ def _parts(card: Card, node: str, indent: str) -> Iterator[str]:
 
 
 def _arrow(link: Link | None, start: str, stop: str, indent: str) -> str:
-    assert link is not None  # only sinks have none, and nothing follows them
+    # Only sinks have none, and nothing follows them.
+    assert link is not None
     return f"{indent}{start} -->|{_quoted(link.items, link.notes)}| {stop}"
 
 

@@ -26,7 +26,8 @@ __all__ = [
     "Results",
 ]
 
-STOPPED = "the function raised StopIteration"  # which would end a loop over its results, as if there were no more
+# Which would end a loop over its results, as if there were no more.
+STOPPED = "the function raised StopIteration"
 
 T = TypeVar("T")
 
@@ -50,10 +51,14 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     policy: Policy = Raise()
     ordered: bool = True
     timeout: float | None = None
-    verb: ClassVar[str]  # the method that adds it
-    several: ClassVar[bool] = False  # whether more than one item may come of one
-    drops: ClassVar[bool] = False  # whether less than one may
-    by_frames: ClassVar[bool] = False  # whether it has `advance`
+    # The method that adds it.
+    verb: ClassVar[str]
+    # Whether more than one item may come of one.
+    several: ClassVar[bool] = False
+    # Whether less than one may.
+    drops: ClassVar[bool] = False
+    # Whether it has `advance`.
+    by_frames: ClassVar[bool] = False
 
     def results(self, item: Any) -> Iterable[Any]:
         """What comes of one item. Raises what the function raises, now or while it is iterated."""
@@ -112,7 +117,8 @@ class Filter(Operator[T, T], Generic[T]):
         stay: list[bool] = []
         try:
             stay.extend(map(truth, map(self.function, islice(items, len(ahead)))))
-        finally:  # those before an exception count
+        finally:
+            # Those before an exception count.
             results.extend(compress(ahead, stay), lambda _: compress(numbers, stay))
         _check_all(len(stay), ahead)
 

@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 AUTO: Final = "auto"
-MOST_AUTO = 32  # workers of one auto stage: each that may come takes two descriptors from the start
+# Workers of one auto stage: each that may come takes two descriptors from the start.
+MOST_AUTO = 32
 Workers: TypeAlias = int | Literal["auto"]
 StartMethod = Literal["forkserver", "spawn", "fork"]
 

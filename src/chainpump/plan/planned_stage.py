@@ -29,7 +29,8 @@ class PlannedStage:
     on: Placement
     in_flight: int | None = None
     may_stop: bool = False
-    yields: Any = None  # a type hint: any object that typing accepts as one
+    # A type hint: any object that typing accepts as one.
+    yields: Any = None
     yields_text: str = "?"
     before_run: Callable[[], None] | None = None
 

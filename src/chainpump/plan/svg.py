@@ -16,14 +16,22 @@ from .planned_stage import PlannedStage
 __all__ = ["COLUMNS", "LETTER", "columns", "svg"]
 
 # In pixels, where the picture is shown in its own size.
-MARGIN = 8  # around the picture
-PADDING = 12  # inside a card
-LINE = 18  # from one line of text to the next
-ARROW = 2 * LINE + 14  # between two cards: two lines of text beside it
-STEM = 20  # from the left of a card to the arrow below it
-LETTER = {"name": 8.4, "text": 7.2}  # the width of one: 0.6 of 14 and 12 pixels, as monospaced fonts have it
-LEAST = 190  # the width of a card
-COLUMNS = 44  # of letters; what is longer is cut, and shown whole as a tooltip
+# Around the picture.
+MARGIN = 8
+# Inside a card.
+PADDING = 12
+# From one line of text to the next.
+LINE = 18
+# Between two cards: two lines of text beside it.
+ARROW = 2 * LINE + 14
+# From the left of a card to the arrow below it.
+STEM = 20
+# The width of one: 0.6 of 14 and 12 pixels, as monospaced fonts have it.
+LETTER = {"name": 8.4, "text": 7.2}
+# The width of a card.
+LEAST = 190
+# Of letters; what is longer is cut, and shown whole as a tooltip.
+COLUMNS = 44
 
 STYLE = """\
 .chainpump { max-width: 100%; height: auto; font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
@@ -97,7 +105,8 @@ class _Drawing:
         return y
 
     def _card(self, card: Card, x: float, y: float, width: float) -> float:
-        frame = len(self.marks)  # below what is in it
+        # Below what is in it.
+        frame = len(self.marks)
         bottom = self._text(x + PADDING, y + PADDING - 2, "name", card.name)
         for fact in card.facts:
             bottom = self._text(x + PADDING, bottom, "fact", fact)
@@ -106,7 +115,8 @@ class _Drawing:
         bottom += PADDING - 2
         kind = "frame" if card.parts else "card"
         self.marks.insert(frame, _rectangle(kind, x, y, width, bottom - y))
-        for edge in range(1, min(card.workers, 3)):  # a stack of cards, for several workers
+        # A stack of cards, for several workers.
+        for edge in range(1, min(card.workers, 3)):
             inset = 4 * edge
             self.marks.append(f'<path d="M{x + inset:g} {bottom + 3 * edge:g}h{width - 2 * inset:g}"/>')
         return bottom
@@ -137,7 +147,8 @@ def columns(text: str) -> int:
 
 def _cut(text: str) -> str:
     """As much of a text as there is room for."""
-    ahead = text[: COLUMNS + 1]  # what is beyond has no room, whatever it is
+    # What is beyond has no room, whatever it is.
+    ahead = text[: COLUMNS + 1]
     if columns(ahead) <= COLUMNS and ahead == text:
         return text
     while columns(ahead) >= COLUMNS:
