@@ -11,7 +11,8 @@ from .frames import Span
 
 __all__ = ["CreditReturn", "CreditRoom", "Credits"]
 
-FLOOD = 1 << 32  # more than there can ever be waiters
+# More than there can ever be waiters.
+FLOOD = 1 << 32
 
 
 class Credits:

@@ -23,17 +23,28 @@ __all__ = [
     "slab_size",
 ]
 
-FLUSH_BYTES = 65_536  # bytes per frame; 16 to 191 KB differ within the noise
-FLUSH_NS = 2_000_000  # a frame waits at most this long for more items: bounds the latency of a lone one
-TARGET_NS = 1_000_000  # a frame should keep its consumer busy for about 1 ms: small enough to balance
-MAX_HINT = 4096  # items per frame; above that a frame's fixed cost is lost in the noise
-MAX_STEP = 4  # a hint grows at most by this factor at a time: one lucky frame must not unbalance the stage
-MIN_ARENA = 8 << 20  # bytes; small pools stay in the cache and are about 3x faster than large ones
-FIRST_ITEMS = 64  # on their way before any has arrived: a run of a few items waits for nothing
-MAX_WINDOW = 65_536  # items; enough for the largest frames of a dozen workers
-HELD_BYTES = 64 << 20  # bytes that may wait in one place: between threads, behind tasks, or for their turn
-FRAME_BYTES = 524_288  # bytes that the items of one frame keep alive, if there are several; at most a quarter more
-MIN_SLAB = 65_536  # bytes; a multiple of every page size
+# Bytes per frame; 16 to 191 KB differ within the noise.
+FLUSH_BYTES = 65_536
+# A frame waits at most this long for more items: bounds the latency of a lone one.
+FLUSH_NS = 2_000_000
+# A frame should keep its consumer busy for about 1 ms: small enough to balance.
+TARGET_NS = 1_000_000
+# Items per frame; above that a frame's fixed cost is lost in the noise.
+MAX_HINT = 4096
+# A hint grows at most by this factor at a time: one lucky frame must not unbalance the stage.
+MAX_STEP = 4
+# Bytes; small pools stay in the cache and are about 3x faster than large ones.
+MIN_ARENA = 8 << 20
+# On their way before any has arrived: a run of a few items waits for nothing.
+FIRST_ITEMS = 64
+# Items; enough for the largest frames of a dozen workers.
+MAX_WINDOW = 65_536
+# Bytes that may wait in one place: between threads, behind tasks, or for their turn.
+HELD_BYTES = 64 << 20
+# Bytes that the items of one frame keep alive, if there are several; at most a quarter more.
+FRAME_BYTES = 524_288
+# Bytes; a multiple of every page size.
+MIN_SLAB = 65_536
 
 
 def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:

@@ -31,7 +31,8 @@ class Flusher:
         self._armed = Bell()
         self._stopped = Latch()
         self._thread: threading.Thread | None = None
-        self.error: BaseException | None = None  # written by the thread once, read by the worker
+        # Written by the thread once, read by the worker.
+        self.error: BaseException | None = None
 
     def arm(self) -> None:
         """Something is pending. Raises OSError if the system refuses the thread."""
@@ -50,7 +51,8 @@ class Flusher:
             while left and not self._stopped.wait(left / 1e9):
                 try:
                     left = self._look() if self._look is not None else 0
-                except BaseException as error:  # raised again in the worker's own thread
+                except BaseException as error:
+                    # Raised again in the worker's own thread.
                     self.error = error
                     if self._failed is not None:
                         self._failed(error)
@@ -67,7 +69,8 @@ class Flusher:
         """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
         self._stopped.set()
         self._armed.ring()
-        if self._thread is not None and self._thread.is_alive():  # it is not, if Cancelled broke into its start
+        # It is not, if Cancelled broke into its start.
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join()
         # They belong to the outlet, which belongs to nobody now: no cycle keeps the board mapped.
         self._look = self._failed = None

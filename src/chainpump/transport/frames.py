@@ -13,16 +13,22 @@ __all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Fra
 class Form(IntEnum):
     """How the payload of a packet reads."""
 
-    ITEMS = 1  # one pickle of a list of items; their large buffers beside it, where it is in a slab
-    SNAPSHOTS = 2  # one pickle of a list of pickles, one per item
-    BUFFERS = 3  # one pickle of one item, its large buffers beside it in the slab
-    PACKET = 4  # a whole packet, all of which is in the slab
+    # One pickle of a list of items; their large buffers beside it, where it is in a slab.
+    ITEMS = 1
+    # One pickle of a list of pickles, one per item.
+    SNAPSHOTS = 2
+    # One pickle of one item, its large buffers beside it in the slab.
+    BUFFERS = 3
+    # A whole packet, all of which is in the slab.
+    PACKET = 4
 
 
 # form, flags, producer, number of items, number of the first item. Never empty: an empty packet reads as EOF.
 HEADER = struct.Struct("<BBHIQ")
-IN_SLAB = 1  # the payload is in a slab
-PLACED = 2  # the rest of the span, and its numbers, come before the payload: their length, and a pickle
+# The payload is in a slab.
+IN_SLAB = 1
+# The rest of the span, and its numbers, come before the payload: their length, and a pickle.
+PLACED = 2
 PLACED_LENGTH = struct.Struct("<I")
 
 # Where the payload is, for a frame in a slab: offset and size of the slab, length of the pickle, how many bytes of

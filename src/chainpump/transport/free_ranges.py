@@ -19,7 +19,8 @@ class Space:
 
     def __init__(self, top: int) -> None:
         self.top = top
-        self._free: defaultdict[int, set[int]] = defaultdict(set)  # size -> offsets
+        # Size -> offsets.
+        self._free: defaultdict[int, set[int]] = defaultdict(set)
 
     def take(self, size: int) -> int:
         """The offset of a free range: of the smallest that there is, or else behind all others."""
@@ -33,7 +34,8 @@ class Space:
         return offset
 
     def _behind(self, size: int) -> int:
-        while skipped := self.top % size:  # up to a multiple of the size, in pieces that are whole halves
+        # Up to a multiple of the size, in pieces that are whole halves.
+        while skipped := self.top % size:
             piece = skipped & -skipped
             self.top += piece
             self.give(self.top - piece, piece)

@@ -56,7 +56,8 @@ class Placing:
     def __init__(self, span: Span) -> None:
         self._span = span
         self._start = span.start
-        self._made: int | None = None  # how much has left of the item `_start`, where that is not all of it
+        # How much has left of the item `_start`, where that is not all of it.
+        self._made: int | None = None
 
     @property
     def start(self) -> int:
@@ -143,7 +144,8 @@ class Numbering:
             yield from self._placing.cut(entries, numbers, done, end)
         elif numbers is None:
             yield from self._placing.cut(entries, None, self._placing.start + len(entries))
-        else:  # of the last item, there may be more to come
+        else:
+            # Of the last item, there may be more to come.
             yield from self._placing.cut(entries, numbers, numbers[-1] + self._distinct)
 
 
@@ -166,8 +168,10 @@ class Order:
         self.next: tuple[int, ...] = (0,)
         # The number tells frames of the same position apart, which cannot be compared; the last one is in bytes.
         self._early: list[tuple[tuple[int, ...], int, Frame, int]] = []
-        self.nbytes = 0  # of what is held
-        self._count = 0  # of frames so far
+        # Of what is held.
+        self.nbytes = 0
+        # Of frames so far.
+        self._count = 0
 
     @property
     def waiting(self) -> int:
@@ -210,7 +214,8 @@ def _rest(frame: Frame, after: tuple[int, ...]) -> Frame | None:
     if _strip(span.position) == _strip(after):
         return frame
     depth = len(span.prefix)
-    start = after[depth]  # the frame begins before, and ends behind: so they agree on the way there
+    # The frame begins before, and ends behind: so they agree on the way there.
+    start = after[depth]
     keep = start - span.start if frame.numbers is None else bisect_left(frame.numbers, start)
     numbers = None if frame.numbers is None else frame.numbers[keep:]
     return frame._replace(span=span._replace(start=start), entries=frame.entries[keep:], numbers=numbers)

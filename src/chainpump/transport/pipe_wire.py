@@ -20,8 +20,10 @@ from ..ipc.wait_times import UNTOLD
 
 __all__ = ["RECORD_BYTES", "RecordIn", "RecordOut", "RecordWire"]
 
-RECORD_BYTES = 512  # the least PIPE_BUF that POSIX allows
-LENGTH = struct.Struct("<H")  # of the packet, behind it: its first byte tells a successor whether there is one
+# The least PIPE_BUF that POSIX allows.
+RECORD_BYTES = 512
+# Of the packet, behind it: its first byte tells a successor whether there is one.
+LENGTH = struct.Struct("<H")
 ROOM = RECORD_BYTES - LENGTH.size
 
 
@@ -92,7 +94,8 @@ class RecordIn:
         record = buffer[:RECORD_BYTES]
         is_over = False
         while (length := self._read(record)) is None and not is_over:
-            is_over = bool(_readable(0, self._sealed, self._hung_up))  # and what was written before is read first
+            # And what was written before is read first.
+            is_over = bool(_readable(0, self._sealed, self._hung_up))
             if not is_over:
                 if not wait:
                     raise BlockingIOError

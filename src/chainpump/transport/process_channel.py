@@ -33,13 +33,15 @@ from .wire import Wire, WireIn, WireOut
 
 __all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
 
-PACKET_BYTES = 262_144  # bytes; the receive buffer: above what any wire carries, so that nothing is cut off
+# Bytes; the receive buffer: above what any wire carries, so that nothing is cut off.
+PACKET_BYTES = 262_144
 
 
 class PacketSender:
     """One producer's end. slabs: where it puts what is too large for a packet."""
 
-    flush_bytes = FLUSH_BYTES  # of pickles
+    # Of pickles.
+    flush_bytes = FLUSH_BYTES
 
     def __init__(self, out: WireOut, slabs: SlabSource, producer: int, credits: Credits | None) -> None:
         self._out = out
@@ -93,7 +95,8 @@ class PacketSender:
             payload = Large(payload, [])
         size = payload.size
         packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload, waits)
-        if not self._out.send(packet, waits):  # numbers, or lengths of buffers, without end: then all goes through one
+        # Numbers, or lengths of buffers, without end: then all goes through one.
+        if not self._out.send(packet, waits):
             self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, []), waits), waits)
         payload.release()
         return size
@@ -165,7 +168,8 @@ class PacketReceiver:
         if self._hand is None or self._hand.is_empty:
             return
         places = list(self._places(self._buffer))
-        self._hand.clear()  # first: what has gone back must not be read again
+        # First: what has gone back must not be read again.
+        self._hand.clear()
         for producer, place in places:
             self.slabs.give_back(producer, place)
 
@@ -267,7 +271,8 @@ class PacketChannel:
         self._renewable = renewable
         self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
         self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
-        self._users: WeakSet[Slabs] = WeakSet()  # of this process: who still has views when all has ended
+        # Of this process: who still has views when all has ended.
+        self._users: WeakSet[Slabs] = WeakSet()
         self._returns = [pipe() for _ in range(producers)]
         for end in (end for ends in self._returns for end in ends):
             os.set_blocking(end.fileno(), False)

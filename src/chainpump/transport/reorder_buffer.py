@@ -25,8 +25,10 @@ class Turnstile:
         self._order = Order()
         self._weigher = Weigher()
         self._released = 0
-        self._arrived = 0  # items of the origin, in their turn or not
-        self._bytes_each = 0.0  # of what was made of one item of the origin, lately
+        # Items of the origin, in their turn or not.
+        self._arrived = 0
+        # Of what was made of one item of the origin, lately.
+        self._bytes_each = 0.0
 
     @property
     def is_exact(self) -> bool:
@@ -55,7 +57,8 @@ class Turnstile:
     def push(self, frame: Frame) -> None:
         """A frame has come."""
         nbytes = frame.nbytes
-        if frame.decode is None and frame.entries:  # what a pickle becomes may be larger
+        # What a pickle becomes may be larger.
+        if frame.decode is None and frame.entries:
             nbytes = max(nbytes, self._weigher.together(frame.entries))
         self._bytes_each = (self._bytes_each + nbytes / max(1, frame.span.ended)) / 2
         self._arrived += frame.span.ended

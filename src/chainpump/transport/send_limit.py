@@ -23,7 +23,8 @@ from .frames import Span
 
 __all__ = ["Gate", "Gates", "Limit"]
 
-FLOOD = 1 << 32  # more than anybody takes
+# More than anybody takes.
+FLOOD = 1 << 32
 
 
 class Gate:
@@ -124,7 +125,8 @@ class Limit:
         for row, wake in self._others:
             waits_for, is_part = divmod(row[Cell.WAITS_FOR], 2)
             if waits_for and waits_for - 1 < (limit_of_parts if is_part else enough):
-                row[Cell.WAITS_FOR] = 0  # first: it may wait again as soon as it is woken
+                # First: it may wait again as soon as it is woken.
+                row[Cell.WAITS_FOR] = 0
                 wake.give(1)
 
     def close(self) -> None:

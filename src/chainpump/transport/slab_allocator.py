@@ -37,12 +37,17 @@ from .wire import WireOut
 
 __all__ = ["RETURN", "Arena", "SlabAllocator", "SlabFile", "SlabSource"]
 
-RETURN = struct.Struct("<Q")  # a slab on its way back: its offset, a multiple of its size, and the logarithm of that
+# A slab on its way back: its offset, a multiple of its size, and the logarithm of that.
+RETURN = struct.Struct("<Q")
 EXPONENT = 63
-WINDOW_NS = 3_000_000_000  # a slab that was not needed for so long is idle: short for users, long for the page faults
-MOST_WINDOWS = 64  # between two looks for a slab to come back, while nothing is sent
-PIPE_BYTES = 4096  # what a return pipe holds at least, where the system does not say
-READ_BYTES = 65_536  # of a return pipe, at once
+# A slab that was not needed for so long is idle: short for users, long for the page faults.
+WINDOW_NS = 3_000_000_000
+# Between two looks for a slab to come back, while nothing is sent.
+MOST_WINDOWS = 64
+# What a return pipe holds at least, where the system does not say.
+PIPE_BYTES = 4096
+# Of a return pipe, at once.
+READ_BYTES = 65_536
 
 
 class SlabAllocator(Protocol):
@@ -112,18 +117,25 @@ class Arena:
         self._length = os.fstat(file.fileno()).st_size
         self._space = Space(self._length)
         self._most = _room(returns) // RETURN.size
-        self._sizes: dict[int, int] = {}  # offset -> size, of all slabs that are lent or idle
-        self._bytes = 0  # the sum of these
-        self._filled: dict[int, int] = {}  # offset -> bytes of it that have pages, so far as this producer knows
+        # Offset -> size, of all slabs that are lent or idle.
+        self._sizes: dict[int, int] = {}
+        # The sum of these.
+        self._bytes = 0
+        # Offset -> bytes of it that have pages, so far as this producer knows.
+        self._filled: dict[int, int] = {}
         # Offset -> the largest slab when it was lent. Consumers may hold their shares of a cap that rests on it: with a
         # lower cap, nothing might be left to move.
         self._lent: dict[int, int] = {}
-        self._idle: defaultdict[int, list[int]] = defaultdict(list)  # size -> offsets
-        self._least: dict[int, int] = {}  # size -> how many of them were idle all the time since the window began
-        self._largest = self._largest_now = 0  # that counts for the cap; in this window
+        # Size -> offsets.
+        self._idle: defaultdict[int, list[int]] = defaultdict(list)
+        # Size -> how many of them were idle all the time since the window began.
+        self._least: dict[int, int] = {}
+        # That counts for the cap; in this window.
+        self._largest = self._largest_now = 0
         self._window_ends = 0
         self._using = threading.Lock()
-        self._rests = 1  # windows until that thread looks again
+        # Windows until that thread looks again.
+        self._rests = 1
         self._resting = Flusher(self.rest, name="chainpump slabs")
         self._poll = select.poll()
         self._poll.register(returns.fileno(), select.POLLIN)
@@ -137,7 +149,8 @@ class Arena:
         with self._using:
             self._rests = 1
             offset = self._filled_slab(size, needed, [item.data, *item.buffers], waits)
-        with suppress(OSError):  # no room for the thread: then idle pages go back as something is sent, or at the end
+        # No room for the thread: then idle pages go back as something is sent, or at the end.
+        with suppress(OSError):
             self._resting.arm()
         share = consumer_share(self._largest, self._consumers)
         buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
@@ -151,7 +164,8 @@ class Arena:
             offset = self._allocate(size, waits)
             try:
                 self._fill(offset, size, needed, parts)
-            except OSError:  # there is no room: there may be some if others are given up
+            except OSError:
+                # There is no room: there may be some if others are given up.
                 self._idle[size].append(offset)
                 if self._give_up_all() == 1:
                     raise
@@ -278,7 +292,8 @@ class Arena:
         for (word,) in RETURN.iter_unpack(returned):
             offset, size = word & ~EXPONENT, 1 << (word & EXPONENT)
             self._lent.pop(offset, None)
-            if offset not in self._sizes:  # a predecessor had lent it
+            # A predecessor had lent it.
+            if offset not in self._sizes:
                 self._sizes[offset] = size
                 self._bytes += size
                 self._filled[offset] = 0

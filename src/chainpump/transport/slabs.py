@@ -40,7 +40,8 @@ class _Forks:
         self.number += 1
 
 
-_FORKS = _Forks()  # global, as the memory that a fork copies is
+# Global, as the memory that a fork copies is.
+_FORKS = _Forks()
 os.register_at_fork(before=_FORKS.add)
 
 
@@ -53,7 +54,8 @@ class Slabs:
     def __init__(self, files: Sequence[Descriptor], returns: Sequence[Descriptor]) -> None:
         self._maps = [Maps(file) for file in files]
         self._returns = returns
-        self._held: list[dict[int, int]] = [{} for _ in returns]  # producer -> offset -> size, while it is in use here
+        # Producer -> offset -> size, while it is in use here.
+        self._held: list[dict[int, int]] = [{} for _ in returns]
         self._is_over = False
         self.open()
 
@@ -74,10 +76,12 @@ class Slabs:
         held = self._held[producer]
         is_shared = count and not keep and len(held) < most and sum(list(held.values())) + size <= share
         held[offset] = size
-        if self._is_over:  # looked at after that: `end` leaves alone what it finds there
+        # Looked at after that: `end` leaves alone what it finds there.
+        if self._is_over:
             raise Cancelled("the run is over")
         if is_shared:
-            import ctypes  # only a process that receives large buffers pays for it
+            # Only a process that receives large buffers pays for it.
+            import ctypes
 
             # numpy and others keep only the exporter of a buffer alive, not a memoryview of it: so the exporter
             # must be an object of its own per delivery, which a ctypes array is.
@@ -117,8 +121,10 @@ class Slabs:
             else:
                 return
         elif not self._is_over:
-            return  # other consumers go on, and the producer: it is given up as the run ends
-        if forks == _FORKS.number:  # else a fork may have a view of it, whose items would turn to zeros
+            # Other consumers go on, and the producer: it is given up as the run ends.
+            return
+        # Else a fork may have a view of it, whose items would turn to zeros.
+        if forks == _FORKS.number:
             with suppress(OSError):
                 release(slab)
 
@@ -129,7 +135,8 @@ class Slabs:
 
     def end(self) -> list[list[tuple[int, int]]]:
         """The run is over: of each producer the slabs that are in use here. What goes back from now on is given up."""
-        self._is_over = True  # first, since it may go back meanwhile
+        # First, since it may go back meanwhile.
+        self._is_over = True
         return [list(held.items()) for held in self._held]
 
 

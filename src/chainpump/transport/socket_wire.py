@@ -18,9 +18,12 @@ from ..ipc.wait_times import UNTOLD
 
 __all__ = ["PacketIn", "PacketOut", "PacketWire"]
 
-SEND_BUFFER = 1 << 20  # bytes asked for; the kernel may grant less in silence, which only costs wake-ups
-ROOM = 196_624  # bytes; a frame above this goes through a slab. The default buffer takes packets of 212,960
-TOO_LARGE = frozenset((errno.EMSGSIZE, errno.ENOBUFS))  # a smaller buffer than asked for: then through a slab
+# Bytes asked for; the kernel may grant less in silence, which only costs wake-ups.
+SEND_BUFFER = 1 << 20
+# Bytes; a frame above this goes through a slab. The default buffer takes packets of 212,960.
+ROOM = 196_624
+# A smaller buffer than asked for: then through a slab.
+TOO_LARGE = frozenset((errno.EMSGSIZE, errno.ENOBUFS))
 HUNG_UP = frozenset((errno.EPIPE, errno.ECONNRESET))
 
 
@@ -60,7 +63,8 @@ class PacketOut:
 
     def watch(self, poll: select.poll) -> None:
         """Have this poll report when the wire is hung up."""
-        poll.register(self._file.fileno(), 0)  # no events asked: reports only that the peer is gone
+        # No events asked: reports only that the peer is gone.
+        poll.register(self._file.fileno(), 0)
 
 
 class PacketIn:
@@ -129,7 +133,8 @@ class PacketWire:
         try:
             self._into.socket().shutdown(how)
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the other side has closed already
+            # The other side has closed already.
+            if error.errno != errno.ENOTCONN:
                 raise
 
     def close(self) -> None:

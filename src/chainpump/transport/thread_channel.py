@@ -20,14 +20,16 @@ from .frames import Frame, Span
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 
-FRAMES_EACH = 4  # frames that may wait per consumer, where they are small; each holds about 1 ms of its work
+# Frames that may wait per consumer, where they are small; each holds about 1 ms of its work.
+FRAMES_EACH = 4
 CREDIT_NONE: Sequence[Descriptor] = ()
 
 
 class MemorySender:
     """One producer's end."""
 
-    flush_bytes = FRAME_BYTES  # of what items keep alive: nothing is copied
+    # Of what items keep alive: nothing is copied.
+    flush_bytes = FRAME_BYTES
 
     def __init__(self, channel: MemoryChannel, producer: int) -> None:
         self._channel = channel
@@ -116,9 +118,11 @@ class MemoryChannel:
         self._lock = threading.Lock()
         self._waiting: set[threading.Lock] = set()
         self._frames: deque[Frame] = deque()
-        self._nbytes = 0  # of these
+        # Of these.
+        self._nbytes = 0
         self._consumers = consumers
-        self._producers = 1 if renewable else producers  # if they may be replaced, all of them are as one
+        # If they may be replaced, all of them are as one.
+        self._producers = 1 if renewable else producers
         self._renewable = renewable
         self._hung_up = False
         self.credits = None if in_flight is None else Credits.of(in_flight)
@@ -189,7 +193,8 @@ class MemoryChannel:
     def _wake(self) -> None:
         """Something has changed."""
         for change in self._waiting:
-            if change.locked():  # Ctrl-C may have broken in here before
+            # Ctrl-C may have broken in here before.
+            if change.locked():
                 change.release()
         self._waiting.clear()
 
