@@ -1,7 +1,8 @@
-"""The contract of an executor: a frozen value that can start a worker, and the handle on a started one.
+"""The contract of executors: an executor starts a worker and returns a handle on it.
 
-Both are protocols: any class with these methods will do. One that derives from them inherits what is not abstract
-here, and is short: an executor needs `workers` and `start`, a handle what the supervisor cannot do without.
+Both are protocols: every class with these methods is accepted. A class that derives from them inherits the methods that
+are not abstract. Then an executor defines only `workers` and `start`, and a handle defines the methods that the
+supervisor always needs.
 """
 
 from __future__ import annotations
@@ -21,85 +22,89 @@ __all__ = ["Executor", "Lost", "WorkerHandle"]
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A process died without having said how it ended.
+    """A process died without a report of how it ended.
 
-    exit_code: negative for a signal; None if other code of the program has taken it from the system.
+    exit_code: negative if a signal killed it; None if other code of the program has read it from the system.
     """
 
     exit_code: int | None
 
 
 class WorkerHandle(Protocol):
-    """A started worker, as the supervisor sees it. Only the supervisor's thread uses it."""
+    """The supervisor's handle on a started worker. Only the supervisor's thread uses it."""
 
     @property
     def pid(self) -> int:
-        """The process that it runs in."""
+        """The process id of the worker."""
         ...
 
     @property
     def dies_within(self) -> float:
-        """How many seconds to wait after `kill`, besides the grace, before it is left behind."""
+        """How many seconds after `kill` and the grace period the worker is left behind, if it has not ended by then."""
         return 0.0
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Descriptors that become readable when `poll` has something to do; none once it has ended."""
+        """Descriptors that become readable when `poll` has something to do. None are left once the worker has ended."""
         ...
 
     def poll(self) -> Outcome | Lost | None:
-        """How it ended, once, as soon as that is known; never blocks."""
+        """Return once how the worker ended, as soon as that is known. This never blocks."""
         ...
 
     @property
     def remains(self) -> Sequence[str]:
-        """What it has started and left behind, once it has died: a text for each process. Signals go to these then."""
+        """The processes that a dead worker left behind, each as text. Signals are sent to them then."""
         return ()
 
     def interrupt(self) -> None:
-        """Ask it to stop what it is doing, politely: its clean-up runs."""
+        """Request the worker to stop what it is doing. Its clean-up runs."""
         ...
 
     def kill(self) -> None:
-        """End it by the strongest means there is; a thread that blocks for ever survives that, and is left behind."""
+        """Kill the worker, if that is possible. A thread that blocks for ever cannot be killed and is left behind."""
         ...
 
     def strike(self) -> None:
-        """End it by force, which is to be told as its death. Only of processes that can be replaced."""
+        """Kill the worker so that it counts as lost. This is called only for processes that can be replaced."""
         self.kill()
 
     def ask_stack(self) -> None:
-        """Have it write where it is, soon."""
+        """Request the worker to write its stack soon."""
         return
 
     def trim_stacks(self) -> None:
-        """Throw away what it has written of where it was, if that is much."""
+        """Delete the stacks that the worker has written, if they are large."""
         return
 
     def read_stack(self) -> str:
-        """Where it was when it was asked: a line for each call, the innermost first; empty if it could not say."""
+        """The stack after `ask_stack`: one line for each call, the innermost first.
+
+        It is empty if the worker did not write it.
+        """
         return ""
 
     def read_tasks(self) -> Sequence[tuple[str, str]]:
-        """The items that it has in hand as tasks, and where each of them is; none where it has no event loop."""
+        """The items that the worker processes as tasks, and where each task is. It is empty without an event loop."""
         return ()
 
     def is_current_thread(self) -> bool:
-        """Whether this code runs in the worker's own thread. Any thread may ask."""
+        """Whether this code runs in the worker's own thread. Any thread may call this."""
         return False
 
     def close(self) -> None:
-        """Release what the handle holds; it has ended, or is left behind."""
+        """Release the resources of the handle. The worker has ended, or is left behind."""
         ...
 
 
 class Executor(Placement, Protocol):
-    """Where the workers of a stage run. A frozen dataclass: `dataclasses.replace` changes how many there are.
+    """Where the workers of a stage run. It is a frozen dataclass: `dataclasses.replace` changes the number of workers.
 
-    `capabilities` says what they can do and what they share; by default they are threads of the main process. The plan
-    derives from that which stages share a worker, what their channels are, and whether a worker can be replaced.
+    `capabilities` describes what the workers can do and what they share. By default they are threads of the main
+    process. The plan derives from the capabilities which stages share a worker, which channels connect them, and
+    whether a worker can be replaced.
     """
 
     def start(self, worker: Worker) -> WorkerHandle:
-        """Start one worker. The worker's ends belong to it from then on. Raises OSError and what pickling raises."""
+        """Start one worker, which then owns its endpoints. Raises OSError, and the errors of pickling."""
         ...

@@ -1,4 +1,4 @@
-"""Async functions where there is no event loop: each call runs one of its own."""
+"""Async functions that run without an event loop: each call starts an event loop of its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["blocking", "next_item"]
 
 
 def blocking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An async function, or async generator function, as a plain one, for where there is no event loop."""
+    """Convert an async function, or an async generator function, into a plain function. No event loop is needed."""
     return _Blocking(function)
 
 
 class _Blocking:
-    """Runs each call in an event loop of its own."""
+    """A function that runs each call of an async function in a new event loop."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
@@ -44,5 +44,5 @@ async def _awaited_result(result: Awaitable[Any]) -> Any:
 
 
 async def next_item(items: Any) -> Any:
-    """What an async iterator gives next. Any: an item."""
+    """Return the next item of an async iterator. Its type is Any, because it is the user's item."""
     return await anext(items)

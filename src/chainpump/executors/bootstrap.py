@@ -1,7 +1,8 @@
-"""The name of a worker process, by which it gets what it needs before it imports anything of the program.
+"""The name of a worker process. It brings what the process needs before the process imports the user's program.
 
-A process of `multiprocessing` reads its name, then changes to the directory and search path of the main process, then
-imports the program's main file, and only then reads what it is to run. There is no public way in between.
+A process of `multiprocessing` unpickles its name first. Then it changes to the working directory and search path of the
+main process, and imports the program's main file. Only after that it unpickles its target function. There is no public
+way to run code before the import, so the name runs it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ __all__ = ["BootstrapName"]
 
 
 class BootstrapName(str):
-    """The name of a worker's process: the first thing that it reads, before it imports the program's main file.
+    """The name of a worker process. The process unpickles it before it imports the program's main file.
 
-    That may take seconds, and fail. As it reads its name, the process enters its surroundings, and becomes deaf to
-    Ctrl-C, which is for the main process; from then on that is told what the import raises. said: a control pipe for
-    this alone, since a descriptor can be handed over once.
+    That import may take seconds, and it may fail. When the name is unpickled, the process takes over the surroundings
+    of the program, and ignores Ctrl-C, which the main process handles. From then on an exception that the import raises
+    is reported to the main process.
+    report_pipe: a duplicate for this object alone, because a descriptor can be passed to a process only once.
     """
 
     __slots__ = ("_report_pipe", "_surroundings", "_was_transferred", "_who")
@@ -43,30 +45,30 @@ class BootstrapName(str):
     _was_transferred: bool
 
     def __new__(cls, name: str, report_pipe: Descriptor | None, who: Who, surroundings: Surroundings | None) -> Self:
-        """The name of a process that is to be started."""
+        """Create the name of a process that is about to be started."""
         self = super().__new__(cls, name)
         self._report_pipe, self._who, self._surroundings, self._was_transferred = report_pipe, who, surroundings, False
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Twice where it travels: before all else, and as a part of the process that it names, by when it is read."""
+        """Pickled twice: first as the name itself, and later as a part of the process object, which reads it again."""
         if self._was_transferred:
             return _unpickle_again, ()
         self.set_transferred()
         this_name = _DeferredCall(_unpickle, (str(self), self._report_pipe, self._who, self._surroundings, os.getpid()))
         if self._surroundings is None:
             return this_name.__reduce__()
-        # This package may be found nowhere but on the program's own search path, which a fresh interpreter lacks.
+        # A new interpreter does not have the program's search path yet, and may find this package only there.
         find_modules = _DeferredCall(exec, (f"import sys; sys.path[:] = {list(self._surroundings.path)!r}",))
         return operator.getitem, ((find_modules, this_name), 1)
 
     def set_transferred(self) -> None:
-        """It has been read in the process that it names."""
+        """Record that the process has unpickled its name, or will do so."""
         self._was_transferred = True
 
     def finish(self) -> str:
-        """In the process, once it has imported the program; returns the plain name, which nobody reads again."""
-        # A fork, to which it has not travelled.
+        """Finish the set-up after the process has imported the program. Returns the plain name of the process."""
+        # A forked process unpickles nothing, so it is set up here.
         if not self._was_transferred:
             _set_up_process(self._surroundings)
         if isinstance(sys.excepthook, _ImportErrorHook):
@@ -78,7 +80,7 @@ class BootstrapName(str):
 
 
 class _DeferredCall:
-    """A call that is made where this is unpickled."""
+    """A function call that is executed when this object is unpickled."""
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._call = function, args
@@ -91,7 +93,7 @@ def _unpickle(
     name: str, report_pipe: Descriptor, who: Who, surroundings: Surroundings | None, parent: int
 ) -> BootstrapName:
     _set_up_process(surroundings)
-    # `multiprocessing` says whose child this is only after the import. A main file that asks is to be told so at once.
+    # `multiprocessing` sets the parent process only after the import. The main file may read it before that.
     vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)  # pyright: ignore[reportIndexIssue]
     sys.excepthook = _ImportErrorHook(report_pipe, who)
     if surroundings is not None:
@@ -106,10 +108,10 @@ def _unpickle_again() -> str:
 
 
 def _set_up_process(surroundings: Surroundings | None) -> None:
-    """As it reads its name, or where it is a fork, which reads none."""
+    """Set up this process when its name is unpickled, or when it begins as a fork, which unpickles no name."""
     become_worker()
     ignore_ctrl_c()
-    # It leads a group, in which all that it starts can be found and ended: docs/adr/0024.
+    # The process leads a group, so that all processes that it starts can be found and ended: docs/adr/0024.
     os.setsid()
     discard_inherited_exit_work()
     restore_signals_in_forks()
@@ -118,13 +120,16 @@ def _set_up_process(surroundings: Surroundings | None) -> None:
 
 
 def _prepare(prepare: Callable[[dict[str, Any]], None], surroundings: Surroundings, data: dict[str, Any]) -> None:
-    """As `multiprocessing` does, before it imports the main file; but as it was when the run started, not just now."""
+    """Prepare the import of the main file, as `multiprocessing` does.
+
+    The search path and directory are those at the start of the run, and not the current ones of the main process.
+    """
     vars(spawn)["prepare"] = prepare  # pyright: ignore[reportIndexIssue]
     prepare(data | {"sys_path": list(surroundings.path), "dir": surroundings.directory or data["dir"]})
 
 
 class _ImportErrorHook:
-    """Tells the main process what has ended this one before a worker ran in it."""
+    """An exception hook that reports to the main process why this process ended before its worker ran."""
 
     def __init__(self, report_pipe: Descriptor, who: Who) -> None:
         self._report_pipe = report_pipe
@@ -137,7 +142,7 @@ class _ImportErrorHook:
         send_report(self._report_pipe, Failed(failure, error).packed(self._who))
 
     def close(self) -> None:
-        """Nothing more to tell: the worker does that."""
+        """Remove the hook. From now on the worker itself reports its failures."""
         sys.excepthook = sys.__excepthook__
         self._report_pipe.close()
 

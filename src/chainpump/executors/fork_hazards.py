@@ -1,4 +1,4 @@
-"""What a fork of this process may hang in: OpenMP, whose threads no fork takes along, and locks that threads hold."""
+"""What can block a forked worker for ever: an OpenMP library without its threads, and locks that threads held."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..plan.placement import Placement, any_forks
 __all__ = ["fork_hazard", "locks_in_forks"]
 
 OPENMP = re.compile(r"/(lib(?:gomp|omp|iomp5)\b[^/\n]*\.so[.\d]*)$", re.MULTILINE)
-# Threads that are named.
+# The most threads that the message names.
 MOST_NAMED = 12
 
 
 def fork_hazard(executors: Iterable[Placement]) -> str:
-    """Why forked workers of these executors may wait for ever; empty if nothing is known to be so.
+    """Why forked workers of these executors may wait for ever. It is empty if no reason is known.
 
-    The runtime of GNU waits in a child for threads that only its parent has, once it has used them there: in torch,
-    scikit-learn and whatever else computes by OpenMP.
+    A fork copies no threads. Once the main process has used GNU's OpenMP runtime, the runtime in the child waits for
+    threads that exist only in the parent. Libraries that use OpenMP are torch and scikit-learn, for example.
     """
     if any_forks(executors):
         library = _openmp_with_threads()
@@ -34,9 +34,9 @@ def fork_hazard(executors: Iterable[Placement]) -> str:
 
 
 def locks_in_forks(executors: Iterable[Placement]) -> str:
-    """Whose locks forked workers of these executors may wait for; empty if the program has no threads beside this one.
+    """Which threads may hold locks that forked workers wait for. It is empty if the program has only this thread.
 
-    A fork has all locks as they were. It lacks the threads that hold some of them, and would set them free.
+    A fork copies all locks in their current state. It does not copy the threads that would release them.
     """
     here = threading.current_thread()
     others = [
@@ -52,7 +52,7 @@ def locks_in_forks(executors: Iterable[Placement]) -> str:
 
 
 def _openmp_with_threads() -> str:
-    """The OpenMP library that is loaded, where there are threads that are not Python's; empty without `/proc`."""
+    """The loaded OpenMP library, if the process has threads that Python did not start. It is empty without `/proc`."""
     with suppress(OSError):
         if len(list(Path("/proc/self/task").iterdir())) > threading.active_count():
             found = OPENMP.search(Path("/proc/self/maps").read_text())

@@ -1,6 +1,6 @@
-"""The fork server of `multiprocessing`: started, asked after, and reaped when it goes down.
+"""The fork server of `multiprocessing`: how it is started, how its end is detected, and how it is reaped.
 
-There is no public way to any of that.
+There is no public interface for any of these.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from typing import Any
 __all__ = ["ensure_running", "exclude_main", "has_ended"]
 
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
-# Seconds: a fork server that refuses to start a worker has ended by then, or it will not.
+# How many seconds to wait for the end of a fork server that did not start a worker. A server that still runs then is
+# not about to end.
 END_WAIT = 1.0
 
 
 def ensure_running(module: str) -> int:
-    """Start it unless it runs; returns its process.
+    """Start the fork server unless it runs. Returns its process id.
 
-    It imports this module once, rather than each worker by itself: 20 times faster starts. It is added to what the
-    program has asked it to preload, which does nothing once it runs.
+    The fork server imports the module once, so that workers do not: they start 20 times faster. The module is added to
+    those that the program preloads. That has no effect on a server that already runs.
     """
     preloaded = _state()["_preload_modules"]
     if module not in preloaded:
         forkserver.set_forkserver_preload([*preloaded, module])
-    # Somebody else has reaped it: that will be seen again.
+    # Other code has reaped the server. `has_ended` detects that later.
     with suppress(ChildProcessError):
         forkserver.ensure_running()
     pid: int = _state()["_forkserver_pid"]
@@ -35,18 +36,18 @@ def ensure_running(module: str) -> int:
 
 
 def has_ended(server: int) -> bool:
-    """Whether this fork server has ended, or is about to; reaps it, so that the next start has another one."""
+    """Whether this fork server has ended, or is about to end. It is reaped, so the next start creates a new one."""
     state = _state()
     with state["_lock"]:
         if state["_forkserver_pid"] != server:
             return True
         alive = state["_forkserver_alive_fd"]
         poll = select.poll()
-        # No events asked: reports only that it has closed its end, which it does as it dies.
+        # With no requested events, `poll` reports only that the server has closed its end, which happens when it dies.
         poll.register(alive, 0)
         if not poll.poll(END_WAIT * 1000):
             return False
-        # Somebody else has reaped it.
+        # Other code has reaped the server.
         with suppress(ChildProcessError):
             os.waitpid(server, 0)
         os.close(alive)
@@ -55,16 +56,19 @@ def has_ended(server: int) -> bool:
 
 
 def exclude_main() -> None:
-    """Have the next one not import the main file, which new versions of Python do: where that fails, it ends at once.
+    """Do not preload the main file in the next fork server. New versions of Python do, and end if that import fails.
 
-    A worker that imports it instead says why it failed.
+    A worker imports the main file then, and reports why the import failed.
     """
     state = _state()
     state["_preload_modules"] = [module for module in state["_preload_modules"] if module != "__main__"]
 
 
 def _reset_in_child() -> None:
-    """In a forked process: the fork server is its parent's child, and asking for it raises. It may start its own."""
+    """Forget the fork server in a forked process: it belongs to the parent, and using it raises.
+
+    A new one may be started.
+    """
     state = _state()
     if state["_forkserver_pid"] is not None:
         os.close(state["_forkserver_alive_fd"])
@@ -72,7 +76,7 @@ def _reset_in_child() -> None:
 
 
 def _state() -> dict[str, Any]:
-    """What `multiprocessing` knows of it."""
+    """The attributes of the fork server object of `multiprocessing`."""
     return vars(forkserver._forkserver)  # noqa: SLF001  # see above
 
 

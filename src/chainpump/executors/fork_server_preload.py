@@ -1,11 +1,11 @@
-"""What the fork server imports before it serves: all that each worker needs, and a clean mask of signals.
+"""The modules that the fork server imports before it forks workers, and a clean signal mask.
 
-What is not imported here, each worker imports for itself. The names that stand alone are what `multiprocessing` and
-`process_main` import late. `traceback` is among it so that a worker can report a failure even when it has no
-descriptor left to read a module with.
+A worker imports every other module by itself. `multiprocessing` and `process_main` import some modules late, so they
+are listed here by name. `traceback` is listed so that a worker can report a failure even when it has no descriptor left
+to open a module's file.
 
-The server learns by SIGCHLD that a worker has died. A program that blocks signals hands its mask down, and the server
-would wait for ever. Only the fork server imports this module, so nobody else's mask is changed.
+SIGCHLD informs the server that a worker has died. A server inherits the signal mask of the program. If that blocks
+SIGCHLD, the server would wait for ever. Only the fork server imports this module, so no other process changes its mask.
 """
 
 import faulthandler

@@ -1,4 +1,4 @@
-"""No workers at all: neighbouring stages share one thread, the last of them the caller's own."""
+"""The executor without workers: neighbouring stages share one thread, the last of them in the caller's thread."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Inline"]
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Run a stage where its neighbours run: plain generators that pull from each other.
+    """Run a stage in the thread of its neighbours, as generators that read from each other.
 
-    At the end of a pipeline that is the caller's own thread, so that a debugger works; before a stage with workers
-    of its own it is one thread of the main process, which feeds them.
+    At the end of a pipeline this is the caller's own thread, so a debugger works. Before a stage with workers of its
+    own it is one thread of the main process.
 
     >>> Inline().workers
     1
@@ -29,12 +29,12 @@ class Inline:
 
     @property
     def capabilities(self) -> Capabilities:
-        """It has no worker of its own."""
+        """The stage shares its thread with its neighbours."""
         return Capabilities(shares_thread=True)
 
     def start(self, worker: Worker) -> ThreadHandle:
-        """Start the thread that feeds the next stage."""
-        # As in `Threads.start`.
+        """Start the thread that sends items to the next stage."""
+        # This import is late for the reason given in `Threads.start`.
         from .thread_handle import ThreadHandle
 
         return ThreadHandle(worker)

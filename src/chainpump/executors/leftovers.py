@@ -1,7 +1,7 @@
-"""What a worker process has started, and left behind when it ended: the processes of its group.
+"""The processes that a worker process started and left behind when it ended: the processes of its group.
 
-A worker leads a session, and so a group, of its own. A process that leaves the group, as daemons do and programs that
-are started with `start_new_session=True`, is not the worker's any more.
+A worker leads its own session, and so its own process group. A process that leaves the group does not count as the
+worker's any more. Daemons leave it, and so do programs that are started with `start_new_session=True`.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ from ..messages.printable import printable
 
 __all__ = ["Leftovers", "leftovers_of"]
 
-# Characters of a command line, at most.
+# The most characters of a command line.
 COMMAND_CHARS = 200
-# Seconds for `ps`.
+# The time limit of `ps`, in seconds.
 PS_TIMEOUT = 5.0
 
 
 class Leftovers(Protocol):
-    """Processes of a group whose leader has ended. Only the supervisor's thread uses it."""
+    """The processes of a group whose leader has ended. Only the supervisor's thread uses it."""
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Descriptors that become readable when `look` has something to see; none once no process is left."""
+        """Descriptors that become readable when `refresh` has something to do. None if no process is left."""
         ...
 
     @property
     def names(self) -> Sequence[str]:
-        """Process id and command of each."""
+        """The process id and the command of each process."""
         ...
 
     def refresh(self) -> None:
-        """See which of them are left."""
+        """Find out which processes are left."""
         ...
 
     def send(self, number: signal.Signals) -> None:
-        """Send all of them a signal."""
+        """Send a signal to all processes."""
         ...
 
     def close(self) -> None:
-        """Release what this holds."""
+        """Release the descriptors."""
         ...
 
 
 class _NoLeftovers:
-    """Nobody is left: the rule."""
+    """No process is left. This is the usual case."""
 
     waitables: Sequence[int] = ()
     names: Sequence[str] = ()
 
     def refresh(self) -> None:
-        """Nothing."""
+        """There is nothing to find."""
 
     def send(self, number: signal.Signals) -> None:
-        """To nobody."""
+        """There is no process to send it to."""
 
     def close(self) -> None:
-        """Nothing."""
+        """There is nothing to release."""
 
 
 class _Member(NamedTuple):
@@ -73,7 +73,7 @@ class _Member(NamedTuple):
 
 
 class _LeftoversByPidfd:
-    """On Linux. Each is known by a descriptor as well, since another process may get its number once it has ended."""
+    """Leftovers on Linux. Each has a pidfd, because another process may get its process id after it has ended."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
@@ -93,7 +93,10 @@ class _LeftoversByPidfd:
         self._members = _members(self._leader)
 
     def send(self, number: signal.Signals) -> None:
-        """A group keeps its number while it has a member: so one is looked for right before that is used."""
+        """Send a signal to the group.
+
+        The group id is safe to use while the group has a member, so members are read first.
+        """
         self.refresh()
         if self._members:
             with suppress(ProcessLookupError, PermissionError):
@@ -106,16 +109,17 @@ class _LeftoversByPidfd:
 
 
 def _members(leader: int) -> Sequence[_Member]:
-    """Living processes of its group that may be sent signals; none if its number is another process's by now."""
+    """The living members of the group that can receive signals. Empty if another process has the leader's id now."""
     found = []
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
         if _group_of(pid) != leader:
             continue
-        # It has ended, or belongs to another user.
+        # The process has ended, or belongs to another user.
         with suppress(OSError):
             pidfd = Descriptor(os.pidfd_open(pid))
             signal.pidfd_send_signal(pidfd.fileno(), 0)
-            # Still: then the descriptor is of this process.
+            # The process is still in the group. So the pidfd refers to this process, and not to a later one with the
+            # same id.
             if _group_of(pid) == leader:
                 found.append(_Member(f"pid {pid} ({_command(pid)})", pidfd))
             if pid == leader:
@@ -124,12 +128,15 @@ def _members(leader: int) -> Sequence[_Member]:
 
 
 def _group_of(pid: int) -> int:
-    """The group of a process, if it leads it or has not left the session of who does; 0 if it has ended."""
+    """The group of a process in the session of its group leader.
+
+    It is 0 if the process has ended or has left the session.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    # proc(5); its name may hold anything.
+    # The format is that of proc(5). The name of the command may contain any character.
     state, _, group, session = stat[stat.rindex(b")") + 2 :].split()[:4]
     return int(group) if group == session and state not in b"ZX" else 0
 
@@ -137,13 +144,13 @@ def _group_of(pid: int) -> int:
 def _command(pid: int) -> str:
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        # Without control characters, for terminals.
+        # `repr` escapes control characters, which could confuse a terminal.
         return repr(" ".join(words).strip()[:COMMAND_CHARS])[1:-1]
     return "?"
 
 
 class _LeftoversByPs:
-    """Where there is no `/proc`: `ps` lists them when it is asked, and nothing wakes as they end."""
+    """Leftovers on systems without `/proc`: each refresh runs `ps`. No descriptor shows when a process ends."""
 
     def __init__(self, leader: int) -> None:
         self._leader = leader
@@ -174,8 +181,8 @@ class _LeftoversByPs:
 
 
 def _processes_by_ps(leader: int) -> Sequence[str]:
-    """Living processes of a group, by ps(1)."""
-    # Nobody has left anything, as a rule.
+    """The living processes of a group, from ps(1)."""
+    # The import is late because a worker usually leaves no process behind.
     import subprocess
 
     command = ["ps", "-A", "-o", "pgid=", "-o", "stat=", "-o", "pid=", "-o", "args="]
@@ -184,7 +191,7 @@ def _processes_by_ps(leader: int) -> Sequence[str]:
             command, capture_output=True, text=True, errors="replace", timeout=PS_TIMEOUT, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        # It is not there: whether the group has a member is all that is known.
+        # Without `ps` it is known only that the group has a member.
         return (f"processes of the group {leader}",)
     found = [line.split(maxsplit=3) for line in lines.stdout.splitlines()]
     return [
@@ -195,7 +202,7 @@ def _processes_by_ps(leader: int) -> Sequence[str]:
 
 
 def leftovers_of(leader: int) -> Leftovers:
-    """What is left of the group of a process that has ended, and was reaped."""
+    """The processes that are left of the group of a process that has ended and was reaped."""
     try:
         os.killpg(leader, 0)
     except (ProcessLookupError, PermissionError):

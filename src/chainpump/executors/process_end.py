@@ -1,6 +1,7 @@
-"""A worker process ends as a plain Python program does, whatever has started it.
+"""The end of a worker process. It is the same as that of a plain Python program, for every start method.
 
-`multiprocessing` ends a fork by `os._exit`, which skips exit handlers and leaves files with what they have buffered.
+`multiprocessing` ends a forked process by `os._exit`. That skips exit handlers, and does not flush the buffers of
+files.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ from multiprocessing import util
 
 __all__ = ["discard_inherited_exit_work", "finish_process"]
 
-# A file object of any other kind has nothing to write, or wraps one of these.
+# File objects of other types have no buffer of their own, or wrap one of these.
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
-# Base classes of those that are written in Python, such as GzipFile.
+# Base classes of file objects that are written in Python, such as GzipFile.
 WRAPPERS = (io.TextIOBase, io.BufferedIOBase)
 
 
 def discard_inherited_exit_work() -> None:
-    """At the start of a worker: what its parent has yet to do at its own exit is not the worker's to do.
+    """Drop the exit work of the parent at the start of a worker: only the parent has to do it.
 
-    That is exit handlers, finalizers such as those of `TemporaryDirectory`, and files that are not flushed yet.
+    This work is exit handlers, finalizers such as those of `TemporaryDirectory`, and the flushing of files.
     """
     atexit._clear()  # noqa: SLF001
-    # Private: there is no public list.
+    # The registry is private, because there is no public list of finalizers.
     for finalizer in tuple(vars(weakref.finalize)["_registry"]):
         finalizer.atexit = False
-    # These two register themselves once, which the parent has done. The first one runs last.
+    # These two functions register themselves only once, and the parent has already done that. The first one runs last.
     atexit.register(util._exit_function)  # type: ignore[attr-defined]  # noqa: SLF001
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]  # noqa: SLF001
-    # So that `_files` finds only objects that are made from now on.
+    # From now on `_files` finds only objects that are created later.
     gc.freeze()
 
 
 def finish_process() -> None:
-    """Wait for threads that are not daemons, run exit handlers, close files: the order of the interpreter's own end.
+    """Wait for non-daemon threads, run exit handlers, and close files, in the order in which the interpreter does it.
 
-    Modules are not taken apart: the `__del__` of objects that they hold runs only where the interpreter ends itself,
-    under spawn.
+    Modules are not cleared. So the `__del__` of an object that a module holds runs only under spawn, where the
+    interpreter itself ends the process.
     """
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
     atexit._run_exitfuncs()  # noqa: SLF001
@@ -53,28 +54,31 @@ def finish_process() -> None:
             try:
                 file.close()
             except Exception:
-                # Told, and no reason to leave the others open.
+                # The failure is printed, and the other files are closed.
                 import traceback
 
                 traceback.print_exc()
-    # An interpreter that takes itself apart needs to see all.
+    # The interpreter must find all objects when it clears modules.
     gc.unfreeze()
 
 
 def _layers(stream: object) -> Iterator[object]:
-    """A standard stream, and what it wraps: `multiprocessing` flushes it, and prints to it after this."""
+    """Yield a standard stream and the streams that it wraps.
+
+    `multiprocessing` flushes them, and prints to them, after this.
+    """
     while stream is not None:
         yield stream
         stream = getattr(stream, "buffer", None) or getattr(stream, "raw", None)
 
 
 def _depth(file: io.IOBase) -> int:
-    """Text is closed first, then what compresses or the like, then the buffers that they write to."""
+    """The order of closing: text files first, then wrappers such as compressors, then the buffers below them."""
     return 0 if isinstance(file, io.TextIOBase) else 2 if isinstance(file, WRITERS) else 1
 
 
 def _files() -> list[io.IOBase]:
-    """The file objects of this process that may have something buffered."""
+    """The file objects of this process that may have a filled buffer."""
     kinds: set[type] = set()
     unseen: list[type] = [*WRITERS, *WRAPPERS]
     while unseen:

@@ -1,12 +1,12 @@
-"""A worker process, as the main process sees it.
+"""A worker process, as seen from the main process.
 
-main process                                    worker process
-control pipe   <--- dead letters, one outcome ----  says how it ended, then closed
-logs pipe      <--- records, warnings -----------   what it had sent before it died is not lost
-lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker, whatever it is doing
-sentinel       <---- exit code ------------------   death is seen by this, never by an end of file alone
+    main process                                    worker process
+    report pipe    <--- dead letters, one outcome ----  closed after the outcome
+    logs pipe      <--- records, warnings -----------   keeps what was sent before a death
+    lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker at any moment
+    sentinel       <---- exit code ------------------   shows a death; an end of file alone does not
 
-`start_methods` starts them, `process_main` is what they run.
+`start_methods` starts these processes, and `process_main` is the code that they run.
 """
 
 from __future__ import annotations
@@ -30,25 +30,29 @@ from .start_methods import StartedProcess
 
 __all__ = ["ProcessHandle"]
 
-# Of a stack, at most; the innermost calls come first.
+# The most bytes that are read of a stack. The innermost calls come first.
 STACK_BYTES = 65_536
 
 
 class ProcessHandle:
-    """A started process. begin: starts it; given the worker, its control pipe and the file that its stack goes to."""
+    """A handle on a worker process.
+
+    start: starts the process; it receives the worker, its report pipe, and the file for its stack.
+    """
 
     def __init__(self, worker: Worker, start: Callable[[Worker, Descriptor, Descriptor], StartedProcess]) -> None:
         self._received = bytearray()
-        # The other end of the control pipe is closed.
+        # Whether the worker has closed the other end of the report pipe.
         self._is_at_eof = False
-        # It was already when the process was killed, which had said nothing.
-        self._died_without_report = False
-        # Of its group, once it has died.
+        # Whether the worker had already closed the report pipe without an outcome when it was killed.
+        self._closed_pipe_before_kill = False
+        # The processes that are left of its group. This is set when the worker has died.
         self._leftovers: Leftovers | None = None
         self._sent_signals: set[int] = set()
         self._who = worker.who
         self._takers = worker.takers
-        # Bytes that it had written of where it is when it was asked; 0 if it was not, or not ready.
+        # The size of the stack file at the last request for a stack. It is 0 before a request, and before the worker
+        # can handle one.
         self._stack_offset = 0
         with ExitStack() as undo:
             self._report_pipe, report_pipe = pipe()
@@ -64,34 +68,39 @@ class ProcessHandle:
 
     @property
     def pid(self) -> int:
-        """The worker's process."""
-        # It was started.
+        """The process id of the worker."""
+        # The process was started by the constructor.
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def dies_within(self) -> float:
-        """Long enough for SIGKILL on an overloaded machine; only a process stuck in the kernel outlives it."""
+        """Enough time for SIGKILL on an overloaded machine. Only a process that is stuck in the kernel lives longer."""
         return 30.0
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Its control pipe, until it has said how it ended or can say no more, its death, and what it leaves behind."""
+        """The report pipe until its end, and the descriptor that shows the death.
+
+        After the death: its leftover processes.
+        """
         if self._leftovers is not None:
             return self._leftovers.waitables
         waits = [] if self._report_pipe.closed or self._is_at_eof else [self._report_pipe.fileno()]
         return [*waits, self._death_watch.descriptor.fileno()]
 
     def poll(self) -> Outcome | Lost | None:
-        """How it ended, as soon as it says so or has died."""
+        """Return how the worker ended, as soon as it has reported that or has died."""
         if self._leftovers is not None:
             self._leftovers.refresh()
             return None
-        # Before the last look at the pipe: what it said, it said before it died. The exit code is lost for good where
-        # the program ignores SIGCHLD, or waits for any child as `os.wait` does.
+        # The death is checked before the last read of the pipe, because the worker sent every report before it died.
+        # The exit code cannot be read any more if the program ignores SIGCHLD, or waits for any child as `os.wait`
+        # does.
         has_died = self._death_watch.has_died
         if has_died:
-            # At once, but where a debugger traces it: that is given the exit code first.
+            # The join returns at once, except under a debugger: a debugger that traces the process reads the exit code
+            # first.
             self._process.join()
         exit_code = self._process.exitcode
         outcome = self._receive()
@@ -104,20 +113,20 @@ class ProcessHandle:
         self._report_pipe.close()
         if not self._was_ended_by_us(exit_code):
             return Lost(exit_code)
-        return Failed(failure_texts.broken_off(self._who)) if self._died_without_report else Interrupted()
+        return Failed(failure_texts.broken_off(self._who)) if self._closed_pipe_before_kill else Interrupted()
 
     def _was_ended_by_us(self, exit_code: int | None) -> bool:
-        """Whether it has died of a signal that was sent from here."""
+        """Whether a signal that this handle sent killed the worker."""
         fatal = self._sent_signals - {signal.SIGTERM} if self._handles_sigterm else self._sent_signals
         return bool(fatal) if exit_code is None else -exit_code in fatal
 
     @property
     def _handles_sigterm(self) -> bool:
-        """Whether it has come so far that SIGTERM interrupts it: then it says so, and does not die of ours."""
+        """Whether SIGTERM interrupts the worker instead of killing it. This is so once it has installed its handler."""
         return os.fstat(self._stack.fileno()).st_size > 0
 
     def _receive(self) -> Outcome | None:
-        """Its outcome, once all of it has arrived; never waits for the rest, which a dead process owes for ever."""
+        """Return the outcome once all of it has arrived. This never waits, because a dead process sends no more."""
         if self._report_pipe.closed:
             return None
         try:
@@ -130,12 +139,12 @@ class ProcessHandle:
             if not isinstance(message, Buried):
                 self._report_pipe.close()
                 return message.unpacked(self._who)
-            # Its only stage's.
+            # A worker process that sends dead letters has only one stage.
             self._takers[0](message.unpacked())
         return None
 
     def _next_message(self) -> Buried | Outcome | None:
-        """What it has said next, if all of that has arrived."""
+        """Return the next message, if all of it has arrived."""
         if len(self._received) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
@@ -147,11 +156,11 @@ class ProcessHandle:
 
     @property
     def remains(self) -> Sequence[str]:
-        """The processes of its group, once it has ended."""
+        """The processes of the worker's group that are left after its death."""
         return self._leftovers.names if self._leftovers is not None else ()
 
     def interrupt(self) -> None:
-        """Send SIGTERM, which raises Cancelled in its main thread."""
+        """Send SIGTERM, which raises Cancelled in the main thread of the worker."""
         if self._leftovers is not None:
             self._leftovers.send(signal.SIGTERM)
             return
@@ -162,17 +171,19 @@ class ProcessHandle:
         if self._leftovers is not None:
             self._leftovers.send(signal.SIGKILL)
             return
-        self._died_without_report = self._is_at_eof
+        self._closed_pipe_before_kill = self._is_at_eof
         self._send(signal.SIGKILL)
 
     def strike(self) -> None:
-        """Send SIGKILL, to be told as its death."""
+        """Send SIGKILL. The death counts as the loss of the worker."""
         self._send(signal.SIGKILL, expected=False)
 
     def _send(self, number: signal.Signals, *, expected: bool = True) -> None:
-        """Send a signal, unless it has died: where other code takes its exit code, its number may be another's then.
+        """Send a signal, unless the process has died.
 
-        ours: if it dies of that, it is no death to be told of.
+        Other code may have reaped it, and its id may belong to another one.
+
+        expected: whether a death by this signal counts as an interruption, and not as the loss of the worker.
         """
         if self._death_watch.has_died:
             return
@@ -182,32 +193,35 @@ class ProcessHandle:
             os.kill(self.pid, number)
 
     def ask_stack(self) -> None:
-        """Have it write where it is."""
-        # And can be asked: one that has only been started would die of the signal.
+        """Request the worker to write its stack."""
+        # Before the worker has installed the handler, this signal would kill it.
         if self._handles_sigterm:
             self._stack_offset = os.fstat(self._stack.fileno()).st_size
             self._send(SHOW_STACK, expected=False)
 
     def trim_stacks(self) -> None:
-        """Throw away what it has written of where it was, if that is much: whoever looks from outside asks for it."""
+        """Delete the written stacks if they are large. They are also written for requests from outside this process."""
         trim(self._stack)
 
     def read_stack(self) -> str:
-        """What it has written of where it is, since it was asked."""
+        """Return the stack that the worker has written since the last request."""
         if not self._stack_offset:
             return ""
         return os.pread(self._stack.fileno(), STACK_BYTES, self._stack_offset).decode(errors="replace").rstrip()
 
     def read_tasks(self) -> Sequence[tuple[str, str]]:
-        """None."""
+        """A worker process has no tasks."""
         return ()
 
     def is_current_thread(self) -> bool:
-        """Never: it is another process."""
+        """Return False, because the worker is another process."""
         return False
 
     def close(self) -> None:
-        """Reap it and release the descriptors; closing the lifeline ends whatever is left of it. Once only."""
+        """Reap the process and close the descriptors. This is done once.
+
+        Closing the lifeline kills what is left of the worker.
+        """
         if self._lifeline.closed:
             return
         has_died = self._death_watch.has_died

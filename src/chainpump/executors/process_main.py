@@ -1,4 +1,4 @@
-"""What a worker process runs: it does as the main process says, and tells it how it has ended."""
+"""The code that a worker process runs: it sets up the process, runs the worker, and reports how the worker ended."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ from .signals import on_sigterm
 
 __all__ = ["GO", "SHOW_STACK", "STACK", "run_worker"]
 
-# On the lifeline: the main process knows of the worker.
+# This is sent on the lifeline when the main process has recorded the worker.
 GO = b"!"
 SHOW_STACK = signal.SIGUSR2
-# A worker's stack as text, behind its process id.
+# The name of the file for a worker's stack. The process id precedes the stack in that file.
 STACK = "chainpump-stack"
-# <linux/fcntl.h>; not in Python's fcntl module.
+# The number is from <linux/fcntl.h>, because Python's fcntl module does not have it.
 F_SETSIG = 10
 
 
 def run_worker(
     worker: Worker, report_pipe: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool
 ) -> None:
-    """Run it to its end. said: the control pipe. portably: as the main process does, whatever the environment says."""
-    # The flusher tells what it has failed of while the worker may be in a dead letter.
+    """Run the worker to its end.
+
+    portably: whether to use portable means only. The main process decides that, not this process's environment.
+    """
+    # The flusher may report a failure while the worker's thread sends a dead letter.
     sending = threading.Lock()
 
     def report_dead_item(item: DeadItem) -> None:
         dead_letter = Buried.packed(item)
-        # Half a letter would make nonsense of all that follows.
+        # A message that is sent only in part would make all later messages unreadable.
         with worker.uninterrupted(), sending:
             send_report(report_pipe, dead_letter)
 
     def report_outcome(outcome: Outcome) -> None:
-        # By somebody else: its death by that signal tells so.
+        # Another program sent SIGTERM. The main process learns that from the death of this process by the signal.
         if worker.was_terminated:
             return
         packed = outcome.packed(worker.who)
@@ -58,27 +61,27 @@ def run_worker(
     is_set_up = False
     try:
         on_sigterm(worker.interrupt, worker.take_back)
-        # The main process, or the thread that started this one, may have blocked signals. SIGTERM must arrive here.
+        # The main process, or the thread that started this process, may have blocked signals. SIGTERM must arrive here.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         this_process = process.current_process()
-        # `starts` has given it.
+        # `start_methods` has set this name.
         assert isinstance(this_process.name, BootstrapName)
         this_process.name = this_process.name.finish()
         is_set_up = True
         _wait_for_go(lifeline)
         (_kill_group_with_main_portably if portably else _kill_group_with_main)(lifeline)
         _show_stack_in(stack)
-        # From now on it can be asked.
+        # The file is not empty any more, so the main process may request the stack from now on.
         os.write(stack.fileno(), b"%d\n" % os.getpid())
         if worker.logs is not None:
             log_through_main(worker.logs)
         worker.run(report_outcome)
         worker.tell_cost(_peak_memory(), time.process_time_ns(), _run_delay())
     except Cancelled:
-        # Between two steps above.
+        # The interruption arrived between two steps of the set-up, or after the worker had ended.
         worker.close(Interrupted(), report_outcome)
     report_pipe.close()
-    # Else a fork would end what is its parent's.
+    # Otherwise a forked process would run the exit work of its parent.
     if is_set_up:
         _show_stack_in(stack, all_threads=True)
         finish_process()
@@ -88,17 +91,20 @@ def run_worker(
 
 
 def _peak_memory() -> int:
-    """Bytes. Not from getrusage(2), which a program that was just started takes over from who started it."""
+    """The most memory that this process has used, in bytes.
+
+    getrusage(2) is not used: its figure for a program includes that of the process that started it.
+    """
     return next((1024 * int(line.split()[1]) for line in _proc_lines("status") if line.startswith("VmHWM:")), 0)
 
 
 def _run_delay() -> int:
-    """Nanoseconds in which its main thread was ready to run and others had the processors."""
+    """The nanoseconds for which the main thread was ready to run, but other threads used the processors."""
     return next((int(line.split()[1]) for line in _proc_lines("schedstat")), 0)
 
 
 def _proc_lines(name: str) -> list[str]:
-    """What the kernel tells of this process in a file; nothing where it has none."""
+    """The lines of a file of this process in `/proc/self`. There are none if the file does not exist."""
     try:
         return Path("/proc/self", name).read_text().splitlines()
     except OSError:
@@ -106,7 +112,7 @@ def _proc_lines(name: str) -> list[str]:
 
 
 def _show_stack_in(file: Descriptor, all_threads: bool = False) -> None:
-    """Write the Python stack there when asked, even in the middle of a call that does not return. of_all: threads."""
+    """Write the Python stack into the file on request, even within a call that does not return."""
     import faulthandler
 
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
@@ -114,16 +120,16 @@ def _show_stack_in(file: Descriptor, all_threads: bool = False) -> None:
 
 
 def _wait_for_go(lifeline: Descriptor) -> None:
-    """Wait until the main process knows that this one is there; if it does not, it may have started another instead."""
+    """Wait until the main process has recorded this process. If it has not, it may have started another one instead."""
     if os.read(lifeline.fileno(), len(GO)) != GO:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _kill_group_with_main_portably(lifeline: Descriptor) -> None:
-    """As `_die_with`, by a thread: so a call that keeps the interpreter's lock puts it off."""
+    """Do the same as `_kill_group_with_main` by a thread. A call that holds the interpreter's lock delays it."""
 
     def wait() -> None:
-        # A stage that has closed it is told of otherwise.
+        # The read fails if a stage has closed the descriptor. Another check reports that.
         with suppress(OSError):
             os.read(lifeline.fileno(), 1)
             os.killpg(os.getpid(), signal.SIGKILL)
@@ -132,17 +138,18 @@ def _kill_group_with_main_portably(lifeline: Descriptor) -> None:
 
 
 def _kill_group_with_main(lifeline: Descriptor) -> None:
-    """Have the kernel kill this process's group when the other end of the lifeline closes, however that comes about.
+    """Kill this process's group when the main process closes its end of the lifeline, or dies.
 
-    Not PR_SET_PDEATHSIG: that follows the thread that started a process, or the fork server.
+    The kernel sends the signal. PR_SET_PDEATHSIG is not used, because it depends on the thread that started the
+    process, or on the fork server.
     """
     fd = lifeline.fileno()
-    # Negative: a group.
+    # A negative number means a process group.
     fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
     closed = select.poll()
     closed.register(fd, select.POLLIN)
-    # Before the kernel was told to watch it.
+    # The main process may have closed the lifeline before the kernel started to watch it.
     if closed.poll(0):
         os.killpg(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Processes of this machine, as the place where a stage runs."""
+"""The executor for processes of this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Processes:
     >>> Processes(8)
     Processes(workers=8, start_method='forkserver')
 
-    workers: "auto" begins with one, and gives it others while that makes the run faster: see docs/auto.md.
-    start_method: "forkserver" (the default: clean and fast), "spawn", or "fork" (shares the memory of the main
-    process, and whatever locks its threads hold at that moment: a worker that takes one of them waits for ever).
-    restarts: how often each worker of an element-wise stage (`map` and the like) is replaced when its process dies. Its
-    successor goes on with the items that it had in hand: each may be dealt with more than once, but goes on once. A
-    worker of `flat_map` then holds all results of one item until it is done with that.
+    workers: "auto" starts with one worker, and adds workers while that makes the run faster: see docs/auto.md.
+    start_method: "forkserver" (the default: clean and fast), "spawn", or "fork". A forked worker shares the memory of
+    the main process, and has a copy of every lock that a thread holds at that moment: it waits for ever if it takes one
+    of them.
+    restarts: how often each worker of an element-wise stage (such as `map`) is replaced when its process dies. The
+    replacement continues with the items that the worker had not finished. An item may be processed more than once, but
+    its result is sent once. A worker of `flat_map` then holds all results of an item until the item is finished.
     Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
     """
 
@@ -50,13 +51,13 @@ class Processes:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Only a fork inherits functions as they are."""
+        """Functions are pickled, except for a forked process, which inherits them."""
         pickles = self.start_method != "fork"
         return Capabilities(own_process=True, pickles_functions=pickles, restarts=self.restarts)
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""
-        # With `multiprocessing`: a program that builds pipelines starts none.
+        # These modules import `multiprocessing`, which a program that only builds pipelines does not need.
         from .process_handle import ProcessHandle
         from .start_methods import METHODS
 

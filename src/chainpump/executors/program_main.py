@@ -1,4 +1,4 @@
-"""What a program runs that is a worker: it starts as `multiprocessing` has it, and keeps where it finds its modules."""
+"""The main function of a worker that runs in a program of its own. Its own module search path comes first."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the worker that a file describes, whose descriptor is the program's argument."""
+    """Run the worker that a file describes. The descriptor of the file is the argument of the program."""
     this_process = process.current_process()
-    # While it is, a main file that starts processes is told that it must not.
+    # While this is set, `multiprocessing` refuses to start processes from the main file, with an error that explains
+    # it.
     vars(this_process)["_inheriting"] = True
     with open(int(sys.argv[1]), "rb") as parcel:  # noqa: PTH123  # a descriptor
         parcel.seek(0)
         surroundings: Surroundings
-        # From here on the main process is told what this one raises.
+        # Loading this also sets up the process. From then on its exceptions are reported to the main process.
         surroundings, preparation = pickle.load(parcel)
         surroundings = replace(surroundings, path=[*sys.path, *surroundings.path])
         surroundings.enter()

@@ -1,9 +1,10 @@
-"""Workers in programs that an executor of the user's own starts on this machine, with any Python that has this package.
+"""Workers that run in programs of their own on this machine. A user's executor starts them.
 
-main process                                    program
-parcel, a file in memory  ----------------->    what it is to run: `program_main` reads it
+    main process                                    program
+    parcel, a file in memory  ----------------->    read by `program_main`, which runs the worker
 
-All else is as for `processes`: how the worker reports, and how its death is seen.
+The program may be any Python that has this package. The reports of the worker, and the detection of its death, are the
+same as for `processes`.
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ __all__ = ["ProgramExecutor"]
 
 Launch: TypeAlias = "Callable[[Sequence[str], Sequence[int]], subprocess.Popen[Any]]"
 
-# Its name, for those who look on.
+# The name of the file in memory. It is visible in `/proc`.
 PARCEL = "chainpump-program"
 MAIN = f"from {__package__}.program_main import main; main()"
 
 
 @dataclass(frozen=True)
 class ProgramExecutor(ABC):
-    """Run a stage in programs on this machine that a subclass starts: a frozen dataclass with one method, `launch`.
+    """Run a stage in programs on this machine. A subclass is a frozen dataclass with the method `launch`.
 
-    Such a worker does all that one of `Processes` does: restarts, timeouts, logs, and errors that name it. The program
-    must be a Python that has this version of chainpump installed. Modules of the running program are looked for behind
-    those of the other Python.
+    Such a worker has all features of a worker of `Processes`: restarts, timeouts, logs, and errors that name it. The
+    program must be a Python that has this version of chainpump installed. It searches for modules in its own path
+    first, and then in the path of the running program.
     workers, restarts: as for `Processes`.
     Raises StageOptionError if workers < 1 or restarts < 0.
     """
@@ -61,14 +62,14 @@ class ProgramExecutor(ABC):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of processes that import the program's main file."""
+        """The capabilities of processes that import the program's main file."""
         return Capabilities(own_process=True, pickles_functions=True, restarts=self.restarts)
 
     @abstractmethod
     def launch(self, arguments: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[Any]:
-        """Start a Python with these arguments, which is given these descriptors under the same numbers.
+        """Start a Python with these arguments. It must inherit these descriptors under the same numbers.
 
-        The process is the library's from then on: it waits for it, sends it signals, and reads its exit code.
+        From then on the library owns the process: it waits for it, sends it signals, and reads its exit code.
         Raises OSError if it cannot be started.
         """
 
@@ -78,7 +79,10 @@ class ProgramExecutor(ABC):
 
 
 def _start(worker: Worker, report_pipe: Descriptor, stack: Descriptor, launch: Launch) -> StartedProcess:
-    """Start a worker in a program. Whatever of it is there although this raises ends at once: it is not told to go."""
+    """Start a worker in a program.
+
+    If this raises, a program that was started ends at once, because it never receives GO.
+    """
     who = worker.who
     lifeline_reader, lifeline = pipe()
     bootstrap_pipe = report_pipe.dup()
@@ -103,8 +107,8 @@ def _start(worker: Worker, report_pipe: Descriptor, stack: Descriptor, launch: L
 
 
 def _write_parcel(parcel: Descriptor, name: BootstrapName, worker: Worker, arguments: tuple[Any, ...]) -> Sequence[int]:
-    """Write what `program_main` reads; returns the numbers of the descriptors that it mentions."""
-    # It reaches beyond this process.
+    """Write the parcel that `program_main` reads. Returns the numbers of the descriptors that the parcel refers to."""
+    # The run sets this for every worker that is a process.
     assert worker.surroundings is not None
     passed = _PassedDescriptors()
     set_spawning_popen(passed)  # type: ignore[arg-type]  # of this thread; it needs these two methods only
@@ -120,7 +124,7 @@ def _write_parcel(parcel: Descriptor, name: BootstrapName, worker: Worker, argum
 
 
 def _program_path(path: Sequence[str]) -> Sequence[str]:
-    """Where the modules of this program are looked for, without those of its interpreter: another one has its own."""
+    """The search path of this program without the paths of its interpreter. The other interpreter has its own."""
     import site
     import sysconfig
 
@@ -134,29 +138,29 @@ def _program_path(path: Sequence[str]) -> Sequence[str]:
 
 
 class _PassedDescriptors:
-    """What is pickled meanwhile in this thread refers to descriptors by their numbers, which are noted here.
+    """A record of the descriptors that are pickled in this thread. They are pickled as their numbers.
 
-    It stands for the process that `multiprocessing` is starting: while there is one, what only a child may have is
-    pickled.
+    The object stands for the process that `multiprocessing` is starting. Some objects can be pickled only while a
+    process is being started.
     """
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
 
     def duplicate_for_child(self, fd: int) -> int:
-        """The number that it has in the child."""
+        """Record the descriptor. It keeps its number in the child."""
         self.numbers.append(fd)
         return fd
 
     def DupFd(self, fd: int) -> HandedOver:  # noqa: N802  # as `multiprocessing` calls it
-        """What becomes a descriptor in the child."""
+        """Return an object that becomes a descriptor in the child."""
         return HandedOver(fd)
 
 
 class _Program:
-    """The process of a program, as `ProcessHandle` wants it.
+    """The process of a program, with the interface that `ProcessHandle` uses.
 
-    Its exit code is read here, since `Popen` takes one that others have read for 0.
+    It reads the exit code itself, because `Popen` reports 0 when other code has already read the exit code.
     """
 
     def __init__(self, name: str, popen: subprocess.Popen[Any]) -> None:
@@ -181,10 +185,10 @@ class _Program:
         try:
             pid, status = os.waitpid(self.pid, options)
         except ChildProcessError:
-            # It has died, and other code of the program has read how.
+            # The process has died, and other code of the program has read its exit code.
             return
         if pid:
             self._popen.returncode = os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """Nothing."""
+        """There is nothing to release."""

@@ -1,4 +1,4 @@
-"""The control pipe of a worker process: on it the worker says how it ends, and what it puts aside before."""
+"""The report pipe of a worker process: it carries dead letters, and at the end how the worker ended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..worker.outcome import Buried, Outcome
 
 __all__ = ["LENGTH", "send_report"]
 
-# In front of each message: a stray child may hold the pipe, so its end is no sign.
+# The length of a message, which precedes it. The end of the file cannot mark the end of a message, because another
+# process that the worker started may hold the pipe open.
 LENGTH = struct.Struct("<Q")
 
 
 def send_report(report_pipe: Descriptor, message: Buried | Outcome) -> None:
-    """Send a message, whole."""
+    """Send one whole message."""
     data = pickle.dumps(message, 5)
-    # A broken pipe: this worker was given up for lost, or the main process has died.
+    # The pipe is broken if the main process has given up this worker, or has died.
     with suppress(BrokenPipeError), open(report_pipe.fileno(), "wb", closefd=False) as stream:
         stream.write(LENGTH.pack(len(data)) + data)

@@ -1,4 +1,4 @@
-"""The two signals of a run: Ctrl-C, which is for the main process, and SIGTERM, which interrupts a worker."""
+"""The two signals of a run: Ctrl-C, which the main process handles, and SIGTERM, which interrupts a worker."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["defer_ctrl_c", "ignore_ctrl_c", "ignores_ctrl_c", "on_sigterm", "res
 
 @contextmanager
 def defer_ctrl_c() -> Generator[None, None, None]:
-    """Put Ctrl-C off until the end of the block.
+    """Defer Ctrl-C until the end of the block.
 
-    Raised inside a fork, KeyboardInterrupt would get lost in the callbacks that run there, or leave a process that
-    nobody knows of. Both means are needed: the handler, because the kernel may give the signal to any thread; the
-    mask, because it is what a new interpreter inherits. Only the main thread is ever interrupted.
+    During a fork, a KeyboardInterrupt could get lost in a callback, or the new process could be lost. Two measures are
+    needed. The handler is needed because the kernel may deliver the signal to any thread. The mask is needed because a
+    new interpreter inherits it. Only the main thread is ever interrupted.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or handler is None:
@@ -33,7 +33,7 @@ def defer_ctrl_c() -> Generator[None, None, None]:
         received.append(number)
 
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    # From here on: the call that blocks the signal may raise what has come just before.
+    # The `try` starts here, because the call that blocks the signal may raise for one that arrived just before.
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, record)
@@ -46,13 +46,13 @@ def defer_ctrl_c() -> Generator[None, None, None]:
 
 
 def ignore_ctrl_c() -> None:
-    """In a worker: Ctrl-C is for the main process. Not SIG_IGN, which the processes that it starts would inherit."""
+    """Ignore Ctrl-C in a worker, by a handler. Processes that the worker starts would inherit SIG_IGN."""
     signal.signal(signal.SIGINT, _do_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def ignores_ctrl_c() -> bool:
-    """Whether this process is a worker that has done so."""
+    """Whether this process is a worker that ignores Ctrl-C."""
     return signal.getsignal(signal.SIGINT) is _do_nothing
 
 
@@ -61,16 +61,16 @@ def _do_nothing(_: int, __: FrameType | None) -> None:
 
 
 def on_sigterm(interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
-    """In a worker: have SIGTERM call `interrupt`, which may raise, in the main thread.
+    """Call `interrupt` in the main thread of a worker when SIGTERM arrives. `interrupt` may raise.
 
-    take_back: is asked of an exception that Python has swallowed whether it is the one that `interrupt` has raised;
-    if so, SIGTERM is sent again.
+    take_back: decides whether an exception that Python has swallowed is the one that `interrupt` raised. If it is,
+    SIGTERM is sent again.
     """
     signal.signal(signal.SIGTERM, _SigtermHandler(interrupt, take_back))
 
 
 class _SigtermHandler:
-    """A handler of SIGTERM. A finalizer runs to its end: there, the signal is put off."""
+    """The handler of SIGTERM in a worker. It defers the signal while a finalizer runs."""
 
     def __init__(self, interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
         self._interrupt = interrupt
@@ -88,9 +88,9 @@ class _SigtermHandler:
 
 
 def restore_signals_in_forks() -> None:
-    """In a worker: processes that it forks, such as those of a pool, are no workers, and take signals as any program.
+    """Restore the usual signal handlers in processes that a worker forks, such as those of a pool.
 
-    Handlers that the worker's own code has set stay.
+    They are not workers. Handlers that the worker's own code has set are kept.
     """
     os.register_at_fork(after_in_child=_restore)
 

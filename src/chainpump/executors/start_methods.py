@@ -1,4 +1,4 @@
-"""How each start method starts a process, and how its death is seen."""
+"""The start methods: how each starts a process, and how it detects the death of that process."""
 
 from __future__ import annotations
 
@@ -24,35 +24,41 @@ __all__ = ["METHODS", "ChildProcess", "Method", "StartMethod", "StartedProcess",
 
 
 class ChildProcess(Protocol):
-    """A process that was started, as `multiprocessing` has it. Only the supervisor's thread uses it, and who waits."""
+    """A started process, with the interface of `multiprocessing`.
+
+    The supervisor's thread and the waiting thread use it.
+    """
 
     @property
     def name(self) -> str:
-        """For the names of threads."""
+        """The name, which also names the thread that waits for it."""
         ...
 
     @property
     def pid(self) -> int | None:
-        """Its number."""
+        """The process id."""
         ...
 
     @property
     def exitcode(self) -> int | None:
-        """Negative for a signal; None while it runs, and if other code of the program has taken it from the system."""
+        """The exit code, negative for a signal. It is None while the process runs, or if other code has read it."""
         ...
 
     def join(self) -> None:
-        """Wait until it has died."""
+        """Wait until the process has died."""
         ...
 
     def close(self) -> None:
-        """Release what this holds; it has died."""
+        """Release the resources. The process has died."""
         ...
 
 
 class DeathWatch(NamedTuple):
-    """end: readable when the process has died, even if a stray child of it lives on, and whoever takes its exit code.
-    waiter: who closes it then, if it is not the kernel or the fork server.
+    """Detects the death of a process.
+
+    descriptor: becomes readable when the process has died. It does not matter whether a child of the process still
+    runs, or which code reads the exit code.
+    thread: closes the descriptor's other end, unless the kernel or the fork server does that.
     """
 
     descriptor: Descriptor
@@ -69,7 +75,7 @@ class DeathWatch(NamedTuple):
 
 
 class StartedProcess(NamedTuple):
-    """A process that was started. lifeline: its end of file kills it."""
+    """A started process. lifeline: the process is killed when this is closed."""
 
     process: ChildProcess
     lifeline: Descriptor
@@ -78,15 +84,15 @@ class StartedProcess(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A start method. kind: of process. death_of: how the death of one is seen."""
+    """A start method. kind: the class of process. watch_death: starts to watch for the death of a process."""
 
     kind: Callable[..., BaseProcess]
     watch_death: Callable[[BaseProcess], DeathWatch]
 
     def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
-        """Start a worker in a process; raises what the system makes of it.
+        """Start a worker in a process. Raises the errors of the system.
 
-        Whatever of it is there although this raises ends at once: it has not been told to go, and never will be.
+        If this raises, a process that was started ends at once, because it never receives GO.
         """
         who = worker.who
         lifeline_reader, lifeline = pipe()
@@ -99,8 +105,9 @@ class Method:
         try:
             with kept_by_fork((*worker.descriptors, report_pipe, lifeline_reader, stack)):
                 child.start()
-            # Off the list that `multiprocessing` polls whenever any thread starts a process: an exit code can be read
-            # once, and it is the handle's to read. Private, and another one in each process.
+            # `multiprocessing` polls the processes of this set whenever a thread starts a process. That could take the
+            # exit code, which can be read only once, and the handle must read it. The set is private, and each process
+            # has its own.
             vars(process)["_children"].discard(child)
             death_watch = self.watch_death(child)
             os.write(lifeline.fileno(), GO)
@@ -116,12 +123,12 @@ class Method:
 
 
 class ForkServerMethod(Method):
-    """Through the fork server; through another one if the first is just going down."""
+    """The start method that uses the fork server. It starts a new fork server if the first one is about to end."""
 
     __slots__ = ()
 
     def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
-        """The same."""
+        """Start a worker by the fork server."""
         server = fork_server.ensure_running(f"{__package__}.fork_server_preload")
         try:
             return super().start(worker, report_pipe, stack)
@@ -137,20 +144,20 @@ def _watch_by_fork_server(child: BaseProcess) -> DeathWatch:
 
 
 def watch_by_kernel(child: ChildProcess) -> DeathWatch:
-    """Not the sentinel: that is a pipe, which a stray child inherits."""
+    """Watch the process by a pidfd. The sentinel is a pipe, which a child of the process inherits and may keep open."""
     if is_portable():
         return _watch_by_thread(child)
-    # It was started.
+    # The process was started.
     assert child.pid is not None
     return DeathWatch(Descriptor(os.pidfd_open(child.pid)))
 
 
 def _watch_by_thread(child: ChildProcess) -> DeathWatch:
-    """Without a pidfd: a thread waits for the child."""
+    """Watch the process by a thread that waits for it, where there are no pidfds."""
     reader, writer = pipe()
 
     def wait() -> None:
-        # Beside `exitcode`, which may be the one that reaps it: then it has been stored there.
+        # `exitcode` may reap the process at the same time. Then it stores the exit code for the join.
         child.join()
         writer.close()
 

@@ -1,7 +1,8 @@
-"""Cancellations that Python swallows: an exception that reaches the end of a finalizer or a weakref callback is printed
-and lost, and so is one in the clean-up of a generator that nobody holds any more.
+"""Cancellations that Python swallows, and that are sent again.
 
-`sys.unraisablehook` is called with each of them. So a cancellation that is lost there is noticed, and sent again.
+Python prints and drops an exception that leaves a finalizer or a weakref callback. It does the same in the clean-up of
+a generator that has no references any more. Python calls `sys.unraisablehook` with each of these exceptions. So a lost
+cancellation is noticed there.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import Self
 
 __all__ = ["RESEND_DELAY", "UnraisableHook"]
 
-# Seconds until a cancellation is sent again that came in a finalizer; those are short.
+# Seconds until a cancellation is sent again. Finalizers are usually shorter than this.
 RESEND_DELAY = 0.005
 
-# Guards `sys.unraisablehook`; held for a few instructions, takes no other lock.
+# This lock guards `sys.unraisablehook`. It is held for a few instructions, and its holder takes no other lock.
 _INSTALL_LOCK = threading.Lock()
 
 
 class UnraisableHook:
-    """A `sys.unraisablehook` from `install` to `remove`; hands on to the hook before it what is not its own.
+    """A `sys.unraisablehook` that sends lost cancellations again. Other exceptions go to the previous hook.
 
-    is_ours: whether the exception is a cancellation that has been lost, in the current thread. resend: sends it again;
-    called by another thread, since what is raised in this hook is lost as well.
+    is_lost_cancellation: whether the exception is a cancellation that was lost in the current thread. resend: sends the
+    cancellation again. Another thread calls it, because an exception raised within this hook is lost, too.
     """
 
     def __init__(
@@ -37,27 +38,27 @@ class UnraisableHook:
         self.is_installed = False
 
     def __call__(self, unraisable: sys.UnraisableHookArgs, /) -> None:
-        """Send a lost cancellation again, without a word."""
+        """Send a lost cancellation again, and print nothing."""
         if self.is_installed and self._is_lost_cancellation(unraisable.exc_value):
             self.resend_later()
         else:
             self.previous(unraisable)
 
     def resend_later(self) -> None:
-        """Send the cancellation again once the finalizer may be over."""
+        """Send the cancellation again after a short time, when the finalizer has probably ended."""
         later = threading.Timer(RESEND_DELAY, self._resend)
         later.daemon = True
         later.start()
 
     def install(self) -> Self:
-        """Begin. Once."""
+        """Install the hook. It is installed only once."""
         with _INSTALL_LOCK:
             self.is_installed = True
             self.previous, sys.unraisablehook = sys.unraisablehook, self
         return self
 
     def remove(self) -> None:
-        """Stop. Where a hook was installed on top of it meanwhile, this one stays below, and only hands on."""
+        """Remove the hook. If another hook was installed after it, it stays and only calls the previous hook."""
         with _INSTALL_LOCK:
             self.is_installed = False
             while isinstance(hook := sys.unraisablehook, UnraisableHook) and not hook.is_installed:
@@ -65,5 +66,5 @@ class UnraisableHook:
 
     @classmethod
     def is_running(cls, frame: FrameType) -> bool:
-        """Whether this frame is the hook's own."""
+        """Whether this frame runs the code of this hook."""
         return frame.f_code is cls.__call__.__code__

@@ -1,9 +1,9 @@
-"""The items of one element-wise stage as asyncio tasks: from its input, through a task each, to its output.
+"""The items of one element-wise stage as asyncio tasks: each item is received, processed by a task, and sent.
 
     reader thread     channel -> frames ------------> [event loop: one task per item, n at once]
     sender thread     channel <- results, in order <- [................................]
 
-The loop never blocks: what waits for a channel does so in one of the two threads.
+The event loop never blocks: one of the two threads makes each call that waits for a channel.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
-    # What came of an item, and its bytes.
+    # The results of an item, and their bytes.
     Results: TypeAlias = tuple[Sequence[Any], int]
-    # Part of a span: its items' numbers and tasks, and where the span ends, if this is the last of it.
+    # A part of a span: the span, the numbers and tasks of its items, and the end of the span if this is its last part.
     SpanPart: TypeAlias = tuple[Span, list[tuple[int, asyncio.Task[Results]]], int | None]
 
 __all__ = ["Fatal", "Flow"]
 
-# Tasks whose places are told: where so many wait, the others do so in the same places.
+# The most tasks that a report lists. If there are more, the others usually wait at the same lines.
 MOST_REPORTED = 20
 
 
 class Flow:
-    """The items of one element-wise stage, from its input, through a task each, to its output."""
+    """Runs the items of one element-wise stage: receives each, processes it in a task, and sends its results."""
 
     def __init__(self, worker: Worker, stage: OperatorRun, max_tasks: int) -> None:
         import asyncio
@@ -54,28 +54,29 @@ class Flow:
         self._stage = stage
         self._max_tasks = max_tasks
         self._free_tasks = asyncio.Semaphore(max_tasks)
-        # Results that have finished out of order wait for the first of them. They are the only ones that may be many:
-        # without order, and where slots bound what is in flight, they wait for nothing but a slow consumer.
-        is_exact = self._inlet.is_metered or (self._outlet is not None and self._outlet.is_bounded)
-        may_pile_up = stage.operator.ordered and not is_exact
+        # Results that finish out of order wait for the first of them. Only these may be many. Without order, or when
+        # credits bound the items in flight, results wait only for a slow consumer.
+        is_bounded = self._inlet.is_metered or (self._outlet is not None and self._outlet.is_bounded)
+        may_pile_up = stage.operator.ordered and not is_bounded
         self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if may_pile_up else 2 * max_tasks)
         self._weigher = Weigher()
         self._limits: TaskLimits | None = None
         self._is_failing = False
         self._parent: asyncio.Task[Any] | None = None
-        # What is to be sent next, in this order; None at the end. `_room` bounds how much that is.
+        # The parts to send, in this order; None at the end. `_room` bounds their size.
         self._send_queue: asyncio.Queue[SpanPart | None] = asyncio.Queue()
-        # Of what was sent last.
+        # The span that was sent last.
         self._span: Span | None = None
         self._number = 0
         self._threads: list[_BlockingThread] = []
-        # Which item each task is in, and since when, in ns. The loop's thread writes, any may copy it at once.
+        # The item of each task, and its start time in nanoseconds. The event loop's thread writes it. Any thread may
+        # copy it.
         self._current: dict[asyncio.Task[Any], tuple[int, int]] = {}
         if self._outlet is not None:
             self._outlet.number_by(lambda: self._number)
 
     async def run(self) -> None:
-        """Deal with all items. Raises what the function raises, and Cancelled."""
+        """Process all items. Raises Cancelled, and what the function raises."""
         import asyncio
 
         self._parent = asyncio.current_task()
@@ -92,7 +93,8 @@ class Flow:
         finally:
             if self._limits is not None:
                 self._limits.close()
-            # One that waits for a channel is woken as the run is cancelled, which takes this worker's end.
+            # A thread that waits for a channel wakes when the run is cancelled, because that closes the worker's
+            # endpoint.
             for thread in self._threads:
                 thread.end()
 
@@ -100,22 +102,22 @@ class Flow:
         return self._parent is not None and bool(self._parent.cancelling())
 
     def _fail_blocked_loop(self, current: tuple[int, int, Any], stack: str) -> None:
-        """A call holds up the event loop. No other thread can end that: the run ends for it, whatever the policy."""
+        """Fail the run: a call blocks the event loop. No thread can end the call, so the policy is not applied."""
         self._worker.fail(Failed(self._stage.too_late(stack, current)))
 
     def _start_thread(self, name: str) -> _BlockingThread:
-        """Known as soon as it is there: the next one may be refused."""
+        """Start a thread. It is recorded at once, because starting the next one may fail."""
         thread = _BlockingThread(name)
         self._threads.append(thread)
         return thread
 
     def join(self) -> None:
-        """Wait for the threads of a flow that has ended."""
+        """Wait for the threads, after the tasks have ended."""
         for thread in self._threads:
             thread.join()
 
     async def _noting_failure(self, work: Coroutine[Any, Any, None]) -> None:
-        """What ends this early cancels the tasks of the items: no cancellation is then the function's own."""
+        """Record a failure: it cancels the tasks of the items. After it, a cancellation is not the function's own."""
         try:
             await work
         except BaseException:
@@ -127,17 +129,17 @@ class Flow:
         frames = self._frames()
         while (received := await reader.call(next, frames, None)) is not None:
             await start(group, *received)
-            # To ask for an item gives a slot back: only if it can begin.
+            # Reading the next item returns a credit. So it is read only when a task for it can start.
             if self._inlet.is_metered:
                 async with self._free_tasks:
                     pass
-        # All tasks are over.
+        # All tasks have ended when all permits are free.
         for _ in range(self._max_tasks):
             await self._free_tasks.acquire()
         self._send_queue.put_nowait(None)
 
     def _frames(self) -> Iterator[tuple[Frame, range]]:
-        """Each frame, and which of its items to begin with: one at a time, where each gives back its own slot."""
+        """Yield each frame with the positions to start. Each item that returns its own credit comes alone."""
         inlet = self._inlet
         for frame, items in inlet.frames():
             if not (inlet.is_metered and frame.entries):
@@ -152,7 +154,7 @@ class Flow:
         span = frame.span
         for position in positions:
             tasks.append((frame.number(position), await self._start_task(group, frame, position)))
-            # A frame of more must not hold back its first results.
+            # A part holds no more items than run at once, so that a large frame does not delay its first results.
             if len(tasks) == self._max_tasks:
                 self._send_queue.put_nowait((span, tasks, None))
                 tasks = []
@@ -170,7 +172,7 @@ class Flow:
         self._send_queue.put_nowait((span, [(span.start, task)], span.stop))
 
     async def _start_task(self, group: asyncio.TaskGroup, frame: Frame, position: int) -> asyncio.Task[Results]:
-        """Begin with one item, as soon as not too many are under way."""
+        """Start the task of one item, as soon as there is room for it."""
         await self._room.enter()
         await self._free_tasks.acquire()
         item = frame.entries[position]
@@ -185,7 +187,7 @@ class Flow:
         self._record_change(-1)
 
     def _record_change(self, change: int) -> int:
-        """Say on the board how many items are in hand, and that something has moved; returns when that is."""
+        """Update the number of current items on the board. Returns the time of the change."""
         row, now = self._stage.row, time.monotonic_ns()
         row[Cell.OCCUPIED] += row[Cell.AT_ONCE] * (now - row[Cell.SINCE])
         row[Cell.AT_ONCE] += change
@@ -193,19 +195,19 @@ class Flow:
         return now
 
     def tasks(self) -> Iterator[tuple[str, str]]:
-        """The items in hand, those first that have been for longest, and where each waits. Any thread may ask."""
+        """The items in progress, the oldest first, and where each of them waits. Any thread may call this."""
         now, found = time.monotonic_ns(), list(self._current.copy().items())
         for task, (index, since) in found[:MOST_REPORTED]:
             yield f"in item {index} for {(now - since) / 1e9:.3g} s", task_stack(task)
 
     async def _results(self, item: Any, current: tuple[int, int, Any]) -> Results:
-        made = await self._call_with_policy(item, current)
-        nbytes = self._weigher.weigh(made) if made else 0
+        results = await self._call_with_policy(item, current)
+        nbytes = self._weigher.weigh(results) if results else 0
         self._room.weigh(nbytes)
-        return made, nbytes
+        return results, nbytes
 
     async def _call_with_policy(self, item: Any, current: tuple[int, int, Any]) -> Sequence[Any]:
-        """What comes of an item, by the policy if the function raises."""
+        """Return the results of an item. If the function raises, the policy decides."""
         import asyncio
 
         tries = 0
@@ -221,9 +223,9 @@ class Flow:
             await asyncio.sleep(pause)
 
     def _settle(self, error: BaseException, tries: int, current: tuple[int, int, Any]) -> float | None:
-        """What `OperatorRun.settle` says of it.
+        """Apply the policy by `OperatorRun.settle`, and return its result.
 
-        Raises CancelledError once the stage is failing or cancelled: then what else fails is nobody's business.
+        Raises CancelledError if the stage has already failed or is cancelled: later failures are not reported.
         """
         import asyncio
 
@@ -252,55 +254,58 @@ class Flow:
         if span is not self._span and self._outlet is not None:
             self._span = span
             self._outlet.open_span(span, distinct=False)
-        made: list[tuple[int, Sequence[Any]]] = []
+        finished: list[tuple[int, Sequence[Any]]] = []
         nbytes = 0
         for number, task in tasks:
-            if made and not task.done():
-                await sender.call(self._put, made, None)
-                self._room.leave(len(made), nbytes)
-                made, nbytes = [], 0
-            results, each = await task
-            made.append((number, results))
-            nbytes += each
-        await sender.call(self._put, made, stop)
-        self._room.leave(len(made), nbytes)
+            if finished and not task.done():
+                await sender.call(self._put, finished, None)
+                self._room.leave(len(finished), nbytes)
+                finished, nbytes = [], 0
+            results, result_bytes = await task
+            finished.append((number, results))
+            nbytes += result_bytes
+        await sender.call(self._put, finished, stop)
+        self._room.leave(len(finished), nbytes)
 
     async def _send_finished(self, sender: _BlockingThread, part: SpanPart) -> None:
-        """Send this and what else has finished: to go to the thread for each would take longer than to send it."""
+        """Send this part and the others that have finished.
+
+        One call of the thread for each would cost more than the sending.
+        """
         parts = [part]
         while not self._send_queue.empty():
             more = self._send_queue.get_nowait()
-            # The end: it is to be read again.
+            # The end mark is put back, because the caller must read it.
             if more is None:
                 self._send_queue.put_nowait(None)
                 break
             parts.append(more)
-        made = [(span, number, *task.result()) for span, tasks, _ in parts for number, task in tasks]
-        await sender.call(self._put_each, [each[:3] for each in made])
-        self._room.leave(len(made), sum(nbytes for *_, nbytes in made))
+        finished = [(span, number, *task.result()) for span, tasks, _ in parts for number, task in tasks]
+        await sender.call(self._put_each, [each[:3] for each in finished])
+        self._room.leave(len(finished), sum(nbytes for *_, nbytes in finished))
 
-    def _put_each(self, made: Sequence[tuple[Span, int, Sequence[Any]]]) -> None:
-        for span, number, results in made:
+    def _put_each(self, finished: Sequence[tuple[Span, int, Sequence[Any]]]) -> None:
+        for span, number, results in finished:
             if self._outlet is not None:
                 self._outlet.open_span(span, distinct=False)
             self._put([(number, results)], span.stop)
 
-    def _put(self, made: Sequence[tuple[int, Sequence[Any]]], stop: int | None) -> None:
+    def _put(self, finished: Sequence[tuple[int, Sequence[Any]]], stop: int | None) -> None:
         if self._outlet is None:
             return
-        self._outlet.pump(self._numbered(made))
+        self._outlet.pump(self._numbered(finished))
         if stop is not None:
             self._outlet.close_span(stop)
-        elif made:
-            self._outlet.flush_below(made[-1][0] + 1)
+        elif finished:
+            self._outlet.flush_below(finished[-1][0] + 1)
 
-    def _numbered(self, made: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
-        for self._number, results in made:
+    def _numbered(self, finished: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
+        for self._number, results in finished:
             yield from results
 
 
 class Fatal(Exception):
-    """Carries what is no Exception through the event loop, which would stop for it, or take it for a cancellation."""
+    """Carries a BaseException through the event loop, which would otherwise stop, or treat it as a cancellation."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
@@ -310,8 +315,8 @@ class Fatal(Exception):
 class _BlockingThread:
     """A thread that makes blocking calls for an event loop, one at a time.
 
-    No ThreadPoolExecutor: the interpreter waits for the threads of those as it exits, before `atexit` has cancelled a
-    run that nobody has closed, and they wait for that run.
+    A ThreadPoolExecutor is not used. At exit, the interpreter waits for its threads before `atexit` cancels a run that
+    is still open. The threads wait for that run, so the program would never end.
     """
 
     def __init__(self, name: str) -> None:
@@ -321,46 +326,46 @@ class _BlockingThread:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            made, function = call
-            if made.set_running_or_notify_cancel():
+            future, function = call
+            if future.set_running_or_notify_cancel():
                 try:
-                    made.set_result(function())
+                    future.set_result(function())
                 except BaseException as error:
-                    # For who has called.
-                    made.set_exception(error)
-            # While it waits it holds nothing.
-            del call, made, function
+                    # The caller receives the exception.
+                    future.set_exception(error)
+            # The thread keeps no references while it waits.
+            del call, future, function
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call this in the thread."""
+        """Make a call in the thread, and return its result."""
         import asyncio
         from concurrent.futures import Future
 
-        made: Future[Any] = Future()
-        self._calls.put((made, partial(function, *args)))
-        return await asyncio.wrap_future(made)
+        future: Future[Any] = Future()
+        self._calls.put((future, partial(function, *args)))
+        return await asyncio.wrap_future(future)
 
     def end(self) -> None:
-        """End the thread, after the call that it is in."""
+        """End the thread after its current call."""
         self._calls.put(None)
 
     def join(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the thread has ended."""
         self._thread.join()
 
 
 async def _call_function(
     operator: Operator[Any, Any], item: Any, check: Callable[[Sequence[Any]], None] | None
 ) -> Sequence[Any]:
-    """What comes of one item: all of it, also of an async generator. check: raises what keeps it from being sent."""
+    """Return all results of one item, also of an async generator. check: raises if the results cannot be sent."""
     value = operator.function(item)
     value = [each async for each in value] if isinstance(value, AsyncIterable) else await value
-    made = tuple(operator.made(item, value))
+    results = tuple(operator.made(item, value))
     if check is not None:
-        check(made)
-    return made
+        check(results)
+    return results
 
 
 def _error_to_report(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one to tell: a failure rather than a cancellation. A group among them is what a function has raised."""
+    """The exception to report: a failure before a cancellation. A nested group was raised by the function itself."""
     return next((each for each in failed.exceptions if isinstance(each, Exception)), failed.exceptions[0])

@@ -1,4 +1,4 @@
-"""How many items tasks may deal with before their results are sent: by count and by bytes."""
+"""The limit on items that were started and not sent yet, by their number and the bytes of their results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["TaskRoom"]
 
 
 class TaskRoom:
-    """Bounds the items that have been begun and not been sent. Belongs to the event loop's thread.
+    """Bounds the items that were started and not sent. Only the event loop's thread uses it.
 
-    least, most: as for `has_room`. Tasks that have not ended count with what the last one has made.
+    least, most: as for `has_room`. Each unfinished task counts with the bytes of the latest result.
     """
 
     def __init__(self, least: int, most: int) -> None:
@@ -18,18 +18,18 @@ class TaskRoom:
 
         self._least = least
         self._most = most
-        # And not sent.
+        # The number of items that were started and not sent.
         self._started = 0
-        # Of these, ended.
+        # The number of those items that are finished.
         self._finished = 0
-        # Of what those have made.
+        # The bytes of the results of the finished items.
         self._finished_bytes = 0
-        # Bytes; of what was made last.
+        # The bytes of the latest result.
         self._latest_bytes = 0
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
-        """Begin with one more, as soon as there is room."""
+        """Start one more item, as soon as there is room."""
         while not has_room(self._started, self._expected, self._least, self._most):
             self._changed.clear()
             await self._changed.wait()
@@ -40,13 +40,13 @@ class TaskRoom:
         return self._finished_bytes + (self._started - self._finished) * self._latest_bytes
 
     def weigh(self, nbytes: int) -> None:
-        """So much was made of one of them."""
+        """Record the bytes of the results of one item."""
         self._finished += 1
         self._finished_bytes += nbytes
         self._latest_bytes = nbytes
 
     def leave(self, count: int, nbytes: int) -> None:
-        """So many were sent, and what was made of them."""
+        """Record that the results of some items were sent. nbytes: the bytes of these results."""
         self._started -= count
         self._finished -= count
         self._finished_bytes -= nbytes

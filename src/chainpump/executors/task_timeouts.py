@@ -1,4 +1,4 @@
-"""How long a task may take over an item, whatever it does: ignore its cancellation, or block the event loop."""
+"""The time limit of tasks. It holds even for tasks that ignore their cancellation or block the event loop."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CallTimeout", "TaskLimits", "task_stack"]
 
-# Origin and number of an item, and the item.
+# The origin and number of an item, and the item.
 CurrentItem: TypeAlias = tuple[int, int, Any]
 
-# Seconds that a call that was cancelled, since it took too long, has to clean up.
+# Seconds for the clean-up of a call that was cancelled at its time limit.
 ENDS_WITHIN = 1.0
-# Seconds, after that, in which an event loop that nothing blocks has dealt with it.
+# Seconds, after that, in which an event loop that is not blocked has handled the call.
 COMES_BACK_WITHIN = 1.0
-# The type of what waits for an async generator; which, only the collector knows.
+# The type of the object that waits for an async generator. Only the garbage collector can find the generator from it.
 ASEND_TYPE = "async_generator_asend"
-# Where each kind is, and what it awaits.
+# For each type: the attribute with its frame, and the attribute with the object that it waits for.
 FRAME_AND_AWAITED = {
     CoroutineType: ("cr_frame", "cr_await"),
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
@@ -35,7 +35,7 @@ FRAME_AND_AWAITED = {
 
 
 class CallTimeout(Exception):
-    """A call took too long. stack: where it was."""
+    """A call exceeded its time limit. stack: the stack of the call."""
 
     def __init__(self, stack: str) -> None:
         super().__init__(stack)
@@ -43,15 +43,15 @@ class CallTimeout(Exception):
 
 
 class TaskLimits:
-    """The time limit of the calls of one stage, in one event loop.
+    """The time limit of the calls of one stage, in one event loop. There are four cases.
 
-    1. A call that is cancelled at its limit, and ends: it was late.
-    2. One that does not end within a second: it is left behind, since nothing ends it.
-    3. One that blocks the event loop, and returns: it was late, whatever it returns.
-    4. One that blocks the event loop, and does not return: a thread sees that, and says so by `blocked`.
+    1. A call is cancelled at its limit, and ends: it exceeded the limit.
+    2. A call does not end within a second of its cancellation: it is left behind, because nothing can end it.
+    3. A call blocks the event loop, and returns: it exceeded the limit, whatever it returns.
+    4. A call blocks the event loop, and does not return: a thread detects that, and calls `on_blocked`.
 
-    is_cancelled: whether the run is; then the supervisor looks after those that do not end.
-    Shared with that thread: `_calls`, which the loop's thread writes, and which is copied at once.
+    is_cancelled: whether the run is cancelled. Then the supervisor deals with calls that do not end.
+    `_calls` is shared with the thread. The event loop's thread writes it, and the other thread copies it atomically.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class TaskLimits:
         self._on_blocked = on_blocked
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        # Since when, in s of the monotonic clock.
+        # Start times are in seconds of the monotonic clock.
         self._calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="chainpump limits", daemon=True)
         self._thread.start()
 
     async def within(self, work: Coroutine[Any, Any, Any], current: CurrentItem) -> Any:
-        """The result of a call. Raises Late, and what the call raises."""
+        """Return the result of a call. Raises CallTimeout, and what the call raises."""
         import asyncio
 
         started = time.monotonic()
@@ -99,11 +99,11 @@ class TaskLimits:
         if not call.done():
             _leave_behind(call)
         elif not call.cancelled():
-            # Nobody asks for it: else asyncio would print it.
+            # The exception is read here, because asyncio prints exceptions that were never read.
             call.exception()
 
     def _watch(self) -> None:
-        """Look when the call that has been under way for longest would have had to be dealt with."""
+        """Check whether the oldest call is still running after its limit and the time for its end."""
         patience = self._timeout + ENDS_WITHIN + COMES_BACK_WITHIN
         due = time.monotonic() + patience
         while not self._closed.wait(max(0.0, due - time.monotonic())):
@@ -127,7 +127,7 @@ class TaskLimits:
 
 
 def _leave_behind(call: asyncio.Task[Any]) -> None:
-    """Have the event loop end without it: `asyncio.Runner` would wait for it for ever."""
+    """Remove a task from its event loop: `asyncio.Runner` would otherwise wait for it for ever."""
     import asyncio
 
     asyncio.tasks._unregister_task(call)  # noqa: SLF001
@@ -135,18 +135,18 @@ def _leave_behind(call: asyncio.Task[Any]) -> None:
 
 
 def task_stack(task: asyncio.Task[Any]) -> str:
-    """Where a task waits: the calls that it is in, the innermost first."""
+    """The stack of a waiting task, the innermost call first."""
     return _stack_of(task.get_coro())
 
 
 def _stack_of(awaited: Any) -> str:
-    """Where a coroutine waits: the calls that it is in, the innermost first."""
+    """The stack of a waiting coroutine, the innermost call first."""
     lines: list[str] = []
     while awaited is not None:
         if type(awaited).__name__ == ASEND_TYPE:
             awaited = next(filter(isasyncgen, gc.get_referents(awaited)), None)
         frame, inner = FRAME_AND_AWAITED.get(type(awaited), ("", ""))
-        # A future, or it has just ended.
+        # The object is a future, or the coroutine has just ended.
         if (at := getattr(awaited, frame, None)) is None:
             break
         lines.append(line_of(at))

@@ -1,4 +1,4 @@
-"""Asyncio tasks, as the place where a stage runs: one event loop, many items at once."""
+"""The executor for asyncio tasks: one event loop processes many items at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Tasks"]
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """Run async functions as asyncio tasks in one event loop, that many items at once.
+    """Run async functions as asyncio tasks in one event loop. At most `workers` items are processed at once.
 
     >>> from chainpump import Pipeline
     >>> async def doubled(number: int) -> int:
@@ -25,7 +25,8 @@ class Tasks:
     [0, 2, 4]
 
     It takes `async def` functions in `map`, `filter`, `flat_map` and `each`, and an async generator as a source. When
-    the run is cancelled, every task is, and its clean-up is awaited. Items pass by reference, as between threads.
+    the run is cancelled, every task is cancelled, and the run waits for their clean-up. Items pass by reference, as
+    between threads.
     Raises StageOptionError if workers < 1.
     """
 
@@ -36,12 +37,12 @@ class Tasks:
 
     @property
     def capabilities(self) -> Capabilities:
-        """An event loop takes async functions."""
+        """The workers run async functions."""
         return Capabilities(runs_async=True)
 
     def start(self, worker: Worker) -> TasksHandle:
         """Start the thread of the event loop."""
-        # As in `Threads.start`.
+        # This import is late for the reason given in `Threads.start`.
         from .tasks_handle import TasksHandle
 
         return TasksHandle(worker, self.workers)

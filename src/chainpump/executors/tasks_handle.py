@@ -1,6 +1,6 @@
-"""The event loop of a worker: one thread of the main process, many items at once.
+"""The event loop of a worker: one thread of the main process that processes many items at once.
 
-`asyncio` is imported as a worker starts, since only programs that use it should pay for it.
+`asyncio` is imported when a worker starts, so that a program without async stages does not import it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["TasksHandle"]
 
 
 class TasksHandle(ThreadHandle):
-    """The thread of an event loop, which is interrupted by cancelling what it is in."""
+    """The thread of an event loop. It is interrupted by cancelling its main task."""
 
     def __init__(self, worker: Worker, max_tasks: int) -> None:
         self._driver = _Driver(worker, max_tasks)
@@ -40,27 +40,27 @@ class TasksHandle(ThreadHandle):
         self._driver.join()
 
     def read_tasks(self) -> Sequence[tuple[str, str]]:
-        """The items in hand, and where each of them waits."""
+        """The items that are being processed, and where each of them waits."""
         return self._driver.tasks()
 
     def interrupt(self) -> None:
-        """Cancel its tasks."""
+        """Cancel the main task, and so all others."""
         super().interrupt()
         self._driver.cancel()
 
     def kill(self) -> None:
-        """As for every thread; the clean-up that it is waiting for is cancelled, too."""
+        """Interrupt the thread as every thread. A clean-up that it waits for is cancelled, too."""
         super().kill()
         self._driver.wake()
 
 
 class _Driver:
-    """Runs one stage in an event loop of its own. `cancel` may come from any thread, at any time."""
+    """Runs one stage in an event loop of its own. Any thread may call `cancel` at any time."""
 
     def __init__(self, worker: Worker, max_tasks: int) -> None:
         self._worker = worker
         self._max_tasks = max_tasks
-        # Guards the three below.
+        # This lock guards the next three attributes.
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main_task: asyncio.Task[Any] | None = None
@@ -68,7 +68,7 @@ class _Driver:
         self._flow: Flow | None = None
 
     def drive(self, last: StageRun) -> Any:
-        """In place of the worker's own loop."""
+        """Run the last stage in an event loop, instead of the worker's own loop."""
         import asyncio
 
         with asyncio.Runner() as runner:
@@ -78,13 +78,13 @@ class _Driver:
                 return None
             results = last.start()
             assert self._worker.outlet is not None
-            # Now, while there is an event loop.
+            # The stream is closed before the event loop is, because it needs the loop to close the generator.
             with closing(self._stream(runner, results)) as items:
                 self._worker.outlet.pump(items)
         return None
 
     def _stream(self, runner: asyncio.Runner, results: AsyncIterable[Any]) -> Generator[Any, None, None]:
-        """What an async generator yields; the loop runs while the next item is asked for."""
+        """Yield the items of an async generator. The event loop runs only while the next item is being produced."""
         items = aiter(results)
         try:
             while True:
@@ -108,12 +108,12 @@ class _Driver:
         try:
             return loop.run_until_complete(task)
         except asyncio.CancelledError:
-            # The function's own.
+            # The function itself raised this cancellation.
             if not self._is_cancelled:
                 raise
             raise Cancelled("the run was cancelled") from None
         except Cancelled:
-            # By `kill`: tasks that have ignored theirs may end now, and nobody asks how.
+            # `kill` raised this. Tasks that ignored their cancellation may end now, and their errors are not printed.
             loop.set_exception_handler(lambda *_: None)
             raise
         except Fatal as fatal:
@@ -123,25 +123,31 @@ class _Driver:
                 self._main_task = None
 
     def cancel(self) -> None:
-        """Cancel what it is in, or is about to begin: once, since a second time would break into its clean-up."""
+        """Cancel the current or the next task.
+
+        It is done once, because a second cancellation would interrupt the clean-up.
+        """
         with self._lock:
-            # First: the loop may have been cancelled, and have ended, before the call below returns.
+            # The flag is set first: the task may be cancelled, and the loop may end, before the call below returns.
             is_first, self._is_cancelled = not self._is_cancelled, True
             if is_first and self._loop is not None and self._main_task is not None:
                 self._loop.call_soon_threadsafe(self._main_task.cancel)
 
     def tasks(self) -> Sequence[tuple[str, str]]:
-        """The items in hand, and where each of them waits; none of a source."""
+        """The items that are being processed, and where each of them waits. It is empty for a source."""
         return tuple(self._flow.tasks()) if self._flow is not None else ()
 
     def join(self) -> None:
-        """Wait for its threads, which may be in a channel until the run is cancelled; it has said why."""
+        """Wait for the threads of the tasks, after the outcome was reported.
+
+        They may wait for a channel until the run is cancelled.
+        """
         if self._flow is not None:
             self._flow.join()
 
     def wake(self) -> None:
-        """Have the event loop's thread come back from its wait."""
+        """Wake the event loop's thread from its wait."""
         with self._lock:
             if self._loop is not None and not self._loop.is_closed():
-                # Anything.
+                # Any function does, because the call itself wakes the loop.
                 self._loop.call_soon_threadsafe(int)

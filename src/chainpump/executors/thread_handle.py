@@ -21,7 +21,10 @@ __all__ = ["ThreadHandle", "line_of", "stack_of"]
 
 
 class ThreadHandle:
-    """A started thread. `_lock` guards the two flags of `kill`: it only ever interrupts the worker's code."""
+    """A handle on a worker thread.
+
+    `_lock` guards the flags of `kill`, so that `kill` interrupts only the worker's code.
+    """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -31,7 +34,7 @@ class ThreadHandle:
         self._lock = threading.Lock()
         self._interruptible = True
         self._killed = False
-        # From the first `kill` to the end: it refers to this handle.
+        # The hook is installed from the first `kill` until the end, because it refers to this handle.
         self._unraisable_hook: UnraisableHook | None = None
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
@@ -50,34 +53,34 @@ class ThreadHandle:
             finally:
                 self._stop_interruptions()
         except Cancelled:
-            # Sent by `kill`, and arrived behind the worker's own handling.
+            # `kill` raised this after the worker had handled its own exceptions.
             outcome = Interrupted()
             self._worker.close(outcome)
         except BaseException as error:
-            # A defect in closing must be told, not leave the run waiting.
+            # A defect in closing must be reported. Otherwise the run would wait for ever.
             outcome = Failed(failure_texts.raised(self._worker.who, self.pid, error, None), error)
         self._report(outcome)
         self._finish()
         self._exit_writer.close()
 
     def _report(self, outcome: Outcome) -> None:
-        """Say how it ended; what was said first stands."""
+        """Report how the worker ended. A second report has no effect."""
         if not self._report_writer.closed:
             self._outcome = outcome
-            # End of file: readable.
+            # The supervisor's end becomes readable at this end of file.
             self._report_writer.close()
 
     def _work(self) -> Outcome:
         return self._worker.run(self._report)
 
     def _finish(self) -> None:
-        """It has said how it ended: wait for what of it still runs."""
+        """Wait for helper threads after the outcome was reported. A plain thread has none."""
 
     def _stop_interruptions(self) -> None:
         with self._lock:
             self._interruptible = False
             if self._killed:
-                # Takes back one that has not arrived yet.
+                # This takes back a cancellation that has not arrived yet.
                 _raise_in(threading.get_ident(), None)
             if self._unraisable_hook is not None:
                 self._unraisable_hook.remove()
@@ -85,21 +88,21 @@ class ThreadHandle:
 
     @property
     def pid(self) -> int:
-        """The main process."""
+        """The process id of the main process."""
         return os.getpid()
 
     @property
     def dies_within(self) -> float:
-        """No longer than the grace: a thread that blocks in a call may do so for ever."""
+        """There is no extra time: a thread may block in a call for ever."""
         return 0.0
 
     @property
     def waitables(self) -> Sequence[int]:
-        """Readable once the worker has ended, and once its thread is over."""
+        """Descriptors that become readable when the worker has reported, and when its thread has ended."""
         return tuple(end.fileno() for end in (self._report_reader, self._exit_reader) if not end.closed)
 
     def poll(self) -> Outcome | Lost | None:
-        """Its outcome; at the second call the thread is over, but for a few instructions."""
+        """Return the outcome. At the second call, the thread ends within a few instructions."""
         if not self._report_reader.closed:
             self._report_reader.close()
             return self._outcome
@@ -109,15 +112,15 @@ class ThreadHandle:
 
     @property
     def remains(self) -> Sequence[str]:
-        """None: processes that it has started are the main process's."""
+        """It is empty: processes that the thread started belong to the main process."""
         return ()
 
     def interrupt(self) -> None:
-        """Wake it from a pause; its channels wake it too, and its next item raises Cancelled."""
+        """Wake the worker from a pause. Its channels wake it too, and the next item raises Cancelled."""
         self._worker.wake()
 
     def kill(self) -> None:
-        """Raise Cancelled at its next bytecode; a call that blocks is not interrupted."""
+        """Raise Cancelled at the next bytecode of the thread. A blocking call is not interrupted."""
         with self._lock:
             if self._interruptible and self._thread.ident is not None:
                 self._killed = True
@@ -130,35 +133,35 @@ class ThreadHandle:
         return isinstance(error, Cancelled) and self.is_current_thread()
 
     def strike(self) -> None:
-        """Never: a thread has no successor."""
+        """Raise NotImplementedError, because a thread is never replaced."""
         raise NotImplementedError
 
     def ask_stack(self) -> None:
-        """Nothing to do: this process sees its own threads."""
+        """There is nothing to do: this process can read the stacks of its own threads."""
 
     def trim_stacks(self) -> None:
-        """Nothing to do: it writes none."""
+        """There is nothing to do, because threads write no stacks."""
 
     def read_stack(self) -> str:
-        """Where it is, as `faulthandler` would write it."""
+        """The current stack, in the format of `faulthandler`."""
         return stack_of(self._worker.thread)
 
     def read_tasks(self) -> Sequence[tuple[str, str]]:
-        """None."""
+        """A plain thread has no tasks."""
         return ()
 
     def is_current_thread(self) -> bool:
-        """Whether this code runs in it."""
+        """Whether this code runs in the worker's thread."""
         return self._thread is threading.current_thread()
 
     def close(self) -> None:
-        """Release the pipes; a thread that was left behind closes its own ends."""
+        """Close the supervisor's ends of the pipes. A thread that was left behind closes its own ends."""
         self._report_reader.close()
         self._exit_reader.close()
 
 
 def stack_of(thread: int | None) -> str:
-    """Where a thread of this process is, the innermost call first; empty if it has ended, or has not begun."""
+    """The stack of a thread of this process, innermost call first. It is empty if the thread does not run."""
     frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # documented, for this purpose
     lines = []
     while frame is not None:
@@ -168,22 +171,23 @@ def stack_of(thread: int | None) -> str:
 
 
 def line_of(frame: FrameType) -> str:
-    """A call, as `faulthandler` would write it."""
+    """One call, in the format of `faulthandler`."""
     return f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}'
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise it at a thread's next bytecode; with None, take back what has not arrived.
+    """Raise an exception at the next bytecode of a thread. None takes back an exception that has not arrived.
 
-    Until CPython 3.13, one flag tells all threads that an exception is on its way to one of them, and only one that
-    arrives takes it down: not one that was taken back, and not soon one for a thread that waits. Meanwhile all run
-    slower, and on 3.11 whatever is traced, by a debugger or for coverage, stands still. So one is sent that arrives: a
-    thread that has one coming puts the flag up again as it wakes.
+    Before CPython 3.13, one flag informs all threads that an exception is pending for some thread. The flag is cleared
+    only when an exception arrives. It stays set when the exception was taken back, and for a long time when the thread
+    waits. Meanwhile all threads run slower. On 3.11, code that is traced by a debugger or for coverage does not advance
+    at all. So a second exception is raised in a short-lived thread, where it arrives and clears the flag. A thread with
+    a pending exception sets the flag again when it wakes.
     """
     _set_async_exception(thread, error)
     if sys.version_info < (3, 13):
         arriving = threading.Thread(target=_receive_one, name="chainpump receives", daemon=True)
-        # No thread can be started, at the end of the program or of its memory.
+        # No thread can be started when the program ends or has no memory left.
         with suppress(RuntimeError):
             arriving.start()
             arriving.join()
@@ -193,12 +197,12 @@ def _receive_one() -> None:
     with suppress(Cancelled):
         _set_async_exception(threading.get_ident(), Cancelled)
         while True:
-            # A bytecode for it to arrive at.
+            # The exception arrives between bytecodes, so the thread needs some to execute.
             pass
 
 
 def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
-    # Only a run that has to kill a thread pays for it.
+    # The import is late because only a run that has to kill a thread needs it.
     import ctypes
 
     exception = None if error is None else ctypes.py_object(error)

@@ -1,4 +1,4 @@
-"""Threads of the main process: for waiting, and for code that releases the interpreter's lock."""
+"""The executor for threads of the main process. It suits waiting, and code that releases the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Threads:
     >>> Threads(16)
     Threads(workers=16)
 
-    Items pass by reference: between threads, a stage must not change an object that it has yielded, unless the next
-    one has `in_flight=1`, which makes them take turns. (Between processes an item is what it was at the `yield`.)
-    A thread cannot be killed: one that is blocked in a call which never returns is left behind, as a daemon thread,
-    when its run is cancelled.
-    workers: "auto" begins with one, and gives it others while that makes the run faster: see docs/auto.md.
+    Items pass by reference. A stage must not change an object after it has yielded it, unless the next stage has
+    `in_flight=1`, so that the two stages run in turn. (Between processes, an item has the state that it had at the
+    `yield`.)
+    A thread cannot be killed. When a run is cancelled, a thread that is blocked in a call which never returns is left
+    behind as a daemon thread.
+    workers: "auto" starts with one worker, and adds workers while that makes the run faster: see docs/auto.md.
     Raises StageOptionError if workers < 1.
     """
 
@@ -36,12 +37,12 @@ class Threads:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of a thread."""
+        """The capabilities of a thread."""
         return Capabilities()
 
     def start(self, worker: Worker) -> ThreadHandle:
         """Start one thread."""
-        # With all that a worker needs: building a pipeline starts none.
+        # The module imports all that a worker needs. A program that only builds pipelines does not need it.
         from .thread_handle import ThreadHandle
 
         return ThreadHandle(worker)
