@@ -80,6 +80,10 @@ def command(tmp_path):
     return build
 
 
+# What is told of a worker that did not end within the grace, which a machine may be too busy for.
+FORCED = r"stage 'hold' \(worker 1 of 1, pid \d+\) did not end within .*\n(It was at .*\n(  .*\n)*)?"
+
+
 def run(command):
     return subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
 
@@ -145,7 +149,7 @@ def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, statu
     ):
         process.send_signal(number)
         assert process.stderr is not None
-        assert process.stderr.read() == message
+        assert re.fullmatch(rf"({FORCED})?{message}", process.stderr.read())
         assert process.wait() == status
         assert len(workers) == 1
         assert gone(workers)
