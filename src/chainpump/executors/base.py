@@ -1,8 +1,8 @@
 """The contract of executors: an executor starts a worker and returns a handle on it.
 
-Both are protocols: every class with these methods is accepted. A class that derives from them inherits the methods that
-are not abstract. Then an executor defines only `workers` and `start`, and a handle defines the methods that the
-supervisor always needs.
+Both are protocols: every class with these members is accepted. An executor has three: `workers`, `capabilities` and
+`start`. A handle that derives from `WorkerHandle` defines the methods that the supervisor always needs, and inherits
+the others.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ class WorkerHandle(Protocol):
 class Executor(Placement, Protocol):
     """Where the workers of a stage run. It is a frozen dataclass: `dataclasses.replace` changes the number of workers.
 
-    `capabilities` describes what the workers can do and what they share. By default they are threads of the main
-    process. The plan derives from the capabilities which stages share a worker, which channels connect them, and
-    whether a worker can be replaced.
+    `capabilities` describes what the workers can do and what they share; those of plain threads are `Capabilities()`.
+    The plan derives from the capabilities which stages share a worker, which channels connect them, and whether a
+    worker can be replaced.
     """
 
     def start(self, worker: Worker) -> WorkerHandle:

@@ -69,8 +69,8 @@ class Placement(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What its workers can do, and what they share with others. By default, they are threads."""
-        return Capabilities()
+        """What its workers can do, and what they share with others."""
+        ...
 
 
 def copies_of(on: Placement) -> int:
