@@ -27,7 +27,7 @@ from chainpump.transport.thread_channel import MemoryChannel
 LIMIT = 60  # seconds; for every wait of a test. Only a defect comes near it.
 
 
-class Ends(Protocol):
+class Endpoints(Protocol):
     """Makes a channel with all its ends, each with its worker."""
 
     def __call__(
@@ -55,7 +55,9 @@ KINDS: dict[str, tuple[Callable[[int, int, int | None, bool], Channel], str]] = 
 
 
 @pytest.fixture(params=KINDS)
-def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> Iterator[Ends]:
+def ends(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> Iterator[Endpoints]:
     """Of each kind of channel; a test may name the kinds that it is for."""
     kind, transport = KINDS[request.param]
     if transport == "linux" and not hasattr(os, "memfd_create"):
@@ -125,13 +127,13 @@ class Told:
 # ----------------------------------------------------------------------------------------------- what comes through
 
 
-def test_items_of_one_producer_arrive_in_order(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_items_of_one_producer_arrive_in_order(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], [receiver] = ends()
     thread(send_all, sender, range(5_000))
     assert drain(receiver) == list(range(5_000))
 
 
-def test_frames_keep_their_items_their_producer_and_their_number(ends: Ends) -> None:
+def test_frames_keep_their_items_their_producer_and_their_number(ends: Endpoints) -> None:
     _, senders, [receiver] = ends(producers=2)
     senders[1].send([1, 2, 3], False, Span(70, 73, origin=1), None)
     send(senders[0], [[4]], first=5)
@@ -143,7 +145,7 @@ def test_frames_keep_their_items_their_producer_and_their_number(ends: Ends) -> 
 
 
 @between_processes
-def test_bytes_too_large_for_a_packet_go_beside_their_pickle_from_the_second_on(ends: Ends) -> None:
+def test_bytes_too_large_for_a_packet_go_beside_their_pickle_from_the_second_on(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     data = bytearray(300_000)
     entries = [sender.admit({"data": data})[0]]
@@ -174,7 +176,7 @@ def test_bytes_too_large_for_a_packet_go_beside_their_pickle_from_the_second_on(
 )
 @pytest.mark.parametrize("snapshots", [False, True], ids=["together", "snapshots"])
 def test_frames_keep_the_span_that_they_stand_for(
-    ends: Ends, entries: list[Any], span: Span, numbers: list[int] | None, snapshots: bool
+    ends: Endpoints, entries: list[Any], span: Span, numbers: list[int] | None, snapshots: bool
 ) -> None:
     _, senders, [receiver] = ends(producers=2)
     if snapshots:  # what has large buffers travels alone
@@ -188,7 +190,7 @@ def test_frames_keep_the_span_that_they_stand_for(
     assert list(map(repr, items_of(frame))) == list(map(repr, entries))
 
 
-def test_a_frame_tells_about_how_much_room_it_takes(ends: Ends) -> None:
+def test_a_frame_tells_about_how_much_room_it_takes(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     for number, size in enumerate((1_000, 1_000_000)):
         sender.send([b"x" * size] * 3, False, Span(3 * number, 3 * number + 3), None)
@@ -197,7 +199,7 @@ def test_a_frame_tells_about_how_much_room_it_takes(ends: Ends) -> None:
         assert size <= frame.nbytes < 4.5 * size
 
 
-def test_a_frame_of_nothing_takes_no_room_to_speak_of(ends: Ends) -> None:
+def test_a_frame_of_nothing_takes_no_room_to_speak_of(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     assert sender.send([], False, Span(0, 5), None) < 100
     frame = receiver.receive(wait=True)
@@ -206,7 +208,7 @@ def test_a_frame_of_nothing_takes_no_room_to_speak_of(ends: Ends) -> None:
 
 
 def test_every_item_of_many_producers_reaches_one_of_many_consumers(
-    ends: Ends, thread: Callable[..., Future[Any]]
+    ends: Endpoints, thread: Callable[..., Future[Any]]
 ) -> None:
     def signed(producer: int, number: int) -> tuple[int, int, bytes, int]:
         payload = bytes([producer]) * (number % 700)
@@ -238,13 +240,13 @@ def test_every_item_of_many_producers_reaches_one_of_many_consumers(
         pytest.param(ValueError("an item, not a failure"), id="an exception"),
     ],
 )
-def test_an_item_of_any_size_comes_through(ends: Ends, thread: Callable[..., Future[Any]], item: object) -> None:
+def test_an_item_of_any_size_comes_through(ends: Endpoints, thread: Callable[..., Future[Any]], item: object) -> None:
     _, [sender], [receiver] = ends()
     thread(send_all, sender, [item, item])
     assert [(type(each), repr(each)) for each in drain(receiver)] == [(type(item), repr(item))] * 2
 
 
-def test_a_huge_array_comes_through_and_may_be_written_to(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_huge_array_comes_through_and_may_be_written_to(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], [receiver] = ends()
     thread(send_all, sender, [np.full(5_000_000, number) for number in range(3)])  # 40 MB each
     for number, frame in enumerate(frames(receiver)):
@@ -256,7 +258,7 @@ def test_a_huge_array_comes_through_and_may_be_written_to(ends: Ends, thread: Ca
 # ------------------------------------------------------------------------------------------------------ waiting
 
 
-def test_a_wait_ends_when_a_frame_is_there(ends: Ends) -> None:
+def test_a_wait_ends_when_a_frame_is_there(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     assert not receiver.wait(0)
     assert not receiver.wait(0.001)
@@ -267,7 +269,7 @@ def test_a_wait_ends_when_a_frame_is_there(ends: Ends) -> None:
     assert not receiver.wait(0)
 
 
-def test_a_wait_is_over_at_the_end(ends: Ends) -> None:
+def test_a_wait_is_over_at_the_end(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     sender.close()
     assert receiver.wait(LIMIT)
@@ -275,14 +277,14 @@ def test_a_wait_is_over_at_the_end(ends: Ends) -> None:
     assert receiver.wait(LIMIT)
 
 
-def test_who_waits_is_woken_by_a_frame_of_another_thread(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_who_waits_is_woken_by_a_frame_of_another_thread(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], [receiver] = ends()
     waiting = thread(receiver.wait, LIMIT)
     send(sender, [1])
     assert waiting.result(LIMIT)
 
 
-def test_a_hang_up_wakes_who_waits_for_so_long(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_hang_up_wakes_who_waits_for_so_long(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     channel, [_], receivers = ends(consumers=2)
     waiting = [thread(receiver.wait, LIMIT) for receiver in receivers]
     channel.hang_up()
@@ -293,19 +295,19 @@ def test_a_hang_up_wakes_who_waits_for_so_long(ends: Ends, thread: Callable[...,
 # ------------------------------------------------------------------------------------------------------- the end
 
 
-def test_no_items_are_a_clean_end(ends: Ends) -> None:
+def test_no_items_are_a_clean_end(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     sender.close()
     assert receiver.receive(wait=True) is None
 
 
-def test_what_is_queued_comes_before_the_end(ends: Ends) -> None:
+def test_what_is_queued_comes_before_the_end(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     send_all(sender, [1, 2, 3])
     assert drain(receiver) == [1, 2, 3]
 
 
-def test_the_end_comes_only_after_the_last_producer(ends: Ends) -> None:
+def test_the_end_comes_only_after_the_last_producer(ends: Endpoints) -> None:
     _, senders, [receiver] = ends(producers=3)
     for sender in senders:
         with pytest.raises(BlockingIOError):
@@ -314,7 +316,7 @@ def test_the_end_comes_only_after_the_last_producer(ends: Ends) -> None:
     assert receiver.receive(wait=False) is None
 
 
-def test_every_consumer_sees_the_end(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_every_consumer_sees_the_end(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], receivers = ends(consumers=3)
     waiting = [thread(drain, receiver) for receiver in receivers]
     sender.close()
@@ -323,7 +325,7 @@ def test_every_consumer_sees_the_end(ends: Ends, thread: Callable[..., Future[An
 
 @between_processes
 def test_a_sealed_channel_ends_after_what_is_queued_though_somebody_still_holds_a_writing_end(
-    ends: Ends,  # a thread leaks none
+    ends: Endpoints,  # a thread leaks none
 ) -> None:
     channel, [sender], [receiver] = ends()
     leaked = [descriptor.dup() for descriptor in sender.descriptors]
@@ -334,7 +336,7 @@ def test_a_sealed_channel_ends_after_what_is_queued_though_somebody_still_holds_
         descriptor.close()
 
 
-def test_sealing_a_channel_that_has_ended_does_nothing(ends: Ends) -> None:
+def test_sealing_a_channel_that_has_ended_does_nothing(ends: Endpoints) -> None:
     channel, [sender], [receiver] = ends()
     send_all(sender, [1])
     channel.seal()
@@ -342,7 +344,7 @@ def test_sealing_a_channel_that_has_ended_does_nothing(ends: Ends) -> None:
     assert drain(receiver) == [1]
 
 
-def test_closing_twice_does_nothing(ends: Ends) -> None:
+def test_closing_twice_does_nothing(ends: Endpoints) -> None:
     _, senders, [receiver] = ends(producers=2)
     senders[0].close()
     senders[0].close()
@@ -355,7 +357,7 @@ def test_closing_twice_does_nothing(ends: Ends) -> None:
 # -------------------------------------------------------------------------------------------------------- hang-up
 
 
-def test_a_hang_up_wakes_a_sender_that_waits_for_room(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_hang_up_wakes_a_sender_that_waits_for_room(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     channel, [sender], [_] = ends()
     full = threading.Event()
 
@@ -371,14 +373,14 @@ def test_a_hang_up_wakes_a_sender_that_waits_for_room(ends: Ends, thread: Callab
     assert isinstance(sending.exception(LIMIT), Cancelled)
 
 
-def test_a_hang_up_wakes_every_receiver(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_hang_up_wakes_every_receiver(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     channel, [_], receivers = ends(consumers=3)
     waiting = [thread(receiver.receive, True) for receiver in receivers]
     channel.hang_up()
     assert [future.result(LIMIT) for future in waiting] == [None, None, None]
 
 
-def test_a_hang_up_wakes_who_waits_for_a_credit(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_hang_up_wakes_who_waits_for_a_credit(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     channel, [sender], [_] = ends(in_flight=1)
     assert sender.credits is not None
     assert sender.credits.take()
@@ -387,7 +389,7 @@ def test_a_hang_up_wakes_who_waits_for_a_credit(ends: Ends, thread: Callable[...
     waiting.result(LIMIT)
 
 
-def test_who_sends_after_a_hang_up_is_cancelled(ends: Ends) -> None:
+def test_who_sends_after_a_hang_up_is_cancelled(ends: Endpoints) -> None:
     channel, [sender], [_] = ends()
     channel.hang_up()
     channel.hang_up()
@@ -396,7 +398,7 @@ def test_who_sends_after_a_hang_up_is_cancelled(ends: Ends) -> None:
             send(sender, [1])
 
 
-def test_a_hang_up_after_the_end_does_nothing(ends: Ends) -> None:
+def test_a_hang_up_after_the_end_does_nothing(ends: Endpoints) -> None:
     channel, [sender], [receiver] = ends()
     sender.close()
     assert receiver.receive(wait=True) is None
@@ -407,14 +409,14 @@ def test_a_hang_up_after_the_end_does_nothing(ends: Ends) -> None:
 # -------------------------------------------------------------------------------------------------------- credits
 
 
-def test_a_channel_bounded_by_bytes_has_no_credits(ends: Ends) -> None:
+def test_a_channel_bounded_by_bytes_has_no_credits(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     assert sender.credits is None
     assert receiver.credits is None
 
 
 @pytest.mark.parametrize("in_flight", [1, 2, 7])
-def test_all_ends_share_so_many_credits(ends: Ends, in_flight: int) -> None:
+def test_all_ends_share_so_many_credits(ends: Endpoints, in_flight: int) -> None:
     _, senders, receivers = ends(producers=2, consumers=2, in_flight=in_flight)
     (one, two), (three, four) = [[end.credits for end in side] for side in (senders, receivers)]
     assert one is not None
@@ -427,7 +429,7 @@ def test_all_ends_share_so_many_credits(ends: Ends, in_flight: int) -> None:
     assert [two.take(), one.take(), one.take()] == [True, True, False]
 
 
-def test_who_waits_for_a_credit_goes_on_when_one_is_given(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_who_waits_for_a_credit_goes_on_when_one_is_given(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], [receiver] = ends(in_flight=1)
     assert sender.credits is not None
     assert receiver.credits is not None
@@ -442,7 +444,7 @@ def test_who_waits_for_a_credit_goes_on_when_one_is_given(ends: Ends, thread: Ca
 
 
 @pytest.mark.parametrize("ends", ["sockets"], indirect=True)
-def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(ends: Ends) -> None:
+def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     out = sender.descriptors[0].dup()
     out.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # as a system might grant
@@ -462,7 +464,7 @@ class Broken:
 
 @pytest.mark.parametrize("size", [0, 1_000_000], ids=["in a packet", "in a slab"])
 @between_processes
-def test_an_item_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Ends, size: int) -> None:
+def test_an_item_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Endpoints, size: int) -> None:
     _, senders, [receiver] = ends(producers=2)
     senders[1].send([b"x" * size, Broken()], False, Span(40, 42, origin=1), None)
     with pytest.raises(ItemFault) as caught:
@@ -481,7 +483,7 @@ def test_an_item_that_cannot_be_rebuilt_is_a_fault_with_its_place(ends: Ends, si
 )
 @between_processes
 def test_an_item_that_cannot_be_rebuilt_is_named_by_where_it_comes_from(
-    ends: Ends, span: Span, numbers: list[int] | None, named: tuple[int, int]
+    ends: Endpoints, span: Span, numbers: list[int] | None, named: tuple[int, int]
 ) -> None:
     _, senders, [receiver] = ends(producers=2)
     senders[1].send([1, Broken()], False, span, numbers)
@@ -503,7 +505,7 @@ class Meanwhile:
 
 @between_processes
 def test_frame_that_another_thread_sends_while_an_item_is_admitted_disturbs_neither(
-    ends: Ends, thread: Callable[..., Future[Any]]
+    ends: Endpoints, thread: Callable[..., Future[Any]]
 ) -> None:
     """As the flusher does: it takes the worker's lock to send, which the worker itself does not need to admit."""
     _, [sender], [receiver] = ends()
@@ -517,7 +519,7 @@ def test_frame_that_another_thread_sends_while_an_item_is_admitted_disturbs_neit
 
 
 @between_processes
-def test_large_buffers_of_a_frame_share_a_slab(ends: Ends) -> None:
+def test_large_buffers_of_a_frame_share_a_slab(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     arrays = [np.full(50_000, number) for number in range(3)]  # 400 KB each
     nbytes = sender.send([*arrays, "small"], False, Span(0, 4), None)
@@ -533,7 +535,7 @@ def test_large_buffers_of_a_frame_share_a_slab(ends: Ends) -> None:
 
 @between_processes
 @pytest.mark.parametrize("buffers", [0, 100], ids=["many numbers", "many buffers"])
-def test_what_is_too_long_to_say_beside_a_slab_goes_through_one(ends: Ends, buffers: int) -> None:
+def test_what_is_too_long_to_say_beside_a_slab_goes_through_one(ends: Endpoints, buffers: int) -> None:
     """What the packet itself says is longer than a record, and in the end longer than any packet."""
     _, [sender], [receiver] = ends()
     numbers = range(0, 80_000, 2)
@@ -548,7 +550,7 @@ def test_what_is_too_long_to_say_beside_a_slab_goes_through_one(ends: Ends, buff
 
 
 @between_processes
-def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(ends: Ends) -> None:
+def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     with pytest.raises(ItemFault) as caught:
         sender.send([1, 2, threading.Lock()], False, Span(40, 43), None)
@@ -558,7 +560,7 @@ def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(ends: End
 
 
 @between_processes
-def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Ends, thread: Callable[..., Future[Any]]) -> None:
+def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], receivers = ends(consumers=2)
     thread(send_all, sender, [np.full(50_000, number) for number in range(60)])  # 400 KB each, 24 MB in all
     kept = [future.result(LIMIT) for future in [thread(drain, receiver) for receiver in receivers]]
@@ -570,7 +572,7 @@ def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Ends, thread: Ca
 
 @pytest.mark.parametrize("item", [b"small", bytearray(1 << 20)], ids=["in packets", "in slabs"])
 def test_a_send_tells_that_it_waits_only_while_the_channel_is_full(
-    ends: Ends, thread: Callable[..., Future[Any]], item: Any
+    ends: Endpoints, thread: Callable[..., Future[Any]], item: Any
 ) -> None:
     _, [sender], [receiver] = ends()
     told = Told()
@@ -594,7 +596,7 @@ def test_a_send_tells_that_it_waits_only_while_the_channel_is_full(
 
 
 def test_a_channel_whose_producers_are_replaced_ends_as_it_is_sealed(
-    ends: Ends, thread: Callable[..., Future[Any]]
+    ends: Endpoints, thread: Callable[..., Future[Any]]
 ) -> None:
     channel, [first], [receiver] = ends(renewable=True)
     received = thread(drain, receiver)
@@ -610,7 +612,7 @@ def test_a_channel_whose_producers_are_replaced_ends_as_it_is_sealed(
 
 
 def test_a_consumer_that_comes_late_shares_what_comes_from_then_on(
-    ends: Ends, thread: Callable[..., Future[Any]]
+    ends: Endpoints, thread: Callable[..., Future[Any]]
 ) -> None:
     channel, [sender], [first] = ends(renewable=True)
     send(sender, [0])

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chainpump.executors import process_main
-from chainpump.ipc.checkpoint import Hand
+from chainpump.ipc.checkpoint import Checkpoint
 from chainpump.ipc.system import is_portable
 from chainpump.transport.pipe_wire import RecordOut
 from chainpump.transport.process_channel import PacketReceiver
 from chainpump.transport.socket_wire import PacketOut
-from chainpump.worker.output import Outlet
+from chainpump.worker.output import Output
 from faults import stages
 from support.gate import Gate, Journal
 
@@ -188,11 +188,11 @@ MOMENTS: tuple[Moment, ...] = tuple(
         (PacketReceiver, "receive"),
         (PacketReceiver, "settle"),
         (RecordOut if is_portable() else PacketOut, "send"),
-        (Hand, "put_mark"),
-        (Hand, "clear"),
-        (Outlet, "open_span"),
-        (Outlet, "flush_below"),
-        (Outlet, "finish"),
+        (Checkpoint, "put_position"),
+        (Checkpoint, "clear"),
+        (Output, "open_span"),
+        (Output, "flush_below"),
+        (Output, "finish"),
     )
     for before in (True, False)
 )

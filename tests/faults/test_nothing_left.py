@@ -28,7 +28,7 @@ from chainpump.executors.process_handle import ProcessHandle
 from chainpump.executors.thread_handle import ThreadHandle
 from chainpump.ipc.descriptors import kept_by_fork
 from chainpump.worker import output
-from chainpump.worker.output import Outlet
+from chainpump.worker.output import Output
 from faults import stages
 from faults.places import ANYWHERE, on, places, plain
 from faults.roles import made, through
@@ -159,18 +159,18 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
         wait_held()
         interrupt(handle)
 
-    def flush_cancelled(outlet: Outlet) -> int:
-        while not outlet._cancelled[0]:
+    def flush_cancelled(output: Output) -> int:
+        while not output._cancelled[0]:
             time.sleep(0.001)
         try:
-            outlet.flush()
+            output.flush()
         finally:
             second_gate.announce()
         return 0
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_after)
-    monkeypatch.setattr(Outlet, "flush_old", flush_cancelled)
-    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "flush_old", flush_cancelled)
+    monkeypatch.setattr(Output, "_limit", lambda _: 10)
     held = Pipeline(source(stages.held_at_noting, range(10), gate, 2, journal), on=on(place))
     with held.open(grace=LIMIT):
         gate.wait_held()
@@ -375,7 +375,7 @@ def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_in_clean_up)
     monkeypatch.setattr(output, "FLUSH_NS", 10**18)
-    monkeypatch.setattr(Outlet, "_limit", lambda _: 10 if "clean" in process.current_process().name else 1)
+    monkeypatch.setattr(Output, "_limit", lambda _: 10 if "clean" in process.current_process().name else 1)
     monkeypatch.setenv(VARIABLE, "send@clean=#1")
     held = Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place))
     clean = held.then(stage(stages.held_in_clean_up, second_gate, journal), on=on(place), name="clean")

@@ -37,7 +37,7 @@ from chainpump.engine.fault_rules import VARIABLE
 from chainpump.executors import start_methods
 from chainpump.ipc.system import VARIABLE as TRANSPORT
 from chainpump.ipc.system import is_portable
-from chainpump.worker.output import Outlet
+from chainpump.worker.output import Output
 from faults import stages
 from faults.places import FORKING, MOST, PROCESSES, WAYS, on, places
 from faults.roles import passed
@@ -235,7 +235,7 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize("place", places("fork", "threads"))
 def test_worker_that_gets_no_thread_to_send_by_tells_it(place: str, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_threads(monkeypatch, "flusher")
-    monkeypatch.setattr(Outlet, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "_limit", lambda _: 10)
     message = r"^source 'count' \(worker 1 of 1, pid \d+\) could not send: BlockingIOError: .* can't start new thread\n"
     with pytest.raises(RunError, match=message):
         way(passed(place, 1, stages.count, N), place)

@@ -15,8 +15,8 @@ from chainpump.ipc.board import Board, Cell, State
 from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.transport.process_channel import PacketChannel
 from chainpump.transport.socket_wire import ROOM
-from chainpump.worker.input import Inlet
-from chainpump.worker.output import Outlet
+from chainpump.worker.input import Input
+from chainpump.worker.output import Output
 
 EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, ROOM - 100, ROOM, 2 * ROOM]
 SIZES = st.sampled_from(EDGES) | st.integers(0, 4 * LARGE_BYTES)  # bytes, around every limit
@@ -46,34 +46,34 @@ def same(one: Any, other: Any) -> bool:
 
 
 @contextmanager
-def line(hint: int, in_flight: int | None) -> Iterator[tuple[Outlet, Inlet]]:
-    """A worker's outlet, a channel, and the inlet of the worker after it."""
+def line(hint: int, in_flight: int | None) -> Iterator[tuple[Output, Input]]:
+    """A worker's output, a channel, and the input of the worker after it."""
     board, channel = Board(2, 1, 2), PacketChannel(1, 1, in_flight)
     sender, receiver = channel.sender(0), channel.receiver()
     channel.started()
     sender.open()
     receiver.open()
     board.hint(0)[0] = hint
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0))
-    inlet = Inlet(receiver, board, 1, 1, [0], None)
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0))
+    worker_input = Input(receiver, board, 1, 1, [0], None)
     with ExitStack() as stack:
-        for each in (board, channel, inlet, outlet):
+        for each in (board, channel, worker_input, output):
             stack.callback(each.close)
-        yield outlet, inlet
+        yield output, worker_input
 
 
 def sent_through(items: Sequence[Any], hint: int, in_flight: int | None) -> list[Any]:
-    with line(hint, in_flight) as (outlet, inlet):
+    with line(hint, in_flight) as (output, worker_input):
 
         def send() -> None:
-            outlet.pump(items)
-            outlet.finish()
-            outlet._row[Cell.STATE] = State.DONE
-            outlet.close()
+            output.pump(items)
+            output.finish()
+            output._row[Cell.STATE] = State.DONE
+            output.close()
 
         sender = Thread(target=send)
         sender.start()
-        received = list(inlet)
+        received = list(worker_input)
         sender.join()
         return received
 

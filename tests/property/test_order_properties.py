@@ -59,7 +59,7 @@ def source(items: int, origin: int, habits: Habits) -> Iterator[Frame]:
 
 
 def work(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
-    """One item after the other, as `Outlet.pump` does: each result comes with its number."""
+    """One item after the other, as `Output.pump` does: each result comes with its number."""
     distinct = frame.numbers is None and step.most <= 1
     numbering = Numbering(frame.span.origin, Placing(frame.span), distinct)
     pending: list[Item] = []
@@ -73,7 +73,7 @@ def work(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
 
 
 def work_by_frames(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
-    """A run of items at once, as `Outlet.extend` does: numbers only from where an item has come to nothing."""
+    """A run of items at once, as `Output.extend` does: numbers only from where an item has come to nothing."""
     numbering = Numbering(frame.span.origin, Placing(frame.span), frame.numbers is None)
     pending: list[Item] = []
     spelled = frame.numbers is not None

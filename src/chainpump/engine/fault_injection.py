@@ -1,7 +1,7 @@
 """Faults on purpose, from outside: a worker, its functions, its channels and its executor, wrapped so that they fail.
 
     Worker            start    -> FaultyCode       its functions are to be loaded
-      Ends            send     -> FaultySender
+      Endpoints       send     -> FaultySender
                       receive  -> FaultyReceiver
                       slab     -> FaultySlabs      shared memory of what is sent
       reports         control  -> FaultyWorker     how a worker process ended, or a dead letter
@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import DeadItem
 from ..executors.base import Executor, WorkerHandle
-from ..ipc.checkpoint import Hand
+from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNTOLD
 from ..lazy_dataclass import dataclass, replace
@@ -33,7 +33,7 @@ from ..transport.frames import Frame, Span
 from ..transport.process_channel import PacketSender
 from ..transport.slab_allocator import SlabAllocator, SlabSource
 from ..transport.wire import WireOut
-from ..worker.endpoints import Ends
+from ..worker.endpoints import Endpoints
 from ..worker.outcome import Outcome
 from ..worker.stage_run import StageRun
 from ..worker.worker import Worker
@@ -64,7 +64,7 @@ class FaultyWorker(Worker):
         self.faults = faults
         self._control = faults.at(Point.CONTROL)
         self._report: Callable[[Outcome], object] | None = None
-        self._ends = _ends(self._ends, faults)
+        self._endpoints = _endpoints(self._endpoints, faults)
         if (start := faults.at(Point.START)) is not None:
             self._code = FaultyCode(self._code, start)
 
@@ -118,16 +118,16 @@ class FaultyCode:
         return self.code.load()
 
 
-def _ends(ends: Ends, faults: FaultsOfWorker) -> Ends:
+def _endpoints(endpoints: Endpoints, faults: FaultsOfWorker) -> Endpoints:
     """The same ends, with calls that fail."""
-    sender, receiver = ends.sender, ends.receiver
+    sender, receiver = endpoints.sender, endpoints.receiver
     if isinstance(sender, PacketSender) and (slab := faults.at(Point.SLAB)) is not None:
         sender.slabs = FaultySlabs(sender.slabs, slab)
     if sender is not None and (send := faults.at(Point.SEND)) is not None:
         sender = FaultySender(sender, send)
     if receiver is not None and (receive := faults.at(Point.RECEIVE)) is not None:
         receiver = FaultyReceiver(receiver, receive)
-    return replace(ends, sender=sender, receiver=receiver)
+    return replace(endpoints, sender=sender, receiver=receiver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,9 @@ class FaultyReceiver:
         return self.receiver.descriptors
 
     @property
-    def hand(self) -> Hand | None:
+    def checkpoint(self) -> Checkpoint | None:
         """What a replacement would find."""
-        return self.receiver.hand
+        return self.receiver.checkpoint
 
     def open(self) -> None:
         """Get ready."""

@@ -39,7 +39,7 @@ def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | 
         record.restarts += 1
     elif row[Cell.SENDING] and not group.executor.capabilities.restarts:
         return None  # it was past the item, and nobody knows whether all of its results had left
-    frame = slot.checkpoint.mark.received
+    frame = slot.checkpoint.position.received
     if frame != record.frame:
         record.frame, record.suspect, record.condemned = frame, None, {}
     failed = _blame(slot, slot.worker, exit_code, overdue) if row[Cell.ITEM] else None

@@ -14,10 +14,10 @@ from ..plan.planned_stage import PlannedStage
 from ..progress.reading import Reading
 from ..transport.channel import Channel
 from ..transport.process_channel import PacketChannel
-from ..transport.reorder_buffer import Turnstile
+from ..transport.reorder_buffer import ReorderBuffer
 from ..transport.room import SendRoom
 from ..transport.thread_channel import MemoryChannel
-from ..worker.endpoints import Ends
+from ..worker.endpoints import Endpoints
 from ..worker.operator_run import Condemned
 from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
@@ -107,11 +107,11 @@ class Wiring:
             for stage, rows in enumerate(this.rows)
         ]
         checkpoint = slot.checkpoint
-        ends = Ends(
+        endpoints = Endpoints(
             self.channels[group - 1].receiver(checkpoint.dup() if checkpoint is not None else None) if before else None,
             self.channels[group].sender(number) if group < len(self.channels) else None,
             self._room(slot),
-            self._turnstile(group),
+            self._reorder_buffer(group),
         )
         worker = Worker(
             assignments,
@@ -119,7 +119,7 @@ class Wiring:
             self.board,
             group,
             before.rows[-1] if before else (),
-            ends,
+            endpoints,
             origin=number,
             takers=[
                 self._letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
@@ -141,12 +141,12 @@ class Wiring:
         rooms = (section.room.sending(row) for section in self.sections if section.room is not None)
         return next((room for room in rooms if room is not None), None)
 
-    def _turnstile(self, group: int) -> Turnstile | None:
+    def _reorder_buffer(self, group: int) -> ReorderBuffer | None:
         """Where a group puts items in order."""
         room = next((section.room for section in self.sections if section.end == group), None)
         if room is None:
             return None
-        return Turnstile(room.returning())
+        return ReorderBuffer(room.returning())
 
     def start(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
         """Have the executor of its group start a worker, as `worker` makes it. Raises what that raises."""

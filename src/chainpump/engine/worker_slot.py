@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ..ipc import wait_times
 from ..ipc.board import Cell, State
-from ..ipc.checkpoint import Hand
+from ..ipc.checkpoint import Checkpoint
 from ..lazy_dataclass import dataclass, field
 from ..messages.names import Who
 from ..progress.reading import Reading, Rows, WorkerReading, read_worker
@@ -65,7 +65,7 @@ class WorkerSlot:
         self.number = number
         self.rows: Sequence[memoryview] = rows
         self.who: Who = group.who(0, number)
-        self.checkpoint: Hand | None = None
+        self.checkpoint: Checkpoint | None = None
         self.replacements = ReplacementRecord()
         self.worker: StartedWorker | None = None
         self.leaving: Sequence[StartedWorker] = ()
@@ -124,7 +124,7 @@ class WorkerSlot:
         for row in self.rows:
             wait_times.begin_again(row)
         if self.group.guarded is not None and self.checkpoint is None:
-            self.checkpoint = Hand(PACKET_BYTES)
+            self.checkpoint = Checkpoint(PACKET_BYTES)
         generation = self._generation
         self._generation += 1
         return generation

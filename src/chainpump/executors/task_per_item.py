@@ -47,16 +47,16 @@ class Flow:
     def __init__(self, worker: Worker, stage: OperatorRun, max_tasks: int) -> None:
         import asyncio
 
-        assert worker.inlet is not None
-        self._inlet = worker.inlet
-        self._outlet = worker.outlet
+        assert worker.input is not None
+        self._input = worker.input
+        self._output = worker.output
         self._worker = worker
         self._stage = stage
         self._max_tasks = max_tasks
         self._free_tasks = asyncio.Semaphore(max_tasks)
         # Results that finish out of order wait for the first of them. Only these may be many. Without order, or when
         # credits bound the items in flight, results wait only for a slow consumer.
-        is_bounded = self._inlet.is_metered or (self._outlet is not None and self._outlet.is_bounded)
+        is_bounded = self._input.is_metered or (self._output is not None and self._output.is_bounded)
         may_pile_up = stage.operator.ordered and not is_bounded
         self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if may_pile_up else 2 * max_tasks)
         self._weigher = Weigher()
@@ -72,8 +72,8 @@ class Flow:
         # The item of each task, and its start time in nanoseconds. The event loop's thread writes it. Any thread may
         # copy it.
         self._current: dict[asyncio.Task[Any], tuple[int, int]] = {}
-        if self._outlet is not None:
-            self._outlet.number_by(lambda: self._number)
+        if self._output is not None:
+            self._output.number_by(lambda: self._number)
 
     async def run(self) -> None:
         """Process all items. Raises Cancelled, and what the function raises."""
@@ -130,7 +130,7 @@ class Flow:
         while (received := await reader.call(next, frames, None)) is not None:
             await start(group, *received)
             # Reading the next item returns a credit. So it is read only when a task for it can start.
-            if self._inlet.is_metered:
+            if self._input.is_metered:
                 async with self._free_tasks:
                     pass
         # All tasks have ended when all permits are free.
@@ -140,14 +140,14 @@ class Flow:
 
     def _frames(self) -> Iterator[tuple[Frame, range]]:
         """Yield each frame with the positions to start. Each item that returns its own credit comes alone."""
-        inlet = self._inlet
-        for frame, items in inlet.frames():
-            if not (inlet.is_metered and frame.entries):
+        worker_input = self._input
+        for frame, items in worker_input.frames():
+            if not (worker_input.is_metered and frame.entries):
                 yield frame, range(len(frame.entries))
                 continue
             for position, _ in enumerate(items):
                 yield frame, range(position, position + 1)
-                inlet.pay_for_one()
+                worker_input.pay_for_one()
 
     async def _start_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
         tasks: list[tuple[int, asyncio.Task[Results]]] = []
@@ -251,9 +251,9 @@ class Flow:
 
     async def _send_in_order(self, sender: _BlockingThread, part: SpanPart) -> None:
         span, tasks, stop = part
-        if span is not self._span and self._outlet is not None:
+        if span is not self._span and self._output is not None:
             self._span = span
-            self._outlet.open_span(span, distinct=False)
+            self._output.open_span(span, distinct=False)
         finished: list[tuple[int, Sequence[Any]]] = []
         nbytes = 0
         for number, task in tasks:
@@ -286,18 +286,18 @@ class Flow:
 
     def _put_each(self, finished: Sequence[tuple[Span, int, Sequence[Any]]]) -> None:
         for span, number, results in finished:
-            if self._outlet is not None:
-                self._outlet.open_span(span, distinct=False)
+            if self._output is not None:
+                self._output.open_span(span, distinct=False)
             self._put([(number, results)], span.stop)
 
     def _put(self, finished: Sequence[tuple[int, Sequence[Any]]], stop: int | None) -> None:
-        if self._outlet is None:
+        if self._output is None:
             return
-        self._outlet.pump(self._numbered(finished))
+        self._output.pump(self._numbered(finished))
         if stop is not None:
-            self._outlet.close_span(stop)
+            self._output.close_span(stop)
         elif finished:
-            self._outlet.flush_below(finished[-1][0] + 1)
+            self._output.flush_below(finished[-1][0] + 1)
 
     def _numbered(self, finished: Sequence[tuple[int, Sequence[Any]]]) -> Iterator[Any]:
         for self._number, results in finished:

@@ -77,10 +77,10 @@ class _Driver:
                 self._run(runner, self._flow.run())
                 return None
             results = last.start()
-            assert self._worker.outlet is not None
+            assert self._worker.output is not None
             # The stream is closed before the event loop is, because it needs the loop to close the generator.
             with closing(self._stream(runner, results)) as items:
-                self._worker.outlet.pump(items)
+                self._worker.output.pump(items)
         return None
 
     def _stream(self, runner: asyncio.Runner, results: AsyncIterable[Any]) -> Generator[Any, None, None]:

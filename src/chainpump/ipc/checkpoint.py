@@ -1,6 +1,6 @@
 """What a worker has in hand, where its successor finds it: for workers that are replaced when they die.
 
-The kernel writes each frame straight into memory that outlives the worker, and the worker marks there how much of it
+The kernel writes each frame straight into memory that outlives the worker, and the worker records there how much of it
 has been dealt with and sent. So nothing is lost between the channel and the worker, whatever it dies of.
 """
 
@@ -14,15 +14,15 @@ from typing import NamedTuple
 from .descriptors import Descriptor
 from .system import shared_file
 
-__all__ = ["Hand", "Mark"]
+__all__ = ["Checkpoint", "Position"]
 
-MARK = struct.Struct("<5Q")
+POSITION = struct.Struct("<5Q")
 
 
-class Mark(NamedTuple):
+class Position(NamedTuple):
     """Where a successor goes on: at which entry of the frame, and with which counts of the board."""
 
-    position: int = 0
+    entry: int = 0
     # Before the frame.
     received: int = 0
     sent: int = 0
@@ -30,21 +30,21 @@ class Mark(NamedTuple):
     dead: int = 0
 
 
-class Hand:
-    """A mark and a packet in shared memory; pickling it for a worker hands the descriptor over.
+class Checkpoint:
+    """A position and a packet in shared memory; pickling it for a worker hands the descriptor over.
 
     The packet begins with a byte that is 0 where there is none: no frame does.
     """
 
     def __init__(self, nbytes: int) -> None:
-        self._nbytes = MARK.size + nbytes
+        self._nbytes = POSITION.size + nbytes
         # There is room when a frame arrives.
-        self._file = shared_file("chainpump-hand", self._nbytes, reserved=True)
+        self._file = shared_file("chainpump-checkpoint", self._nbytes, reserved=True)
         self._open()
 
     def _open(self) -> None:
         self._memory = memoryview(mmap.mmap(self._file.fileno(), self._nbytes))
-        self.packet = self._memory[MARK.size :]
+        self.packet = self._memory[POSITION.size :]
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -57,21 +57,21 @@ class Hand:
         return self.packet[0] == 0
 
     @property
-    def mark(self) -> Mark:
+    def position(self) -> Position:
         """How far the frame has been dealt with."""
-        return Mark(*MARK.unpack_from(self._memory))
+        return Position(*POSITION.unpack_from(self._memory))
 
-    def put_mark(self, mark: Mark) -> None:
-        """All before the mark has been sent."""
-        self._memory[: MARK.size] = MARK.pack(*mark)
+    def put_position(self, position: Position) -> None:
+        """All entries before the position have been sent."""
+        self._memory[: POSITION.size] = POSITION.pack(*position)
 
     def clear(self) -> None:
         """The frame has been dealt with."""
         self.packet[0] = 0
 
-    def dup(self) -> Hand:
+    def dup(self) -> Checkpoint:
         """The same memory behind descriptors of the caller's own."""
-        twin = Hand.__new__(Hand)
+        twin = Checkpoint.__new__(Checkpoint)
         twin.__setstate__((self._nbytes, self._file.dup()))
         return twin
 

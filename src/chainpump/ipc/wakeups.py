@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-__all__ = ["Bell", "Latch"]
+__all__ = ["Event", "Wakeup"]
 
 
-class Bell:
+class Wakeup:
     """Wakes the one thread that waits for it; rung several times before, it wakes that once."""
 
     def __init__(self) -> None:
         self._silent = threading.Lock()
         self._silent.acquire()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Any thread may call it, and any signal handler, whatever it has interrupted."""
         if self._silent.locked():
             # Somebody else has just rung it.
@@ -32,18 +32,18 @@ class Bell:
         return self._silent.acquire(timeout=seconds)
 
 
-class Latch:
+class Event:
     """An event that happens once."""
 
     def __init__(self) -> None:
         self.is_set = False
-        self._bell = Bell()
+        self._wakeup = Wakeup()
 
     def set(self) -> None:
-        """It has happened. As `Bell.ring`."""
+        """It has happened. As `Wakeup.set`."""
         self.is_set = True
-        self._bell.ring()
+        self._wakeup.set()
 
     def wait(self, seconds: float) -> bool:
         """For one thread: wait until it has happened, for so many seconds at most; returns whether it has."""
-        return self.is_set or self._bell.wait(seconds)
+        return self.is_set or self._wakeup.wait(seconds)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ..ipc.wakeups import Latch
+from ..ipc.wakeups import Event
 from ..messages.names import Role
 from .history import History
 from .latency import Counts, Latencies
@@ -50,7 +50,7 @@ class Observing:
         self._counts = counts
         self._length = length
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
-        self._ended = Latch()
+        self._ended = Event()
         # The run no longer waits: no more snapshots are shown.
         self._left = False
         self._thread = threading.Thread(target=self._run, name="chainpump observer", daemon=True)

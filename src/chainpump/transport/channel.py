@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ..ipc.checkpoint import Hand
+from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNTOLD
 from .credits import Credits
@@ -76,7 +76,7 @@ class Receiver(End, Protocol):
         ...
 
     @property
-    def hand(self) -> Hand | None:
+    def checkpoint(self) -> Checkpoint | None:
         """What its successor would find, if it has one when it dies."""
         ...
 
@@ -96,7 +96,7 @@ class Channel(Protocol):
         """The end of one producer, counted from 0."""
         ...
 
-    def receiver(self, hand: Hand | None = None) -> Receiver:
+    def receiver(self, checkpoint: Checkpoint | None = None) -> Receiver:
         """The end of one consumer. hand: where its successor finds what it has received."""
         ...
 

@@ -6,7 +6,7 @@ import errno
 import threading
 from collections.abc import Callable
 
-from ..ipc.wakeups import Bell, Latch
+from ..ipc.wakeups import Event, Wakeup
 from .flow import FLUSH_NS
 
 __all__ = ["Flusher"]
@@ -28,8 +28,8 @@ class Flusher:
         self._look: Callable[[], int] | None = look
         self._failed = failed
         self._name = name
-        self._armed = Bell()
-        self._stopped = Latch()
+        self._armed = Wakeup()
+        self._stopped = Event()
         self._thread: threading.Thread | None = None
         # Written by the thread once, read by the worker.
         self.error: BaseException | None = None
@@ -42,7 +42,7 @@ class Flusher:
                 self._thread.start()
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, str(error)) from error
-        self._armed.ring()
+        self._armed.set()
 
     def _run(self) -> None:
         while True:
@@ -68,9 +68,9 @@ class Flusher:
     def stop(self) -> None:
         """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
         self._stopped.set()
-        self._armed.ring()
+        self._armed.set()
         # It is not, if Cancelled broke into its start.
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
-        # They belong to the outlet, which belongs to nobody now: no cycle keeps the board mapped.
+        # They belong to the output, which belongs to nobody now: no cycle keeps the board mapped.
         self._look = self._failed = None

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from ..ipc.checkpoint import Hand
+from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable, shared_file
 from ..ipc.wait_times import UNTOLD
@@ -134,10 +134,10 @@ class PacketReceiver:
         files: Sequence[Descriptor],
         returns: Sequence[Descriptor],
         credits: Credits | None,
-        hand: Hand | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self._into = into
-        self._hand = hand
+        self._checkpoint = checkpoint
         self._resumes = False
         self._files = tuple(files)
         self._returns = tuple(returns)
@@ -148,7 +148,7 @@ class PacketReceiver:
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What a forked worker must keep."""
-        shared = (part.descriptors for part in (self.credits, self._hand) if part is not None)
+        shared = (part.descriptors for part in (self.credits, self._checkpoint) if part is not None)
         ends = (*self._into.descriptors, *self._files, *self._returns)
         return (*ends, *(each for part in shared for each in part))
 
@@ -165,11 +165,11 @@ class PacketReceiver:
 
     def settle(self) -> None:
         """The frame received last has been dealt with; a successor need not know of it."""
-        if self._hand is None or self._hand.is_empty:
+        if self._checkpoint is None or self._checkpoint.is_empty:
             return
         places = list(self._places(self._buffer))
         # First: what has gone back must not be read again.
-        self._hand.clear()
+        self._checkpoint.clear()
         for producer, place in places:
             self.slabs.give_back(producer, place)
 
@@ -190,7 +190,7 @@ class PacketReceiver:
     def _decode(self, packet: memoryview) -> Frame:
         form, flags, producer, count, start = HEADER.unpack_from(packet)
         place, payload = _parts(packet, flags)
-        keep = self._hand is not None
+        keep = self._checkpoint is not None
         if form == Form.PACKET:
             return self._decode(self.slabs.load(producer, payload, _copied, keep))
         span, numbers = Span(start, start + count, origin=producer), None
@@ -211,8 +211,8 @@ class PacketReceiver:
         """Open its end of the wire, and make its buffer."""
         self._into.open()
         self.slabs.open()
-        self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._hand is None else self._hand.packet
-        self._resumes = self._hand is not None and not self._hand.is_empty
+        self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._checkpoint is None else self._checkpoint.packet
+        self._resumes = self._checkpoint is not None and not self._checkpoint.is_empty
 
     def close(self) -> None:
         """Close this consumer's descriptors."""
@@ -221,12 +221,12 @@ class PacketReceiver:
             descriptor.close()
 
     @property
-    def hand(self) -> Hand | None:
+    def checkpoint(self) -> Checkpoint | None:
         """What its successor would find."""
-        return self._hand
+        return self._checkpoint
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._into, self._files, self._returns, self.credits, self._hand)
+        return (self._into, self._files, self._returns, self.credits, self._checkpoint)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketReceiver.__init__(self, *state)
@@ -285,11 +285,11 @@ class PacketChannel:
         slabs = SlabFile(self._files[producer].dup(), self._returns[producer][0].dup(), self._consumers)
         return PacketSender(self._wire.out(), slabs, producer, credits)
 
-    def receiver(self, hand: Hand | None = None) -> PacketReceiver:
+    def receiver(self, checkpoint: Checkpoint | None = None) -> PacketReceiver:
         """The end of one consumer, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = [writing.dup() for _, writing in self._returns]
-        receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, hand)
+        receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, checkpoint)
         self._users.add(receiver.slabs)
         return receiver
 

@@ -11,10 +11,10 @@ from .frames import Frame
 from .order import Order
 from .room import ReturnRoom
 
-__all__ = ["Turnstile"]
+__all__ = ["ReorderBuffer"]
 
 
-class Turnstile:
+class ReorderBuffer:
     """Belongs to the one worker that reads what several have made of numbered items.
 
     room: given back as items pass.

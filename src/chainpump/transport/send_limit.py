@@ -1,6 +1,6 @@
 """Where workers wait whose items are put in order further on: how far ahead of the next one they may send.
 
-    origin ──► [gate] ──► first stage ──► [gate] ──► ... ──► reorder point (Turnstile)
+    origin ──► [gate] ──► first stage ──► [gate] ──► ... ──► reorder point (ReorderBuffer)
                  ▲                          ▲                      │
                  └──────────────────────────┴── limit, on the board: item numbers below it may be sent
                                                 wake-ups: one counter in the kernel per waiting worker

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ..errors import Cancelled
-from ..ipc.checkpoint import Hand
+from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNTOLD
 from ..pickling.sizes import Weigher
@@ -88,7 +88,7 @@ class MemoryReceiver:
         return self._channel.get(wait)
 
     @property
-    def hand(self) -> None:
+    def checkpoint(self) -> None:
         """Threads have no successors."""
 
     def settle(self) -> None:
@@ -131,7 +131,7 @@ class MemoryChannel:
         """The end of one producer, counted from 0."""
         return MemorySender(self, producer)
 
-    def receiver(self, hand: Hand | None = None) -> MemoryReceiver:
+    def receiver(self, checkpoint: Checkpoint | None = None) -> MemoryReceiver:
         """The end of one consumer."""
         return MemoryReceiver(self)
 

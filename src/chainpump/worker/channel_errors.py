@@ -12,15 +12,15 @@ from typing import Concatenate, NoReturn, ParamSpec, Protocol, TypeAlias, TypeVa
 
 from ..errors import Cancelled
 
-__all__ = ["BREAKS", "Breakable", "Refusal", "broken", "remembered"]
+__all__ = ["CHANNEL_ERRORS", "ChannelEnd", "Refusal", "record_channel_error", "records_channel_errors"]
 
 Refusal: TypeAlias = OSError | MemoryError
-BREAKS = (Cancelled, OSError, MemoryError)
+CHANNEL_ERRORS = (Cancelled, OSError, MemoryError)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Breakable(Protocol):
+class ChannelEnd(Protocol):
     """An end of a channel, as its worker uses it.
 
     cancelled: whether Cancelled was raised here: no later end is to be believed. refused: what the system refused it.
@@ -30,10 +30,10 @@ class Breakable(Protocol):
     refused: Refusal | None
 
 
-E = TypeVar("E", bound=Breakable)
+E = TypeVar("E", bound=ChannelEnd)
 
 
-def broken(end: Breakable, error: Cancelled | Refusal) -> NoReturn:
+def record_channel_error(end: ChannelEnd, error: Cancelled | Refusal) -> NoReturn:
     """Have an end remember what has ended the channel. Raises Cancelled for it."""
     end.cancelled = True
     if isinstance(error, Cancelled):
@@ -42,7 +42,7 @@ def broken(end: Breakable, error: Cancelled | Refusal) -> NoReturn:
     raise Cancelled("the channel has failed") from error
 
 
-def remembered(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
+def records_channel_errors(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
     """A method that runs no function of the user's: what comes out of it has ended the channel.
 
     What is called for each item has the `try` in its own body: a call more would cost a fifth of the rate.
@@ -52,7 +52,7 @@ def remembered(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E
     def call(end: E, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(end, *args, **kwargs)
-        except BREAKS as error:
-            broken(end, error)
+        except CHANNEL_ERRORS as error:
+            record_channel_error(end, error)
 
     return call

@@ -10,28 +10,28 @@ from typing import Any, NoReturn
 
 from ..errors import Cancelled
 from ..ipc.board import Board, Cell
-from ..ipc.checkpoint import Mark
+from ..ipc.checkpoint import Position
 from ..ipc.wait_times import Wait
 from ..messages.item_repr import short_repr
 from ..pickling.items import ItemFault
 from ..transport.channel import Receiver
 from ..transport.flow import next_hint, next_service_ns
 from ..transport.frames import Frame
-from ..transport.reorder_buffer import Turnstile
-from .channel_errors import BREAKS, Refusal, broken, remembered
-from .output import Outlet
+from ..transport.reorder_buffer import ReorderBuffer
+from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
+from .output import Output
 
-__all__ = ["Inlet"]
+__all__ = ["Input"]
 
 
-class Inlet:
+class Input:
     """Iterates over what arrives. It ends only if every producer said that it is done, or if its worker is asked to
     retire; else it raises Cancelled.
 
     Each `iter()` goes on where the one before stopped. Only the worker's own thread uses it.
-    outlet: the sending side of the same worker. It is flushed before any wait, and the time it is blocked does not
+    output: the sending side of the same worker. It is flushed before any wait, and the time it is blocked does not
     count as this worker's own work.
-    turnstile: restores the order of the items, where that is to be done here.
+    reorder_buffer: restores the order of the items, where that is to be done here.
     watched: says on the board which item the stage has been given, and when: item by item, not frame by frame.
     passes_on: the worker's stages are element-wise: what it sends carries the numbers of what it receives. several:
     one of them may make several items of one.
@@ -44,24 +44,24 @@ class Inlet:
         worker: int,
         group: int,
         producers: Sequence[int],
-        outlet: Outlet | None,
-        turnstile: Turnstile | None = None,
+        output: Output | None,
+        reorder_buffer: ReorderBuffer | None = None,
         passes_on: bool = False,
         several: bool = False,
         watched: bool = False,
     ) -> None:
         self._receiver = receiver
         self._credits = receiver.credits
-        self._turnstile = turnstile
+        self._reorder_buffer = reorder_buffer
         self._board = board
         self._row = board.row(worker)
         self._starved = Wait(self._row, Cell.STARVED)
         self._cancel_flag = board.flag(group)
         self._hint = board.hint(group - 1)
         self._producers = producers
-        self._outlet = outlet
+        self._output = output
         self._passes_on = passes_on
-        self._next_outlet = outlet if passes_on else None
+        self._next_output = output if passes_on else None
         self._several = several
         self._watched = watched
         self._frame: Frame | None = None
@@ -87,7 +87,7 @@ class Inlet:
     @property
     def is_metered(self) -> bool:
         """Whether each item gives a slot back as soon as the next one is asked for."""
-        return self._credits is not None or (self._turnstile is not None and self._turnstile.is_exact)
+        return self._credits is not None or (self._reorder_buffer is not None and self._reorder_buffer.is_exact)
 
     @property
     def by_items(self) -> bool:
@@ -111,7 +111,7 @@ class Inlet:
             return True
         return False
 
-    @remembered
+    @records_channel_errors
     def wait(self, seconds: float) -> bool:
         """Wait until an item or the end is there; False if that takes longer. Raises Cancelled."""
         if length_hint(self._cursor) or self.ended or self._early is not None:
@@ -131,9 +131,9 @@ class Inlet:
         """The next frame in its turn, which may have no items; None if that takes longer, or at the end."""
         until = time.monotonic() + seconds
         while True:
-            if self._turnstile is not None:
-                self._turnstile.release()
-                if (frame := self._turnstile.next()) is not None:
+            if self._reorder_buffer is not None:
+                self._reorder_buffer.release()
+                if (frame := self._reorder_buffer.next()) is not None:
                     return frame
             if not self._receiver.wait(max(0.0, until - time.monotonic())):
                 return None
@@ -142,9 +142,9 @@ class Inlet:
             except BlockingIOError:  # another worker has taken it
                 continue
             self._is_over = arrived is None
-            if arrived is None or self._turnstile is None:
+            if arrived is None or self._reorder_buffer is None:
                 return arrived
-            self._turnstile.push(arrived)
+            self._reorder_buffer.push(arrived)
 
     def in_hand(self) -> tuple[int, int, str] | None:
         """Origin, number and short repr of the item given last; None if the frame after it was asked for."""
@@ -227,16 +227,16 @@ class Inlet:
         try:
             if self._credits is not None:
                 self._credits.give()
-            if self._turnstile is not None and self._frame is not None:
+            if self._reorder_buffer is not None and self._frame is not None:
                 position = self._position() + 1
                 if position < len(self._frame.entries):
-                    self._turnstile.release(self._frame.item_index(position))
+                    self._reorder_buffer.release(self._frame.item_index(position))
                 else:
-                    self._turnstile.release()
-        except BREAKS as error:
-            broken(self, error)
+                    self._reorder_buffer.release()
+        except CHANNEL_ERRORS as error:
+            record_channel_error(self, error)
 
-    @remembered
+    @records_channel_errors
     def _next_frame(self) -> bool:
         """Take the next frame in hand; False at the end. Raises Cancelled."""
         if self.ended:
@@ -256,11 +256,11 @@ class Inlet:
         self._cursor = iter(frame.entries)
         self._paid = self.marked
         self._row[Cell.FIRST] = frame.item_index(0) if frame.entries else frame.span.start
-        if self._next_outlet is not None:
+        if self._next_output is not None:
             distinct = frame.numbers is None or len(set(frame.numbers)) == len(frame.numbers)
-            self._next_outlet.open_span(frame.span, distinct and not self._several)
+            self._next_output.open_span(frame.span, distinct and not self._several)
         self._delivered_at = self._row[Cell.MOVED] = time.monotonic_ns()
-        self._blocked = self._outlet.blocked_ns if self._outlet else 0
+        self._blocked = self._output.blocked_ns if self._output else 0
         return True
 
     def _receive(self) -> Frame | None:
@@ -269,28 +269,28 @@ class Inlet:
             early, self._early = self._early, None
             return early
         while True:
-            frame = self._arrived() if self._turnstile is None else self._in_turn(self._turnstile)
+            frame = self._arrived() if self._reorder_buffer is None else self._in_turn(self._reorder_buffer)
             if frame is None or frame.entries or self._passes_on:
                 return frame
 
-    def _in_turn(self, turnstile: Turnstile) -> Frame | None:
-        turnstile.release()
+    def _in_turn(self, reorder_buffer: ReorderBuffer) -> Frame | None:
+        reorder_buffer.release()
         while True:
-            frame = turnstile.next()
+            frame = reorder_buffer.next()
             if frame is not None:
                 return frame
             frame = self._arrived()
             if frame is None:
-                self._row[Cell.PASSED] = turnstile.passed
+                self._row[Cell.PASSED] = reorder_buffer.passed
                 return None
-            turnstile.push(frame)
-            if turnstile.waiting > 1:  # one that may go at once moves no limit; before a wait it is moved anyway
-                turnstile.release()
+            reorder_buffer.push(frame)
+            if reorder_buffer.waiting > 1:  # one that may go at once moves no limit; before a wait it is moved anyway
+                reorder_buffer.release()
 
     @property
     def _goes_on(self) -> bool:
         """Whether the next frame is what a predecessor had in hand: nobody else has it."""
-        return self._receiver.hand is not None and not self._receiver.hand.is_empty
+        return self._receiver.checkpoint is not None and not self._receiver.checkpoint.is_empty
 
     def _arrived(self, wait: bool = True) -> Frame | None:
         if self.cancelled or self._cancel_flag[0]:
@@ -317,15 +317,15 @@ class Inlet:
             self._cancel()
 
     def _before_wait(self) -> bool:
-        held = self._outlet.before_wait() if self._outlet else False
-        if self._turnstile is not None:
-            self._row[Cell.PASSED] = self._turnstile.passed
-            self._turnstile.release()  # once more: who has begun to wait since the last time must not be missed
+        held = self._output.before_wait() if self._output else False
+        if self._reorder_buffer is not None:
+            self._row[Cell.PASSED] = self._reorder_buffer.passed
+            self._reorder_buffer.release()  # once more: who has begun to wait since the last time must not be missed
         return held
 
     def _after_wait(self, held: bool) -> None:
-        if self._outlet:
-            self._outlet.after_wait(held)
+        if self._output:
+            self._output.after_wait(held)
 
     def _settle(self) -> None:
         """The frame in hand is finished: publish how many items of its kind take this consumer about 1 ms."""
@@ -334,26 +334,28 @@ class Inlet:
             return
         if self._watched:
             self._row[Cell.ITEM] = 0
-        if self._next_outlet is not None:
-            self._next_outlet.close_span(frame.span.stop)
-        self.put_mark(len(frame.entries))
+        if self._next_output is not None:
+            self._next_output.close_span(frame.span.stop)
+        self.put_position(len(frame.entries))
         self._receiver.settle()
         if frame.entries:
-            blocked = (self._outlet.blocked_ns if self._outlet else 0) - self._blocked
+            blocked = (self._output.blocked_ns if self._output else 0) - self._blocked
             elapsed = time.monotonic_ns() - self._delivered_at - blocked
             self._service = next_service_ns(self._service, elapsed, len(frame.entries))
             self._hint[0] = next_hint(self._hint[0] or 1, self._service)
         self.count()
         self._frame = None  # a worker that waits holds nothing of the frame before: its slab can go back
-        self.put_mark(0)
+        self.put_position(0)
 
-    def put_mark(self, position: int) -> None:
+    def put_position(self, position: int) -> None:
         """What was made of the entries before this position has been sent: a successor begins there."""
-        if self._receiver.hand is not None:
+        if self._receiver.checkpoint is not None:
             self._pay_below(position)  # first: a slot that is given twice does less harm than one that is lost
             row = self._row
             received = row[Cell.RECEIVED] - (len(self._frame.entries) if self._frame else 0)
-            self._receiver.hand.put_mark(Mark(position, received, row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
+            self._receiver.checkpoint.put_position(
+                Position(position, received, row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD])
+            )
 
     def _pay_below(self, position: int) -> None:
         """Give back the slots of the entries before this position, where a successor may have to go on."""
@@ -364,7 +366,7 @@ class Inlet:
     @property
     def marked(self) -> int:
         """Where in the frame in hand to begin."""
-        return self._receiver.hand.mark.position if self._receiver.hand is not None else 0
+        return self._receiver.checkpoint.position.entry if self._receiver.checkpoint is not None else 0
 
     def count(self) -> None:
         """Every item that has been received has been dealt with."""
@@ -377,5 +379,5 @@ class Inlet:
     def close(self) -> None:
         """Close this end."""
         self._receiver.close()
-        if self._turnstile is not None:
-            self._turnstile.close()
+        if self._reorder_buffer is not None:
+            self._reorder_buffer.close()

@@ -22,10 +22,10 @@ from ..plan.operators import STOPPED, Each, Operator
 from ..policies import Action, Raise, decide
 from ..transport.flow import FLUSH_NS
 from ..transport.frames import Frame
-from .input import Inlet
+from .input import Input
 from .outcome import Failed, Outcome
-from .output import Outlet
-from .stage_run import Assignment, Blamed, Input, StageRun
+from .output import Output
+from .stage_run import Assignment, Blamed, ItemSource, StageRun
 
 __all__ = ["Condemned", "OperatorRun", "Tools"]
 
@@ -68,7 +68,7 @@ class OperatorRun(StageRun):
         self,
         assignment: Assignment,
         bound: Operator[Any, Any],
-        source: Input,
+        source: ItemSource,
         row: memoryview,
         is_over: Callable[[], bool],
         tools: Tools,
@@ -135,37 +135,37 @@ class OperatorRun(StageRun):
         self.check(results)
         return results
 
-    def forward(self, inlet: Inlet, outlet: Outlet) -> None:
+    def forward(self, worker_input: Input, output: Output) -> None:
         """The same, frame by frame: straight from its input to the worker's output."""
         most = 1
         check, self.check = self.check, None  # results are seen to be wrong as their frame leaves, which costs nothing
         if check is not None:
-            outlet.instead = self._instead
-        for frame, items in inlet.frames():
+            output.instead = self._instead
+        for frame, items in worker_input.frames():
             self._frame = frame
             if check is not None and frame.numbers is not None and len(set(frame.numbers)) < len(frame.entries):
                 self.check = check  # at once: its number would not tell which of several items it was
-                outlet.skip()
+                output.skip()
                 for position, item in enumerate(items):
-                    outlet.extend(tuple(self._of(item)), partial(repeat, frame.numbers[position]))
-                    outlet.flush_full()
+                    output.extend(tuple(self._of(item)), partial(repeat, frame.numbers[position]))
+                    output.flush_full()
                 self.check = None
             else:
-                most = self._forward(frame, items, outlet, most)
+                most = self._forward(frame, items, output, most)
 
-    def _forward(self, frame: Frame, items: Iterator[Any], outlet: Outlet, most: int) -> int:
+    def _forward(self, frame: Frame, items: Iterator[Any], output: Output, most: int) -> int:
         """Deal with one frame; returns how many items may go between two looks at the clock."""
         entries, operator = frame.entries, self.operator
         numbers: Sequence[int] = frame.numbers or range(frame.span.start, frame.span.start + len(entries))
         spelled = frame.numbers is not None or operator.drops
         if spelled:
-            outlet.skip()
+            output.skip()
         opened = began = time.monotonic_ns()
         while left := length_hint(items):
             at = len(entries) - left
             ahead = entries[at : at + most]
             try:
-                operator.advance(items, ahead, numbers[at : at + most] if spelled else None, outlet)
+                operator.advance(items, ahead, numbers[at : at + most] if spelled else None, output)
             except Exception as error:
                 failed: Exception | None = error
             else:
@@ -175,15 +175,15 @@ class OperatorRun(StageRun):
                 made = list(self._of(entries[at], Condemned(failed, 1)))
                 if not made and not spelled:
                     spelled = True
-                    outlet.skip()
-                outlet.extend(made, partial(repeat, numbers[at]) if spelled else None)
-            at_once = MOST_SCALARS if outlet.holds_scalars else MOST_AT_ONCE
-            outlet.flush_full()
+                    output.skip()
+                output.extend(made, partial(repeat, numbers[at]) if spelled else None)
+            at_once = MOST_SCALARS if output.holds_scalars else MOST_AT_ONCE
+            output.flush_full()
             now = time.monotonic_ns()
             most = max(most // 4, 1) if now - began > TOO_MUCH_NS else min(most * 2, at_once)
             began = now
             if now - opened > FLUSH_NS:
-                outlet.flush()
+                output.flush()
                 opened = now
         return most
 
@@ -198,18 +198,18 @@ class OperatorRun(StageRun):
         except Exception as raised:
             raise Unsent from raised
 
-    def guard(self, inlet: Inlet, outlet: Outlet | None, condemned: Mapping[int, Condemned]) -> None:
+    def guard(self, worker_input: Input, output: Output | None, condemned: Mapping[int, Condemned]) -> None:
         """The same, where a successor may have to go on: item by item, each marked before its call.
 
         What was made leaves between two items of different numbers, so that no item is ever sent in part.
         condemned: of the frame in hand, by position.
         """
         row = self.row
-        for frame, items in inlet.frames():
-            begin = inlet.marked
-            if begin and outlet is not None:  # what has left must not be said to have come to nothing
+        for frame, items in worker_input.frames():
+            begin = worker_input.marked
+            if begin and output is not None:  # what has left must not be said to have come to nothing
                 rest = frame.number(begin) if begin < len(frame.entries) else frame.span.stop
-                outlet.open_span(frame.span._replace(start=rest), distinct=False)
+                output.open_span(frame.span._replace(start=rest), distinct=False)
             opened, buried = time.monotonic_ns(), row[Cell.DEAD]
             for position, item in enumerate(islice(items, begin, None), begin):
                 number = frame.number(position)
@@ -217,15 +217,15 @@ class OperatorRun(StageRun):
                 row[Cell.ITEM] = position + 1
                 made = tuple(self._of(item, condemned.get(position)))
                 row[Cell.ITEM] = 0
-                if outlet is not None:
-                    outlet.extend(made, partial(repeat, number))
+                if output is not None:
+                    output.extend(made, partial(repeat, number))
                 is_last = position + 1 == len(frame.entries)
-                is_due = (outlet is not None and outlet.is_full) or time.monotonic_ns() - opened > FLUSH_NS
+                is_due = (output is not None and output.is_full) or time.monotonic_ns() - opened > FLUSH_NS
                 is_due = is_due or row[Cell.DEAD] != buried  # a successor would put it aside once more
                 if not is_last and is_due and frame.number(position + 1) != number:
-                    if outlet is not None:
-                        outlet.flush_below(frame.number(position + 1))
-                    inlet.put_mark(position + 1)
+                    if output is not None:
+                        output.flush_below(frame.number(position + 1))
+                    worker_input.put_position(position + 1)
                     opened, buried = time.monotonic_ns(), row[Cell.DEAD]
                 del item
             condemned = {}
@@ -295,4 +295,4 @@ class OperatorRun(StageRun):
 
 
 class Unsent(Exception):
-    """What a policy has not covered, on its way through the outlet, which would take an OSError for its own."""
+    """What a policy has not covered, on its way through the output, which would take an OSError for its own."""

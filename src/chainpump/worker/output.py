@@ -28,9 +28,9 @@ from ..transport.flusher import Flusher
 from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, Placing
 from ..transport.room import SendRoom
-from .channel_errors import BREAKS, Refusal, broken, remembered
+from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
 
-__all__ = ["Outlet"]
+__all__ = ["Output"]
 
 SCALAR_BYTES = 8  # about what an int takes in a pickle
 # What takes no time to iterate, and runs no code of the user's between two items that could change the one before.
@@ -38,7 +38,7 @@ CONTAINERS = frozenset((range, list, tuple))
 STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
 
 
-class Outlet:
+class Output:
     """What a worker yields goes in here. Only the worker's own thread calls it; the flusher is its second thread.
 
     `_pending` grows by `append` alone, which is atomic, and shrinks only under `_lock`, which also orders the
@@ -245,7 +245,7 @@ class Outlet:
             try:
                 self._flusher.arm()
             except OSError as error:
-                broken(self, error)
+                record_channel_error(self, error)
 
     def _metered(self, items: Iterable[Any]) -> Iterator[Any]:
         """Take a slot before each item is made: `in_flight=` is exact."""
@@ -271,11 +271,11 @@ class Outlet:
                     with self._blocked:
                         credits.wait()
                     self._check_cancelled()
-        except BREAKS as error:
-            broken(self, error)
+        except CHANNEL_ERRORS as error:
+            record_channel_error(self, error)
         self._holds_slots = True
 
-    @remembered
+    @records_channel_errors
     def _give_slots(self) -> None:
         if self._holds_slots:
             self._holds_slots = False
@@ -314,7 +314,7 @@ class Outlet:
         self._send_pending(UNTOLD)
         return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
-    @remembered
+    @records_channel_errors
     def _send_pending(
         self,
         waits: AbstractContextManager[None],

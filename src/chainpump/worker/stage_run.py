@@ -19,10 +19,10 @@ from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import batch_within
 from ..plan.item_checks import WrongItemError
-from .input import Inlet
+from .input import Input
 from .outcome import Failed, Interrupted, Outcome
 
-__all__ = ["Assignment", "ChannelInput", "Input", "Link", "Nested", "StageRun"]
+__all__ = ["Assignment", "ChannelInput", "ItemSource", "Link", "Nested", "StageRun"]
 
 
 # What `pickle` says of what has no pickle, and `ItemFault` where it has none to name.
@@ -49,7 +49,7 @@ class Assignment:
         return self.who.role is Role.SINK
 
 
-class Input(Protocol):
+class ItemSource(Protocol):
     """Where a stage's items come from: a channel, or the stage before it in the same worker."""
 
     @property
@@ -118,7 +118,7 @@ class StageRun:
         self,
         assignment: Assignment,
         bound: Bound,
-        source: Input | None,
+        source: ItemSource | None,
         row: memoryview,
         is_over: Callable[[], bool],
     ) -> None:
@@ -233,7 +233,7 @@ class Blamed(Exception):
         self.failed = failed
 
 
-class ChannelInput(Inlet):
+class ChannelInput(Input):
     """A channel as the input of a stage."""
 
     def reason(self, stage: StageRun) -> Failed | None:

@@ -2,7 +2,7 @@
 
 A worker runs one stage, or several that were joined into one thread (`Inline`). Each stage pulls from its input:
 
-    channel -> Inlet -> stage -> Link -> stage -> ... -> Outlet -> channel
+    channel -> Input -> stage -> Link -> stage -> ... -> Output -> channel
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from ..errors import Cancelled, DeadItem
 from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
-from ..ipc.checkpoint import Hand, Mark
+from ..ipc.checkpoint import Checkpoint, Position
 from ..ipc.descriptors import Descriptor
-from ..ipc.wakeups import Latch
+from ..ipc.wakeups import Event
 from ..logs.records import LogsEnd
 from ..messages import failure_texts
 from ..messages.names import Who
@@ -30,12 +30,12 @@ from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..transport.frames import Span
-from .endpoints import Ends
+from .endpoints import Endpoints
 from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
-from .output import Outlet
+from .output import Output
 from .seeds import Seed
-from .stage_run import Assignment, ChannelInput, Input, Link, StageRun
+from .stage_run import Assignment, ChannelInput, ItemSource, Link, StageRun
 from .surroundings import Surroundings
 
 __all__ = ["Worker"]
@@ -71,7 +71,7 @@ class Worker:
         board: Board,
         group: int,
         producers: Sequence[int],
-        ends: Ends,
+        endpoints: Endpoints,
         *,
         origin: int = 0,
         takers: Sequence[Callable[[DeadItem], object]] = (),
@@ -96,7 +96,7 @@ class Worker:
         self._seed = seed
         self.context = context if context is not None else Context()
         self.thread: int | None = None  # that it runs in, once it does
-        self._woken = Latch()
+        self._woken = Event()
         self._tell: Callable[[Outcome], object] | None = None
         self._has_told = threading.Lock()  # taken for good by who tells
         self._code = code
@@ -104,10 +104,10 @@ class Worker:
         self._rows: list[memoryview] = []
         self._group = group
         self._producers = producers
-        self._ends = ends
+        self._endpoints = endpoints
         self._stages: list[StageRun] = []
-        self.inlet: ChannelInput | None = None
-        self.outlet: Outlet | None = None
+        self.input: ChannelInput | None = None
+        self.output: Output | None = None
         self._made: StageRun | None = None  # the stage whose items number those of the element-wise stages behind it
         self._winding_up = False
         self._is_shielded = False  # while it is, an interruption is put off
@@ -123,20 +123,20 @@ class Worker:
         return self.assignments[-1].who
 
     @property
-    def hand(self) -> Hand | None:
+    def checkpoint(self) -> Checkpoint | None:
         """What its successor would find, if it has one when it dies."""
-        return self._ends.hand
+        return self._endpoints.checkpoint
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """What it must keep when it is forked."""
         logs = [self.logs.pipe] if self.logs is not None else []
         streams = self.surroundings.descriptors if self.surroundings is not None else ()
-        return [*self._board.descriptors, *logs, *streams, *self._ends.descriptors]
+        return [*self._board.descriptors, *logs, *streams, *self._endpoints.descriptors]
 
     def hand_over(self) -> None:
         """It has been started in another process, or nowhere: close this process's copies of its ends."""
-        self._ends.close()
+        self._endpoints.close()
         if self.logs is not None:
             self.logs.pipe.close()
 
@@ -145,7 +145,7 @@ class Worker:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # `takers` is the executor's to set.
-        vars(self).update(state, surroundings=None, context=Context(), _woken=Latch(), _has_told=threading.Lock())
+        vars(self).update(state, surroundings=None, context=Context(), _woken=Event(), _has_told=threading.Lock())
 
     def run(
         self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
@@ -178,34 +178,34 @@ class Worker:
         return last
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
-        ends = self._ends
-        ends.open(self._board)
-        if self.hand is not None:
-            self._take_up(self.hand)
+        endpoints = self._endpoints
+        endpoints.open(self._board)
+        if self.checkpoint is not None:
+            self._take_up(self.checkpoint)
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
-        passes_on = ends.receiver is not None and len(operators) == len(self.assignments)
-        if ends.sender is not None:
+        passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
+        if endpoints.sender is not None:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
             numbering = self._origin, self._whole
-            self.outlet = Outlet(ends.sender, row, hint, flag, ends.room, *numbering, self._tell_of_flusher)
-        source: Input | None = None
-        if ends.receiver is not None:
-            source = self.inlet = ChannelInput(
-                ends.receiver,
+            self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._tell_of_flusher)
+        source: ItemSource | None = None
+        if endpoints.receiver is not None:
+            source = self.input = ChannelInput(
+                endpoints.receiver,
                 self._board,
                 self.assignments[0].row,
                 self._group,
                 self._producers,
-                None if self._awaits else self.outlet,
-                ends.turnstile,
+                None if self._awaits else self.output,
+                endpoints.reorder_buffer,
                 passes_on,
                 several,
                 self._watched,
             )
-            if passes_on and self.outlet is not None and not self._awaits:
-                self.outlet.number_by(self.inlet.number)
+            if passes_on and self.output is not None and not self._awaits:
+                self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, LOOP), strict=False):
             row = self._board.row(assignment.row)
             self._rows.append(row)
@@ -215,8 +215,8 @@ class Worker:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
         last = self._stages[-1]
-        if isinstance(last, OperatorRun) and last.tolerates and self.outlet is not None:
-            last.check = self.outlet.check
+        if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
+            last.check = self.output.check
         self._number_joined(several)
         if self._woken.is_set:  # meanwhile
             self.wake()
@@ -224,23 +224,23 @@ class Worker:
 
     def _number_joined(self, several: bool) -> None:
         """Where element-wise stages are joined to one that makes its own items, number by what that has made."""
-        if self.outlet is None or self.outlet.is_bounded or not isinstance(self._stages[-1], OperatorRun):
+        if self.output is None or self.output.is_bounded or not isinstance(self._stages[-1], OperatorRun):
             return
         made = next((stage for stage in reversed(self._stages) if not isinstance(stage, OperatorRun)), None)
         if made is not None:
             self._made = made
-            self.outlet.open_span(Span(0, 0, origin=self._origin), distinct=not several)
-            self.outlet.number_by(lambda: int(made.row[Cell.SENT]) - 1)
+            self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
+            self.output.number_by(lambda: int(made.row[Cell.SENT]) - 1)
 
-    def _take_up(self, hand: Hand) -> None:
+    def _take_up(self, checkpoint: Checkpoint) -> None:
         """Go on with the counts of what a predecessor has sent."""
         row = self._board.row(self.assignments[0].row)
-        if hand.is_empty:
-            hand.put_mark(Mark(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
+        if checkpoint.is_empty:
+            checkpoint.put_position(Position(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
         else:
-            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = hand.mark
+            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = checkpoint.position
 
-    def _stage(self, assignment: Assignment, call: Bound, source: Input | None, row: memoryview) -> StageRun:
+    def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
             return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
@@ -256,28 +256,28 @@ class Worker:
 
     def _is_over(self) -> bool:
         """Whether anybody has ended the run early: if not, a Cancelled is the doing of the function that raised it."""
-        is_cut_off = self.outlet is not None and self.outlet.cancelled
+        is_cut_off = self.output is not None and self.output.cancelled
         return is_cut_off or self._woken.is_set or bool(self._board.flag(self._group)[0])
 
     def _drive(self, last: StageRun) -> Any:
-        inlet, outlet = self.inlet, self.outlet
-        if self.hand is not None and isinstance(last, OperatorRun) and inlet is not None:
-            return last.guard(inlet, outlet, self._condemned)
-        if outlet is None:
+        worker_input, output = self.input, self.output
+        if self.checkpoint is not None and isinstance(last, OperatorRun) and worker_input is not None:
+            return last.guard(worker_input, output, self._condemned)
+        if output is None:
             return last.start()
-        by_items = len(self._stages) > 1 or inlet is None or inlet.by_items or outlet.is_bounded
-        if isinstance(last, OperatorRun) and last.operator.by_frames and inlet is not None and not by_items:
-            last.forward(inlet, outlet)
+        by_items = len(self._stages) > 1 or worker_input is None or worker_input.by_items or output.is_bounded
+        if isinstance(last, OperatorRun) and last.operator.by_frames and worker_input is not None and not by_items:
+            last.forward(worker_input, output)
         else:
-            outlet.pump(last.start())
+            output.pump(last.start())
         return None
 
     def _finish(self, value: Any = None) -> Outcome:
         self._close_stages()
-        if self.inlet is not None:
-            self.inlet.count()
-        if self.outlet is not None:
-            self.outlet.finish(int(self._made.row[Cell.SENT]) if self._made is not None else None)
+        if self.input is not None:
+            self.input.count()
+        if self.output is not None:
+            self.output.finish(int(self._made.row[Cell.SENT]) if self._made is not None else None)
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
@@ -291,8 +291,8 @@ class Worker:
     @property
     def ready(self) -> int:
         """How many items the caller's loop can have without waiting, where that asks nobody for another item."""
-        alone = len(self._stages) == 1 and self.inlet is not None and not self.inlet.by_items
-        return self.inlet.ready if alone and self.inlet is not None else 0
+        alone = len(self._stages) == 1 and self.input is not None and not self.input.by_items
+        return self.input.ready if alone and self.input is not None else 0
 
     def tell_cost(self, memory: int, cpu: int, delayed: int) -> None:
         """Say on the board what its process has taken: bytes at most, ns of a processor, and ns of waiting for one."""
@@ -312,7 +312,7 @@ class Worker:
 
     def _unsent(self) -> Failed | None:
         """Why it could not send, whatever the function made of the Cancelled that it was told that by."""
-        if self.outlet is None or (refused := self.outlet.refused) is None:
+        if self.output is None or (refused := self.output.refused) is None:
             return None
         return Failed(failure_texts.channel_failed(self.who, os.getpid(), refused, "send"), refused)
 
@@ -388,9 +388,9 @@ class Worker:
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
         self._tell_once(outcome)
-        if self.outlet is not None:
-            self.outlet.close()
-        self._ends.close()
+        if self.output is not None:
+            self.output.close()
+        self._endpoints.close()
         self._tell = None  # it leads to this worker: no cycle keeps the board mapped
 
     def _close_stages(self) -> None:

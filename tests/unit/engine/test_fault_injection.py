@@ -26,7 +26,7 @@ from chainpump.pickling.shared_functions import SharedFunctions
 from chainpump.transport.frames import Span
 from chainpump.transport.process_channel import PacketChannel, PacketSender
 from chainpump.transport.thread_channel import MemoryChannel
-from chainpump.worker.endpoints import Ends
+from chainpump.worker.endpoints import Endpoints
 from chainpump.worker.stage_run import Assignment
 from chainpump.worker.worker import Worker
 
@@ -145,18 +145,18 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
     """Of the stage `score`, between two channels; nobody has started it."""
     with ExitStack() as stack:
         before, behind = (request.param(1, 1, None) for _ in range(2))
-        ends = Ends(before.receiver(), behind.sender(0), None, None)
-        for each in (before, behind, ends):
+        endpoints = Endpoints(before.receiver(), behind.sender(0), None, None)
+        for each in (before, behind, endpoints):
             stack.callback(each.close)
         assignment = Assignment(Who(Role.STAGE, "score", 1, 1, None), 1, False, ("",), range(1, 2))
-        yield Worker([assignment], SharedFunctions([]), board, 1, (0,), ends)
+        yield Worker([assignment], SharedFunctions([]), board, 1, (0,), endpoints)
 
 
 @pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])
 def test_worker_whom_nothing_concerns_is_the_worker_itself(worker: Worker, text: str) -> None:
-    ends, code = worker._ends, worker._code
+    endpoints, code = worker._endpoints, worker._code
     assert with_faults(worker, Faults.read(text), generation=1) is worker
-    assert (type(worker), worker._ends, worker._code) == (Worker, ends, code)
+    assert (type(worker), worker._endpoints, worker._code) == (Worker, endpoints, code)
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_worker_whom_nothing_concerns_is_the_worker_itself(worker: Worker, text:
     ],
 )
 def test_only_what_is_to_fail_is_wrapped(worker: Worker, point: str, wrapped: set[type]) -> None:
-    had_slabs = isinstance(worker._ends.sender, PacketSender)
+    had_slabs = isinstance(worker._endpoints.sender, PacketSender)
     faulty = with_faults(worker, Faults.read(f"{point}=1"), generation=0)
-    sender, code = faulty._ends.sender, faulty._code
+    sender, code = faulty._endpoints.sender, faulty._code
     slabs = sender.slabs if isinstance(sender, PacketSender) else None
-    parts = {type(part) for part in (code, sender, faulty._ends.receiver, slabs)}
+    parts = {type(part) for part in (code, sender, faulty._endpoints.receiver, slabs)}
     assert type(faulty) is FaultyWorker
     assert parts & {FaultyCode, FaultySender, FaultyReceiver, FaultySlabs} == (
         wrapped if had_slabs else wrapped - {FaultySlabs}
@@ -182,7 +182,7 @@ def test_only_what_is_to_fail_is_wrapped(worker: Worker, point: str, wrapped: se
 
 
 def test_call_fails_before_it_is_made_and_is_made_if_no_fault_is_due(worker: Worker) -> None:
-    sender = with_faults(worker, Faults.read("send=#2"), generation=0)._ends.sender
+    sender = with_faults(worker, Faults.read("send=#2"), generation=0)._endpoints.sender
     assert sender is not None
     sender.open()
     assert sender.send([1], False, Span(0, 1), None) > 0

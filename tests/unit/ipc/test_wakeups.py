@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chainpump import Cancelled
-from chainpump.ipc.wakeups import Bell, Latch
+from chainpump.ipc.wakeups import Event, Wakeup
 from chainpump.transport.flusher import Flusher
 from support.gate import LIMIT
 from support.threads import ends
@@ -61,14 +61,14 @@ def test_flusher_can_be_stopped_wherever_it_was_broken_into(name: str) -> None:
 
 
 def test_latch_is_set_by_a_handler_wherever_that_has_broken_in() -> None:
-    def set_and_wait(latch: Latch) -> None:
-        latch.set()
-        latch.wait(LIMIT)
+    def set_and_wait(event: Event) -> None:
+        event.set()
+        event.wait(LIMIT)
 
     def at_each_instruction() -> None:
         for at in count(1):
-            latch = Latch()
-            if not broken_into(partial(set_and_wait, latch), at, latch.set):
+            event = Event()
+            if not broken_into(partial(set_and_wait, event), at, event.set):
                 reached.append(at)
                 return
 
@@ -78,18 +78,18 @@ def test_latch_is_set_by_a_handler_wherever_that_has_broken_in() -> None:
 
 
 def test_latch_ends_a_wait_and_those_after_it() -> None:
-    latch = Latch()
-    assert not latch.wait(0)
-    threading.Timer(0.01, latch.set).start()
-    assert latch.wait(LIMIT)
-    assert latch.wait(LIMIT)
-    latch.set()
-    assert latch.is_set
+    event = Event()
+    assert not event.wait(0)
+    threading.Timer(0.01, event.set).start()
+    assert event.wait(LIMIT)
+    assert event.wait(LIMIT)
+    event.set()
+    assert event.is_set
 
 
 def test_bell_that_was_rung_twice_wakes_once() -> None:
-    bell = Bell()
-    bell.ring()
-    bell.ring()
-    assert bell.wait(LIMIT)
-    assert not bell.wait(0)
+    wakeup = Wakeup()
+    wakeup.set()
+    wakeup.set()
+    assert wakeup.wait(LIMIT)
+    assert not wakeup.wait(0)

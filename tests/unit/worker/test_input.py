@@ -11,15 +11,15 @@ import pytest
 
 from chainpump.errors import Cancelled
 from chainpump.ipc.board import Board, Cell, State
-from chainpump.ipc.checkpoint import Hand
+from chainpump.ipc.checkpoint import Checkpoint
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.messages.item_repr import short_repr
 from chainpump.pickling.items import ItemFault
 from chainpump.transport.credits import CreditReturn, Credits
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.reorder_buffer import Turnstile
-from chainpump.worker import input as inlet_module
-from chainpump.worker.input import Inlet
+from chainpump.transport.reorder_buffer import ReorderBuffer
+from chainpump.worker import input as input_module
+from chainpump.worker.input import Input
 
 PRODUCER, WORKER = 0, 1  # rows of the board
 
@@ -34,7 +34,7 @@ class Script:
         self.settled = 0
         self.has_waited = False
         self.credits: Credits | None = None
-        self.hand: Hand | None = None
+        self.checkpoint: Checkpoint | None = None
 
     def open(self) -> None:
         """Nothing to open."""
@@ -52,8 +52,8 @@ class Script:
 
     def settle(self) -> None:
         self.settled += 1
-        if self.hand is not None:
-            self.hand.clear()
+        if self.checkpoint is not None:
+            self.checkpoint.clear()
 
     def wait(self, seconds: float) -> bool:
         self.has_waited = bool(self.frames) or seconds > 0  # the end takes its time
@@ -82,8 +82,8 @@ def credits(script: Script) -> Iterator[Credits]:
 
 
 @pytest.fixture
-def inlet(script: Script, board: Board) -> Inlet:
-    return Inlet(script, board, WORKER, 1, [PRODUCER], None)
+def worker_input(script: Script, board: Board) -> Input:
+    return Input(script, board, WORKER, 1, [PRODUCER], None)
 
 
 def frames(*sizes: int) -> list[Frame | ItemFault | OSError]:
@@ -97,50 +97,50 @@ def frame(entries: list[Any], start: int = 0, origin: int = 0, decode: Callable[
     return Frame(0, Span(start, start + len(entries), origin=origin), entries, decode=decode)
 
 
-def test_frames_become_one_iterator(inlet: Inlet, script: Script) -> None:
+def test_frames_become_one_iterator(worker_input: Input, script: Script) -> None:
     script.frames = frames(3, 1, 2)
-    assert list(inlet) == list(range(6))
-    assert inlet.ended
+    assert list(worker_input) == list(range(6))
+    assert worker_input.ended
 
 
-def test_snapshots_become_items_as_they_are_asked_for(inlet: Inlet, script: Script) -> None:
+def test_snapshots_become_items_as_they_are_asked_for(worker_input: Input, script: Script) -> None:
     script.frames = [frame([pickle.dumps([1]), pickle.dumps([2])], decode=pickle.loads)]
-    assert list(inlet) == [[1], [2]]
+    assert list(worker_input) == [[1], [2]]
 
 
-def test_asking_again_goes_on_where_it_stopped(inlet: Inlet, script: Script) -> None:
+def test_asking_again_goes_on_where_it_stopped(worker_input: Input, script: Script) -> None:
     script.frames = frames(3, 3)
-    first = iter(inlet)
+    first = iter(worker_input)
     assert [next(first), next(first)] == [0, 1]
-    second = iter(inlet)
+    second = iter(worker_input)
     assert [next(second), next(second)] == [2, 3]
     assert [next(first), next(second)] == [4, 5]
-    assert list(inlet) == []
+    assert list(worker_input) == []
 
 
-def test_each_frame_is_settled_once_when_the_next_one_is_asked_for(inlet: Inlet, script: Script) -> None:
+def test_each_frame_is_settled_once_when_the_next_one_is_asked_for(worker_input: Input, script: Script) -> None:
     script.frames = frames(2, 1)
-    settled = [script.settled for _ in inlet]
+    settled = [script.settled for _ in worker_input]
     assert [*settled, script.settled] == [0, 0, 1, 2]
 
 
-def test_a_frame_without_items_is_passed_over(inlet: Inlet, script: Script) -> None:
+def test_a_frame_without_items_is_passed_over(worker_input: Input, script: Script) -> None:
     script.frames = [*frames(1), Frame(0, Span(1, 9), []), frame([9], 9)]
-    assert list(inlet) == [0, 9]
-    assert inlet.ended
+    assert list(worker_input) == [0, 9]
+    assert worker_input.ended
 
 
-def test_frames_come_one_by_one_with_an_iterator_over_what_was_decoded(inlet: Inlet, script: Script) -> None:
+def test_frames_come_one_by_one_with_an_iterator_over_what_was_decoded(worker_input: Input, script: Script) -> None:
     script.frames = [frame([pickle.dumps(4), pickle.dumps(5)], decode=pickle.loads), *frames(1)]
-    assert [(given.span, given.entries, list(items)) for given, items in inlet.frames()] == [
+    assert [(given.span, given.entries, list(items)) for given, items in worker_input.frames()] == [
         (Span(0, 2), [4, 5], [4, 5]),
         (Span(0, 1), [0], [0]),
     ]
 
 
-def test_the_item_given_last_has_a_number_within_its_span(inlet: Inlet, script: Script) -> None:
+def test_the_item_given_last_has_a_number_within_its_span(worker_input: Input, script: Script) -> None:
     script.frames = [frame(["a", "b"], 10), Frame(0, Span(3, 9, (7,)), ["c", "d"], [4, 4])]
-    assert [(inlet.number(), inlet.in_hand()) for _ in inlet] == [
+    assert [(worker_input.number(), worker_input.in_hand()) for _ in worker_input] == [
         (10, (0, 10, "'a'")),
         (11, (0, 11, "'b'")),
         (4, (0, 7, "'c'")),
@@ -148,44 +148,44 @@ def test_the_item_given_last_has_a_number_within_its_span(inlet: Inlet, script: 
     ]
 
 
-def test_a_wait_tells_whether_an_item_or_the_end_is_there(inlet: Inlet, script: Script) -> None:
-    assert not inlet.wait(0)
+def test_a_wait_tells_whether_an_item_or_the_end_is_there(worker_input: Input, script: Script) -> None:
+    assert not worker_input.wait(0)
     script.frames = [Frame(0, Span(0, 3), []), frame(["a", "b"], 3)]
-    assert inlet.wait(0)
-    assert inlet.wait(0)  # it has not been taken yet
-    items = iter(inlet)
+    assert worker_input.wait(0)
+    assert worker_input.wait(0)  # it has not been taken yet
+    items = iter(worker_input)
     assert next(items) == "a"
-    assert inlet.wait(0)  # there is one more in hand
+    assert worker_input.wait(0)  # there is one more in hand
     assert next(items) == "b"
-    assert not inlet.wait(0)
-    assert inlet.wait(60)  # the end
+    assert not worker_input.wait(0)
+    assert worker_input.wait(60)  # the end
     assert list(items) == []
-    assert inlet.ended
-    assert inlet.wait(0)
+    assert worker_input.ended
+    assert worker_input.wait(0)
 
 
-def test_a_wait_is_cancelled_as_a_receive_is(inlet: Inlet, script: Script, board: Board) -> None:
+def test_a_wait_is_cancelled_as_a_receive_is(worker_input: Input, script: Script, board: Board) -> None:
     board.flag(1)[0] = 1
     script.frames = frames(1)
     with pytest.raises(Cancelled):
-        inlet.wait(60)
-    assert inlet.cancelled
+        worker_input.wait(60)
+    assert worker_input.cancelled
 
 
 def test_who_waits_for_more_has_asked_for_it(credits: Credits, script: Script, board: Board) -> None:
     script.frames = frames(1)
-    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None)
-    next(iter(inlet))
-    inlet.wait(0)
+    worker_input = Input(script, board, WORKER, 1, [PRODUCER], None)
+    next(iter(worker_input))
+    worker_input.wait(0)
     assert credits.take()  # so that one more can come
 
 
-def test_a_turnstile_restores_the_order_and_tells_how_many_have_passed(script: Script, board: Board) -> None:
+def test_a_reorder_buffer_restores_the_order_and_tells_how_many_have_passed(script: Script, board: Board) -> None:
     script.frames = [frame([3, 4], 3), Frame(0, Span(0, 3), [0, 2], [0, 2]), Frame(0, Span(5, 7), [])]
     credits = Credits.of(0)
-    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None, Turnstile(CreditReturn(credits)))
+    worker_input = Input(script, board, WORKER, 1, [PRODUCER], None, ReorderBuffer(CreditReturn(credits)))
     given = []
-    for item in inlet:
+    for item in worker_input:
         slots = 0
         while credits.take():
             slots += 1
@@ -193,39 +193,39 @@ def test_a_turnstile_restores_the_order_and_tells_how_many_have_passed(script: S
     assert given == [(0, 0), (2, 2), (3, 1), (4, 1)]  # an item that came to nothing has given its slot back as well
     assert [credits.take() for _ in range(4)] == [True, True, True, False]
     assert board.row(WORKER)[Cell.PASSED] == 7
-    assert inlet.ended
-    inlet.close()
+    assert worker_input.ended
+    worker_input.close()
 
 
-def test_the_end_stays_the_end(inlet: Inlet, script: Script) -> None:
-    assert list(inlet) == []
+def test_the_end_stays_the_end(worker_input: Input, script: Script) -> None:
+    assert list(worker_input) == []
     script.frames = frames(1)
-    assert list(inlet) == []
+    assert list(worker_input) == []
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING])
-def test_an_end_that_no_producer_has_announced_is_cancelled(inlet: Inlet, board: Board, state: State) -> None:
+def test_an_end_that_no_producer_has_announced_is_cancelled(worker_input: Input, board: Board, state: State) -> None:
     board.row(PRODUCER)[Cell.STATE] = state
     with pytest.raises(Cancelled):
-        list(inlet)
-    assert inlet.cancelled
-    assert not inlet.ended
+        list(worker_input)
+    assert worker_input.cancelled
+    assert not worker_input.ended
 
 
-def test_cancelled_comes_again_however_often_it_is_asked(inlet: Inlet, script: Script, board: Board) -> None:
+def test_cancelled_comes_again_however_often_it_is_asked(worker_input: Input, script: Script, board: Board) -> None:
     board.flag(1)[0] = 1
     with pytest.raises(Cancelled):
-        list(inlet)
+        list(worker_input)
     board.flag(1)[0] = 0
     script.frames = frames(2)  # whatever comes now is not believed
-    for ask in (inlet.more, lambda: next(iter(inlet)), lambda: list(inlet)):
+    for ask in (worker_input.more, lambda: next(iter(worker_input)), lambda: list(worker_input)):
         with pytest.raises(Cancelled):
             ask()
 
 
-def test_a_cancelled_run_gives_no_frame_that_is_queued(inlet: Inlet, script: Script, board: Board) -> None:
+def test_a_cancelled_run_gives_no_frame_that_is_queued(worker_input: Input, script: Script, board: Board) -> None:
     script.frames = frames(2, 2)
-    items = iter(inlet)
+    items = iter(worker_input)
     next(items)
     board.flag(1)[0] = 1
     assert next(items) == 1  # in hand already
@@ -234,48 +234,50 @@ def test_a_cancelled_run_gives_no_frame_that_is_queued(inlet: Inlet, script: Scr
 
 
 def test_an_end_that_comes_with_the_cancel_is_no_clean_end(
-    inlet: Inlet, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
+    worker_input: Input, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hung_up(wait: bool) -> None:
         board.flag(1)[0] = 1
 
     monkeypatch.setattr(script, "receive", hung_up)
     with pytest.raises(Cancelled):
-        inlet.more()  # all producers are done: it is the flag alone
+        worker_input.more()  # all producers are done: it is the flag alone
 
 
-def test_more_tells_whether_one_more_item_comes(inlet: Inlet, script: Script) -> None:
+def test_more_tells_whether_one_more_item_comes(worker_input: Input, script: Script) -> None:
     script.frames = frames(1, 1)
-    assert [inlet.more(), inlet.more(), inlet.more()] == [True, True, False]
+    assert [worker_input.more(), worker_input.more(), worker_input.more()] == [True, True, False]
 
 
-def test_in_hand_is_the_item_given_last(inlet: Inlet, script: Script) -> None:
+def test_in_hand_is_the_item_given_last(worker_input: Input, script: Script) -> None:
     script.frames = [frame(["a", "b"], 10, origin=3), frame([pickle.dumps("c")], 7, origin=1, decode=pickle.loads)]
-    items = iter(inlet)
-    assert inlet.in_hand() is None
+    items = iter(worker_input)
+    assert worker_input.in_hand() is None
     seen = []
     for _ in range(3):
         next(items)
-        seen.append(inlet.in_hand())
+        seen.append(worker_input.in_hand())
     assert seen == [(3, 10, "'a'"), (3, 11, "'b'"), (1, 7, "'c'")]
     assert list(items) == []
-    assert inlet.in_hand() is None
+    assert worker_input.in_hand() is None
 
 
-def test_delivered_counts_items_not_frames(inlet: Inlet, script: Script) -> None:
+def test_delivered_counts_items_not_frames(worker_input: Input, script: Script) -> None:
     script.frames = frames(3, 3)
-    items = iter(inlet)
-    counts = [inlet.delivered]
+    items = iter(worker_input)
+    counts = [worker_input.delivered]
     for _ in range(4):
         next(items)
-        counts.append(inlet.delivered)
+        counts.append(worker_input.delivered)
     assert counts == [0, 1, 2, 3, 4]
 
 
-def test_the_board_tells_what_was_received_and_what_was_finished(inlet: Inlet, script: Script, board: Board) -> None:
+def test_the_board_tells_what_was_received_and_what_was_finished(
+    worker_input: Input, script: Script, board: Board
+) -> None:
     script.frames = frames(3, 2)
     row = board.row(WORKER)
-    items = iter(inlet)
+    items = iter(worker_input)
     next(items)
     assert (row[Cell.RECEIVED], row[Cell.FINISHED], row[Cell.FIRST]) == (3, 0, 0)
     for _ in range(3):
@@ -290,7 +292,7 @@ class Item:
 
 
 def test_who_waits_for_a_frame_holds_nothing_of_the_one_before(
-    inlet: Inlet, script: Script, monkeypatch: pytest.MonkeyPatch
+    worker_input: Input, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = Item()
     watch = weakref.ref(item)
@@ -304,7 +306,7 @@ def test_who_waits_for_a_frame_holds_nothing_of_the_one_before(
         return receive(wait)
 
     monkeypatch.setattr(script, "receive", receive_and_look)
-    for given in inlet:
+    for given in worker_input:
         del given
     assert held == [True, True, False, False, False]
 
@@ -316,38 +318,38 @@ class Broken:
         return int, ("no number",)
 
 
-def test_an_item_that_cannot_be_rebuilt_cancels_and_is_named(inlet: Inlet, script: Script) -> None:
+def test_an_item_that_cannot_be_rebuilt_cancels_and_is_named(worker_input: Input, script: Script) -> None:
     entries = [pickle.dumps(item) for item in ("a", "b", Broken(), "d")]
     script.frames = [frame(entries, 40, origin=2, decode=pickle.loads)]
     given = []
     with pytest.raises(Cancelled):
-        given.extend(inlet)
+        given.extend(worker_input)
     assert given == ["a", "b"]
-    assert inlet.fault is not None
-    assert (inlet.fault.producer, inlet.fault.index) == (2, 42)
-    assert inlet.fault.reason.startswith("ValueError: invalid literal for int()")
+    assert worker_input.fault is not None
+    assert (worker_input.fault.producer, worker_input.fault.index) == (2, 42)
+    assert worker_input.fault.reason.startswith("ValueError: invalid literal for int()")
 
 
-def test_a_frame_that_cannot_be_rebuilt_cancels_and_is_named(inlet: Inlet, script: Script) -> None:
+def test_a_frame_that_cannot_be_rebuilt_cancels_and_is_named(worker_input: Input, script: Script) -> None:
     script.frames = [*frames(1), fault := ItemFault("TypeError: no", 0, 1)]
     with pytest.raises(Cancelled):
-        list(inlet)
-    assert inlet.fault is fault
+        list(worker_input)
+    assert worker_input.fault is fault
 
 
-def test_what_the_system_refuses_cancels_and_is_remembered(inlet: Inlet, script: Script) -> None:
+def test_what_the_system_refuses_cancels_and_is_remembered(worker_input: Input, script: Script) -> None:
     script.frames = [*frames(1), refused := OSError("no descriptor")]
-    items = iter(inlet)
+    items = iter(worker_input)
     assert next(items) == 0
     with pytest.raises(Cancelled):
         next(items)
-    assert inlet.cancelled
-    assert inlet.refused is refused
+    assert worker_input.cancelled
+    assert worker_input.refused is refused
 
 
 def test_a_slot_goes_back_when_the_next_item_is_asked_for(credits: Credits, script: Script, board: Board) -> None:
     script.frames = frames(2)
-    items = iter(Inlet(script, board, WORKER, 1, [PRODUCER], None))
+    items = iter(Input(script, board, WORKER, 1, [PRODUCER], None))
     next(items)
     assert not credits.take()
     next(items)
@@ -362,18 +364,18 @@ def test_asking_through_another_iterator_gives_the_slot_back(
     credits: Credits, script: Script, board: Board, dropped: bool
 ) -> None:
     script.frames = frames(2)
-    inlet = Inlet(script, board, WORKER, 1, [PRODUCER], None)
-    first = iter(inlet)
+    worker_input = Input(script, board, WORKER, 1, [PRODUCER], None)
+    first = iter(worker_input)
     next(first)
     if dropped:
         del first
-    assert inlet.more()
+    assert worker_input.more()
     assert credits.take()
     assert not credits.take()
 
 
 def test_consumers_publish_how_many_items_take_them_a_millisecond(
-    inlet: Inlet, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
+    worker_input: Input, script: Script, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Clock:
         now = 0
@@ -382,10 +384,10 @@ def test_consumers_publish_how_many_items_take_them_a_millisecond(
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(inlet_module, "time", clock)
+    monkeypatch.setattr(input_module, "time", clock)
     script.frames = frames(1, 1, 1, 1, 1)
     hints = []
-    for _ in inlet:
+    for _ in worker_input:
         clock.now += 100_000  # 0.1 ms of work on each item
         hints.append(board.hint(0)[0])
     assert hints == [0, 4, 10, 10, 10]
@@ -409,43 +411,45 @@ def test_short_repr_survives_a_repr_that_raises() -> None:
 
 
 def test_a_worker_that_is_to_retire_finishes_its_frame_and_then_sees_the_end(
-    inlet: Inlet, script: Script, board: Board
+    worker_input: Input, script: Script, board: Board
 ) -> None:
     board.row(PRODUCER)[Cell.STATE] = State.RUNNING  # others go on with what comes from there
     script.frames = frames(2, 3)
-    items = iter(inlet)
+    items = iter(worker_input)
     assert next(items) == 0
     board.row(WORKER)[Cell.RETIRES] = 1
     assert list(items) == [1]
-    assert (inlet.ended, len(script.frames)) == (True, 1)
+    assert (worker_input.ended, len(script.frames)) == (True, 1)
 
 
 def test_a_successor_that_is_to_retire_first_goes_on_with_what_is_in_its_hand(
-    inlet: Inlet, script: Script, board: Board
+    worker_input: Input, script: Script, board: Board
 ) -> None:
     """Nobody else has that."""
     script.frames = frames(2, 3)
-    script.hand = Hand(8)
-    script.hand.packet[0] = 1
+    script.checkpoint = Checkpoint(8)
+    script.checkpoint.packet[0] = 1
     board.row(WORKER)[Cell.RETIRES] = 1
-    assert list(inlet) == [0, 1]
+    assert list(worker_input) == [0, 1]
     assert len(script.frames) == 1
-    script.hand.close()
-    script.hand = None  # the memory goes with it
+    script.checkpoint.close()
+    script.checkpoint = None  # the memory goes with it
 
 
-def test_a_worker_that_is_to_stay_after_all_goes_on(inlet: Inlet, script: Script, board: Board) -> None:
+def test_a_worker_that_is_to_stay_after_all_goes_on(worker_input: Input, script: Script, board: Board) -> None:
     script.frames = frames(2, 3)
-    items = iter(inlet)
+    items = iter(worker_input)
     next(items)
     board.row(WORKER)[Cell.RETIRES] = 1
     board.row(WORKER)[Cell.RETIRES] = 0
     assert list(items) == [1, 2, 3, 4]
 
 
-def test_a_cancelled_run_is_no_end_for_a_worker_that_is_to_retire(inlet: Inlet, script: Script, board: Board) -> None:
+def test_a_cancelled_run_is_no_end_for_a_worker_that_is_to_retire(
+    worker_input: Input, script: Script, board: Board
+) -> None:
     script.frames = frames(2, 3)
-    items = iter(inlet)
+    items = iter(worker_input)
     next(items)
     board.row(WORKER)[Cell.RETIRES] = board.flag(1)[0] = 1
     with pytest.raises(Cancelled):
@@ -453,20 +457,20 @@ def test_a_cancelled_run_is_no_end_for_a_worker_that_is_to_retire(inlet: Inlet, 
 
 
 def test_a_stage_that_returned_before_it_was_asked_to_retire_has_stopped_early(
-    inlet: Inlet, script: Script, board: Board
+    worker_input: Input, script: Script, board: Board
 ) -> None:
     script.frames = frames(1, 1)
-    next(iter(inlet))
+    next(iter(worker_input))
     board.row(WORKER)[Cell.RETIRES] = 1
-    assert inlet.more()
+    assert worker_input.more()
 
 
 def test_a_worker_that_retires_while_it_waits_for_a_time_has_seen_its_end(
-    inlet: Inlet, script: Script, board: Board
+    worker_input: Input, script: Script, board: Board
 ) -> None:
     script.frames = frames(1, 1)
-    items = iter(inlet)
+    items = iter(worker_input)
     next(items)
     board.row(WORKER)[Cell.RETIRES] = 1
-    assert inlet.wait(0.1)
+    assert worker_input.wait(0.1)
     assert list(items) == []

@@ -32,10 +32,10 @@ from chainpump.transport.flow import (
     next_hint,
 )
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.reorder_buffer import Turnstile
+from chainpump.transport.reorder_buffer import ReorderBuffer
 from chainpump.transport.send_limit import Gate, Gates, Limit
-from chainpump.worker import output as outlet_module
-from chainpump.worker.output import Outlet
+from chainpump.worker import output as output_module
+from chainpump.worker.output import Output
 
 
 class Clock:
@@ -109,7 +109,7 @@ def _item(entry: Any) -> Any:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(outlet_module, "time", clock)
+    monkeypatch.setattr(output_module, "time", clock)
     return clock
 
 
@@ -119,10 +119,10 @@ def sender() -> Recorder:
 
 
 @pytest.fixture
-def outlet(sender: Recorder, board: Board, clock: Clock) -> Iterator[Outlet]:
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0))
-    yield outlet
-    outlet.close()
+def output(sender: Recorder, board: Board, clock: Clock) -> Iterator[Output]:
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0))
+    yield output
+    output.close()
 
 
 @pytest.fixture
@@ -133,22 +133,22 @@ def credits(sender: Recorder, board: Board, clock: Clock) -> Iterator[Credits]:
         descriptor.close()
 
 
-def send(outlet: Outlet, items: Iterable[Any]) -> None:
+def send(output: Output, items: Iterable[Any]) -> None:
     """As a generator makes them, one after the other."""
-    outlet.pump(item for item in items)
-    outlet.finish()
+    output.pump(item for item in items)
+    output.finish()
 
 
-def test_a_lone_item_leaves_at_once(outlet: Outlet, sender: Recorder) -> None:
+def test_a_lone_item_leaves_at_once(output: Output, sender: Recorder) -> None:
     def stage() -> Iterator[int]:
         yield 1
         assert sender.items == [[1]]
 
-    send(outlet, stage())
+    send(output, stage())
 
 
 def test_each_item_leaves_at_once_when_they_come_slowly(
-    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+    output: Output, sender: Recorder, board: Board, clock: Clock
 ) -> None:
     board.hint(0)[0] = 100
 
@@ -158,7 +158,7 @@ def test_each_item_leaves_at_once_when_they_come_slowly(
             assert sender.items[-1] == [item]
             clock.pass_by(FLUSH_NS)
 
-    send(outlet, stage())
+    send(output, stage())
 
 
 @pytest.mark.parametrize(
@@ -171,54 +171,54 @@ def test_each_item_leaves_at_once_when_they_come_slowly(
     ],
 )
 def test_a_frame_leaves_when_it_holds_what_the_consumer_asked_for(
-    outlet: Outlet, sender: Recorder, board: Board, hint: int, frames: list[list[int]]
+    output: Output, sender: Recorder, board: Board, hint: int, frames: list[list[int]]
 ) -> None:
     board.hint(0)[0] = hint
-    send(outlet, range(6))
+    send(output, range(6))
     assert sender.items == frames
 
 
 @pytest.mark.parametrize("item", [b"x" * 10_000, "x" * 10_000, ["x" * 10_000]], ids=["bytes", "str", "snapshot"])
 def test_a_frame_leaves_when_it_holds_enough_bytes(
-    outlet: Outlet, sender: Recorder, board: Board, item: object
+    output: Output, sender: Recorder, board: Board, item: object
 ) -> None:
     board.hint(0)[0] = 1_000
-    send(outlet, [item] * 20)
+    send(output, [item] * 20)
     first, *full, _ = map(len, sender.items)
     assert first == 1
     assert full == [-(-FLUSH_BYTES // 10_000)] * len(full)
     assert sum(map(len, sender.items)) == 20
 
 
-def test_frames_are_numbered_by_their_first_item(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_frames_are_numbered_by_their_first_item(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 2
-    send(outlet, range(6))
+    send(output, range(6))
     assert [span for _, _, span in sender.frames] == [Span(0, 1), Span(1, 3), Span(3, 5), Span(5, 6)]
     assert sender.numbers == [None] * 4
 
 
 @pytest.mark.parametrize("kind", [list, tuple, iter, dict.fromkeys, reversed], ids=lambda kind: kind.__name__)
 def test_items_that_are_all_there_come_through_in_order(
-    outlet: Outlet, sender: Recorder, board: Board, kind: Callable[[Sequence[int]], Iterable[int]]
+    output: Output, sender: Recorder, board: Board, kind: Callable[[Sequence[int]], Iterable[int]]
 ) -> None:
     board.hint(0)[0] = 4
     items = list(range(10))
-    outlet.pump(kind(items))
-    outlet.finish()
+    output.pump(kind(items))
+    output.finish()
     assert [item for frame in sender.items for item in frame] == list(kind(items))
     assert board.row(0)[Cell.SENT] == 10
     assert max(map(len, sender.items)) <= 4
 
 
-def test_items_that_are_all_there_leave_in_full_frames_at_once(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_items_that_are_all_there_leave_in_full_frames_at_once(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 4
-    outlet.pump([0, [1], "2", None, 4, 5, 6, 7, 8])
+    output.pump([0, [1], "2", None, 4, 5, 6, 7, 8])
     assert sender.items == [[0, [1], "2", None], [4, 5, 6, 7], [8]]
     assert [span for _, _, span in sender.frames] == [Span(0, 4), Span(4, 8), Span(8, 9)]
 
 
 def test_the_flusher_sends_what_has_waited_for_2_ms(
-    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+    output: Output, sender: Recorder, board: Board, clock: Clock
 ) -> None:
     board.hint(0)[0] = 100
 
@@ -230,7 +230,7 @@ def test_the_flusher_sends_what_has_waited_for_2_ms(
         sender.wait_for(frames=2)  # although the stage is busy and asks for nothing
         yield 4
 
-    send(outlet, stage())
+    send(output, stage())
     assert sender.items == [[1], [2, 3], [4]]
 
 
@@ -243,17 +243,17 @@ class Crowded(list[Any]):
 
 
 def test_an_item_that_comes_while_the_flusher_takes_the_one_before_is_not_forgotten(
-    outlet: Outlet, sender: Recorder, clock: Clock
+    output: Output, sender: Recorder, clock: Clock
 ) -> None:
-    outlet._pending = Crowded(["early"])
+    output._pending = Crowded(["early"])
     clock.pass_by(FLUSH_NS)
-    assert outlet.flush_old() == FLUSH_NS  # it looks again in 2 ms: nobody else would
+    assert output.flush_old() == FLUSH_NS  # it looks again in 2 ms: nobody else would
     assert sender.items == [["early"]]
-    assert outlet._pending == ["late"]
+    assert output._pending == ["late"]
 
 
 def test_what_stops_the_flusher_is_raised_in_the_worker(
-    outlet: Outlet, sender: Recorder, board: Board, clock: Clock
+    output: Output, sender: Recorder, board: Board, clock: Clock
 ) -> None:
     board.hint(0)[0] = 100
 
@@ -266,14 +266,14 @@ def test_what_stops_the_flusher_is_raised_in_the_worker(
         sender.is_hung_up = False
 
     with pytest.raises(Cancelled):
-        send(outlet, stage())
+        send(output, stage())
 
 
 def test_what_stops_the_flusher_is_told_although_the_stage_asks_for_nothing(
     sender: Recorder, board: Board, clock: Clock
 ) -> None:
     told: SimpleQueue[BaseException] = SimpleQueue()
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), failed=told.put)
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0), failed=told.put)
     board.hint(0)[0] = 100
 
     def stage() -> Iterator[int]:
@@ -282,14 +282,14 @@ def test_what_stops_the_flusher_is_told_although_the_stage_asks_for_nothing(
         sender.refusal = OSError("no room")
         clock.pass_by(FLUSH_NS)
         assert isinstance(told.get(timeout=60), Cancelled)
-        assert outlet.refused is sender.refusal
+        assert output.refused is sender.refusal
 
     with pytest.raises(Cancelled):
-        send(outlet, stage())
-    outlet.close()
+        send(output, stage())
+    output.close()
 
 
-def test_an_item_is_snapshot_at_the_yield(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_an_item_is_snapshot_at_the_yield(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 100
 
     def stage() -> Iterator[list[int]]:
@@ -298,7 +298,7 @@ def test_an_item_is_snapshot_at_the_yield(outlet: Outlet, sender: Recorder, boar
             item.append(number)
             yield item
 
-    send(outlet, stage())
+    send(output, stage())
     assert sender.items == [[[0]], [[0, 1], [0, 1, 2], [0, 1, 2, 3]]]
 
 
@@ -314,9 +314,9 @@ class Text(str):  # noqa: SLOT000  # it has a state on purpose
     ],
 )
 def test_only_exact_immutables_wait_for_their_frame_to_be_pickled(
-    outlet: Outlet, sender: Recorder, item: object, waits: bool
+    output: Output, sender: Recorder, item: object, waits: bool
 ) -> None:
-    send(outlet, [item])
+    send(output, [item])
     assert sender.frames == [([item if waits else pickle.dumps(item, 5)], not waits, Span(0, 1))]
 
 
@@ -332,104 +332,104 @@ def test_only_exact_immutables_wait_for_their_frame_to_be_pickled(
 )
 @pytest.mark.parametrize("hint", [1, 2, 100])
 def test_order_is_kept_whatever_is_pickled_when(
-    outlet: Outlet, sender: Recorder, board: Board, items: list[object], hint: int
+    output: Output, sender: Recorder, board: Board, items: list[object], hint: int
 ) -> None:
     board.hint(0)[0] = hint
-    send(outlet, items)
+    send(output, items)
     assert [item for frame in sender.items for item in frame] == items
     ends = [sum(map(len, sender.items[:n])) for n in range(len(sender.items) + 1)]
     assert [span for _, _, span in sender.frames] == [Span(*each) for each in pairwise(ends)]
 
 
-def test_an_item_with_large_buffers_travels_alone(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_an_item_with_large_buffers_travels_alone(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 100
     large = pickle.PickleBuffer(bytearray(LARGE_BYTES))
-    send(outlet, [0, 1, large, 2, large, large, 3])
+    send(output, [0, 1, large, 2, large, large, 3])
     assert [len(entries) for entries, _, _ in sender.frames] == [1, 1, 1, 1, 1, 1, 1]
     assert [span for _, _, span in sender.frames] == [Span(number, number + 1) for number in range(7)]
 
 
 @pytest.mark.parametrize("before", [[], [0], [0, 1, 2], [[0], 1], [0, [1], 2, 3]], ids=len)
 def test_an_item_that_cannot_be_pickled_is_named_by_its_number(
-    outlet: Outlet, board: Board, before: list[object]
+    output: Output, board: Board, before: list[object]
 ) -> None:
     board.hint(0)[0] = 3
     with pytest.raises(ItemFault) as caught:
-        send(outlet, [*before, lambda: 0])
+        send(output, [*before, lambda: 0])
     assert caught.value.index == len(before)
 
 
-def test_what_is_pending_is_sent_before_a_wait(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_what_is_pending_is_sent_before_a_wait(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 100
 
     def stage() -> Iterator[int]:
         yield from range(3)
-        outlet.before_wait()  # its input has run dry
+        output.before_wait()  # its input has run dry
         assert sender.items == [[0], [1, 2]]
 
-    send(outlet, stage())
+    send(output, stage())
 
 
-def test_a_cancelled_run_sends_nothing_more(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_a_cancelled_run_sends_nothing_more(output: Output, sender: Recorder, board: Board) -> None:
     board.flag(0)[0] = 1
     with pytest.raises(Cancelled):
-        send(outlet, [1])
+        send(output, [1])
     assert sender.frames == []
 
 
-def test_closing_sends_nothing(outlet: Outlet, sender: Recorder, board: Board) -> None:
+def test_closing_sends_nothing(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 100
-    outlet.pump(item for item in range(3))
-    outlet.close()
+    output.pump(item for item in range(3))
+    output.close()
     assert sender.items == [[0]]
     assert sender.is_closed
 
 
-def test_nothing_to_send_is_no_frame(outlet: Outlet, sender: Recorder, board: Board) -> None:
-    send(outlet, [])
+def test_nothing_to_send_is_no_frame(output: Output, sender: Recorder, board: Board) -> None:
+    send(output, [])
     assert sender.frames == []
     assert board.row(0)[Cell.SENT] == 0
 
 
-def test_what_the_system_refuses_cancels_and_is_remembered(outlet: Outlet, sender: Recorder) -> None:
+def test_what_the_system_refuses_cancels_and_is_remembered(output: Output, sender: Recorder) -> None:
     sender.refusal = OSError("no memory")
     with pytest.raises(Cancelled):
-        outlet.pump([1])
-    assert outlet.cancelled
-    assert outlet.refused is sender.refusal
+        output.pump([1])
+    assert output.cancelled
+    assert output.refused is sender.refusal
 
 
-def test_what_a_stage_raises_passes_through(outlet: Outlet, sender: Recorder) -> None:
+def test_what_a_stage_raises_passes_through(output: Output, sender: Recorder) -> None:
     def stage() -> Iterator[int]:
         yield 1
         raise OSError("user")
 
     with pytest.raises(OSError, match="user"):
-        send(outlet, stage())
+        send(output, stage())
     assert sender.items == [[1]]
 
 
-def test_the_board_counts_what_was_sent(outlet: Outlet, board: Board) -> None:
+def test_the_board_counts_what_was_sent(output: Output, board: Board) -> None:
     board.hint(0)[0] = 4
-    send(outlet, range(10))
+    send(output, range(10))
     assert board.row(0)[Cell.SENT] == 10
 
 
-def test_an_outlet_without_a_wait_needs_no_thread(outlet: Outlet) -> None:
+def test_an_output_without_a_wait_needs_no_thread(output: Output) -> None:
     before = threading.active_count()
-    send(outlet, range(100))  # one by one: nobody has asked for more
+    send(output, range(100))  # one by one: nobody has asked for more
     assert threading.active_count() == before
 
 
-def test_a_closed_outlet_goes_with_its_last_reference(sender: Recorder, board: Board, clock: Clock) -> None:
+def test_a_closed_output_goes_with_its_last_reference(sender: Recorder, board: Board, clock: Clock) -> None:
     board.hint(0)[0] = 100
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0))
-    send(outlet, range(3))  # with a flusher
-    outlet.close()
-    alive = weakref.ref(outlet)
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0))
+    send(output, range(3))  # with a flusher
+    output.close()
+    alive = weakref.ref(output)
     gc.disable()  # what it holds, the board's memory among it, must not wait for a collection
     try:
-        del outlet
+        del output
         assert alive() is None
     finally:
         gc.enable()
@@ -445,7 +445,7 @@ def available(credits: Credits) -> int:
     return count
 
 
-def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, outlet: Outlet) -> None:
+def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, output: Output) -> None:
     def stage() -> Iterator[int]:
         assert available(credits) == 1
         yield 1
@@ -453,27 +453,27 @@ def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, outlet: 
         credits.give()  # as a consumer that has finished the first item and asks for the next
         yield 2
 
-    send(outlet, stage())
+    send(output, stage())
 
 
-def test_the_slot_of_an_item_that_was_never_made_goes_back(credits: Credits, outlet: Outlet) -> None:
-    send(outlet, [1])
+def test_the_slot_of_an_item_that_was_never_made_goes_back(credits: Credits, output: Output) -> None:
+    send(output, [1])
     assert available(credits) == 1
 
 
-def test_a_worker_that_waits_for_input_lends_its_slot(credits: Credits, outlet: Outlet) -> None:
+def test_a_worker_that_waits_for_input_lends_its_slot(credits: Credits, output: Output) -> None:
     def stage() -> Iterator[int]:
-        held = outlet.before_wait()
+        held = output.before_wait()
         assert (held, available(credits)) == (True, 2)
-        outlet.after_wait(held)
+        output.after_wait(held)
         assert available(credits) == 1
         yield 1
 
-    send(outlet, stage())
+    send(output, stage())
 
 
 def test_a_worker_that_waits_for_a_slot_leaves_nothing_pending(
-    credits: Credits, outlet: Outlet, sender: Recorder, board: Board
+    credits: Credits, output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = 100
 
@@ -484,13 +484,13 @@ def test_a_worker_that_waits_for_a_slot_leaves_nothing_pending(
 
     consumer = threading.Thread(target=consume)
     consumer.start()
-    send(outlet, range(6))
+    send(output, range(6))
     consumer.join()
     assert [item for frame in sender.items for item in frame] == list(range(6))
 
 
 def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
-    credits: Credits, outlet: Outlet, sender: Recorder, board: Board
+    credits: Credits, output: Output, sender: Recorder, board: Board
 ) -> None:
     def cancel() -> None:
         sender.wait_for(frames=2)  # both slots are taken
@@ -500,7 +500,7 @@ def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
     canceller = threading.Thread(target=cancel)
     canceller.start()
     with pytest.raises(Cancelled):
-        send(outlet, range(100))
+        send(output, range(100))
     canceller.join()
     assert sender.items == [[0], [1]]
 
@@ -510,31 +510,31 @@ def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
 
 def test_a_worker_that_numbers_its_items_tells_which_one_it_is(sender: Recorder, board: Board, clock: Clock) -> None:
     board.hint(0)[0] = 2
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), origin=3)
-    send(outlet, range(3))
-    outlet.close()
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0), origin=3)
+    send(output, range(3))
+    output.close()
     assert [span for _, _, span in sender.frames] == [Span(0, 1, origin=3), Span(1, 3, origin=3)]
 
 
 def test_results_carry_the_numbers_of_the_items_that_they_are_made_of(
-    outlet: Outlet, sender: Recorder, board: Board
+    output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = 100
     at = 0
-    outlet.number_by(lambda: at)
+    output.number_by(lambda: at)
 
     def stage() -> Iterator[str]:
         nonlocal at
-        outlet.open_span(Span(40, 50), distinct=False)
+        output.open_span(Span(40, 50), distinct=False)
         for at in (40, 43, 43, 47):
             yield "abcdefgh"[at - 40]
-        outlet.close_span(50)
-        outlet.open_span(Span(60, 65), distinct=True)
+        output.close_span(50)
+        output.open_span(Span(60, 65), distinct=True)
         at = 64
         yield "z"
-        outlet.close_span(65)
+        output.close_span(65)
 
-    send(outlet, stage())
+    send(output, stage())
     assert sender.frames == [
         (["a"], False, Span(0, 1, (40,))),  # a lone one leaves at once, though more may come of it
         ([], False, Span(1, 1, (40,), last=True)),
@@ -545,23 +545,23 @@ def test_results_carry_the_numbers_of_the_items_that_they_are_made_of(
     assert board.row(0)[Cell.SENT] == 5
 
 
-def test_a_span_of_which_nothing_is_left_is_told(outlet: Outlet, sender: Recorder) -> None:
-    outlet.open_span(Span(40, 50, origin=2), distinct=True)
-    outlet.close_span(50)
+def test_a_span_of_which_nothing_is_left_is_told(output: Output, sender: Recorder) -> None:
+    output.open_span(Span(40, 50, origin=2), distinct=True)
+    output.close_span(50)
     assert sender.frames == [([], False, Span(40, 50, origin=2))]
 
 
 def test_results_of_whole_frames_need_numbers_only_behind_an_item_that_came_to_nothing(
-    outlet: Outlet, sender: Recorder, board: Board
+    output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = 2
-    outlet.open_span(Span(40, 50), distinct=True)
-    outlet.extend("abc")
-    outlet.flush_full()
-    outlet.skip()
-    outlet.extend("ef", lambda count: range(44, 44 + count))
-    outlet.flush_full()
-    outlet.close_span(50)
+    output.open_span(Span(40, 50), distinct=True)
+    output.extend("abc")
+    output.flush_full()
+    output.skip()
+    output.extend("ef", lambda count: range(44, 44 + count))
+    output.flush_full()
+    output.close_span(50)
     assert [(entries, span) for entries, _, span in sender.frames] == [
         (["a", "b"], Span(40, 42)),
         (["c", "e"], Span(42, 45)),
@@ -570,30 +570,30 @@ def test_results_of_whole_frames_need_numbers_only_behind_an_item_that_came_to_n
     assert sender.numbers == [None, [42, 44], [45]]
 
 
-def test_results_before_an_exception_are_kept(outlet: Outlet, sender: Recorder) -> None:
+def test_results_before_an_exception_are_kept(output: Output, sender: Recorder) -> None:
     def made() -> Iterator[str]:
         yield "a"
         yield "b"
         raise OSError("user")
 
-    outlet.open_span(Span(40, 50), distinct=True)
+    output.open_span(Span(40, 50), distinct=True)
     with pytest.raises(OSError, match="user"):
-        outlet.extend(made(), lambda count: range(41, 41 + count))
-    outlet.close_span(50)
+        output.extend(made(), lambda count: range(41, 41 + count))
+    output.close_span(50)
     assert [(entries, span) for entries, _, span in sender.frames] == [(["a", "b"], Span(40, 50))]
     assert sender.numbers == [[41, 42]]
 
 
 def test_fewer_items_than_asked_for_fill_a_frame_where_they_are_large(
-    outlet: Outlet, sender: Recorder, board: Board
+    output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = 100
     sender.bytes_each = FLUSH_BYTES // 10
-    outlet.open_span(Span(0, 200), distinct=True)
-    outlet.extend(range(100))
-    outlet.flush_full()
-    outlet.extend(range(100, 200))
-    outlet.flush_full()
+    output.open_span(Span(0, 200), distinct=True)
+    output.extend(range(100))
+    output.flush_full()
+    output.extend(range(100, 200))
+    output.flush_full()
     assert [len(entries) for entries, _, _ in sender.frames] == [100, *[10] * 10]
 
 
@@ -602,16 +602,16 @@ def test_fewer_items_than_asked_for_fill_a_frame_where_they_are_large(
 )
 @pytest.mark.parametrize("is_snapshot", [True, False], ids=["at the yield", "with its frame"])
 def test_a_result_that_cannot_be_pickled_is_named_by_the_item_that_it_was_made_of(
-    outlet: Outlet, span: Span, at: int, index: int, is_snapshot: bool
+    output: Output, span: Span, at: int, index: int, is_snapshot: bool
 ) -> None:
-    outlet.open_span(span, distinct=True)
-    outlet.number_by(lambda: at)
+    output.open_span(span, distinct=True)
+    output.number_by(lambda: at)
     with pytest.raises(ItemFault) as caught:  # noqa: PT012  # the fault comes now, or with the frame
         if is_snapshot:
-            outlet.pump([threading.Lock()])
+            output.pump([threading.Lock()])
         else:
-            outlet.extend([1, 2, threading.Lock()])
-            outlet.flush()
+            output.extend([1, 2, threading.Lock()])
+            output.flush()
     assert caught.value.index == index
 
 
@@ -623,16 +623,16 @@ def gates(board: Board) -> Iterator[Gates]:
     gates.close()
 
 
-def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Outlet, Gate, Limit]:
+def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Output, Gate, Limit]:
     gate, limit = gates.sending(0), gates.returning()
     assert gate is not None
     gate.open(board)
     limit.open(board)
-    return Outlet(sender, board.row(0), board.hint(0), board.flag(0), room=gate), gate, limit
+    return Output(sender, board.row(0), board.hint(0), board.flag(0), room=gate), gate, limit
 
 
 def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, board: Board, clock: Clock) -> None:
-    outlet, gate, limit = gated(gates, sender, board)
+    output, gate, limit = gated(gates, sender, board)
     limit.move(0, HELD_BYTES, 0.0, 0)  # one item
     sent = []
 
@@ -644,9 +644,9 @@ def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, 
 
     orderer = threading.Thread(target=order)
     orderer.start()
-    send(outlet, range(8))
+    send(output, range(8))
     orderer.join()
-    for end in (outlet, gate, limit):
+    for end in (output, gate, limit):
         end.close()
     assert sender.items == [[number] for number in range(8)]
     assert sent == list(range(1, 8))
@@ -655,7 +655,7 @@ def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, 
 def test_who_waits_at_the_gate_is_woken_by_the_cancel(
     gates: Gates, sender: Recorder, board: Board, clock: Clock
 ) -> None:
-    outlet, gate, limit = gated(gates, sender, board)
+    output, gate, limit = gated(gates, sender, board)
     limit.move(0, HELD_BYTES, 0.0, 0)
 
     def cancel() -> None:
@@ -666,9 +666,9 @@ def test_who_waits_at_the_gate_is_woken_by_the_cancel(
     canceller = threading.Thread(target=cancel)
     canceller.start()
     with pytest.raises(Cancelled):
-        send(outlet, range(100))
+        send(output, range(100))
     canceller.join()
-    for end in (outlet, gate, limit):
+    for end in (output, gate, limit):
         end.close()
     assert sender.items == [[0]]
 
@@ -679,9 +679,9 @@ class SlowStarter:
     Each frame takes the consumer 20 us, and each item 0.1 us more.
     """
 
-    def __init__(self, gate: Gate, turnstile: Turnstile, sender: Recorder, hint: memoryview) -> None:
+    def __init__(self, gate: Gate, reorder_buffer: ReorderBuffer, sender: Recorder, hint: memoryview) -> None:
         self._gate = gate
-        self._turnstile = turnstile
+        self._reorder_buffer = reorder_buffer
         self._sender = sender
         self._hint = hint
         self._taken = 0
@@ -692,35 +692,35 @@ class SlowStarter:
     def wait(self) -> None:
         entries, _, span = self._sender.frames[self._taken]
         self._taken += 1
-        self._turnstile.push(Frame(0, span, entries))
-        assert self._turnstile.next() is not None
+        self._reorder_buffer.push(Frame(0, span, entries))
+        assert self._reorder_buffer.next() is not None
         self._hint[0] = next_hint(self._hint[0] or 1, 20_000 / len(entries) + 100)
-        self._turnstile.release()
+        self._reorder_buffer.release()
 
 
 def test_few_small_frames_leave_before_the_consumer_can_say_how_many_items_it_wants(
     gates: Gates, sender: Recorder, board: Board, clock: Clock
 ) -> None:
     gates.begin(board)
-    outlet, gate, limit = gated(gates, sender, board)
-    turnstile = Turnstile(limit)
-    outlet._room = SlowStarter(gate, turnstile, sender, board.hint(0))  # type: ignore[assignment]
+    output, gate, limit = gated(gates, sender, board)
+    reorder_buffer = ReorderBuffer(limit)
+    output._room = SlowStarter(gate, reorder_buffer, sender, board.hint(0))  # type: ignore[assignment]
     items = 2 * MAX_WINDOW
-    outlet.pump(range(items))
-    outlet.finish()
-    for end in (outlet, gate, limit):
+    output.pump(range(items))
+    output.finish()
+    for end in (output, gate, limit):
         end.close()
     assert [item for frame in sender.items for item in frame] == list(range(items))
     assert len(sender.frames) <= items // MAX_HINT + FIRST_ITEMS + 16
 
 
 def test_frames_of_what_weighs_more_than_its_pickle_are_full_from_the_second_on(
-    outlet: Outlet, sender: Recorder, board: Board
+    output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = MAX_HINT
     records = [{"id": number, "name": "item", "score": number * 0.5} for number in range(20 * MAX_HINT)]
-    outlet.pump(records)
-    outlet.finish()
+    output.pump(records)
+    output.finish()
     lengths = list(map(len, sender.items))
     assert sum(lengths) == len(records)
     weight = deep_size(records[-1])
@@ -729,25 +729,25 @@ def test_frames_of_what_weighs_more_than_its_pickle_are_full_from_the_second_on(
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["when it is full", "when it is old"])
 def test_where_the_size_of_results_jumps_each_large_one_leaves_alone(
-    outlet: Outlet, sender: Recorder, board: Board, at_once: bool
+    output: Output, sender: Recorder, board: Board, at_once: bool
 ) -> None:
     board.hint(0)[0] = 64 if at_once else 1000
-    outlet.open_span(Span(0, 64), distinct=True)
-    outlet.extend([bytes(100)] * 40)
-    outlet.extend([(number, bytes(2 * FRAME_BYTES)) for number in range(24)])
-    outlet.flush_full()
-    outlet.close_span(64)
+    output.open_span(Span(0, 64), distinct=True)
+    output.extend([bytes(100)] * 40)
+    output.extend([(number, bytes(2 * FRAME_BYTES)) for number in range(24)])
+    output.flush_full()
+    output.close_span(64)
     assert [len(entries) for entries, _, _ in sender.frames] == [40, *[1] * 24]
     assert [span.stop for _, _, span in sender.frames] == list(range(40, 65))
 
 
 def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:
     further = Credits.of(3)
-    outlet = Outlet(sender, board.row(0), board.hint(0), board.flag(0), further)
-    outlet.take_slots()
-    outlet.take_slots()  # for the same item
+    output = Output(sender, board.row(0), board.hint(0), board.flag(0), further)
+    output.take_slots()
+    output.take_slots()  # for the same item
     assert (available(credits), available(further)) == (1, 2)
-    assert outlet.before_wait()
+    assert output.before_wait()
     assert (available(credits), available(further)) == (2, 3)
-    outlet.close()
+    output.close()
     further.close()
