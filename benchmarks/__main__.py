@@ -19,6 +19,7 @@ from benchmarks import (
     progress,
     scaling,
     shared,
+    startup,
     throughput,
 )
 from benchmarks.experiment import Experiment, Result, Settings
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "checks": checks.run,
     "progress": progress.run,
     "shared": shared.run,
+    "startup": startup.run,
 }
 QUICK_PAYLOADS = {  # those of which something is wanted
     "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],
