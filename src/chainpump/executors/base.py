@@ -54,11 +54,11 @@ class WorkerHandle(Protocol):
 
     @property
     def remains(self) -> Sequence[str]:
-        """The processes that a dead worker left behind, each as text. Signals are sent to them then."""
+        """The processes that a dead worker left behind, each as text. Signals go to these then."""
         return ()
 
     def interrupt(self) -> None:
-        """Request the worker to stop what it is doing. Its clean-up runs."""
+        """Request that the worker stops what it is doing. Its clean-up runs."""
         ...
 
     def kill(self) -> None:
@@ -70,7 +70,7 @@ class WorkerHandle(Protocol):
         self.kill()
 
     def ask_stack(self) -> None:
-        """Request the worker to write its stack soon."""
+        """Request that the worker writes its stack soon."""
         return
 
     def trim_stacks(self) -> None:

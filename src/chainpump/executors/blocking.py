@@ -23,7 +23,7 @@ class _Blocking:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         import asyncio
 
-        result = self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]  # update_wrapper has set it
+        result = self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]  # `update_wrapper` sets it
         return _iterate(result) if isinstance(result, AsyncIterable) else asyncio.run(_awaited_result(result))
 
 

@@ -77,7 +77,7 @@ def _reset_in_child() -> None:
 
 def _state() -> dict[str, Any]:
     """The attributes of the fork server object of `multiprocessing`."""
-    return vars(forkserver._forkserver)  # noqa: SLF001  # see above
+    return vars(forkserver._forkserver)  # noqa: SLF001  # there is no public interface
 
 
 os.register_at_fork(after_in_child=_reset_in_child)

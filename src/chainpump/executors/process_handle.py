@@ -111,11 +111,11 @@ class ProcessHandle:
         if self._report_pipe.closed:
             return outcome
         self._report_pipe.close()
-        if not self._was_ended_by_us(exit_code):
+        if not self._was_killed_by_handle(exit_code):
             return Lost(exit_code)
         return Failed(failure_texts.broken_off(self._who)) if self._closed_pipe_before_kill else Interrupted()
 
-    def _was_ended_by_us(self, exit_code: int | None) -> bool:
+    def _was_killed_by_handle(self, exit_code: int | None) -> bool:
         """Whether a signal that this handle sent killed the worker."""
         fatal = self._sent_signals - {signal.SIGTERM} if self._handles_sigterm else self._sent_signals
         return bool(fatal) if exit_code is None else -exit_code in fatal
@@ -193,7 +193,7 @@ class ProcessHandle:
             os.kill(self.pid, number)
 
     def ask_stack(self) -> None:
-        """Request the worker to write its stack."""
+        """Request that the worker writes its stack."""
         # Before the worker has installed the handler, this signal would kill it.
         if self._handles_sigterm:
             self._stack_offset = os.fstat(self._stack.fileno()).st_size

@@ -19,7 +19,7 @@ def main() -> None:
     # While this is set, `multiprocessing` refuses to start processes from the main file, with an error that explains
     # it.
     vars(this_process)["_inheriting"] = True
-    with open(int(sys.argv[1]), "rb") as parcel:  # noqa: PTH123  # a descriptor
+    with open(int(sys.argv[1]), "rb") as parcel:  # noqa: PTH123  # it is a descriptor
         parcel.seek(0)
         surroundings: Surroundings
         # Loading this also sets up the process. From then on its exceptions are reported to the main process.

@@ -111,7 +111,8 @@ def _write_parcel(parcel: Descriptor, name: BootstrapName, worker: Worker, argum
     # The run sets this for every worker that is a process.
     assert worker.surroundings is not None
     passed = _PassedDescriptors()
-    set_spawning_popen(passed)  # type: ignore[arg-type]  # of this thread; it needs these two methods only
+    # This applies to the current thread only.
+    set_spawning_popen(passed)  # type: ignore[arg-type]  # only these two methods are called
     try:
         path = _program_path(worker.surroundings.path)
         setup = replace(worker.surroundings, path=path), spawn.get_preparation_data(name)
@@ -152,7 +153,7 @@ class _PassedDescriptors:
         self.numbers.append(fd)
         return fd
 
-    def DupFd(self, fd: int) -> HandedOver:  # noqa: N802  # as `multiprocessing` calls it
+    def DupFd(self, fd: int) -> HandedOver:  # noqa: N802  # `multiprocessing` calls this name
         """Return an object that becomes a descriptor in the child."""
         return HandedOver(fd)
 

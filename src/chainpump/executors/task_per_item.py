@@ -139,7 +139,7 @@ class Flow:
         self._send_queue.put_nowait(None)
 
     def _frames(self) -> Iterator[tuple[Frame, range]]:
-        """Yield each frame with the positions to start. Each item that returns its own credit comes alone."""
+        """Yield each frame with the positions to start. An item that returns a credit is yielded alone."""
         worker_input = self._input
         for frame, items in worker_input.frames():
             if not (worker_input.is_metered and frame.entries):

@@ -49,7 +49,7 @@ class TasksHandle(ThreadHandle):
         self._driver.cancel()
 
     def kill(self) -> None:
-        """Interrupt the thread as every thread. A clean-up that it waits for is cancelled, too."""
+        """Kill the thread like a plain worker thread. A clean-up that it waits for is cancelled, too."""
         super().kill()
         self._driver.wake()
 

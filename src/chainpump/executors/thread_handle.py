@@ -162,7 +162,7 @@ class ThreadHandle:
 
 def stack_of(thread: int | None) -> str:
     """The stack of a thread of this process, innermost call first. It is empty if the thread does not run."""
-    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # documented, for this purpose
+    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001  # it is documented for debuggers
     lines = []
     while frame is not None:
         lines.append(line_of(frame))

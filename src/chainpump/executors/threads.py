@@ -1,4 +1,4 @@
-"""The executor for threads of the main process. It suits waiting, and code that releases the interpreter's lock."""
+"""The executor for threads of the main process. Use it for code that waits or releases the GIL."""
 
 from __future__ import annotations
 
