@@ -97,9 +97,9 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # For a type checker `__getattr__` would make every name one of the package's.
+    # Type checkers do not see `__getattr__`: with it they would accept every name as a name of the package.
 
-    # A name is imported when it is first asked for, from here. A worker process asks for none, and a program for few.
+    # A name is imported from its module on first access. A worker process accesses none of them, and a program few.
     _HOMES = {
         ".engine.run": ("Run",),
         ".errors": (

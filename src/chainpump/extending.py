@@ -1,7 +1,7 @@
-"""What an extension of chainpump is made of; `docs/extending.md` shows one of each kind.
+"""The types from which extensions of chainpump are made; `docs/extending.md` shows an example of each kind.
 
-An operator is a generator function, an observer is a function of a `Progress`, and a codec is given to
-`register_codec`: they need nothing of this module but a name for their type.
+An operator is a generator function, an observer is a function of a `Progress`, and a codec is passed to
+`register_codec`. They need this module only for the names of types.
 """
 
 from .executors.programs import ProgramExecutor

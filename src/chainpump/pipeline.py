@@ -1,4 +1,4 @@
-"""`Pipeline` and `Runnable`: immutable values that say what is to run, and start nothing until asked."""
+"""`Pipeline` and `Runnable`: immutable values that describe a run and start nothing until they are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import (
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-# Annotations name through the package what only runs need: that imports it when it is first asked for.
+# Annotations reach the types of the engine through the package, which imports them on first access.
 import chainpump
 
 from .building import checks
@@ -62,7 +62,7 @@ from .policies import Policy, Raise
 from .start import GRACE, RunOptions, check_place, start
 
 if TYPE_CHECKING:
-    # For checkers: a program does not need it here.
+    # Only type checkers need these names.
     from typing import TypeGuard
 
     from typing_extensions import TypeForm, TypeIs
@@ -82,7 +82,7 @@ RAISE = Raise()
 
 
 class _Chain:
-    """What a pipeline and a runnable have in common: a chain of checked stages that never changes."""
+    """The common base of pipelines and runnables: an immutable chain of checked stages."""
 
     __slots__ = ("_stages", "_strict")
 
@@ -90,7 +90,7 @@ class _Chain:
     _strict: bool
 
     def plan(self, *, on: Executor | None = None) -> Plan:
-        """The checked plan; `print(pipeline.plan())` shows it as a table."""
+        """Return the checked plan; `print(pipeline.plan())` shows it as a table."""
         if on is None:
             return Plan(self._stages)
         stages = tuple(placed(stage, on) for stage in self._stages)
@@ -101,11 +101,11 @@ class _Chain:
         return f"{type(self).__name__}({names(self._stages)})"
 
     def _repr_html_(self) -> str:
-        """A picture of the plan, in a notebook."""
+        """Return a picture of the plan, for a notebook."""
         return self.plan().svg()
 
     def _with(self, stage: PlannedStage, problems: Problems) -> tuple[PlannedStage, ...]:
-        """These stages and one more. Raises what is wrong with it, all of it."""
+        """Return these stages and one more. Raises one error with all problems of the new stage."""
         stages = (*self._stages, stage)
         with problems:
             if stage.on.capabilities.pickles_functions:
@@ -118,7 +118,7 @@ class _Chain:
         return stages
 
     def _made(self, kind: type[ChainT], stages: tuple[PlannedStage, ...]) -> ChainT:
-        """A pipeline or runnable like this one, of stages that were checked already."""
+        """Make a pipeline or runnable like this one from stages that are already checked."""
         return _made(kind, stages, self._strict)
 
     def _inlined(self) -> tuple[PlannedStage, ...]:
@@ -134,14 +134,14 @@ class _Chain:
 
 
 class Pipeline(_Chain, Generic[T_co]):
-    """A chain of a source and stages, which yields items when it is iterated. Immutable, and re-runnable.
+    """A chain of a source and stages that yields items when it is iterated. It is immutable and can run again.
 
     >>> list(Pipeline(range(3)))
     [0, 1, 2]
 
-    `Pipeline(source(fn, ...), on=...)` starts with a source function on one worker of its own; `Pipeline(iterable)`
-    reads an iterable in the main process, lazily. Nothing runs until it is iterated, opened or run.
-    strict: of no stage may it be unknown what it yields, not even of a lambda.
+    `Pipeline(source(fn, ...), on=...)` starts with a source function, which has its own worker. `Pipeline(iterable)`
+    reads an iterable in the main process, lazily. Nothing runs until the pipeline is iterated, opened or run.
+    strict: whether every stage must have a known item type, even a lambda.
     Raises StageTypeError or StageOptionError if the source does not fit.
     """
 
@@ -190,16 +190,17 @@ class Pipeline(_Chain, Generic[T_co]):
     def concat(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
     @staticmethod
     def concat(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
-        """The items of one pipeline after the other: each starts when the one before has ended.
+        """Yield the items of one pipeline after the other: each starts when the one before it has ended.
 
         >>> list(Pipeline.concat(Pipeline(range(2)), Pipeline("a b".split())))
         [0, 1, 'a', 'b']
 
-        Each is a run of its own, with its own workers, and ends with the run around it. What fails in it fails that
-        one, with the same error; `on=`, `grace=` and the dead letters of that one are its own.
-        Raises StageTypeError unless given pipelines.
+        Each part is a separate run with its own workers, and it ends with the outer run. A failure in a part is a
+        failure of the outer run, with the same error. The parts use `on=`, `grace=` and the dead letters of the outer
+        run.
+        Raises StageTypeError if an argument is not a pipeline.
         """
-        # Few programs have one, and what runs it comes with the engine.
+        # Few programs use nested pipelines, and this module imports the engine.
         from .engine.nested import Concat
 
         return _nested("concat", Concat, Concat, pipelines, name)
@@ -215,14 +216,15 @@ class Pipeline(_Chain, Generic[T_co]):
     def merge(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
     @staticmethod
     def merge(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
-        """The items of several pipelines at once, as they come; those of one stay in their order.
+        """Yield the items of several pipelines as they arrive; the items of each pipeline keep their order.
 
         >>> sorted(Pipeline.merge(Pipeline(range(3)), Pipeline([10, 20])))
         [0, 1, 2, 10, 20]
 
-        Otherwise as `concat`; the first failure ends all. `.inline()` takes an item of each in turn.
+        Otherwise it works like `concat`; the first failure ends all parts. `.inline()` takes one item of each part in
+        turn.
         """
-        # As above.
+        # The reason is the same as in `concat`.
         from .engine.nested import InTurn, Merge
 
         return _nested("merge", Merge, InTurn, pipelines, name)
@@ -236,7 +238,7 @@ class Pipeline(_Chain, Generic[T_co]):
         may_stop: bool = False,
         name: str | None = None,
     ) -> Pipeline[T]:
-        """Add a generator stage `Iterable[A] -> Iterator[B]`, of any shape; returns a new pipeline.
+        """Add a generator stage `Iterable[A] -> Iterator[B]`, with any number of results. Returns a new pipeline.
 
         >>> from collections.abc import Iterable, Iterator
         >>> def doubled(values: Iterable[int]) -> Iterator[int]:
@@ -245,9 +247,9 @@ class Pipeline(_Chain, Generic[T_co]):
         >>> list(Pipeline([1, 2]).then(doubled, on=Inline()))
         [2, 4]
 
-        on: where its workers run; Processes(1) unless told otherwise. One worker keeps the order of items.
-        in_flight: how many items it may have accepted and not finished; by default they are bounded by bytes.
-        may_stop: whether it may return before its input has ended; otherwise that ends the run as an error.
+        on: where the workers of the stage run; the default is Processes(1). One worker keeps the order of items.
+        in_flight: how many items the stage may have accepted and not finished; the default is a bound in bytes.
+        may_stop: whether the stage may return before its input has ended; otherwise this ends the run with an error.
         Raises StageTypeError or StageOptionError here, before anything starts.
         """
         problems = Problems()
@@ -272,12 +274,12 @@ class Pipeline(_Chain, Generic[T_co]):
         may_stop: bool = False,
         name: str | None = None,
     ) -> Runnable[R]:
-        """End the pipeline with a sink `Iterable[A] -> R`, whose result becomes the report's value.
+        """End the pipeline with a sink `Iterable[A] -> R`, whose result becomes the value of the report.
 
         >>> Pipeline(range(4)).into(sum, on=Inline()).run().value
         6
 
-        The options are those of `then`. With several workers the value is the list of what each returned.
+        The options are those of `then`. With several workers the value is the list of their results.
         """
         problems = Problems()
         bound: Bound = sink if is_a(sink, Bound) else Sink(sink)  # type: ignore[assignment, arg-type]  # by its type
@@ -351,21 +353,21 @@ class Pipeline(_Chain, Generic[T_co]):
         in_flight: int | None = None,
         name: str | None = None,
     ) -> Pipeline[Any]:
-        """Call a function for each item; what it returns takes the item's place.
+        """Call a function for each item; its result replaces the item.
 
         >>> from chainpump import Threads
         >>> list(Pipeline(["1", "2"]).map(int, on=Threads(2)))
         [1, 2]
 
-        A result is sent with others, after it was returned, and soon: return a new object each time, rather than one
-        that is changed again.
+        A result is sent shortly after the function has returned, together with other results. So the function should
+        return a new object each time; it should not change an object that it has returned.
         on, in_flight, name: as for `then`.
-        returns: the type of what it returns, for a lambda, which cannot say.
-        ordered: whether results keep the order of the source; if not, each goes on as soon as it is there.
-        on_error: what becomes of an item on which the function raises: `Raise()`, `Skip()`, `Retry(...)` or
+        returns: the type of the result, for a lambda, which has no annotations.
+        ordered: whether results keep the order of the source; otherwise each result is sent as soon as it is ready.
+        on_error: what happens to an item on which the function raises: `Raise()`, `Skip()`, `Retry(...)` or
         `DeadLetter()`.
-        timeout: seconds that the function may take over one item, on Processes and Tasks; then it is stopped, and the
-        item goes to the policy as an ItemTimeoutError.
+        timeout: seconds that the function may take for one item, on Processes and Tasks. Then the call is stopped, and
+        the policy gets the item as an ItemTimeoutError.
         """
         operator: Map[Any, Any] = Map(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
@@ -417,9 +419,9 @@ class Pipeline(_Chain, Generic[T_co]):
         in_flight: int | None = None,
         name: str | None = None,
     ) -> Pipeline[Any]:
-        """Keep the items for which a function returns something true. The options are those of `map`.
+        """Keep the items for which a function returns a true value. The options are those of `map`.
 
-        After a function that says `TypeGuard[B]` or `TypeIs[B]`, the items are of that type.
+        If the function returns `TypeGuard[B]` or `TypeIs[B]`, the remaining items have the type B.
 
         >>> list(Pipeline(range(6)).filter(lambda number: number % 2, on=Inline()))
         [1, 3, 5]
@@ -476,15 +478,15 @@ class Pipeline(_Chain, Generic[T_co]):
         in_flight: int | None = None,
         name: str | None = None,
     ) -> Pipeline[Any]:
-        """Call a function for each item; all that it returns or yields takes the item's place.
+        """Call a function for each item; all its results, returned or yielded, replace the item.
 
         >>> list(Pipeline(["a b", "c"]).flat_map(str.split, on=Inline()))
         ['a', 'b', 'c']
 
-        The options are those of `map`; `returns=list[str]`, say, is the type of what a lambda returns. Results go on as
-        they are made. With a policy other than `Raise()`, and on `Processes` with `restarts=` or `timeout=`, they go on
-        once the function is done with the item, so that one that fails leaves nothing. Until then the worker holds all
-        of them, without a bound: an item that makes gigabytes is better split before.
+        The options are those of `map`; for a lambda, `returns=list[str]` declares the type of its result. Results are
+        sent as they are made. With a policy other than `Raise()`, and on `Processes` with `restarts=` or `timeout=`,
+        they are sent when the function has finished the item, so that an item that fails leaves no results. Until then
+        the worker holds all of them, without a bound: split an item that makes gigabytes in an earlier stage.
         """
         operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
@@ -505,8 +507,8 @@ class Pipeline(_Chain, Generic[T_co]):
         a
         b
 
-        On one worker the calls come in the order of the source, unless that worker may be replaced (`restarts=`, or
-        `timeout=` on Processes) and several workers made the items: `plan()` says so.
+        On one worker the calls come in the order of the source. The exception is a worker that may be replaced
+        (`restarts=`, or `timeout=` on Processes) behind several workers; `plan()` shows it.
         """
         operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
         return self._made(Runnable, self._and(operator, on, in_flight, name))
@@ -520,13 +522,13 @@ class Pipeline(_Chain, Generic[T_co]):
         in_flight: int | None = None,
         name: str | None = None,
     ) -> Pipeline[list[T_co]]:
-        """Lists of n items; the last one may be shorter.
+        """Make lists of n items; the last one may be shorter.
 
         >>> list(Pipeline("a b c".split()).batch(2, on=Inline()))
         [['a', 'b'], ['c']]
 
-        within: seconds after which a batch goes on as it is, counted from its first item. On Inline behind another such
-        stage there is nobody to wait: there every batch is whole but the last, and `within` is refused.
+        within: seconds after which an incomplete batch is sent, counted from its first item. On Inline behind another
+        Inline stage no worker can wait: there every batch except the last has n items, and `within` is refused.
         """
         count = checks.check_count(n, name or "batch", "n")
         if within is None:
@@ -551,16 +553,17 @@ class Pipeline(_Chain, Generic[T_co]):
         in_flight: int | None = None,
         name: str | None = None,
     ) -> Pipeline[tuple[T_co, ...]]:
-        """Sliding windows: tuples of n neighbouring items, in the order in which they arrive.
+        """Make sliding windows: tuples of n neighbouring items, in the order in which they arrive.
 
         >>> list(Pipeline(range(5)).window(3, on=Inline()))
         [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
 
-        step: by how many items each window begins behind the one before. With `step=n` they touch, with a greater one
-        the items between two windows are left out.
-        Every window has n items: of fewer than n items there is none, and what fills no window at the end is left out.
-        To get that as well, use `batch`. Between processes an item is sent again with every window that it is in, so
-        give `window` and what follows it one thread, or `Inline()`, where items are large. It has one worker.
+        step: how many items lie between the beginnings of two windows. With `step=n` windows do not overlap; with a
+        larger step the items between two windows are skipped.
+        Every window has n items. Fewer than n items make no window, and items that do not fill a window at the end are
+        dropped; use `batch` to keep them. Between processes an item is sent again with every window that contains it.
+        If items are large, run `window` and the stage after it in one thread, or on `Inline()`. `window` has one
+        worker.
         """
         n = checks.check_count(n, name or "window", "n")
         step = checks.check_count(step, name or "window", "step")
@@ -570,7 +573,7 @@ class Pipeline(_Chain, Generic[T_co]):
     def unbatch(
         self: Pipeline[Iterable[T]], *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> Pipeline[T]:
-        """The items of each batch, one after the other.
+        """Yield the items of each batch, one after the other.
 
         >>> list(Pipeline([[1, 2], [3]]).unbatch(on=Inline()))
         [1, 2, 3]
@@ -580,7 +583,7 @@ class Pipeline(_Chain, Generic[T_co]):
     def take(
         self, n: int, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> Pipeline[T_co]:
-        """The first n items; whatever is before it is cancelled as soon as they are there.
+        """Yield the first n items, and then cancel all stages before it.
 
         >>> from itertools import count
         >>> list(Pipeline(count()).take(3, on=Inline()))
@@ -608,26 +611,26 @@ class Pipeline(_Chain, Generic[T_co]):
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
     ) -> chainpump.Run[T_co]:
-        """Start a run, to be used in a `with`: leaving it cancels every worker.
+        """Start a run that is used in a `with` statement; leaving it cancels every worker.
 
         >>> with Pipeline(range(10)).open() as run:
         ...     next(iter(run))
         0
 
-        grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none; a source, `take` and `window` get one worker of it.
-        stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`; of a stall, who iterates may be
-        named.
+        grace: seconds that a cancelled worker has for its clean-up before it is killed.
+        on: the executor of the stages without one; a source, `take` and `window` get one worker of it.
+        stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`. The report of a stall may also name
+        the caller's loop.
         """
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         return self._start(options, iterated=True)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
-        """Run it, for a program that lives in an event loop: `async for item in pipeline`."""
-        # Imports asyncio, for those who have imported it.
+        """Run the pipeline inside an event loop: `async for item in pipeline`."""
+        # This module imports asyncio, so it is only imported where asyncio is in use.
         from .engine.asyncio_bridge import running
 
-        # The thread that starts it does not show who has called this.
+        # The check is made here because the thread that starts the run does not have the caller's stack.
         check_place(self.plan().stages)
         async with running(self.open) as (run, within):
             items = iter(run)
@@ -636,16 +639,16 @@ class Pipeline(_Chain, Generic[T_co]):
                     yield item
 
     def __iter__(self) -> Iterator[T_co]:
-        """Run it, with the caller's loop as the sink; leaving the loop cancels every worker."""
+        """Run the pipeline with the caller's loop as the sink; leaving the loop cancels every worker."""
         return items_of(self.open, owned=True)
 
     def inline(self) -> Pipeline[T_co]:
-        """The same pipeline in the caller's thread, as plain generators: breakpoints and profilers work."""
+        """Return the same pipeline in the caller's thread, as plain generators, for breakpoints and profilers."""
         return self._made(Pipeline, self._inlined())
 
 
 class Runnable(_Chain, Generic[R_co]):
-    """A pipeline that ends in a sink. Immutable, and re-runnable; made by `Pipeline.into`."""
+    """A pipeline that ends in a sink, made by `Pipeline.into`. It is immutable and can run again."""
 
     __slots__ = ()
 
@@ -662,23 +665,23 @@ class Runnable(_Chain, Generic[R_co]):
     ) -> chainpump.Report[R_co]:
         """Run it to the end, and return the report.
 
-        grace: seconds that a worker has to clean up when it is cancelled, before it is killed.
-        on: the executor of the stages that named none; a source, `take` and `window` get one worker of it.
-        stall_timeout: seconds without any movement after which the run ends with a StallError, which says what every
-        worker was at; while a worker starts, it has 60 seconds at least. Each item then costs about half a microsecond
-        more per stage. What runs in the caller's own thread cannot be interrupted: there the error comes once it is
-        over.
-        check_items: while developing, whether to look if every item is of the type that its stage declares, down to the
-        last element; the first that is not ends the run with an ItemTypeError. It takes microseconds per item, and the
-        extra `chainpump[check]`.
-        progress: whether to show how far it is, on standard error: a table where that is a terminal, which needs the
-        extra `chainpump[progress]`; otherwise a line every 10 s.
-        observe: is called with a `Progress` once a second, and once more at the end, by a thread of its own. If it
-        raises, that is told as a warning, and the run goes on without it.
-        seed: a whole number, from which each worker process gets a seed for `random` and for the global generators of
-        NumPy and torch: with the same one, it draws the same numbers again. By default another one each time.
-        Raises the sink's own exception as it is; RunError for every other failure. Both have the `Report` of the run,
-        as their `report`.
+        grace: seconds that a cancelled worker has for its clean-up before it is killed.
+        on: the executor of the stages without one; a source, `take` and `window` get one worker of it.
+        stall_timeout: seconds without any progress after which the run ends with a StallError, which lists the status
+        of every worker. While a worker starts, the limit is at least 60 seconds. Each item then costs about half a
+        microsecond more per stage. A stage in the caller's own thread cannot be interrupted: its error comes when the
+        call has ended.
+        check_items: for development, whether to check that every item has the declared type of its stage, down to the
+        last element. The first wrong item ends the run with an ItemTypeError. The check takes microseconds per item and
+        needs the extra `chainpump[check]`.
+        progress: whether to show the progress on standard error. On a terminal it is a table, which needs the extra
+        `chainpump[progress]`; otherwise it is a line every 10 s.
+        observe: a function that is called with a `Progress` once a second, and once more at the end, in its own thread.
+        If it raises, a warning reports the exception, and the run continues without it.
+        seed: an integer from which each worker process gets a seed for `random` and for the global generators of NumPy
+        and torch. The same seed gives the same random numbers again. The default is a different seed for each run.
+        Raises the sink's own exception unchanged, and RunError for every other failure. Both have the `Report` of the
+        run as their attribute `report`.
         """
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         with self._start(options, iterated=False) as run:
@@ -696,33 +699,33 @@ class Runnable(_Chain, Generic[R_co]):
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
     ) -> chainpump.Report[R_co]:
-        """As `run`, for a program that lives in an event loop, which goes on meanwhile.
+        """Run it like `run`, but inside an event loop, which continues meanwhile.
 
         >>> import asyncio
         >>> asyncio.run(Pipeline(range(4)).into(sum, on=Inline()).run_async()).value
         6
 
-        If the task is cancelled, the run is, and its end is awaited.
+        If the task is cancelled, the run is cancelled, and the task waits for its end.
         """
-        # Imports asyncio, for those who have imported it.
+        # This module imports asyncio, so it is only imported where asyncio is in use.
         from .engine.asyncio_bridge import running
 
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
-        # The thread that starts it does not show who has called this.
+        # The check is made here because the thread that starts the run does not have the caller's stack.
         check_place(self.plan(on=on).stages)
         async with running(partial(self._start, options, iterated=False)) as (run, within):
             value = await within(run.result)
         return run.report(value)
 
     def inline(self) -> Runnable[R_co]:
-        """The same in the caller's thread, as plain generators: breakpoints and profilers work."""
+        """Return the same runnable in the caller's thread, as plain generators, for breakpoints and profilers."""
         return self._made(Runnable, self._inlined())
 
 
 def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
-    """The same pipeline or runnable, with other numbers of workers for the stages of these names.
+    """Return the same pipeline or runnable with other numbers of workers for the stages with these names.
 
-    Raises StageOptionError where one cannot have so many.
+    Raises StageOptionError if a stage cannot have this number.
     """
     return _made(type(chain), chain._resized(workers), chain._strict)  # noqa: SLF001  # of its own class
 
@@ -733,20 +736,20 @@ def opened(
     progress: bool = False,
     observe: Callable[[chainpump.Progress], object] | None = None,
 ) -> chainpump.Run[Any]:
-    """A run of it, whichever it is, with whatever else is by default."""
+    """Open a run of a pipeline or a runnable, with the defaults for all other options."""
     iterated = isinstance(chain, Pipeline)
     return chain._start(RunOptions(progress=progress, observe=observe), iterated=iterated)  # noqa: SLF001  # the same
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:
-    """A pipeline or runnable of stages that were checked already."""
+    """Make a pipeline or runnable of stages that are already checked."""
     chain = kind.__new__(kind)
     chain._stages, chain._strict = stages, strict  # noqa: SLF001  # this is its constructor
     return chain
 
 
 def _synchronous(on: Executor, name: str, problems: Problems) -> Executor:
-    """The executor of a stage of all items, or the default one where it cannot be one, which is noted."""
+    """Return the executor for a stage of all items. If it runs only async functions, record that as a problem."""
     on = known_executor(on, name, problems)
     with problems:
         check_synchronous(on, name)
@@ -760,7 +763,7 @@ def _nested(
     pipelines: Sequence[Pipeline[Any]],
     name: str | None,
 ) -> Pipeline[Any]:
-    """A pipeline whose source runs these pipelines. word: the method that makes it. Any: what `NestedSource` takes."""
+    """Make a pipeline whose source runs these pipelines. word: the method's name. Any: what `NestedSource` takes."""
     if not pipelines:
         raise StageTypeError(f"Pipeline.{word}(...) joins pipelines, but got none.")
     for each in pipelines:

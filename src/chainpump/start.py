@@ -1,4 +1,4 @@
-"""How a chain of stages becomes a run: its options, and what is looked at before anything starts."""
+"""The options of a run, the checks before anything starts, and the start itself."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE", "RunOptions", "check_place", "start"]
 
-# Seconds; enough to close files and connections, and short enough not to feel like a hang.
+# Seconds. This is enough to close files and connections, and short enough not to look like a hang.
 GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of `Runnable.run`, which says what each means. Raises StageOptionError or StageTypeError."""
+    """The options of `Runnable.run`, which documents them. Raises StageOptionError or StageTypeError."""
 
     grace: float = GRACE
     on: Executor | None = None
@@ -58,10 +58,10 @@ class RunOptions:
             check_executor(self.on, "every stage")
 
     def observers(self) -> list[Observer]:
-        """Who is shown how far the run is."""
+        """Return the observers that get the progress of the run."""
         observers = [self.observe] if self.observe is not None else []
         if self.progress:
-            # Workers import this module, and show nothing.
+            # Workers import this module, and they show no progress.
             from .progress.display import shown
 
             observers.append(shown())
@@ -69,7 +69,7 @@ class RunOptions:
 
 
 def check_place(stages: Sequence[PlannedStage]) -> None:
-    """Raise StageOptionError where workers of a run that is started here would start it again, or cannot work."""
+    """Raise StageOptionError if the workers of a run that starts here would start it again, or cannot work."""
     executors = _executors(stages)
     check_unpatched(executors)
     if any(each.capabilities.pickles_functions for each in executors):
@@ -82,8 +82,8 @@ def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
 
 
 def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
-    """Start a run of this plan. Raises what is wrong with it, or with where it is called."""
-    # For those who run a pipeline: a program that is imported by a worker only builds it.
+    """Start a run of this plan. Raises an error if the plan is wrong, or if a run must not start here."""
+    # Only a program that runs a pipeline needs the engine. A worker that imports the program only builds the pipeline.
     from .engine.nested import start_run
     from .engine.run_settings import RunSettings
     from .logs.records import warn
