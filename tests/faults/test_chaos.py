@@ -26,10 +26,10 @@ def test_workers_killed_again_and_again_have_successors_that_lose_and_double_not
 
 def test_calls_that_fail_at_random_end_a_run_with_their_name_or_leave_it_whole() -> None:
     verdict = Verdict()
-    chaos.chaos_with_faults(range(4), seed=2, verdict=verdict)
+    chaos.chaos_with_faults(range(6), seed=2, verdict=verdict)
     assert verdict.wrong == []
-    assert sum(verdict.outcomes.values()) == 4
-    assert verdict.outcomes["whole"] < 4
+    assert sum(verdict.outcomes.values()) == 6
+    assert verdict.outcomes["whole"] < 6
 
 
 # --------------------------------------------------------------------------------------------- that chaos can fail
