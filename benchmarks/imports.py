@@ -64,13 +64,8 @@ def compared(title: str, before: Mapping[str, float], now: Mapping[str, float], 
     """Those that take most, now or before, and the sum of all."""
     names = sorted({*before, *now}, key=lambda name: -max(before.get(name, 0), now.get(name, 0)))
     rows = [(name, *(duration(each[name]) if name in each else "" for each in (before, now))) for name in names[:most]]
-    counts = (f"all {len(before)}" if before else "", f"all {len(now)}")
-    rows.append(
-        (
-            "sum",
-            *(f"{count}: {duration(sum(each.values()))}" for count, each in zip(counts, (before, now), strict=True)),
-        )
-    )
+    sums = (f"all {len(each)}: {duration(sum(each.values()))}" if each else "" for each in (before, now))
+    rows.append(("sum", *sums))
     return Table(title, ("module", "before", "now"), rows, labels=1)
 
 

@@ -4,7 +4,7 @@ The first run of a process is told apart: the library is imported for it, and th
 is run again some times, as a program does that runs pipelines in a loop.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from itertools import product
 from statistics import median
@@ -41,7 +41,7 @@ def in_chainpump(method: str, workers: int) -> int:
     """A pipeline of one stage."""
     from chainpump import Pipeline, Processes
 
-    return sum(Pipeline(range(workers)).map(abs, on=Processes(workers, start_method=method)))  # type: ignore[arg-type]
+    return sum(Pipeline(range(workers)).map(int, on=Processes(workers, start_method=method)))  # type: ignore[arg-type]
 
 
 def in_pool(method: str, workers: int) -> int:
@@ -49,7 +49,7 @@ def in_pool(method: str, workers: int) -> int:
     import multiprocessing
 
     with multiprocessing.get_context(method).Pool(workers) as pool:
-        total = sum(pool.imap(abs, range(workers)))
+        total = sum(pool.imap(int, range(workers)))
         pool.close()
         pool.join()
     return total
@@ -61,7 +61,8 @@ def in_executor(method: str, workers: int) -> int:
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(workers, multiprocessing.get_context(method)) as pool:
-        return sum(pool.map(abs, range(workers)))
+        totals: Iterator[int] = pool.map(int, range(workers))
+        return sum(totals)
 
 
 SYSTEMS: dict[str, Run] = {"chainpump": in_chainpump, "Pool": in_pool, "ProcessPoolExecutor": in_executor}
