@@ -149,7 +149,7 @@ class FaultySender:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self.sender.descriptors
 
     def open(self) -> None:
@@ -191,7 +191,7 @@ class FaultyReceiver:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self.receiver.descriptors
 
     @property
@@ -230,7 +230,7 @@ class FaultySlabs:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self.slabs.descriptors
 
     def allocator(self, wire: WireOut) -> SlabAllocator:

@@ -117,7 +117,7 @@ class Board:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file,)
 
     @property

@@ -48,7 +48,7 @@ class Checkpoint:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file,)
 
     @property

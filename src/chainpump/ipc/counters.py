@@ -24,7 +24,7 @@ class Counter(Protocol):
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     def take(self) -> int:
@@ -72,7 +72,7 @@ class EventCounter:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file,)
 
     def take(self) -> int:
@@ -106,7 +106,7 @@ class PipeCounter:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._reading, self._writing)
 
     def take(self) -> int:

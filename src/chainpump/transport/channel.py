@@ -1,4 +1,4 @@
-"""The contract of a channel: what every kind of junction offers to its workers and to the main process."""
+"""The contract of a channel: what each junction of stages offers to its workers and to the main process."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ __all__ = ["Channel", "Receiver", "Sender"]
 
 
 class End(Protocol):
-    """What both ends of a channel have in common. A worker owns its end and closes it."""
+    """The common part of both ends of a channel. A worker owns its end and closes it."""
 
     @property
     def credits(self) -> Credits | None:
-        """The slots of `in_flight=n`, or None where bytes are the bound."""
+        """The credits of `in_flight=n`. None if the channel is bounded by bytes."""
         ...
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     def open(self) -> None:
-        """Get ready, in the worker that uses it. Must not be interrupted."""
+        """Prepare the end in the worker that uses it. This call must not be interrupted."""
         ...
 
     def close(self) -> None:
-        """Close the end; a second call does nothing."""
+        """Close the end. A second call does nothing."""
         ...
 
 
 class Sender(End, Protocol):
-    """One producer's end."""
+    """The end of one producer."""
 
     @property
     def flush_bytes(self) -> int:
-        """How many bytes of items make a frame, as `admit` and `send` count them."""
+        """The bytes of items that fill a frame, counted as `admit` and `send` count them."""
         ...
 
     def admit(self, item: Any) -> tuple[Any, int]:
-        """The entry that a frame carries for an item that may change later, and its bytes. Raises ItemFault."""
+        """Convert an item that may change later to the entry of a frame, and return the entry with its size in bytes.
+
+        Raises ItemFault if the item cannot be pickled.
+        """
         ...
 
     def send(
@@ -57,61 +60,63 @@ class Sender(End, Protocol):
         numbers: Sequence[int] | None,
         waits: AbstractContextManager[None] = UNTOLD,
     ) -> int:
-        """Send a frame of entries, all from `admit` or none; returns about how many bytes it takes.
+        """Send a frame of entries and return its approximate size in bytes. Either all entries come from `admit`, or
+        none.
 
-        Blocks while the channel is full, and only then enters `waits`. Raises Cancelled once it is hung up, and
-        ItemFault.
+        While the channel is full, the call blocks inside `waits`. Raises Cancelled after a hang-up, and ItemFault.
         """
         ...
 
 
 class Receiver(End, Protocol):
-    """One consumer's end."""
+    """The end of one consumer."""
 
     def receive(self, wait: bool) -> Frame | None:
-        """The next frame, or None once nothing will come: at the end, or when hung up.
+        """Return the next frame, or None at the end of the channel and after a hang-up.
 
-        Raises BlockingIOError if nothing is there and `wait` is False; ItemFault if an item cannot be rebuilt.
+        Raises BlockingIOError if there is no frame yet and `wait` is False, and ItemFault if an item cannot be rebuilt.
         """
         ...
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What its successor would find, if it has one when it dies."""
+        """The memory from which a replacement of this worker continues. None if the worker cannot be replaced."""
         ...
 
     def settle(self) -> None:
-        """The frame received last has been dealt with."""
+        """The worker has finished the frame that it received last."""
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait until `receive` has something to say; False if that takes longer."""
+        """Wait until `receive` does not block. Returns False after this many seconds."""
         ...
 
 
 class Channel(Protocol):
-    """The main process's hold on a junction."""
+    """The main process's side of a channel."""
 
     def sender(self, producer: int) -> Sender:
-        """The end of one producer, counted from 0."""
+        """Make the end of one producer. Producers are counted from 0."""
         ...
 
     def receiver(self, checkpoint: Checkpoint | None = None) -> Receiver:
-        """The end of one consumer. hand: where its successor finds what it has received."""
+        """Make the end of one consumer. checkpoint: memory for the received frame; a replacement continues from it."""
         ...
 
     def started(self) -> None:
-        """Every end is with its worker: drop whatever would hide the death of a peer."""
+        """All ends belong to their workers now. Close the copies that would hide the death of a worker."""
         ...
 
     def seal(self) -> None:
-        """Every producer is done: after what is queued comes the end, whoever else holds a descriptor."""
+        """All producers have finished. Consumers receive the queued frames and then the end, even if a stray process
+        keeps a descriptor open.
+        """
         ...
 
     def hang_up(self) -> None:
-        """Wake every sender and receiver for good."""
+        """Wake all senders and receivers permanently."""
         ...
 
     def close(self) -> None:
-        """Release everything; all workers have ended."""
+        """Release all resources. All workers have ended."""
         ...

@@ -1,4 +1,4 @@
-"""Credits across workers: the exact bound of `in_flight=n`."""
+"""Credits of several workers: the exact bound of `in_flight=n`."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ from .frames import Span
 
 __all__ = ["CreditReturn", "CreditRoom", "Credits"]
 
-# More than there can ever be waiters.
+# More credits than there can be waiting workers.
 FLOOD = 1 << 32
 
 
 class Credits:
-    """A count of free slots; taking one waits for somebody to give one back. As room, it bounds items and no frames."""
+    """A count of free credits. `take` takes a credit, `give` returns it. As a `SendRoom`, it bounds items but no
+    frames.
+    """
 
     def __init__(self, count: Counter) -> None:
         self._count = count
 
     @classmethod
     def of(cls, slots: int) -> Credits:
-        """Credits for this many items."""
+        """Make credits for this many items."""
         return cls(counter(slots, one_by_one=True))
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self._count.descriptors
 
     @property
     def credits(self) -> Sequence[Credits]:
-        """Itself."""
+        """These credits."""
         return (self,)
 
     def open(self, board: Board) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def may_send(self, span: Span) -> bool:
-        """Always: its items have credits."""
+        """Return True: each item of the frame has a credit already."""
         return True
 
     def dup(self) -> Credits:
-        """The same count behind descriptors of the caller's own."""
+        """Return the same count with descriptors of its own."""
         return Credits(self._count.dup())
 
     def take(self) -> bool:
-        """Take one if there is one."""
+        """Take a credit. Returns False if there is none."""
         try:
             self._count.take()
         except BlockingIOError:
@@ -56,15 +58,15 @@ class Credits:
         return True
 
     def wait(self) -> None:
-        """Wait until there may be one. Who waits must look at the cancel flag afterwards."""
+        """Wait until there may be a credit. The caller must check the cancel flag afterwards."""
         self._count.wait()
 
     def give(self, slots: int = 1) -> None:
-        """Give slots back."""
+        """Return credits."""
         self._count.give(slots)
 
     def flood(self) -> None:
-        """Wake whoever waits, for good: the run is cancelled and nobody counts any more."""
+        """Wake all waiting workers permanently: the run is cancelled, and the bound does not matter any more."""
         self.give(FLOOD)
 
     def close(self) -> None:
@@ -73,7 +75,7 @@ class Credits:
 
 
 class CreditReturn:
-    """The side of the worker that puts items in order: each item gives its credit back once."""
+    """The side of the worker that restores the order: it returns the credit of each item once."""
 
     is_exact = True
 
@@ -83,14 +85,14 @@ class CreditReturn:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self._credits.descriptors
 
     def open(self, board: Board) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
-        """All items below `passed` are finished; what they weigh does not matter."""
+        """Return the credits of all items below `passed`. Sizes in bytes do not matter here."""
         count, self._passed = passed - self._passed, passed
         if count:
             self._credits.give(count)
@@ -101,9 +103,9 @@ class CreditReturn:
 
 
 class CreditRoom:
-    """The main process's hold on the credits before one worker that puts items in order.
+    """The main process's side of the credits of one worker that restores the order.
 
-    rows: of the workers that take them.
+    rows: the board rows of the workers that take credits.
     """
 
     is_exact = True
@@ -113,18 +115,18 @@ class CreditRoom:
         self._rows = rows
 
     def begin(self, board: Board) -> None:
-        """Nothing to do: the count says it."""
+        """Do nothing: the count already has its first value."""
 
     def sending(self, row: int) -> Credits | None:
-        """The credits for a worker, by its row; None if it takes none."""
+        """The credits for a worker, by its row. None if the worker takes none."""
         return self._credits.dup() if row in self._rows else None
 
     def returning(self) -> CreditReturn:
-        """The other side."""
+        """The side of the worker that restores the order."""
         return CreditReturn(self._credits.dup())
 
     def flood(self) -> None:
-        """Wake whoever waits, for good: the run is cancelled."""
+        """Wake all waiting workers permanently: the run is cancelled."""
         self._credits.flood()
 
     def close(self) -> None:

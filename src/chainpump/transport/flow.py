@@ -1,4 +1,4 @@
-"""Flow decisions, as pure functions: how many items to a frame, how much shared memory to whom.
+"""Decisions about flow, as pure functions: the number of items in a frame, and the amount of shared memory.
 
 Sources of the figures: measurements of the transport on Linux 6.18, two cores, CPython 3.11; see docs/design.md.
 """
@@ -23,32 +23,32 @@ __all__ = [
     "slab_size",
 ]
 
-# Bytes per frame; 16 to 191 KB differ within the noise.
+# Bytes per frame. In measurements, 16 to 191 KB differ only within the noise.
 FLUSH_BYTES = 65_536
-# A frame waits at most this long for more items: bounds the latency of a lone one.
+# A frame waits at most this long for more items. This bounds the latency of a single item.
 FLUSH_NS = 2_000_000
-# A frame should keep its consumer busy for about 1 ms: small enough to balance.
+# The work that a frame gives its consumer: about 1 ms, which is small enough to balance the load.
 TARGET_NS = 1_000_000
-# Items per frame; above that a frame's fixed cost is lost in the noise.
+# Items per frame. Above this number, the fixed cost of a frame does not matter.
 MAX_HINT = 4096
-# A hint grows at most by this factor at a time: one lucky frame must not unbalance the stage.
+# A hint grows at most by this factor in one step: a single fast frame must not unbalance the stage.
 MAX_STEP = 4
-# Bytes; small pools stay in the cache and are about 3x faster than large ones.
+# Bytes. Small pools stay in the CPU cache and are about 3 times faster than large ones.
 MIN_ARENA = 8 << 20
-# On their way before any has arrived: a run of a few items waits for nothing.
+# Items that may be on their way before the first one arrives: a run of few items never waits.
 FIRST_ITEMS = 64
-# Items; enough for the largest frames of a dozen workers.
+# Items. This is enough for the largest frames of a dozen workers.
 MAX_WINDOW = 65_536
-# Bytes that may wait in one place: between threads, behind tasks, or for their turn.
+# Bytes that may wait in one queue: between threads, behind tasks, or in a reorder buffer.
 HELD_BYTES = 64 << 20
-# Bytes that the items of one frame keep alive, if there are several; at most a quarter more.
+# Bytes that the items of one frame keep alive, if the frame has several items. A frame may exceed it by a quarter.
 FRAME_BYTES = 524_288
-# Bytes; a multiple of every page size.
+# Bytes. This is a multiple of every page size.
 MIN_SLAB = 65_536
 
 
 def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:
-    """Fold one frame into the moving average of nanoseconds per item; 0 means that there is none yet.
+    """Add one frame to the moving average of nanoseconds per item. 0 means that there is no average yet.
 
     >>> next_service_ns(0.0, 1000, 10), next_service_ns(100.0, 3000, 10)
     (100.0, 200.0)
@@ -58,7 +58,7 @@ def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:
 
 
 def next_hint(hint: int, service_ns: float) -> int:
-    """How many items to ask for in a frame: what takes about 1 ms, growing at most by a factor of 4 a step.
+    """The number of items to request for a frame: about 1 ms of work. It grows at most by a factor of 4 in one step.
 
     >>> next_hint(1, 5e6), next_hint(1, 100.0), next_hint(4096, 100.0)
     (1, 4, 4096)
@@ -68,9 +68,9 @@ def next_hint(hint: int, service_ns: float) -> int:
 
 
 def has_room(waiting: int, nbytes: int, least: int, most: int) -> bool:
-    """Whether one more may wait in a place: up to 64 MB, however small they are; a few, however large they are.
+    """Whether a queue has room for one more entry. 64 MB may wait, and always a few entries of any size.
 
-    waiting: how many there are. least: so many may wait whatever they weigh. most: so many, and no more.
+    waiting: the current number of entries. least: this many may always wait. most: the upper bound of their number.
 
     >>> has_room(5, 0, 2, 8), has_room(8, 0, 2, 8), has_room(5, 1 << 30, 2, 8), has_room(1, 1 << 30, 2, 8)
     (True, False, False, True)
@@ -79,9 +79,9 @@ def has_room(waiting: int, nbytes: int, least: int, most: int) -> bool:
 
 
 def next_window(held: int, bytes_each: float, least: int) -> int:
-    """How many items may be on their way to where their order is restored: as many as take 64 MB there.
+    """The number of items that may be on their way to a reorder buffer: as many as take 64 MB there.
 
-    held: bytes that wait there. least: what keeps all workers busy on the way, however large the items are.
+    held: bytes that wait in the buffer. least: the number of items that keeps all workers busy, for items of any size.
 
     >>> next_window(0, 100.0, 8), next_window(0, 100_000.0, 8), next_window(0, 1e9, 8), next_window(1 << 30, 100.0, 8)
     (65536, 671, 8, 8)
@@ -92,10 +92,10 @@ def next_window(held: int, bytes_each: float, least: int) -> int:
 
 
 def first_window(arrived: int, least: int) -> int:
-    """How many items may be on their way at first: 64, and two more for each one that has arrived.
+    """The number of items that may be on their way at first: 64, plus 2 for each item that has arrived.
 
-    A producer knows how many items to put in a frame only once its consumers have dealt with some. All that it sends
-    before that are small frames, and each costs as much as hundreds of small items.
+    A producer learns the best size of a frame only after its consumers have processed some items. Until then it sends
+    small frames, and each of them costs as much as hundreds of small items.
 
     >>> first_window(0, 8), first_window(0, 100), first_window(1000, 8)
     (64, 100, 2064)
@@ -104,7 +104,7 @@ def first_window(arrived: int, least: int) -> int:
 
 
 def slab_size(size: int) -> int:
-    """The size class of a slab: the next power of two. Pages that nobody touches cost nothing.
+    """The size class of a slab: the next power of two. Pages that are never written use no memory.
 
     >>> slab_size(1), slab_size(65_537), slab_size(40_000_000)
     (65536, 131072, 67108864)
@@ -113,9 +113,9 @@ def slab_size(size: int) -> int:
 
 
 def arena_cap(largest: int, consumers: int) -> int:
-    """Bytes of slabs a producer may have: 8 MB, or two of the largest in flight and two for each consumer to hold.
+    """The bytes of slabs that a producer may have: 8 MB, or two of the largest in flight and two for each consumer.
 
-    Two, because the variable of a loop still holds the item before while the next one arrives.
+    Each consumer needs two because the variable of its loop keeps the previous item while the next one arrives.
 
     >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 6 << 26
     (True, True)
@@ -124,7 +124,7 @@ def arena_cap(largest: int, consumers: int) -> int:
 
 
 def consumer_share(largest: int, consumers: int) -> int:
-    """Bytes of one producer's slabs that each consumer may hold on to; two slabs are always left to move.
+    """The bytes of one producer's slabs that each consumer may keep. Two slabs always remain for new items.
 
     >>> consumer_share(1 << 26, 2) == 2 << 26
     True

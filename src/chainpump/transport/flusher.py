@@ -1,4 +1,4 @@
-"""The thread that sends frames which have waited long enough; it sleeps while nothing is pending."""
+"""The thread that sends frames which have waited long enough. It sleeps while no frame is pending."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Flusher"]
 
 
 class Flusher:
-    """A thread that sends frames which have waited for 2 ms; it sleeps while nothing is pending.
+    """A thread that sends frames which have waited for 2 ms. It sleeps while no frame is pending.
 
-    look: sends what is old; says in how many ns to look again, or 0. failed: is given what `look` has raised, at once,
-    in this thread: the worker, where it is raised again, may not look for long.
+    look: sends old frames and returns the ns until the next call, or 0. failed: receives an exception of `look` at
+    once, in this thread. `raise_error` raises it again in the worker's thread, but that may happen much later.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Flusher:
         self._armed = Wakeup()
         self._stopped = Event()
         self._thread: threading.Thread | None = None
-        # Written by the thread once, read by the worker.
+        # The thread writes it once, and the worker reads it.
         self.error: BaseException | None = None
 
     def arm(self) -> None:
-        """Something is pending. Raises OSError if the system refuses the thread."""
+        """A frame is pending. Raises OSError if the system refuses the thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
@@ -52,7 +52,7 @@ class Flusher:
                 try:
                     left = self._look() if self._look is not None else 0
                 except BaseException as error:
-                    # Raised again in the worker's own thread.
+                    # `raise_error` raises it again in the worker's own thread.
                     self.error = error
                     if self._failed is not None:
                         self._failed(error)
@@ -61,16 +61,17 @@ class Flusher:
                 return
 
     def raise_error(self) -> None:
-        """Raise in the worker's thread what ended the flusher."""
+        """Raise the exception that ended the flusher, in the worker's thread."""
         if self.error is not None:
             raise self.error
 
     def stop(self) -> None:
-        """End the thread; a send that it is in ends first, or is woken by the channel's hang-up."""
+        """End the thread. If it is sending a frame, it completes that first, or a hang-up of the channel wakes it."""
         self._stopped.set()
         self._armed.set()
-        # It is not, if Cancelled broke into its start.
+        # The thread is not alive if Cancelled interrupted its start.
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
-        # They belong to the output, which belongs to nobody now: no cycle keeps the board mapped.
+        # The callbacks refer to an `Output` that is not used any more. Without this reference cycle, the memory of the
+        # board can be unmapped.
         self._look = self._failed = None

@@ -1,4 +1,4 @@
-"""Frames: what crosses a channel. A run of items from one producer, and the span of numbers that they stand for."""
+"""Frames: the units that cross a channel. A frame holds items of one producer and the span of their numbers."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ __all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Fra
 
 
 class Form(IntEnum):
-    """How the payload of a packet reads."""
+    """The format of a packet's payload."""
 
-    # One pickle of a list of items; their large buffers beside it, where it is in a slab.
+    # One pickle of a list of items. If the payload is in a slab, large buffers of the items are beside the pickle.
     ITEMS = 1
-    # One pickle of a list of pickles, one per item.
+    # One pickle of a list of pickles, one for each item.
     SNAPSHOTS = 2
-    # One pickle of one item, its large buffers beside it in the slab.
+    # One pickle of one item. The large buffers of the item are beside the pickle in the slab.
     BUFFERS = 3
-    # A whole packet, all of which is in the slab.
+    # A complete packet in a slab.
     PACKET = 4
 
 
-# form, flags, producer, number of items, number of the first item. Never empty: an empty packet reads as EOF.
+# Form, flags, producer, number of items, number of the first item. A packet is never empty: to read 0 bytes
+# means the end.
 HEADER = struct.Struct("<BBHIQ")
-# The payload is in a slab.
+# Flag: the payload is in a slab.
 IN_SLAB = 1
-# The rest of the span, and its numbers, come before the payload: their length, and a pickle.
+# Flag: a pickle with the rest of the span and the numbers comes before the payload. Its length comes first.
 PLACED = 2
 PLACED_LENGTH = struct.Struct("<I")
 
-# Where the payload is, for a frame in a slab: offset and size of the slab, length of the pickle, how many bytes of
-# slabs this consumer may hold and how many slabs, number of buffers; the length of each buffer follows as a u64.
+# The location of a payload in a slab: offset and size of the slab, length of the pickle, bytes of slabs that this
+# consumer may keep, number of slabs that it may keep, number of buffers. The length of each buffer follows as a u64.
 PLACE = struct.Struct("<QQQQQQ")
 
 
 class Span(NamedTuple):
-    """Which items a frame stands for: those from `start` up to `stop`, whatever has become of them.
+    """The items that a frame represents: the numbers from `start` up to `stop`. A stage may have dropped some of them.
 
-    Items are numbered where they come from: by a source, or a generator stage; origin tells its workers apart.
-    prefix: empty, or the numbers that lead to one item of which `flat_map` makes so many that they travel in several
-    frames; start and stop then number what was made of it, and last tells that this is all.
+    The origin numbers the items. It is a source or a generator stage; `origin` is the index of its worker.
+    `flat_map` may make so many results from one item that they need several frames. Then `prefix` is the path of
+    numbers to that item, `start` and `stop` number its results, and `last` means that these are its last results.
 
     >>> Span(5, 8).after
     (8,)
@@ -57,27 +58,27 @@ class Span(NamedTuple):
 
     @property
     def position(self) -> tuple[int, ...]:
-        """Where it begins, in the order of the items."""
+        """The first number of the span, in the order of all items."""
         return (*self.prefix, self.start)
 
     @property
     def ended(self) -> int:
-        """How many items, as they are numbered where they come from, end with it."""
+        """The number of items of the origin that end with this span."""
         if self.prefix:
             return int(self.last and len(self.prefix) == 1)
         return self.stop - self.start
 
     def number(self, position: int, numbers: Sequence[int] | None) -> int:
-        """The number within the span of one entry. numbers: as `Frame` has them."""
+        """The number of one entry within the span. numbers: as in `Frame`."""
         return self.start + position if numbers is None else numbers[position]
 
     def item_index(self, number: int) -> int:
-        """The number of the item that a number of the span belongs to, at its origin."""
+        """The number, at the origin, of the item to which a number of the span belongs."""
         return self.prefix[0] if self.prefix else number
 
     @property
     def after(self) -> tuple[int, ...]:
-        """Where the next one begins."""
+        """The position at which the next span begins."""
         if not self.last:
             return (*self.prefix, self.stop)
         *outer, item = self.prefix
@@ -85,12 +86,12 @@ class Span(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A frame: `entries` are the items, or what `decode` makes each of them from.
+    """A frame. `entries` are the items, or `decode` makes the items from them.
 
-    A tuple, since one is made for each frame, and a frozen dataclass takes three times as long to make.
+    It is a tuple because one is made for each frame: to make a frozen dataclass takes three times as long.
 
-    numbers: which number of the span each entry belongs to; None where there is one entry for each.
-    nbytes: about how much room it takes.
+    numbers: for each entry, the number of the span to which it belongs. None if each number has exactly one entry.
+    nbytes: the approximate size of the frame in bytes.
     """
 
     producer: int
@@ -105,5 +106,5 @@ class Frame(NamedTuple):
         return self.span.start + position if self.numbers is None else self.numbers[position]
 
     def item_index(self, position: int) -> int:
-        """The number of the item that one entry comes from, at its origin."""
+        """The number, at the origin, of the item that made one entry."""
         return self.span.prefix[0] if self.span.prefix else self.number(position)

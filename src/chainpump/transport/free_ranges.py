@@ -1,4 +1,4 @@
-"""Which ranges of a file are free: a buddy allocator, so that the file stays about as long as what is in use."""
+"""The free ranges of a file: a buddy allocator, which keeps the file about as long as its used part."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ __all__ = ["Space"]
 
 
 class Space:
-    """Hands out ranges whose sizes are powers of two, each at a multiple of its size.
+    """Allocates ranges whose sizes are powers of two. The offset of a range is a multiple of its size.
 
-    What comes back joins its other half, so that larger ranges can be had of it again. top: where the file ends.
+    A returned range is merged with its other half if that is free, so that larger ranges become available again.
+    top: the end of the file.
 
     >>> space = Space(0)
     >>> [space.take(1), space.take(2), space.take(1)], space.top
@@ -19,11 +20,13 @@ class Space:
 
     def __init__(self, top: int) -> None:
         self.top = top
-        # Size -> offsets.
+        # Maps a size to offsets.
         self._free: defaultdict[int, set[int]] = defaultdict(set)
 
     def take(self, size: int) -> int:
-        """The offset of a free range: of the smallest that there is, or else behind all others."""
+        """Return the offset of a free range: a part of the smallest free range that fits, or a new range at the end of
+        the file.
+        """
         found = min((each for each, offsets in self._free.items() if offsets and each >= size), default=0)
         if not found:
             return self._behind(size)
@@ -34,7 +37,7 @@ class Space:
         return offset
 
     def _behind(self, size: int) -> int:
-        # Up to a multiple of the size, in pieces that are whole halves.
+        # Add free ranges until the end is a multiple of the size. Each range is itself a valid power of two.
         while skipped := self.top % size:
             piece = skipped & -skipped
             self.top += piece
@@ -43,7 +46,7 @@ class Space:
         return self.top - size
 
     def give(self, offset: int, size: int) -> None:
-        """A range is free again."""
+        """Make a range free again."""
         while (other := offset ^ size) in self._free[size]:
             self._free[size].remove(other)
             offset, size = offset & ~size, 2 * size

@@ -1,8 +1,8 @@
-"""The order of items across workers, as values: how a sender tells what a frame stands for, how a receiver restores it.
+"""The order of items across workers, as values. A sender labels each frame, and a receiver restores the order.
 
-Element-wise stages give each frame the span of numbers that it stands for (`frames.Span`), and send one even where
-nothing is left of it. So whoever reads them all can put them in order, drop what comes twice, and knows at the end
-that nothing is missing: the spans tile the whole.
+An element-wise stage labels each frame with the span of numbers that it represents (`frames.Span`). It sends a frame
+even if no entry of the span is left. The spans cover all numbers without gaps. So a worker that reads all frames can
+put them in order, can drop a frame that arrives twice, and knows at the end that no frame is missing.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ __all__ = ["Numbering", "Order", "Piece", "Placing"]
 
 
 class Piece(NamedTuple):
-    """Entries, the span that they stand for, and their numbers within it, as `Frame` has them."""
+    """Entries, the span that they represent, and their numbers within it, as in `Frame`."""
 
     entries: list[Any]
     span: Span
     numbers: Sequence[int] | None
 
     def item_index(self, position: int) -> int:
-        """The number of the item that one entry comes from, at its origin."""
+        """The number, at the origin, of the item that made one entry."""
         return self.span.item_index(self.number(position))
 
     def number(self, position: int) -> int:
-        """The number within the span of one entry."""
+        """The number of one entry within the span."""
         return self.span.number(position, self.numbers)
 
     def replaced(self, position: int, entries: Sequence[Any]) -> Piece:
-        """The same with these instead of one entry, under its number."""
+        """The same piece with these entries instead of one entry. They get the number of that entry."""
         behind = position + 1
         numbers = list(range(self.span.start, self.span.stop)) if self.numbers is None else list(self.numbers)
         numbers[position:behind] = [numbers[position]] * len(entries)
@@ -41,13 +41,13 @@ class Piece(NamedTuple):
 
 
 class Placing:
-    """Cuts what an element-wise stage makes of one span into spans of its own, as it leaves in pieces.
+    """Divides one span into smaller spans, because an element-wise stage sends its results in pieces.
 
     >>> placing = Placing(Span(10, 20))
     >>> list(placing.cut(["a", "b"], [10, 12], done=15))
     [Piece(entries=['a', 'b'], span=Span(start=10, stop=15, prefix=(), last=False, origin=0), numbers=[10, 12])]
 
-    An item of which more is to come than has left is numbered within itself:
+    If only some results of an item are sent, they are numbered within the item:
 
     >>> [piece.span.position for piece in placing.cut(["c", "d"], [15, 15], done=15)]
     [(15, 0)]
@@ -56,23 +56,23 @@ class Placing:
     def __init__(self, span: Span) -> None:
         self._span = span
         self._start = span.start
-        # How much has left of the item `_start`, where that is not all of it.
+        # How many results of the item `_start` have been sent. None if the next piece begins with a whole item.
         self._made: int | None = None
 
     @property
     def start(self) -> int:
-        """The first number of which not all has left."""
+        """The first number whose results have not all been sent."""
         return self._start
 
     def index(self, number: int) -> int:
-        """The number of the item, where it comes from, that a number of the span belongs to."""
+        """The number, at the origin, of the item to which a number of the span belongs."""
         return self._span.item_index(number)
 
     def cut(self, entries: list[Any], numbers: Sequence[int] | None, done: int, end: bool = False) -> Iterator[Piece]:
-        """Pieces for these entries, up to the number `done`, below which nothing more will come.
+        """Yield pieces for these entries. No more entries follow for numbers below `done`.
 
-        numbers: one per entry, ascending, none above `done`; None for one entry for each number from `start`.
-        end: this is all of the span.
+        numbers: one for each entry, ascending, none above `done`. None if each number from `start` has exactly one
+        entry. end: the span has no more entries.
         """
         first = 0
         if self._made is not None:
@@ -97,16 +97,16 @@ class Placing:
 
 
 def _unless_each(numbers: Sequence[int] | None, first: int, stop: int, start: int, done: int) -> Sequence[int] | None:
-    """The numbers of some entries, or None if there is one for each number from start to done."""
+    """The numbers of some entries. None if each number from start to done has exactly one entry."""
     if numbers is None or (stop - first == done - start and list(numbers[first:stop]) == list(range(start, done))):
         return None
     return numbers[first:stop]
 
 
 class Numbering:
-    """Which numbers a worker's items get: new ones, or those of the span that it has in hand.
+    """The numbers of a worker's items: new ones, or the numbers of the span that the worker is processing.
 
-    numbers: of the pending items, as they come; stays empty where each has the number next to the one before.
+    numbers: the numbers of the pending items. The list stays empty as long as the items have consecutive numbers.
     """
 
     def __init__(self, origin: int, placing: Placing | None = None, distinct: bool = False) -> None:
@@ -116,24 +116,25 @@ class Numbering:
         self._distinct = distinct
 
     def spell_out(self, count: int) -> None:
-        """An item comes to nothing: from here on, numbers tell which each result belongs to."""
+        """An item has no result. From now on, a list says to which item each result belongs."""
         if not self.numbers and self._placing is not None:
             self.numbers.extend(range(self._placing.start, self._placing.start + count))
 
     def whole(self, count: int) -> int:
-        """How many of so many pending items belong to numbers of which nothing more can come."""
+        """The number of these pending items whose item of the span has no more results."""
         if not self.numbers or self._distinct or not count:
             return count
         return bisect_left(self.numbers, self.numbers[count - 1], 0, count)
 
     def index(self, number: int) -> int:
-        """The number of the item, where it comes from, that a number of the span belongs to."""
+        """The number, at the origin, of the item to which a number of the span belongs."""
         return self._placing.index(number) if self._placing is not None else number
 
     def pieces(self, entries: list[Any], sent: int, done: int | None, end: bool) -> Iterator[Piece]:
-        """What leaves now. sent: how many items have left before.
+        """Yield the pieces to send. sent: how many items have been sent before.
 
-        done: below this number, nothing more will come; None where only the entries tell. end: that is all of the span.
+        done: numbers below it have no more results. None if only the entries show this. end: the span has no more
+        entries.
         """
         if self._placing is None:
             yield Piece(entries, Span(sent, sent + len(entries), origin=self._origin), None)
@@ -145,12 +146,12 @@ class Numbering:
         elif numbers is None:
             yield from self._placing.cut(entries, None, self._placing.start + len(entries))
         else:
-            # Of the last item, there may be more to come.
+            # The last item may have more results.
             yield from self._placing.cut(entries, numbers, numbers[-1] + self._distinct)
 
 
 class Order:
-    """Gives frames back in order, each once, whatever order they come in, and however often.
+    """Returns frames in order and each part once. Frames may arrive in any order and several times.
 
     >>> order = Order()
     >>> for start, stop in [(4, 6), (0, 2), (2, 4), (2, 4)]:
@@ -160,32 +161,34 @@ class Order:
     >>> order.next
     (6,)
 
-    It holds what came too early; `gates` bound how much that is.
-    Frames may come twice, cut in other places; but not an item once whole and once in parts, nor in parts of two sorts.
+    It holds frames that arrive early; `send_limit` and `credits` bound their number.
+    A frame that arrives again may be divided differently. But an item must not arrive once whole and once in parts, nor
+    in different parts.
     """
 
     def __init__(self) -> None:
         self.next: tuple[int, ...] = (0,)
-        # The number tells frames of the same position apart, which cannot be compared; the last one is in bytes.
+        # The count is unique, so that frames of the same position are never compared. The last field is the size in
+        # bytes.
         self._early: list[tuple[tuple[int, ...], int, Frame, int]] = []
-        # Of what is held.
+        # The bytes of the held frames.
         self.nbytes = 0
-        # Of frames so far.
+        # The number of frames so far.
         self._count = 0
 
     @property
     def waiting(self) -> int:
-        """How many frames are held."""
+        """The number of held frames."""
         return len(self._early)
 
     def push(self, frame: Frame, nbytes: int = 0) -> None:
-        """Take a frame. nbytes: what it keeps alive here."""
+        """Add a frame. nbytes: the bytes that the frame keeps alive here."""
         self._count += 1
         self.nbytes += nbytes
         heappush(self._early, (frame.span.position, self._count, frame, nbytes))
 
     def ready(self) -> Iterator[Frame]:
-        """The frames whose turn it is, and of each what had not been given already."""
+        """Yield the frames that are next in order, without the entries that were yielded before."""
         while self._early and self._may_go(self._early[0][2].span):
             _, _, frame, nbytes = heappop(self._early)
             self.nbytes -= nbytes
@@ -199,7 +202,7 @@ class Order:
 
 
 def _strip(position: tuple[int, ...]) -> tuple[int, ...]:
-    """Without the zeros that only lead deeper: the first part of an item stands where the item stands."""
+    """Remove the zeros at the end: the first part of an item has the same position as the item."""
     end = len(position)
     while end > 1 and position[end - 1] == 0:
         end -= 1
@@ -207,14 +210,14 @@ def _strip(position: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _rest(frame: Frame, after: tuple[int, ...]) -> Frame | None:
-    """What a frame has from this position on; None if that is nothing, not even the news that nothing was made."""
+    """The part of a frame from this position on. None if there is no such part, not even a span without entries."""
     span = frame.span
     if _strip(span.after) <= _strip(after):
         return None
     if _strip(span.position) == _strip(after):
         return frame
     depth = len(span.prefix)
-    # The frame begins before, and ends behind: so they agree on the way there.
+    # The frame begins before the position and ends behind it, so both have the same prefix.
     start = after[depth]
     keep = start - span.start if frame.numbers is None else bisect_left(frame.numbers, start)
     numbers = None if frame.numbers is None else frame.numbers[keep:]

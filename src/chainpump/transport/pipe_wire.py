@@ -1,9 +1,9 @@
 """The portable wire: one pipe of records of 512 bytes, shared by all writers and readers.
 
-POSIX promises that a write of up to 512 bytes to a pipe is whole, however many write; and the kernels that there are
-serve one reader at a time. So records are never split, and each goes to exactly one reader: whoever is idle takes the
-next one. What does not fit into a record travels in a slab. Pipes cannot be shut down as sockets can: two more of
-them, which nobody ever reads, tell that the wire was sealed, or hung up.
+POSIX guarantees that a write of up to 512 bytes to a pipe is atomic, for any number of writers. Existing kernels serve
+one reader at a time. So records are never split, and each record goes to exactly one reader: an idle reader takes the
+next one. A packet that does not fit into a record travels in a slab. A pipe has no shutdown as a socket has. Instead,
+two more pipes become readable when the wire is sealed or hung up; nobody reads their byte.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..ipc.wait_times import UNTOLD
 
 __all__ = ["RECORD_BYTES", "RecordIn", "RecordOut", "RecordWire"]
 
-# The least PIPE_BUF that POSIX allows.
+# The smallest PIPE_BUF that POSIX allows.
 RECORD_BYTES = 512
-# Of the packet, behind it: its first byte tells a successor whether there is one.
+# The length of the packet comes after the packet: the first byte in a checkpoint must show whether there is a packet.
 LENGTH = struct.Struct("<H")
 ROOM = RECORD_BYTES - LENGTH.size
 
@@ -38,14 +38,14 @@ class RecordOut:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file, self._hung_up)
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
-        """Send it, waiting for room; False if it is too large. Raises Cancelled once the wire is hung up."""
+        """Send a packet, waiting for room. Returns False if it is too large. Raises Cancelled after a hang-up."""
         if len(packet) > ROOM:
             return False
         record = packet.ljust(ROOM, b"\0") + LENGTH.pack(len(packet))
@@ -69,7 +69,7 @@ class RecordOut:
         return True
 
     def watch(self, poll: select.poll) -> None:
-        """Have this poll report when the wire is hung up."""
+        """Register the hang-up of the wire with this poll."""
         poll.register(self._hung_up.fileno(), select.POLLIN)
 
 
@@ -83,18 +83,18 @@ class RecordIn:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file, self._sealed, self._hung_up)
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def receive_into(self, buffer: memoryview, wait: bool) -> int:
-        """Have the kernel write the next packet there; 0 at the end. Raises BlockingIOError."""
+        """Have the kernel write the next packet to the buffer. Returns 0 at the end. Raises BlockingIOError."""
         record = buffer[:RECORD_BYTES]
         is_over = False
         while (length := self._read(record)) is None and not is_over:
-            # And what was written before is read first.
+            # Then read once more: records that were written before the seal come first.
             is_over = bool(_readable(0, self._sealed, self._hung_up))
             if not is_over:
                 if not wait:
@@ -103,14 +103,14 @@ class RecordIn:
         return length or 0
 
     def _read(self, record: memoryview) -> int | None:
-        """The length of the packet in the next record, 0 at the end; None if there is no record now."""
+        """The length of the packet in the next record. 0 at the end, None if there is no record yet."""
         try:
             return LENGTH.unpack_from(record, ROOM)[0] if os.readv(self._file.fileno(), [record]) else 0
         except BlockingIOError:
             return None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a packet is there, or the end; False if that takes longer."""
+        """Wait until there is a packet or the end. Returns False after this many seconds."""
         return bool(_readable(seconds * 1000, *self.descriptors))
 
 
@@ -122,7 +122,7 @@ def _readable(milliseconds: float | None, *files: Descriptor) -> list[tuple[int,
 
 
 class RecordWire:
-    """The main process's hold on it. keeps: as for `PacketWire`."""
+    """The main process's side of the wire. keeps: as in `PacketWire`."""
 
     def __init__(self, keeps: bool) -> None:
         self._keeps = keeps
@@ -133,27 +133,27 @@ class RecordWire:
             os.set_blocking(end.fileno(), False)
 
     def out(self) -> RecordOut:
-        """A writing end, with descriptors of its own."""
+        """Make a writing end with descriptors of its own."""
         return RecordOut(self._out.dup(), self._hung_up.dup())
 
     def into(self) -> RecordIn:
-        """A reading end, with descriptors of its own."""
+        """Make a reading end with descriptors of its own."""
         return RecordIn(self._into.dup(), self._sealed.dup(), self._hung_up.dup())
 
     def started(self) -> None:
-        """Drop the copy that would hide the death of all writers."""
+        """Close the copy that would hide the death of all writers."""
         if not self._keeps:
             self._out.close()
 
     def seal(self) -> None:
-        """Every writer is done: what is queued stays readable, then comes the end."""
+        """All writers have finished. Readers receive the queued records and then the end."""
         os.write(self._seal.fileno(), b"!")
 
     def hang_up(self) -> None:
-        """Wake every writer and reader for good."""
+        """Wake all writers and readers permanently."""
         os.write(self._hang_up.fileno(), b"!")
 
     def close(self) -> None:
-        """Close what is left."""
+        """Close the remaining descriptors."""
         for end in (self._into, self._out, self._sealed, self._seal, self._hung_up, self._hang_up):
             end.close()

@@ -54,7 +54,7 @@ class PacketSender:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         shared = self.credits.descriptors if self.credits else ()
         return (*self._out.descriptors, *self.slabs.descriptors, *shared)
 
@@ -147,7 +147,7 @@ class PacketReceiver:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         shared = (part.descriptors for part in (self.credits, self._checkpoint) if part is not None)
         ends = (*self._into.descriptors, *self._files, *self._returns)
         return (*ends, *(each for part in shared for each in part))

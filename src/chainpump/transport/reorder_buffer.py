@@ -1,4 +1,4 @@
-"""Where the order of items is restored: lets frames through in their turn, and says how many more may come."""
+"""The place where the order of items is restored: it passes frames on in order, and limits how many more may be sent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["ReorderBuffer"]
 
 
 class ReorderBuffer:
-    """Belongs to the one worker that reads what several have made of numbered items.
+    """Owned by the one worker that reads numbered items of several workers.
 
-    room: given back as items pass.
+    room: the buffer returns room as items pass.
     """
 
     def __init__(self, room: ReturnRoom) -> None:
@@ -25,39 +25,39 @@ class ReorderBuffer:
         self._order = Order()
         self._weigher = Weigher()
         self._released = 0
-        # Items of the origin, in their turn or not.
+        # The number of items of the origin that have arrived, in order or early.
         self._arrived = 0
-        # Of what was made of one item of the origin, lately.
+        # A moving average: the bytes of the results of one item of the origin.
         self._bytes_each = 0.0
 
     @property
     def is_exact(self) -> bool:
-        """Whether each item gives its slot back as soon as it is finished."""
+        """Whether each item returns its credit as soon as it is finished."""
         return self._room.is_exact
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self._room.descriptors
 
     @property
     def passed(self) -> int:
-        """How many items of the origin have had their turn."""
+        """The number of items of the origin that have passed in order."""
         return self._order.next[0]
 
     @property
     def waiting(self) -> int:
-        """How many frames are held."""
+        """The number of held frames."""
         return self._order.waiting
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses it."""
+        """Prepare the buffer in the worker that uses it."""
         self._room.open(board)
 
     def push(self, frame: Frame) -> None:
-        """A frame has come."""
+        """Add a frame that has arrived."""
         nbytes = frame.nbytes
-        # What a pickle becomes may be larger.
+        # An item may be larger than its pickle.
         if frame.decode is None and frame.entries:
             nbytes = max(nbytes, self._weigher.together(frame.entries))
         self._bytes_each = (self._bytes_each + nbytes / max(1, frame.span.ended)) / 2
@@ -65,17 +65,17 @@ class ReorderBuffer:
         self._order.push(frame, nbytes)
 
     def next(self) -> Frame | None:
-        """The frame whose turn it is, if it is there."""
+        """The frame that is next in order. None if it has not arrived yet."""
         return next(self._order.ready(), None)
 
     def release(self, number: int | None = None) -> None:
-        """All items below this number are finished; without one, all that have passed."""
+        """Return the room of all items below this number, or of all that have passed."""
         number = self.passed if number is None else number
         self._released = max(number, self._released)
         self._room.move(self._released, self._order.nbytes, self._bytes_each, self._arrived)
 
     def close(self) -> None:
-        """Close what it holds."""
+        """Close its descriptors."""
         self._room.close()
 
     def __getstate__(self) -> ReturnRoom:

@@ -1,8 +1,8 @@
-"""Room: how many items may be on their way to the worker that puts them in order.
+"""Room: how many items may be on their way to the worker that restores their order.
 
-There are two kinds of it, each with three sides:
+There are two kinds of room, and each has three sides:
 
-                           main process    who sends    who puts in order
+                           main process    sender       reorder buffer
 credits, of `in_flight=n`  CreditRoom      Credits      CreditReturn
 a window of bytes          Gates           Gate         Limit
 """
@@ -21,28 +21,28 @@ __all__ = ["ReturnRoom", "Room", "SendRoom"]
 
 
 class SendRoom(Protocol):
-    """The side of a worker that sends. `open` first; then for one thread at a time."""
+    """The side of a worker that sends. `open` must be called first. Then one thread at a time may use it."""
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     @property
     def credits(self) -> Sequence[Credits]:
-        """To be taken before each item is made."""
+        """The credits to take before each item is made."""
         ...
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses it."""
+        """Prepare it in the worker that uses it."""
         ...
 
     def may_send(self, span: Span) -> bool:
-        """Whether a frame may be sent; if not, `wait` ends once it may be."""
+        """Whether a frame may be sent. If not, `wait` ends when it may be sent."""
         ...
 
     def wait(self) -> None:
-        """Wait until there may be room. Who waits must look at the cancel flag before and afterwards."""
+        """Wait until there may be room. The caller must check the cancel flag before and afterwards."""
         ...
 
     def close(self) -> None:
@@ -51,27 +51,27 @@ class SendRoom(Protocol):
 
 
 class ReturnRoom(Protocol):
-    """The side of the worker that puts items in order: it gives room back as items pass."""
+    """The side of the worker that restores the order: it returns room as items pass."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether each item gives its room back as soon as it is finished."""
+        """Whether each item returns its room as soon as it is finished."""
         ...
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses it."""
+        """Prepare it in the worker that uses it."""
         ...
 
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
-        """All items below `passed` have had their turn, and are finished.
+        """All items below `passed` have passed in order and are finished.
 
-        held: bytes of what waits for its turn. each: bytes of what was made of one item, lately. arrived: how many
-        items have come here so far.
+        held: bytes of the frames that wait for earlier ones. each: recent average of the bytes of one item's results.
+        arrived: the number of items that have arrived so far.
         """
         ...
 
@@ -81,27 +81,27 @@ class ReturnRoom(Protocol):
 
 
 class Room(Protocol):
-    """The main process's hold on the room before one worker that puts items in order."""
+    """The main process's side of the room of one worker that restores the order."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether it counts items as `in_flight=` does, so that no channel has to."""
+        """Whether it counts items exactly, as `in_flight=` does. Then no channel needs to count them."""
         ...
 
     def begin(self, board: Board) -> None:
-        """Nothing has come so far."""
+        """Write the first values to the board: no item has arrived yet."""
         ...
 
     def sending(self, row: int) -> SendRoom | None:
-        """The side of a worker, by its row on the board, with descriptors of its own; None if it has none."""
+        """The side of a worker, by its row on the board, with descriptors of its own. None if it has none."""
         ...
 
     def returning(self) -> ReturnRoom:
-        """The side of the worker that puts items in order, with descriptors of its own."""
+        """The side of the worker that restores the order, with descriptors of its own."""
         ...
 
     def flood(self) -> None:
-        """Wake whoever waits, for good: the run is cancelled."""
+        """Wake all waiting workers permanently: the run is cancelled."""
         ...
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class Gate:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self._wake.descriptors
 
     def open(self, board: Board) -> None:
@@ -101,7 +101,7 @@ class Limit:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return [descriptor for _, wake in self._waiting for descriptor in wake.descriptors]
 
     def open(self, board: Board) -> None:

@@ -71,7 +71,7 @@ class SlabSource(Protocol):
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     def allocator(self, wire: WireOut) -> SlabAllocator:
@@ -89,7 +89,7 @@ class SlabFile:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return self.file, self.returns
 
     def allocator(self, wire: WireOut) -> SlabAllocator:

@@ -1,7 +1,7 @@
 """The wire of Linux: one SOCK_SEQPACKET pair, shared by all writers and readers.
 
-The kernel hands whole packets to exactly one reader each, blocks a sender while the buffer is full, wakes everyone
-when the peers are gone, and keeps no lock that a killed process could hold.
+The kernel gives each whole packet to exactly one reader. It blocks a sender while the buffer is full, and wakes all
+waiting processes when the other side is gone. It keeps no lock that a killed process could hold.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..ipc.wait_times import UNTOLD
 
 __all__ = ["PacketIn", "PacketOut", "PacketWire"]
 
-# Bytes asked for; the kernel may grant less in silence, which only costs wake-ups.
+# The requested size in bytes. The kernel may silently grant less, which only costs more wake-ups.
 SEND_BUFFER = 1 << 20
-# Bytes; a frame above this goes through a slab. The default buffer takes packets of 212,960.
+# Bytes. A larger frame goes through a slab. The default buffer accepts packets of 212,960 bytes.
 ROOM = 196_624
-# A smaller buffer than asked for: then through a slab.
+# The buffer is smaller than requested. Then the frame goes through a slab.
 TOO_LARGE = frozenset((errno.EMSGSIZE, errno.ENOBUFS))
 HUNG_UP = frozenset((errno.EPIPE, errno.ECONNRESET))
 
@@ -37,15 +37,15 @@ class PacketOut:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file,)
 
     def open(self) -> None:
-        """Make the socket: if Cancelled broke in there, it would close the descriptor behind its owner's back."""
+        """Make the socket. An interruption by Cancelled there would close the descriptor without its owner's knowledge."""
         self._file.socket()
 
     def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
-        """Send it, waiting for room; False if it is too large. Raises Cancelled once the wire is hung up."""
+        """Send a packet, waiting for room. Returns False if it is too large. Raises Cancelled after a hang-up."""
         out = self._file.socket()
         try:
             try:
@@ -62,8 +62,8 @@ class PacketOut:
         return True
 
     def watch(self, poll: select.poll) -> None:
-        """Have this poll report when the wire is hung up."""
-        # No events asked: reports only that the peer is gone.
+        """Register the hang-up of the wire with this poll."""
+        # Without requested events, the poll reports only that the other side is gone.
         poll.register(self._file.fileno(), 0)
 
 
@@ -75,28 +75,29 @@ class PacketIn:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return (self._file,)
 
     def open(self) -> None:
-        """Make the socket, as for `PacketOut`."""
+        """Make the socket, as in `PacketOut`."""
         self._file.socket()
 
     def receive_into(self, buffer: memoryview, wait: bool) -> int:
-        """Have the kernel write the next packet there; 0 at the end. Raises BlockingIOError."""
+        """Have the kernel write the next packet to the buffer. Returns 0 at the end. Raises BlockingIOError."""
         return self._file.socket().recv_into(buffer, 0, 0 if wait else socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a packet is there, or the end; False if that takes longer."""
+        """Wait until there is a packet or the end. Returns False after this many seconds."""
         poll = select.poll()
         poll.register(self._file.fileno(), select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
 
 class PacketWire:
-    """The main process's hold on it: of the reading end only, unless it is told to keep both.
+    """The main process's side of the wire.
 
-    keeps: a duplicate of the writing end hides the death of all writers, but whoever replaces them has to have one.
+    keeps: keep a copy of the writing end. It is needed to replace writers, but it hides the death of all writers.
+    Without it, only the reading end stays open.
     """
 
     def __init__(self, keeps: bool) -> None:
@@ -106,38 +107,38 @@ class PacketWire:
         self._out, self._into = Descriptor(out.detach()), Descriptor(into.detach())
 
     def out(self) -> PacketOut:
-        """A writing end, with a descriptor of its own."""
+        """Make a writing end with a descriptor of its own."""
         return PacketOut(self._out.dup())
 
     def into(self) -> PacketIn:
-        """A reading end, with a descriptor of its own."""
+        """Make a reading end with a descriptor of its own."""
         return PacketIn(self._into.dup())
 
     def started(self) -> None:
-        """Drop the copy that would hide the death of all writers."""
+        """Close the copy that would hide the death of all writers."""
         if not self._keeps:
             self._out.close()
 
     def seal(self) -> None:
-        """Every writer is done: what is queued stays readable, then comes the end.
+        """All writers have finished. Readers receive the queued packets and then the end.
 
-        The kernel says the same once all writing ends are closed, unless a stray child of a worker holds one.
+        The kernel reports the same when all writing ends are closed, but a stray child of a worker may keep one open.
         """
         self._shutdown(socket.SHUT_RD)
 
     def hang_up(self) -> None:
-        """Wake every writer and reader for good."""
+        """Wake all writers and readers permanently."""
         self._shutdown(socket.SHUT_RDWR)
 
     def _shutdown(self, how: int) -> None:
         try:
             self._into.socket().shutdown(how)
         except OSError as error:
-            # The other side has closed already.
+            # The other side is closed already.
             if error.errno != errno.ENOTCONN:
                 raise
 
     def close(self) -> None:
-        """Close what is left."""
+        """Close the remaining descriptors."""
         self._out.close()
         self._into.close()

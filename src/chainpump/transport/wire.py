@@ -1,7 +1,7 @@
-"""The contract of a wire: what carries whole packets between processes, each to exactly one of its readers.
+"""The contract of a wire. A wire carries whole packets between processes, each packet to exactly one reader.
 
-A packet is never split between two readers, those of one writer keep their order, and nothing is lost or locked if
-one of them is killed at any moment.
+A packet is never split between two readers. Packets of one writer keep their order. If a process is killed at any
+moment, no packet of another process is lost, and no lock stays taken.
 """
 
 from __future__ import annotations
@@ -18,78 +18,82 @@ __all__ = ["Wire", "WireIn", "WireOut"]
 
 
 class WireOut(Protocol):
-    """A writing end. Pickling it for a worker hands its descriptors over."""
+    """A writing end. If it is pickled for a worker, its descriptors are passed on."""
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     @property
     def room(self) -> int:
-        """How many bytes a packet may have, as a rule."""
+        """The usual limit of a packet's size in bytes."""
         ...
 
     def open(self) -> None:
-        """Get ready, in the worker that uses it. Must not be interrupted."""
+        """Prepare the end in the worker that uses it. This call must not be interrupted."""
         ...
 
     def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
-        """Send it, waiting for room within `waits`; False if it is too large. Raises Cancelled once it is hung up."""
+        """Send a packet, waiting for room inside `waits`. Returns False if it is too large. Raises Cancelled after a
+        hang-up.
+        """
         ...
 
     def watch(self, poll: select.poll) -> None:
-        """Have this poll report when the wire is hung up."""
+        """Register the hang-up of the wire with this poll."""
         ...
 
 
 class WireIn(Protocol):
-    """A reading end. Pickling it for a worker hands its descriptors over."""
+    """A reading end. If it is pickled for a worker, its descriptors are passed on."""
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         ...
 
     def open(self) -> None:
-        """Get ready, in the worker that uses it. Must not be interrupted."""
+        """Prepare the end in the worker that uses it. This call must not be interrupted."""
         ...
 
     def receive_into(self, buffer: memoryview, wait: bool) -> int:
-        """Have the kernel write the next packet there; returns its length, or 0 at the end, or when hung up.
+        """Have the kernel write the next packet to the buffer. Returns its length, or 0 at the end and after a hang-up.
 
-        Raises BlockingIOError if nothing is there and `wait` is False.
+        Raises BlockingIOError if there is no packet yet and `wait` is False.
         """
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait until `receive_into` has something to say; False if that takes longer."""
+        """Wait until `receive_into` does not block. Returns False after this many seconds."""
         ...
 
 
 class Wire(Protocol):
-    """The main process's hold on it."""
+    """The main process's side of a wire."""
 
     def out(self) -> WireOut:
-        """A writing end, with descriptors of its own."""
+        """Make a writing end with descriptors of its own."""
         ...
 
     def into(self) -> WireIn:
-        """A reading end, with descriptors of its own."""
+        """Make a reading end with descriptors of its own."""
         ...
 
     def started(self) -> None:
-        """Every end is with its worker: drop whatever would hide the death of all writers."""
+        """All ends belong to their workers now. Close the copies that would hide the death of all writers."""
         ...
 
     def seal(self) -> None:
-        """Every writer is done: after what is queued comes the end, whoever else holds a descriptor."""
+        """All writers have finished. Readers receive the queued packets and then the end, even if a stray process keeps
+        a descriptor open.
+        """
         ...
 
     def hang_up(self) -> None:
-        """Wake every writer and reader for good."""
+        """Wake all writers and readers permanently."""
         ...
 
     def close(self) -> None:
-        """Release everything."""
+        """Release all resources."""
         ...

@@ -35,7 +35,7 @@ class Endpoints:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a forked worker must keep."""
+        """The descriptors that a forked worker keeps open."""
         return [descriptor for end in self._there() for descriptor in end.descriptors]
 
     def open(self, board: Board) -> None:
