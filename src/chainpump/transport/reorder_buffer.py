@@ -1,4 +1,4 @@
-"""The place where the order of items is restored: it passes frames on in order, and limits how many more may be sent."""
+"""The place where the order of items is restored. It passes frames on in order and limits how many may be sent."""
 
 from __future__ import annotations
 
