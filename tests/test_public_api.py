@@ -121,3 +121,9 @@ def test_version_is_that_of_the_project_and_no_other_name_is_made_up():
     assert chainpump.__version__ == project["version"]
     with pytest.raises(AttributeError, match="module 'chainpump' has no attribute 'version'"):
         chainpump.version  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_public_modules_are_attributes_of_the_package() -> None:
+    """In a program of its own, in which nothing else has imported them."""
+    script = "import chainpump; chainpump.errors.StageError, chainpump.extending.Policy, chainpump.policies.Skip"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -155,6 +155,8 @@ if not TYPE_CHECKING:
             "StageProgress",
         ),
     }
+    # Public modules, which are attributes of the package without an import of their own.
+    _MODULES = ("errors", "extending", "policies")
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
     def __getattr__(name: str) -> Any:
@@ -166,6 +168,10 @@ if not TYPE_CHECKING:
             from importlib import import_module
 
             value = getattr(import_module(_HOME_OF[name], __name__), name)
+        elif name in _MODULES:
+            from importlib import import_module
+
+            value = import_module(f".{name}", __name__)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value

@@ -10,10 +10,11 @@ from .building.main_guard import check_main_file
 from .building.patched_programs import check_unpatched
 from .building.problems import is_collecting
 from .building.stage_builder import MIN_WAIT, check_executor, checked, placements
-from .errors import StageOptionError
+from .errors import RunError, StageOptionError
 from .executors.base import Executor
 from .executors.fork_hazards import fork_hazard
 from .lazy_dataclass import dataclass
+from .messages.failure_texts import no_run
 from .pickling.loading import check_not_loading
 from .plan.item_checks import check_available
 from .plan.placement import Placement, check_whole
@@ -84,10 +85,14 @@ def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
 def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     """Start a run of this plan. Raises an error if the plan is wrong, or if a run must not start here."""
     # Only a program that runs a pipeline needs the engine. A worker that imports the program only builds the pipeline.
-    from .engine.nested import start_run
-    from .engine.run_settings import RunSettings
-    from .logs.records import warn
-    from .worker.seeds import Seed
+    try:
+        from .engine.nested import start_run
+        from .engine.run_settings import RunSettings
+        from .logs.records import warn
+        from .worker.seeds import Seed
+    except OSError as error:
+        # A process without a free descriptor cannot read a module.
+        raise RunError(no_run(error)) from error
 
     observers = options.observers()
     stages = plan.stages

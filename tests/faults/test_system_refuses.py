@@ -58,6 +58,28 @@ def wide(place: str) -> Pipeline[int]:
     return Pipeline(source(stages.count, N), on=on(place)).then(stages.same, on=on(place, 2))
 
 
+FIRST_RUN = """
+import resource
+from pathlib import Path
+from chainpump import Pipeline, RunError, Threads
+
+pipeline = Pipeline(range(3)).map(str, on=Threads(1))
+used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+held = [open("/dev/null") for _ in range(used)]
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(held), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    list(pipeline)
+except RunError as error:
+    print(error)
+"""
+
+
+def test_first_run_of_a_program_without_a_free_descriptor_is_refused_with_advice() -> None:
+    """The first run imports the engine, which takes a descriptor for each module."""
+    done = subprocess.run([sys.executable, "-c", FIRST_RUN], capture_output=True, text=True, check=True)
+    assert re.match(TOO_MANY_FILES, done.stdout.rstrip())
+
+
 @contextmanager
 def descriptors_left(n: int) -> Iterator[None]:
     """At most n more can be opened in this process. (A new number has to be below the limit.)"""
