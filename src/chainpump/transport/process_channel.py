@@ -1,4 +1,4 @@
-"""The channel between processes of one machine: frames as packets on a wire, what is large beside it in slabs.
+"""The channel between processes of one machine: frames are packets on a wire, large ones are in slabs.
 
 producers ----- packets -----> [wire] ----> consumers      frames, in order per producer
           <------- return pipes --------                   offsets of slabs, one file and one pipe per producer
@@ -33,14 +33,14 @@ from .wire import Wire, WireIn, WireOut
 
 __all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
 
-# Bytes; the receive buffer: above what any wire carries, so that nothing is cut off.
+# Bytes. The receive buffer is larger than any packet of a wire, so that no packet is cut off.
 PACKET_BYTES = 262_144
 
 
 class PacketSender:
-    """One producer's end. slabs: where it puts what is too large for a packet."""
+    """The end of one producer. slabs: the source of slabs for payloads that are too large for a packet."""
 
-    # Of pickles.
+    # The bytes are those of pickles.
     flush_bytes = FLUSH_BYTES
 
     def __init__(self, out: WireOut, slabs: SlabSource, producer: int, credits: Credits | None) -> None:
@@ -48,7 +48,8 @@ class PacketSender:
         self.slabs = slabs
         self._producer = producer
         self.credits = credits
-        # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
+        # The worker's own thread uses the first one to admit items. The sending thread uses the second one: that is the
+        # worker's thread or the flusher, and a lock allows only one at a time.
         self._admitting, self._sending = Pickling(), Pickling()
         self._allocator: SlabAllocator | None = None
 
@@ -59,7 +60,7 @@ class PacketSender:
         return (*self._out.descriptors, *self.slabs.descriptors, *shared)
 
     def admit(self, item: Any) -> tuple[bytes | Large, int]:
-        """A snapshot of an item and its size in bytes. Raises ItemFault."""
+        """Pickle an item now and return the entry with its size in bytes. Raises ItemFault."""
         entry = self._admitting.snapshot(item)
         return entry, entry.size if isinstance(entry, Large) else len(entry)
 
@@ -71,7 +72,7 @@ class PacketSender:
         numbers: Sequence[int] | None,
         waits: AbstractContextManager[None] = UNTOLD,
     ) -> int:
-        """Send a frame; blocks while the channel is full. Raises Cancelled when it has been closed, and ItemFault."""
+        """Send a frame. It blocks while the channel is full. Raises Cancelled after a hang-up, and ItemFault."""
         payload: bytes | Large
         if entries and isinstance(entries[0], Large):
             form, payload = Form.BUFFERS, entries[0]
@@ -95,7 +96,8 @@ class PacketSender:
             payload = Large(payload, [])
         size = payload.size
         packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload, waits)
-        # Numbers, or lengths of buffers, without end: then all goes through one.
+        # The numbers, or the lengths of the buffers, are too long for a packet. Then the whole packet goes through a
+        # slab.
         if not self._out.send(packet, waits):
             self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, []), waits), waits)
         payload.release()
@@ -107,11 +109,11 @@ class PacketSender:
         return self._allocator.place(item, waits)
 
     def open(self) -> None:
-        """Open its end of the wire."""
+        """Open this end of the wire."""
         self._out.open()
 
     def close(self) -> None:
-        """Close this producer's descriptors; the last producer to do so ends the channel."""
+        """Close this producer's descriptors. When the last producer has closed them, the channel ends."""
         allocator, self._allocator = self._allocator, None
         if allocator is not None:
             allocator.close()
@@ -126,7 +128,7 @@ class PacketSender:
 
 
 class PacketReceiver:
-    """One consumer's end."""
+    """The end of one consumer."""
 
     def __init__(
         self,
@@ -153,9 +155,10 @@ class PacketReceiver:
         return (*ends, *(each for part in shared for each in part))
 
     def receive(self, wait: bool) -> Frame | None:
-        """The next frame; None at the end of file. Raises BlockingIOError if none is there and `wait` is False.
+        """Return the next frame, or None at the end. Raises BlockingIOError if there is no frame yet and `wait` is
+        False.
 
-        The first one of a successor is what its predecessor had in hand.
+        The first frame of a replacement is the frame that its predecessor was processing.
         """
         if self._resumes:
             self._resumes = False
@@ -164,17 +167,17 @@ class PacketReceiver:
         return self._decode(self._buffer[:length]) if length else None
 
     def settle(self) -> None:
-        """The frame received last has been dealt with; a successor need not know of it."""
+        """The worker has finished the frame that it received last: a replacement must not process it again."""
         if self._checkpoint is None or self._checkpoint.is_empty:
             return
         places = list(self._places(self._buffer))
-        # First: what has gone back must not be read again.
+        # Clear it first: a replacement must not read slabs that have gone back.
         self._checkpoint.clear()
         for producer, place in places:
             self.slabs.give_back(producer, place)
 
     def _places(self, packet: memoryview) -> Iterator[tuple[int, memoryview]]:
-        """The slabs that a packet refers to, and their producer."""
+        """Yield the slabs to which a packet refers, with their producers."""
         form, flags, producer, _, _ = HEADER.unpack_from(packet)
         if flags & IN_SLAB:
             yield producer, (place := _parts(packet, flags)[1])
@@ -182,7 +185,7 @@ class PacketReceiver:
                 yield from self._places(self.slabs.load(producer, place, _copied, keep=True))
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a frame is there, or the end; False if that takes longer."""
+        """Wait until there is a frame or the end. Returns False after this many seconds."""
         if self._resumes:
             return True
         return self._into.wait(seconds)
@@ -208,7 +211,7 @@ class PacketReceiver:
         return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
     def open(self) -> None:
-        """Open its end of the wire, and make its buffer."""
+        """Open this end of the wire and make the buffer."""
         self._into.open()
         self.slabs.open()
         self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._checkpoint is None else self._checkpoint.packet
@@ -222,7 +225,7 @@ class PacketReceiver:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What its successor would find."""
+        """The memory from which a replacement of this worker continues."""
         return self._checkpoint
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -235,7 +238,7 @@ class PacketReceiver:
 def _rebuilt(
     span: Span, numbers: Sequence[int] | None, count: int, data: memoryview, buffers: Sequence[Any] = ()
 ) -> Any:
-    """What the pickle of a frame holds. Raises ItemFault: nothing of the user's is a failure of the channel."""
+    """Load the pickle of a frame. Raises ItemFault: an error of a user's class is not a failure of the channel."""
     try:
         return pickle.loads(data, buffers=buffers)
     except Exception as error:
@@ -245,7 +248,7 @@ def _rebuilt(
 
 
 def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
-    """Of a packet: what says where its items belong, which may be nothing, and its payload."""
+    """Divide a packet into the pickle of its span, which may be empty, and its payload."""
     payload = packet[HEADER.size :]
     if not flags & PLACED:
         return payload[:0], payload
@@ -255,23 +258,23 @@ def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
 
 
 def _copied(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
-    """In place of `pickle.loads`, for a packet in a slab, which has none beside it."""
+    """Replaces `pickle.loads` for a packet in a slab. Such a packet has no buffers beside it."""
     assert not buffers
     return memoryview(bytes(data))
 
 
 class PacketChannel:
-    """The main process's hold on a junction: makes the ends, seals it at the end, hangs it up on cancel.
+    """The main process's side of a channel. It makes the ends, seals the channel at the end, and hangs it up on cancel.
 
-    renewable: workers may be replaced, so it keeps all that a new one needs, and whoever replaces them tells of their
-    death, which it may hide.
+    renewable: workers may be replaced. Then the channel keeps all descriptors that a new worker needs. They may hide
+    the death of a worker, so the supervisor reports it.
     """
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._renewable = renewable
         self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
         self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
-        # Of this process: who still has views when all has ended.
+        # Receivers in this process. Their users may still have views when the run has ended.
         self._users: WeakSet[Slabs] = WeakSet()
         self._returns = [pipe() for _ in range(producers)]
         for end in (end for ends in self._returns for end in ends):
@@ -280,13 +283,13 @@ class PacketChannel:
         self._credits = None if in_flight is None else Credits.of(in_flight)
 
     def sender(self, producer: int) -> PacketSender:
-        """The end of one producer, counted from 0, with descriptors of its own."""
+        """Make the end of one producer, with descriptors of its own. Producers are counted from 0."""
         credits = self._credits.dup() if self._credits else None
         slabs = SlabFile(self._files[producer].dup(), self._returns[producer][0].dup(), self._consumers)
         return PacketSender(self._wire.out(), slabs, producer, credits)
 
     def receiver(self, checkpoint: Checkpoint | None = None) -> PacketReceiver:
-        """The end of one consumer, with descriptors of its own."""
+        """Make the end of one consumer, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
         returns = [writing.dup() for _, writing in self._returns]
         receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, checkpoint)
@@ -294,7 +297,7 @@ class PacketChannel:
         return receiver
 
     def started(self) -> None:
-        """All ends are with their workers: drop the copies that would hide the death of a peer."""
+        """All ends belong to their workers now. Close the copies that would hide the death of a worker."""
         self._wire.started()
         if not self._renewable:
             self._close_pipes()
@@ -304,17 +307,17 @@ class PacketChannel:
             end.close()
 
     def seal(self) -> None:
-        """Every producer is done: what is queued stays readable, then comes the end."""
+        """All producers have finished. Consumers receive the queued frames and then the end."""
         self._wire.seal()
 
     def hang_up(self) -> None:
-        """Wake every sender and receiver for good."""
+        """Wake all senders and receivers permanently."""
         self._wire.hang_up()
         if self._credits:
             self._credits.flood()
 
     def close(self) -> None:
-        """Close what is left; all workers have ended."""
+        """Close the remaining descriptors. All workers have ended."""
         used = [slabs.end() for slabs in self._users]
         for producer, file in enumerate(self._files):
             if not file.closed and (views := [slab for each in used for slab in each[producer]]):

@@ -1,12 +1,13 @@
-"""Where workers wait whose items are put in order further on: how far ahead of the next one they may send.
+"""The limit of sending ahead: how far ahead of the next item in order a worker may send.
 
     origin ──► [gate] ──► first stage ──► [gate] ──► ... ──► reorder point (ReorderBuffer)
                  ▲                          ▲                      │
                  └──────────────────────────┴── limit, on the board: item numbers below it may be sent
                                                 wake-ups: one counter in the kernel per waiting worker
 
-Only the origin and the first stage behind it wait here. Both meet items in the order of their numbers, so the item that
-is next in turn is never behind one that waits. A later stage may meet it last, and must not wait; its input is bounded.
+Only the origin and the first stage behind it wait here. Both process items in the order of their numbers, so the next
+item in order is never behind a waiting one. A later stage may receive that item last, so it must not wait. The bound on
+its input is enough.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from .frames import Span
 
 __all__ = ["Gate", "Gates", "Limit"]
 
-# More than anybody takes.
+# More than the waiting workers can take.
 FLOOD = 1 << 32
 
 
 class Gate:
-    """One worker's side. `open` first; then for one thread at a time.
+    """The side of one worker that sends. `open` must be called first. Then one thread at a time may use it.
 
-    row: the worker's, on the board. limit: the row of the worker that puts the items in order.
+    row: the board row of the worker. limit: the board row of the worker that restores the order.
     """
 
     credits: Sequence[Credits] = ()
@@ -46,20 +47,21 @@ class Gate:
         return self._wake.descriptors
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses it."""
+        """Prepare it in the worker that uses it."""
         self._own, self._there = map(board.row, self._rows)
 
     def may_send(self, span: Span) -> bool:
-        """Whether a frame may be sent; if not, `wait` ends once it may be.
+        """Whether a frame may be sent. If not, `wait` ends when it may be sent.
 
-        The parts of an item that is made in parts may be as large as many items, so only those of the next one are sent
-        while much is held.
+        If an item is sent in parts, its parts may be as large as many items. So while the reorder buffer holds many
+        bytes, only the parts of the next item may be sent.
         """
         number, cell = span.position[0], Cell.LIMIT_OF_PARTS if span.prefix else Cell.LIMIT
         if number < self._there[cell]:
             return True
-        # In this order: what wakes it from here on stays there until it waits, even if the limit has gone down again.
-        # And who moves the limit looks afterwards for those that wait: so one of the two sees the other.
+        # The order of these steps matters. First old wake-ups are removed. A later wake-up stays in the counter until
+        # this worker waits, even if the limit goes down again. The other worker moves the limit first and looks for
+        # waiting workers afterwards. So one of the two always notices the other.
         with suppress(BlockingIOError):
             self._wake.take()
         self._own[Cell.WAITS_FOR] = 2 * (number + 1) + bool(span.prefix)
@@ -69,7 +71,7 @@ class Gate:
         return may
 
     def wait(self) -> None:
-        """Wait until the limit may have moved. Who waits must look at the cancel flag before and afterwards."""
+        """Wait until the limit may have moved. The caller must check the cancel flag before and afterwards."""
         self._wake.wait()
 
     def close(self) -> None:
@@ -84,10 +86,10 @@ class Gate:
 
 
 class Limit:
-    """The side of the worker that puts items in order: it moves the limit, and wakes those for whom that is enough.
+    """The side of the worker that restores the order: it moves the limit and wakes the workers that may send again.
 
-    row: the worker's own. waiting: rows and counters of those that may wait. least: so many items may be ahead of the
-    next one, however large they are.
+    row: the worker's own row. waiting: the rows and counters of the workers that may wait. least: this many items may
+    always be ahead of the next one, for items of any size.
     """
 
     is_exact = False
@@ -105,27 +107,27 @@ class Limit:
         return [descriptor for _, wake in self._waiting for descriptor in wake.descriptors]
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses it."""
+        """Prepare it in the worker that uses it."""
         self._own = board.row(self._row)
         self._others = [(board.row(row), wake) for row, wake in self._waiting]
 
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
-        """All items below `passed` have had their turn.
+        """All items below `passed` have passed in order.
 
-        held: bytes of what waits for its turn. each: bytes of what was made of one item, lately. arrived: how many
-        items have come here so far.
+        held: bytes of the frames that wait for earlier ones. each: recent average of the bytes of one item's results.
+        arrived: the number of items that have arrived so far.
         """
         room = next_window(held, each, self._least)
         window = min(room, first_window(arrived, self._least))
         limit = passed + window
         limit_of_parts = limit if room > self._least else passed + 1
         self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS] = limit, limit_of_parts
-        # Seldom: to wake a worker costs a system call here, and one there.
+        # Wake workers rarely: each wake-up costs a system call in both workers.
         enough = max(passed + self._least, limit - window // 8)
         for row, wake in self._others:
             waits_for, is_part = divmod(row[Cell.WAITS_FOR], 2)
             if waits_for and waits_for - 1 < (limit_of_parts if is_part else enough):
-                # First: it may wait again as soon as it is woken.
+                # Clear the cell first: the worker may wait again as soon as it is woken.
                 row[Cell.WAITS_FOR] = 0
                 wake.give(1)
 
@@ -142,9 +144,9 @@ class Limit:
 
 
 class Gates:
-    """The main process's hold on the gates of one reorder point.
+    """The main process's side of the gates in front of one reorder buffer.
 
-    row: of the worker that puts the items in order. rows: of those that may wait.
+    row: the row of the worker that restores the order. rows: the rows of the workers that may wait.
     """
 
     is_exact = False
@@ -155,20 +157,20 @@ class Gates:
         self._wakes = {each: counter(0, one_by_one=False) for each in rows}
 
     def begin(self, board: Board) -> None:
-        """Nothing has come so far."""
+        """Write the first limit to the board: no item has arrived yet."""
         row = board.row(self._row)
         row[Cell.LIMIT] = row[Cell.LIMIT_OF_PARTS] = first_window(0, self._least)
 
     def sending(self, row: int) -> Gate | None:
-        """The gate of a worker, by its row; None if it has none."""
+        """The gate of a worker, by its row. None if it has none."""
         return Gate(self._wakes[row].dup(), row, self._row) if row in self._wakes else None
 
     def returning(self) -> Limit:
-        """The other side of all of them."""
+        """The side that moves the limit for all gates."""
         return Limit(self._row, [(row, wake.dup()) for row, wake in self._wakes.items()], self._least)
 
     def flood(self) -> None:
-        """Wake whoever waits, for good: the run is cancelled."""
+        """Wake all waiting workers permanently: the run is cancelled."""
         for wake in self._wakes.values():
             wake.give(FLOOD)
 

@@ -1,13 +1,13 @@
-"""The producer's side of slabs: it alone allocates them, in a file of its own, and gives back pages that are idle.
+"""The producer's side of slabs. It allocates them in a file of its own, and returns idle pages to the system.
 
-A slab is one of three things:
+A slab is in one of three states:
 
     [free range of the file] --take--> [lent to a consumer] --comes back--> [idle, with its pages] --lend again-->
               ^                                                                      |
               +---- its pages go back to the system: idle for a window, or at the end
 
-The first item in a slab is written by a system call: that makes its pages faster than touching them does, and where
-there is no room for them, an error says so, and no signal. Those that follow are copied into the mapping.
+The first item in a slab is written by a system call. This makes the pages faster than page faults do. If there is no
+room for them, the call raises an error, and the process gets no signal. Later items are copied into the mapping.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ from .wire import WireOut
 
 __all__ = ["RETURN", "Arena", "SlabAllocator", "SlabFile", "SlabSource"]
 
-# A slab on its way back: its offset, a multiple of its size, and the logarithm of that.
+# A returned slab as one number: its offset, a multiple of its size, plus the logarithm of its size.
 RETURN = struct.Struct("<Q")
 EXPONENT = 63
-# A slab that was not needed for so long is idle: short for users, long for the page faults.
+# A slab that is not needed for this long is idle. The time is short for users and long compared with page faults.
 WINDOW_NS = 3_000_000_000
-# Between two looks for a slab to come back, while nothing is sent.
+# The largest number of windows between two checks for returned slabs while no frame is sent.
 MOST_WINDOWS = 64
-# What a return pipe holds at least, where the system does not say.
+# The smallest capacity of a return pipe, used where the system does not report it.
 PIPE_BYTES = 4096
-# Of a return pipe, at once.
+# Bytes to read from a return pipe in one call.
 READ_BYTES = 65_536
 
 
 class SlabAllocator(Protocol):
-    """What a producer asks for slabs."""
+    """Allocates slabs for a producer."""
 
     def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
-        """Copy an item into a slab; returns what a consumer needs to find it there. Raises Cancelled, and OSError."""
+        """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         ...
 
     def look(self) -> None:
-        """Something else is sent: give up what has been idle for long."""
+        """A frame without a slab is sent: free slabs that have been idle for long."""
         ...
 
     def close(self) -> None:
-        """Give up all that is not in use."""
+        """Free all slabs that are not in use."""
         ...
 
 
 class SlabSource(Protocol):
-    """Where a producer gets slabs from; it travels to the worker, which opens it with the first large item."""
+    """The source of a producer's slabs. It travels to the worker, which opens it with the first large item."""
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -75,13 +75,13 @@ class SlabSource(Protocol):
         ...
 
     def allocator(self, wire: WireOut) -> SlabAllocator:
-        """What allocates them. wire: reports when the channel is hung up."""
+        """Make the allocator. wire: reports a hang-up of the channel."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SlabFile:
-    """A file of the producer's own, for its slabs. returns: the pipe on which consumers give them back."""
+    """A file for the slabs of one producer. returns: the pipe on which consumers return slabs."""
 
     file: Descriptor
     returns: Descriptor
@@ -93,19 +93,20 @@ class SlabFile:
         return self.file, self.returns
 
     def allocator(self, wire: WireOut) -> SlabAllocator:
-        """An arena in this file."""
+        """Make an arena in this file."""
         return Arena(self.file, self.returns, self.consumers, wire)
 
 
 class Arena:
-    """A producer's slabs: reused last in first out, so that those that are not needed lie still; capped in bytes.
+    """The slabs of one producer. The slab that was used last is reused first, so that unneeded slabs stay idle. Their
+    bytes are limited.
 
-    There are never more of them than the return pipe has room for: so no consumer ever finds it full.
+    There are never more slabs than the return pipe has room for, so a consumer never finds the pipe full.
 
-    While nothing is sent, a thread looks for what is idle, until nothing is. `_using` guards all that it may change.
-    It never waits for that, and whoever sends waits only while it looks.
+    While no frame is sent, a thread checks for idle slabs until there are none. `_using` guards all state that the
+    thread may change. The thread never waits for the lock, and a sender waits for it only during a check.
 
-    wire: reports when the channel is hung up, so that no wait here outlives it.
+    wire: reports a hang-up of the channel, so that no wait here lasts longer than the channel.
     """
 
     def __init__(self, file: Descriptor, returns: Descriptor, consumers: int, wire: WireOut) -> None:
@@ -113,28 +114,30 @@ class Arena:
         self._maps = Maps(file)
         self._returns = returns
         self._consumers = consumers
-        # What a predecessor had lent comes back to who has its place now, and is not to be overwritten before.
+        # Consumers still use the slabs of a predecessor, and return them to this worker. They must not be overwritten
+        # before.
         self._length = os.fstat(file.fileno()).st_size
         self._space = Space(self._length)
         self._most = _room(returns) // RETURN.size
-        # Offset -> size, of all slabs that are lent or idle.
+        # Maps the offset of each slab, lent or idle, to its size.
         self._sizes: dict[int, int] = {}
-        # The sum of these.
+        # The sum of these sizes.
         self._bytes = 0
-        # Offset -> bytes of it that have pages, so far as this producer knows.
+        # Maps an offset to the bytes of the slab that have pages, as far as this producer knows.
         self._filled: dict[int, int] = {}
-        # Offset -> the largest slab when it was lent. Consumers may hold their shares of a cap that rests on it: with a
-        # lower cap, nothing might be left to move.
+        # Maps the offset of a lent slab to the size of the largest slab at the time of lending. Consumers may keep
+        # their shares of a limit that was computed from that size. With a lower limit, no slab might be left for new
+        # items.
         self._lent: dict[int, int] = {}
-        # Size -> offsets.
+        # Maps a size to the offsets of idle slabs.
         self._idle: defaultdict[int, list[int]] = defaultdict(list)
-        # Size -> how many of them were idle all the time since the window began.
+        # Maps a size to the number of slabs that have been idle since the window began.
         self._least: dict[int, int] = {}
-        # That counts for the cap; in this window.
+        # The largest size that counts for the limit, and the largest one in this window.
         self._largest = self._largest_now = 0
         self._window_ends = 0
         self._using = threading.Lock()
-        # Windows until that thread looks again.
+        # The number of windows until the thread checks again.
         self._rests = 1
         self._resting = Flusher(self.rest, name="chainpump slabs")
         self._poll = select.poll()
@@ -142,14 +145,14 @@ class Arena:
         wire.watch(self._poll)
 
     def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
-        """Copy an item into a slab; returns what a consumer needs to find it there. Raises Cancelled, and OSError."""
+        """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         lengths = [len(item.data), *(buffer.nbytes for buffer in item.buffers)]
         needed = sum(map(aligned, lengths))
         size = slab_size(needed)
         with self._using:
             self._rests = 1
             offset = self._filled_slab(size, needed, [item.data, *item.buffers], waits)
-        # No room for the thread: then idle pages go back as something is sent, or at the end.
+        # The system may refuse the thread. Then idle pages are freed when the next frame is sent, or at the end.
         with suppress(OSError):
             self._resting.arm()
         share = consumer_share(self._largest, self._consumers)
@@ -165,7 +168,7 @@ class Arena:
             try:
                 self._fill(offset, size, needed, parts)
             except OSError:
-                # There is no room: there may be some if others are given up.
+                # There is no room for the pages. Freeing other slabs may make room.
                 self._idle[size].append(offset)
                 if self._give_up_all() == 1:
                     raise
@@ -190,7 +193,7 @@ class Arena:
                 position += aligned(len(part))
 
     def _mapped(self, offset: int, size: int) -> memoryview | None:
-        """None if the system refuses it, for want of a descriptor or of addresses: writing needs neither."""
+        """Map a slab. None if the system refuses it for lack of descriptors or addresses: writing needs neither."""
         try:
             return memoryview(self._maps.get(offset, size))
         except OSError:
@@ -218,16 +221,19 @@ class Arena:
         return offset
 
     def look(self) -> None:
-        """Once in a while: give up what was idle all the time since then, and let the cap fall to what is in use.
+        """From time to time, free the slabs that were idle for the whole window, and lower the limit to the size in
+        use.
 
-        To be called by who sends something else, and may never need a slab again.
+        Callers that send a frame without a slab call it, because they may never need a slab again.
         """
         if time.monotonic_ns() >= self._window_ends:
             with self._using:
                 self._look()
 
     def rest(self) -> int:
-        """For the thread beside: the same while nothing is sent; returns ns until it is to look again, or 0."""
+        """The same for the thread while no frame is sent. Returns the ns until the next check, or 0 if there is no
+        slab.
+        """
         if not self._using.acquire(blocking=False):
             return WINDOW_NS
         try:
@@ -251,7 +257,7 @@ class Arena:
         self._largest_now = 0
 
     def _evict(self) -> bool:
-        """Give up one idle slab; False if all of them are in flight or held."""
+        """Free one idle slab. False if all slabs are in flight or in use."""
         for size, idle in self._idle.items():
             if idle:
                 self._give_up(size, len(idle) - 1)
@@ -259,7 +265,7 @@ class Arena:
         return False
 
     def _give_up(self, size: int, kept: int) -> None:
-        """Give the pages of idle slabs of this size back to the system, but for those used last."""
+        """Return the pages of idle slabs of this size to the system. Keep this many slabs that were used last."""
         idle = self._idle[size]
         for offset in idle[: len(idle) - kept]:
             self._maps.drop(offset)
@@ -271,7 +277,7 @@ class Arena:
         del idle[: len(idle) - kept]
 
     def _give_up_all(self) -> int:
-        """Give up all that are idle; returns how many there were."""
+        """Free all idle slabs and return their number."""
         found = 0
         for size, idle in self._idle.items():
             found += len(idle)
@@ -279,7 +285,7 @@ class Arena:
         return found
 
     def _wait(self) -> None:
-        """Wait until a slab comes back, or for the end of the channel."""
+        """Wait until a slab is returned. Raises Cancelled at the end of the channel."""
         if any(fd != self._returns.fileno() or events & select.POLLHUP for fd, events in self._poll.poll()):
             raise Cancelled("the channel was closed")
         self._collect()
@@ -292,7 +298,7 @@ class Arena:
         for (word,) in RETURN.iter_unpack(returned):
             offset, size = word & ~EXPONENT, 1 << (word & EXPONENT)
             self._lent.pop(offset, None)
-            # A predecessor had lent it.
+            # A predecessor lent this slab.
             if offset not in self._sizes:
                 self._sizes[offset] = size
                 self._bytes += size
@@ -300,14 +306,14 @@ class Arena:
             self._idle[size].append(offset)
 
     def close(self) -> None:
-        """Give up all that has come back; the rest is given up by who holds it, or as the run ends."""
+        """Free all slabs that have been returned. Their consumers free the other ones, or the end of the run does."""
         self._resting.stop()
         self._collect()
         self._give_up_all()
 
 
 def _room(returns: Descriptor) -> int:
-    """How many bytes the pipe holds, and one read takes: the kernel merges short writes, and reads empty it."""
+    """The bytes that the pipe holds and one read returns. The kernel merges short writes; a read empties the pipe."""
     if not hasattr(fcntl, "F_GETPIPE_SZ"):
         return PIPE_BYTES
     return min(READ_BYTES, fcntl.fcntl(returns.fileno(), fcntl.F_GETPIPE_SZ))

@@ -1,13 +1,13 @@
-"""Slabs: shared memory for what is too large for a packet, with writable zero-copy views for the consumer.
+"""Slabs: shared memory for payloads that are too large for a packet. The consumer gets writable zero-copy views.
 
      producer (owner)                      consumer
-     place() -- allocates, copies -->  [slab in a shared file]  --> views of it; the last view dies
-        ^                                                                |
-        +---------- 8-byte offsets on the producer's return pipe --------+
+     place() -- allocates, copies -->  [slab in a shared file]  --> views of it; the last view is freed
+        ^                                                                    |
+        +---------- 8-byte offsets on the producer's return pipe ------------+
 
-Only the owner allocates (`arena`) and only consumers give back, in writes of 8 bytes, which the kernel keeps whole. So
-no lock is needed, and a killed consumer leaks at most the slabs that it held, until the run ends. What goes back to
-nobody, since its producer has ended, or the run, goes back to the system: so views keep no memory but their own slabs.
+Only the owner allocates slabs (`slab_allocator`). Only consumers return them, in atomic writes of 8 bytes. So no lock is
+needed, and a killed consumer leaks at most the slabs that it held, until the run ends. If the producer or the run has
+ended, the pages of a returned slab go back to the system. So views keep only their own slabs in memory.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ __all__ = ["Slabs", "punch_all_but"]
 
 
 class _Forks:
-    """How many processes have been forked off this one: each has copies of the views that were there then."""
+    """Counts the forks of this process. A forked process has copies of the views that existed at that time."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def add(self) -> None:
-        """One more is about to be."""
+        """A fork is about to happen."""
         self.number += 1
 
 
-# Global, as the memory that a fork copies is.
+# It is global because a fork copies the memory of the whole process.
 _FORKS = _Forks()
 os.register_at_fork(before=_FORKS.add)
 
 
 class Slabs:
-    """A consumer's side of all its producers' slabs: of each a file, and a pipe on which they go back.
+    """The consumer's side of the slabs of all its producers. For each producer it has a file, and a pipe to return
+    slabs.
 
     Finalizers of views run in any thread, between any two lines.
     """
@@ -54,21 +55,22 @@ class Slabs:
     def __init__(self, files: Sequence[Descriptor], returns: Sequence[Descriptor]) -> None:
         self._maps = [Maps(file) for file in files]
         self._returns = returns
-        # Producer -> offset -> size, while it is in use here.
+        # For each producer, maps the offset of each slab in use here to its size.
         self._held: list[dict[int, int]] = [{} for _ in returns]
         self._is_over = False
         self.open()
 
     def open(self) -> None:
-        """Belong to this process. A fork of it has copies of the views, which are not its own to give back."""
+        """Record that it belongs to this process. A forked process has copies of views and must not return their slabs."""
         self._process = os.getpid()
 
     def load(self, producer: int, place: memoryview, loads: Callable[..., Any], keep: bool = False) -> Any:
-        """Rebuild what a producer placed, as `loads(data, buffers=views)`. Raises Cancelled once the run is over.
+        """Rebuild the item of a producer with `loads(data, buffers=views)`. Raises Cancelled after the end of the run.
 
-        The views share the slab, which goes back when the last of them dies. A consumer that holds more than its
-        share gets copies instead: whatever it keeps, its producer has slabs to go on with.
-        keep: give copies, and leave the slab as it is until `give_back`.
+        The views share the slab. It is returned when the last view is freed. A consumer that keeps more than its share
+        gets copies instead, so that its producer always has slabs for new items.
+
+        keep: give copies, and keep the slab unchanged until `give_back`.
         """
         offset, size, data_length, share, most, count = PLACE.unpack_from(place)
         lengths = (data_length, *struct.unpack_from(f"<{count}Q", place, PLACE.size))
@@ -76,15 +78,15 @@ class Slabs:
         held = self._held[producer]
         is_shared = count and not keep and len(held) < most and sum(list(held.values())) + size <= share
         held[offset] = size
-        # Looked at after that: `end` leaves alone what it finds there.
+        # The check comes after the assignment: `end` frees no slab that it finds in `held`.
         if self._is_over:
             raise Cancelled("the run is over")
         if is_shared:
-            # Only a process that receives large buffers pays for it.
+            # The import costs time, so only a process that receives large buffers makes it.
             import ctypes
 
-            # numpy and others keep only the exporter of a buffer alive, not a memoryview of it: so the exporter
-            # must be an object of its own per delivery, which a ctypes array is.
+            # numpy and other libraries keep only the exporter of a buffer alive, not a memoryview of it. So each
+            # delivery needs an exporter of its own, and a ctypes array is one.
             exporter = (ctypes.c_char * size).from_buffer(slab)
             gone = weakref.finalize(exporter, self._release, producer, offset, size, slab, _FORKS.number)
             gone.atexit = False
@@ -101,12 +103,12 @@ class Slabs:
                 self._release(producer, offset, size, slab, _FORKS.number)
 
     def give_back(self, producer: int, place: memoryview) -> None:
-        """What was kept is no longer needed."""
+        """Return a slab that was kept."""
         offset, size, *_ = PLACE.unpack_from(place)
         self._release(producer, offset, size, self._maps[producer].get(offset, size), _FORKS.number)
 
     def _release(self, producer: int, offset: int, size: int, slab: mmap.mmap, forks: int) -> None:
-        """A slab is no longer in use here. forks: how many there had been when it arrived."""
+        """A slab is not in use here any more. forks: the number of forks when the slab arrived."""
         if os.getpid() != self._process:
             return
         self._held[producer].pop(offset, None)
@@ -115,33 +117,33 @@ class Slabs:
             try:
                 os.write(pipe.fileno(), RETURN.pack(offset | size.bit_length() - 1))
             except (BrokenPipeError, BlockingIOError):
-                # The producer has ended, and no other comes in its place; or the pipe is full with what more producers
-                # had lent than it was made for, one after the other. Nobody uses the slab again.
+                # The producer has ended without a replacement. Or the pipe is full, because several producers, one
+                # after the other, have lent more slabs than it was made for. No producer uses the slab again.
                 pass
             else:
                 return
         elif not self._is_over:
-            # Other consumers go on, and the producer: it is given up as the run ends.
+            # The producer and other consumers continue. The end of the run frees the slab.
             return
-        # Else a fork may have a view of it, whose items would turn to zeros.
+        # Otherwise a forked process may have a view of the slab, and its items would become zeros.
         if forks == _FORKS.number:
             with suppress(OSError):
                 release(slab)
 
     def close(self) -> None:
-        """Nothing more is received: forget the mappings; views keep theirs."""
+        """No more frames are received: drop the mappings. Views keep theirs."""
         for maps in self._maps:
             maps.clear()
 
     def end(self) -> list[list[tuple[int, int]]]:
-        """The run is over: of each producer the slabs that are in use here. What goes back from now on is given up."""
-        # First, since it may go back meanwhile.
+        """The run has ended. Return the slabs in use here, for each producer. Slabs returned later are freed."""
+        # Set it first, because a slab may be returned in the meantime.
         self._is_over = True
         return [list(held.items()) for held in self._held]
 
 
 def punch_all_but(file: Descriptor, used: Iterable[tuple[int, int]]) -> None:
-    """Give the pages of a file back to the system, but for these slabs."""
+    """Return the pages of a file to the system, except those of these slabs."""
     free = 0
     for offset, size in [*sorted(used), (os.fstat(file.fileno()).st_size, 0)]:
         if offset > free:

@@ -1,4 +1,4 @@
-"""The channel between threads of one process: frames pass by reference, through a bounded deque."""
+"""The channel between threads of one process: a bounded deque that passes frames by reference."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .frames import Frame, Span
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 
-# Frames that may wait per consumer, where they are small; each holds about 1 ms of its work.
+# Frames that may wait for each consumer, if they are small. Each holds about 1 ms of work.
 FRAMES_EACH = 4
 CREDIT_NONE: Sequence[Descriptor] = ()
 
 
 class MemorySender:
-    """One producer's end."""
+    """The end of one producer."""
 
-    # Of what items keep alive: nothing is copied.
+    # The bytes are those that items keep alive, because items are not copied.
     flush_bytes = FRAME_BYTES
 
     def __init__(self, channel: MemoryChannel, producer: int) -> None:
@@ -36,16 +36,19 @@ class MemorySender:
         self._producer = producer
         self.credits = channel.credits
         self._open = True
-        # One for the worker's own thread, which admits items, and one for who sends: that or the flusher, under a lock.
+        # The worker's own thread uses the first one to admit items. The sending thread uses the second one: that is the
+        # worker's thread or the flusher, and a lock allows only one at a time.
         self._admitting, self._sending = Weigher(), Weigher()
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """None of its own: it never leaves this process."""
+        """It has none, because it never leaves this process."""
         return CREDIT_NONE
 
     def admit(self, item: Any) -> tuple[Any, int]:
-        """The item itself, and about how many bytes it keeps alive: threads share objects, as plain generators do."""
+        """Return the item itself, and the approximate bytes that it keeps alive. Threads share objects, as plain
+        generators do.
+        """
         return item, self._admitting.weigh(item)
 
     def send(
@@ -56,23 +59,23 @@ class MemorySender:
         numbers: Sequence[int] | None,
         waits: AbstractContextManager[None] = UNTOLD,
     ) -> int:
-        """Pass a frame on; blocks while the channel is full. Raises Cancelled when it has been hung up."""
+        """Pass a frame on. It blocks while the channel is full. Raises Cancelled after a hang-up."""
         nbytes = self._sending.together(entries)
         self._channel.put(Frame(self._producer, span, entries, numbers, nbytes=nbytes), waits)
         return nbytes
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """The last producer to close ends the channel."""
+        """Close the end. The last producer to close ends the channel."""
         if self._open:
             self._open = False
             self._channel.producer_closed()
 
 
 class MemoryReceiver:
-    """One consumer's end."""
+    """The end of one consumer."""
 
     def __init__(self, channel: MemoryChannel) -> None:
         self._channel = channel
@@ -80,63 +83,65 @@ class MemoryReceiver:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """None of its own: it never leaves this process."""
+        """It has none, because it never leaves this process."""
         return CREDIT_NONE
 
     def receive(self, wait: bool) -> Frame | None:
-        """The next frame; None at the end. Raises BlockingIOError if none is there and `wait` is False."""
+        """Return the next frame, or None at the end. Raises BlockingIOError if there is no frame yet and `wait` is
+        False.
+        """
         return self._channel.get(wait)
 
     @property
     def checkpoint(self) -> None:
-        """Threads have no successors."""
+        """None: threads are not replaced."""
 
     def settle(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a frame is there, or the end; False if that takes longer."""
+        """Wait until there is a frame or the end. Returns False after this many seconds."""
         return self._channel.wait(seconds)
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
 class MemoryChannel:
-    """The junction itself. `_lock` guards all that changes; threads do not die holding it.
+    """The channel itself. `_lock` guards all state that changes. A thread does not die while it holds the lock.
 
-    All locks are bare: whoever is broken into by Ctrl-C, or by `kill`, leaves none of them taken. A Condition takes its
-    own in Python code, where that can happen.
+    All locks are plain: Ctrl-C or `kill` may interrupt a thread anywhere, and no lock stays taken. A
+    `threading.Condition` runs Python code to take its lock, and an interruption there would leave it taken.
 
-    renewable: there may be more producers while it runs: it ends by being sealed, not as the last of them closes.
+    renewable: more producers may start during the run. Then `seal` ends the channel, and not the last producer.
     """
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._lock = threading.Lock()
         self._waiting: set[threading.Lock] = set()
         self._frames: deque[Frame] = deque()
-        # Of these.
+        # The bytes of these frames.
         self._nbytes = 0
         self._consumers = consumers
-        # If they may be replaced, all of them are as one.
+        # If producers may be replaced, all of them count as one, and `seal` closes it.
         self._producers = 1 if renewable else producers
         self._renewable = renewable
         self._hung_up = False
         self.credits = None if in_flight is None else Credits.of(in_flight)
 
     def sender(self, producer: int) -> MemorySender:
-        """The end of one producer, counted from 0."""
+        """Make the end of one producer. Producers are counted from 0."""
         return MemorySender(self, producer)
 
     def receiver(self, checkpoint: Checkpoint | None = None) -> MemoryReceiver:
-        """The end of one consumer."""
+        """Make the end of one consumer."""
         return MemoryReceiver(self)
 
     def put(self, frame: Frame, waits: AbstractContextManager[None] = UNTOLD) -> None:
-        """Add a frame, waiting for room. Raises Cancelled when hung up."""
+        """Add a frame, waiting for room. Raises Cancelled after a hang-up."""
         while True:
             with self._lock:
                 if self._hung_up:
@@ -151,7 +156,7 @@ class MemoryChannel:
                 change.acquire()
 
     def get(self, wait: bool) -> Frame | None:
-        """Take a frame; None when hung up, or when all producers have closed and nothing is left."""
+        """Remove and return a frame. None after a hang-up, or when all producers have closed and no frame is left."""
         while True:
             with self._lock:
                 if self._has_ended:
@@ -167,7 +172,7 @@ class MemoryChannel:
             change.acquire()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until `get` has something to say; False if that takes longer."""
+        """Wait until `get` does not block. Returns False after this many seconds."""
         until = time.monotonic() + seconds
         while True:
             with self._lock:
@@ -184,22 +189,22 @@ class MemoryChannel:
         return self._hung_up or not (self._producers or self._frames)
 
     def _next_change(self) -> threading.Lock:
-        """To be acquired once more, when the lock of the channel has been released: that waits for a change."""
+        """Return a lock that `_wake` releases. Acquire it only after the channel's lock is released."""
         change = threading.Lock()
         change.acquire()
         self._waiting.add(change)
         return change
 
     def _wake(self) -> None:
-        """Something has changed."""
+        """Wake all waiting threads: the state has changed."""
         for change in self._waiting:
-            # Ctrl-C may have broken in here before.
+            # An interruption by Ctrl-C may have left a released lock in the set.
             if change.locked():
                 change.release()
         self._waiting.clear()
 
     def producer_closed(self) -> None:
-        """One producer fewer; another may come where they are replaced."""
+        """A producer has closed its end. If producers may be replaced, another one may follow."""
         if not self._renewable:
             self._end()
 
@@ -209,15 +214,15 @@ class MemoryChannel:
             self._wake()
 
     def started(self) -> None:
-        """Nothing was duplicated."""
+        """Do nothing: there are no copies."""
 
     def seal(self) -> None:
-        """Every producer has closed its end by itself, and where they are replaced, no others come."""
+        """All producers have closed their ends, and no more replacements follow."""
         if self._renewable:
             self._end()
 
     def hang_up(self) -> None:
-        """Wake every sender and receiver for good."""
+        """Wake all senders and receivers permanently."""
         with self._lock:
             self._hung_up = True
             self._wake()
@@ -225,6 +230,6 @@ class MemoryChannel:
             self.credits.flood()
 
     def close(self) -> None:
-        """Release what the credits hold."""
+        """Close the descriptors of the credits."""
         if self.credits:
             self.credits.close()
