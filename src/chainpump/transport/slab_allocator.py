@@ -114,8 +114,7 @@ class Arena:
         self._maps = Maps(file)
         self._returns = returns
         self._consumers = consumers
-        # Consumers still use the slabs of a predecessor, and return them to this worker. They must not be overwritten
-        # before.
+        # Consumers still use slabs of a predecessor, and return them to this worker. Do not overwrite them before.
         self._length = os.fstat(file.fileno()).st_size
         self._space = Space(self._length)
         self._most = _room(returns) // RETURN.size
@@ -221,8 +220,7 @@ class Arena:
         return offset
 
     def look(self) -> None:
-        """From time to time, free the slabs that were idle for the whole window, and lower the limit to the size in
-        use.
+        """From time to time, free slabs that were idle for a whole window, and lower the limit to the size in use.
 
         Callers that send a frame without a slab call it, because they may never need a slab again.
         """
@@ -231,9 +229,7 @@ class Arena:
                 self._look()
 
     def rest(self) -> int:
-        """The same for the thread while no frame is sent. Returns the ns until the next check, or 0 if there is no
-        slab.
-        """
+        """The same for the thread while no frame is sent. Returns the ns until the next check, or 0 without slabs."""
         if not self._using.acquire(blocking=False):
             return WINDOW_NS
         try:

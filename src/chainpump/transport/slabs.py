@@ -5,9 +5,9 @@
         ^                                                                    |
         +---------- 8-byte offsets on the producer's return pipe ------------+
 
-Only the owner allocates slabs (`slab_allocator`). Only consumers return them, in atomic writes of 8 bytes. So no lock is
-needed, and a killed consumer leaks at most the slabs that it held, until the run ends. If the producer or the run has
-ended, the pages of a returned slab go back to the system. So views keep only their own slabs in memory.
+Only the owner allocates slabs (`slab_allocator`). Only consumers return them, in atomic writes of 8 bytes. So no lock
+is needed, and a killed consumer leaks at most the slabs that it held, until the run ends. If the producer or the run
+has ended, the pages of a returned slab go back to the system. So views keep only their own slabs in memory.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ os.register_at_fork(before=_FORKS.add)
 
 
 class Slabs:
-    """The consumer's side of the slabs of all its producers. For each producer it has a file, and a pipe to return
-    slabs.
+    """The consumer's side of the slabs of all its producers: for each a file, and a pipe to return slabs.
 
     Finalizers of views run in any thread, between any two lines.
     """
@@ -61,7 +60,7 @@ class Slabs:
         self.open()
 
     def open(self) -> None:
-        """Record that it belongs to this process. A forked process has copies of views and must not return their slabs."""
+        """Record that it belongs to this process. A forked process copies the views but must not return their slabs."""
         self._process = os.getpid()
 
     def load(self, producer: int, place: memoryview, loads: Callable[..., Any], keep: bool = False) -> Any:
