@@ -1,4 +1,4 @@
-"""A function bound to its own arguments: the values that `source`, `stage` and `sink` make."""
+"""A function together with its arguments: the values that `source`, `stage` and `sink` make."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Out_co = TypeVar("Out_co", covariant=True)
 In_contra = TypeVar("In_contra", contravariant=True)
 
 
-# The function is typed `Callable[..., Any]` here: its real type lives in the generic subclasses and was
-# checked where it was bound; what the worker needs is only to call it.
+# The field `function` has the type `Callable[..., Any]`. The exact type is in the generic subclasses and is checked
+# when the function is bound; a worker only calls it.
 @dataclass(frozen=True)
 class Bound:
     """A function and the arguments that follow its input."""
@@ -40,21 +40,21 @@ class Bound:
 
     @property
     def name(self) -> str:
-        """The function's short name."""
+        """Return the short name of the function."""
         return name_of(self.function)
 
     @cached_property
     def where(self) -> str | None:
-        """Where the function is defined, as `file:line`."""
+        """Return where the function is defined, as `file:line`."""
         return where_of(self.function)
 
     @property
     def within(self) -> tuple[tuple[Any, ...], ...]:
-        """The chains of planned stages that run within it. Any: a planned stage is made of a bound function."""
+        """Return the chains of planned stages inside it. Any: importing `PlannedStage` would be a circular import."""
         return ()
 
-    # A method and no `__call__`: a type checker would take every bound function for a `Callable[..., Any]`, and
-    # `Pipeline.then` would lose the element types of those that it accepts and accept all others.
+    # This is a method and not `__call__`. With `__call__` a type checker would accept every bound function as a
+    # `Callable[..., Any]`, and `Pipeline.then` would lose the element types and accept all functions.
     def call(self, *inputs: Any) -> Any:
         """Call the function with its input, if it has one, and its arguments."""
         return self.function(*inputs, *self.args, **self.kwargs)
@@ -70,7 +70,7 @@ class Bound:
 
 @dataclass(frozen=True, repr=False)
 class Source(Bound, Generic[Out_co]):
-    """A bound generator function that makes a pipeline's items; see `source`."""
+    """A bound generator function that makes the items of a pipeline; see `source`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,7 +88,7 @@ def source(function: Callable[P, AsyncIterable[T]], /, *args: P.args, **kwargs: 
 @overload
 def source(function: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Source[T]: ...
 def source(function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Source[Any]:
-    """Bind a source function to its arguments: a generator function, or an async one, for `Tasks()`.
+    """Bind a source function to its arguments: a generator function, or an async one for `Tasks()`.
 
     >>> source(range, 3)
     source(range, 3)
@@ -112,7 +112,7 @@ def stage(
 
 
 def sink(function: Callable[Concatenate[Iterator[A], P], R], /, *args: P.args, **kwargs: P.kwargs) -> Sink[A, R]:
-    """Bind a sink to the arguments that follow its input; what it returns is the run's value.
+    """Bind a sink to the arguments that follow its input; its result is the value of the run.
 
     >>> sink(sum)
     sink(sum)

@@ -1,4 +1,4 @@
-"""What a picture of a plan says, before anybody draws it: cards for its stages, and what moves between them."""
+"""The content of a picture of a plan: cards for its stages, and links for the items between them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .sections import orders_of
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 
-# Workers that are drawn of a stage that has as many as are of use.
+# How many workers are drawn for an auto stage.
 SOME = 3
 IN_ORDER = {"kept": "in order", "undefined": "as they come"}
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What leaves a stage. items: their type. notes: their order, and what bounds how many are on their way."""
+    """The items between two stages. items: their type. notes: their order, and what bounds their number."""
 
     items: str
     notes: str
@@ -28,9 +28,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A stage, in short lines. workers: how many are drawn. parts: the chains that run within it, of a joined source.
+    """A stage, as short lines. workers: how many are drawn. parts: the chains inside a nested source.
 
-    link: what leaves it; None at the end of a chain.
+    link: the items that leave it; None at the end of a chain.
     """
 
     name: str
@@ -44,7 +44,7 @@ Part = Sequence[Card]
 
 
 def sketch(stages: Sequence[PlannedStage]) -> list[Card]:
-    """The cards of a pipeline, from its source on; without a sink, the last is the loop that takes its items."""
+    """Return the cards of a pipeline, from its source on. Without a sink, the last card is the caller's loop."""
     *cards, last = _cards(stages)
     if last.link is None:
         return [*cards, last]
@@ -78,7 +78,7 @@ def _items(stage: PlannedStage) -> str:
 
 
 def _place(stage: PlannedStage) -> str:
-    """An executor and how much of it there is: `Processes · 4 workers`."""
+    """Return the executor and its size as text: `Processes · 4 workers`."""
     name = type(stage.on).__name__
     if stage.is_auto:
         return f"{name} · auto"
@@ -89,7 +89,7 @@ def _place(stage: PlannedStage) -> str:
 
 
 def _bounds(stage: PlannedStage, follower: PlannedStage | None) -> Iterator[str]:
-    """What bounds the items between two stages."""
+    """Return what bounds the number of items between two stages."""
     if follower is None:
         return
     if stage.shares_worker_with(follower):

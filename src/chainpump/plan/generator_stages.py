@@ -1,4 +1,4 @@
-"""The generator stages that come along: plain generator functions, which a pipeline binds like those of a user."""
+"""The generator stages of the library: plain generator functions, which a pipeline binds like those of a user."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class TimedItems(Protocol[T_co]):
-    """The input of a stage that cares how long it waits; every stage's input is one."""
+    """The input of a stage that limits its waiting time; the input of every stage supports this."""
 
     def __iter__(self) -> Iterator[T_co]: ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the next item is there, or the end; False if that takes longer. True where nothing can wait."""
+        """Wait for the next item or the end; returns False after so many seconds. An input that cannot wait returns True.
+        """
         ...
 
 
 def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
-    """Lists of n items; the last one may be shorter.
+    """Yield lists of n items; the last one may be shorter.
 
     >>> list(batch("abcde", 2))
     [['a', 'b'], ['c', 'd'], ['e']]
@@ -35,12 +36,12 @@ def batch(items: Iterable[T], n: int) -> Iterator[list[T]]:
     items = iter(items)
     while found := list(islice(items, n)):
         yield found
-        # A stage that waits holds nothing of what came before.
+        # A stage that waits holds no earlier items alive.
         del found
 
 
 def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]:
-    """Lists of n items, or fewer where the first of them has waited for so many seconds. items: TimedItems."""
+    """Yield lists of n items, or fewer once the first of them has waited for `within` seconds. items: TimedItems."""
     timed = cast("TimedItems[T]", items)
     taken = iter(items)
     for first in taken:
@@ -57,22 +58,22 @@ def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]
 
 
 def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
-    """Windows of n neighbouring items; each begins so many items behind the one before.
+    """Yield windows of n neighbouring items; each begins `step` items after the one before.
 
     >>> list(window("abcde", 3, 1))
     [('a', 'b', 'c'), ('b', 'c', 'd'), ('c', 'd', 'e')]
     """
     taken = iter(items)
-    # Items of a window that the one before has not.
+    # How many items of a window are not in the window before.
     new = min(n, step)
     held = deque(islice(taken, n - 1))
     for item in taken:
         held.append(item)
-        # While it waits, it holds of what came before only what the next window needs.
+        # A stage that waits holds only the items that the next window needs.
         del item
         yield tuple(held)
         held.popleft()
-        # Most often it is 1, and this would take most of the time.
+        # The step is usually 1, and then this code would take most of the time.
         if step > 1:
             for _ in range(new - 1):
                 held.popleft()
@@ -81,7 +82,7 @@ def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
 
 
 def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
-    """The items of each batch, one after the other.
+    """Yield the items of each batch, one after the other.
 
     >>> list(unbatch([[1, 2], [3]]))
     [1, 2, 3]
@@ -91,7 +92,7 @@ def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
 
 
 def take(items: Iterable[T], n: int) -> Iterator[T]:
-    """The first n items; it asks for no more than that.
+    """Yield the first n items, and request no further item.
 
     >>> list(take("abc", 2))
     ['a', 'b']
@@ -100,7 +101,7 @@ def take(items: Iterable[T], n: int) -> Iterator[T]:
 
 
 def of_several(call: Bound) -> str | None:
-    """What is wrong with several workers of a stage of all items; None if they may share the work."""
+    """Return why a stage of all items cannot have several workers; None if they can share the work."""
     if call.function is take:
         return f"each worker would take {call.args[0]} items"
     if call.function is window:

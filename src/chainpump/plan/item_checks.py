@@ -1,6 +1,6 @@
-"""Values beside their declared types, while a program is developed: `check_items=True`.
+"""Checks of values against their declared types, during development: `check_items=True`.
 
-Typeguard looks at them: it looks at every element, and knows typed dictionaries, protocols and the numeric tower.
+The checks use typeguard. It checks every element, and supports typed dictionaries, protocols and the numeric tower.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StageOptionError
 
 if TYPE_CHECKING:
-    # Reading hints needs `inspect`, and workers, which import this module, read none.
+    # The hints package needs `inspect`. Workers import this module and do not read hints.
     from ..hints.annotations import Hint
 
 __all__ = ["CheckedItems", "CheckedResult", "WrongItemError", "check_available"]
 
 
 class WrongItemError(BaseException):
-    """An item that is not what its stage says. No Exception: it is the stage's defect, and no policy's business.
+    """An item has not the declared type of its stage. It is no Exception: no policy may handle it.
 
-    args: the declared type, and what is wrong, as texts; and the item's number among those that this worker yielded, if
-    it is counted.
+    args: the declared type and the problem, as texts, and the item's number among the items that this worker has
+    yielded, if it is counted.
     """
 
 
 def check_available() -> None:
-    """Raise StageOptionError where typeguard is not installed."""
+    """Raise StageOptionError if typeguard is not installed."""
     try:
         import typeguard  # noqa: F401  # 80 ms, for those who ask for it
     except ImportError:
@@ -38,7 +38,8 @@ def check_available() -> None:
 
 
 class _Checked(ABC):
-    """A function whose results are looked at; it has the name and place of the function. text: of the hint."""
+    """A function whose results are checked. It has the name and the location of the function. text: the hint as text.
+    """
 
     def __init__(self, function: Callable[..., Any], hint: Hint, text: str) -> None:
         update_wrapper(self, function, updated=())
@@ -47,14 +48,14 @@ class _Checked(ABC):
         self._text = text
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, and look at what it makes."""
+        """Call the function, and check its results."""
         return self._looked_at(self._function(*args, **kwargs))
 
     @abstractmethod
     def _looked_at(self, made: Any) -> Any: ...
 
     def check(self, value: object, number: int | None = None) -> None:
-        """Raise WrongItemError unless the value is of the type."""
+        """Raise WrongItemError unless the value has the type."""
         from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
         try:
@@ -69,7 +70,7 @@ class _Checked(ABC):
 
 
 class CheckedResult(_Checked):
-    """Looks at what the function returns."""
+    """Checks the result of the function."""
 
     def _looked_at(self, made: Any) -> Any:
         if isinstance(made, Awaitable):
@@ -84,7 +85,7 @@ class CheckedResult(_Checked):
 
 
 class CheckedItems(_Checked):
-    """Looks at each item of what the function returns or yields."""
+    """Checks each item that the function returns or yields."""
 
     def _looked_at(self, made: Any) -> Any:
         if isinstance(made, AsyncIterable):
@@ -96,7 +97,7 @@ class CheckedItems(_Checked):
             for number, item in enumerate(made):
                 self.check(item, number)
                 yield item
-                # A stage that waits holds nothing of the item before.
+                # A stage that waits holds no earlier items alive.
                 del item
         finally:
             if isinstance(made, Generator):

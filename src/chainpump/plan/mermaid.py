@@ -1,4 +1,4 @@
-"""A plan as a Mermaid flowchart: text that many pages turn into a picture."""
+"""A plan as a Mermaid flowchart: text that many web pages show as a picture."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from .planned_stage import PlannedStage
 
 __all__ = ["mermaid"]
 
-# Besides letters and digits; any other sign could mean something to Mermaid or its Markdown.
+# The characters that are safe besides letters and digits. Any other character could have a meaning in Mermaid or its
+# Markdown.
 PLAIN = frozenset(" _,·")
-# Mean something even as entities, with what follows: a space of no width keeps them apart.
+# These characters have a meaning even as entities, together with the next character. A zero-width space separates the
+# two.
 SPLIT = frozenset("\\$:")
 
 
 def mermaid(stages: Sequence[PlannedStage]) -> str:
-    """A plan as the text of a flowchart, which ends in a line break."""
+    """Return a plan as the text of a flowchart, which ends in a line break."""
     return "".join(f"{line}\n" for line in ("flowchart TD", *_chain(sketch(stages), "s", "    ")))
 
 
 def _chain(cards: Part, prefix: str, indent: str) -> Iterator[str]:
-    """The lines of a chain; its nodes are called by prefix and number."""
+    """Return the lines of a chain; its nodes are named by prefix and number."""
     for place, card in enumerate(cards):
         node = f"{prefix}{place}"
         yield from _parts(card, node, indent)
@@ -40,7 +42,7 @@ def _parts(card: Card, node: str, indent: str) -> Iterator[str]:
 
 
 def _arrow(link: Link | None, start: str, stop: str, indent: str) -> str:
-    # Only sinks have none, and nothing follows them.
+    # Only a sink has no link, and no card follows it.
     assert link is not None
     return f"{indent}{start} -->|{_quoted(link.items, link.notes)}| {stop}"
 
@@ -50,7 +52,7 @@ def _quoted(*lines: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text in which whatever is not plain is a Mermaid entity.
+    """Return a text in which each unsafe character is a Mermaid entity.
 
     >>> _escaped("list[int]")
     'list#91;int#93;'

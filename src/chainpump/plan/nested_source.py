@@ -1,4 +1,5 @@
-"""A nested source: pipelines whose items are the source of another one. What runs them is given to it."""
+"""A nested source: pipelines whose items are the source of another pipeline. The engine supplies the code that runs them.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ Stages: TypeAlias = tuple[PlannedStage, ...]
 
 @dataclass(frozen=True, repr=False)
 class NestedSource(Source[Out_co], Generic[Out_co]):
-    """Pipelines that are run as one source. parts: the stages of each.
+    """Pipelines that run as one source. parts: the stages of each.
 
-    function: makes their items of functions that start them. inline_function: the same in one thread, where nobody can
-    wait for two at once. starts: these functions, as soon as the run around them starts. Any: a plan knows no runs.
+    function: makes the items; its argument is a sequence of functions that start the parts. inline_function: does the
+    same in one thread, which cannot wait for two parts at once. starts: the functions that start the parts, set when
+    the outer run starts. Any: a plan does not depend on the engine.
     """
 
     parts: tuple[Stages, ...] = ()
@@ -29,32 +31,33 @@ class NestedSource(Source[Out_co], Generic[Out_co]):
 
     @cached_property
     def where(self) -> str | None:
-        """Nowhere in the user's files."""
+        """Return None: a nested source is not defined in a file of the user."""
         return None
 
     @property
     def within(self) -> tuple[Stages, ...]:
-        """Its parts."""
+        """Return the stages of the parts."""
         return self.parts
 
     def call(self, *inputs: Any) -> Any:
-        """The items, as the runs within make them."""
+        """Make the items, by running the parts."""
         return self.function(self.starts)
 
     def changed(self, change: Callable[[PlannedStage], PlannedStage]) -> NestedSource[Out_co]:
-        """The same, with each stage of each part changed."""
+        """Return the same source with each stage of each part changed."""
         return replace(self, parts=tuple(tuple(map(change, part)) for part in self.parts))
 
     def inlined(self, change: Callable[[PlannedStage], PlannedStage]) -> NestedSource[Out_co]:
-        """The same for one thread, with each stage of each part changed."""
+        """Return the same source for one thread, with each stage of each part changed."""
         return replace(self.changed(change), function=self.inline_function or self.function)
 
     def starting(self, start: Callable[..., Any]) -> NestedSource[Out_co]:
-        """The same, with a function that starts a part, given its stages and its place."""
+        """Return the same source with a function that starts a part. It receives the stages and the index of the part.
+        """
         return replace(self, starts=tuple(partial(start, part, place) for place, part in enumerate(self.parts)))
 
     def before_run(self) -> None:
-        """All parts are about to run, sooner or later. Raises StageOptionError if one cannot."""
+        """Prepare all parts for a run. Raises StageOptionError if one of them cannot run."""
         for part in self.parts:
             for stage in part:
                 if stage.before_run is not None:

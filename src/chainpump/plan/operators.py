@@ -1,7 +1,7 @@
-"""Element-wise operators: a function, and what is done with it for each item.
+"""Element-wise operators: a function of one item, and how its results replace the item.
 
-An operator is a value, as every bound function is. `results` is what it makes of one item; where whole frames are at
-hand, `advance` does the same for a run of items at the speed of C.
+An operator is a value, like every bound function. `results` returns the results of one item; `advance` does the same
+for several items of a frame at the speed of C.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ __all__ = [
     "Results",
 ]
 
-# Which would end a loop over its results, as if there were no more.
+# StopIteration would end a loop over the results, as if there were no more items.
 STOPPED = "the function raised StopIteration"
 
 T = TypeVar("T")
 
 
 class Results(Protocol):
-    """Where the results of a run of items go."""
+    """The destination of the results of several items."""
 
     def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
-        """Add results; returns how many. numbers: of so many of them; None where each item has had one."""
+        """Add results, and return how many. numbers: gives the item numbers of so many; None if each item has one result.
+        """
         ...
 
 
@@ -44,112 +45,113 @@ class Results(Protocol):
 class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     """A function of one item.
 
-    policy: what becomes of an item on which it raises. ordered: whether the order of the source is kept.
-    timeout: seconds that it may take.
+    policy: what happens to an item on which it raises. ordered: whether the order of the source is kept. timeout:
+    seconds that a call may take.
     """
 
     policy: Policy = Raise()
     ordered: bool = True
     timeout: float | None = None
-    # The method that adds it.
+    # The name of the method that adds it to a pipeline.
     verb: ClassVar[str]
-    # Whether more than one item may come of one.
+    # Whether one item may have more than one result.
     several: ClassVar[bool] = False
-    # Whether less than one may.
+    # Whether an item may have no result.
     drops: ClassVar[bool] = False
-    # Whether it has `advance`.
+    # Whether it has the method `advance`.
     by_frames: ClassVar[bool] = False
 
     def results(self, item: Any) -> Iterable[Any]:
-        """What comes of one item. Raises what the function raises, now or while it is iterated."""
+        """Return the results of one item. Raises what the function raises, now or while the results are iterated."""
         return self.made(item, self.function(item))
 
     @abstractmethod
     def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """What comes of an item for which the function returned this value."""
+        """Return the results of an item for which the function returned this value."""
 
     def advance(
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
     ) -> None:
-        """Deal with the next few items, or with those before the one on which the function raises.
+        """Process the next few items, or those before the item on which the function raises.
 
-        ahead: the same items, not taken from the iterator. numbers: theirs, or None while each has had one result.
+        ahead: the same items, not taken from the iterator. numbers: their numbers; None if each has had one result so
+        far.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True, repr=False)
 class Map(Operator[In_contra, Out_co]):
-    """What the function returns takes the place of the item."""
+    """The result of the function replaces the item."""
 
     verb: ClassVar[str] = "map"
     by_frames: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """One result."""
+        """Return the one result."""
         return (value,)
 
     def advance(
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
     ) -> None:
-        """One result each."""
+        """Process the next items; each has one result."""
         made = map(self.function, islice(items, len(ahead)))
         _check_all(results.extend(made, None if numbers is None else lambda count: numbers[:count]), ahead)
 
 
 @dataclass(frozen=True, repr=False)
 class Filter(Operator[T, T], Generic[T]):
-    """The item stays where the function says true."""
+    """The item is kept if the function returns a true value."""
 
     verb: ClassVar[str] = "filter"
     drops: ClassVar[bool] = True
     by_frames: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """The item, or nothing."""
+        """Return the item, or nothing."""
         return (item,) if value else ()
 
     def advance(
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
     ) -> None:
-        """The items that stay."""
+        """Process the next items; keep some of them."""
         assert numbers is not None
         stay: list[bool] = []
         try:
             stay.extend(map(truth, map(self.function, islice(items, len(ahead)))))
         finally:
-            # Those before an exception count.
+            # The items before an exception are kept.
             results.extend(compress(ahead, stay), lambda _: compress(numbers, stay))
         _check_all(len(stay), ahead)
 
 
 def _check_all(count: int, ahead: Sequence[Any]) -> None:
-    """Raise if a function has ended the loop over its results, which only StopIteration does."""
+    """Raise if the function has raised StopIteration, which has ended the loop over its results."""
     if count < len(ahead):
         raise RuntimeError(STOPPED)
 
 
 @dataclass(frozen=True, repr=False)
 class FlatMap(Operator[In_contra, Out_co]):
-    """All that the function returns or yields takes the place of the item."""
+    """All items that the function returns or yields replace the item."""
 
     verb: ClassVar[str] = "flat_map"
     several: ClassVar[bool] = True
     drops: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """Any number of results, made one by one; all at once where an item that fails is to leave nothing."""
+        """Return any number of results, one by one; all at once if an item that fails must leave no results."""
         results: Iterable[Any] = value
         return results if isinstance(self.policy, Raise) else list(results)
 
 
 @dataclass(frozen=True, repr=False)
 class Each(Operator[In_contra, None]):
-    """Nothing comes of it: the end of a pipeline."""
+    """The item has no result: the end of a pipeline."""
 
     verb: ClassVar[str] = "each"
     drops: ClassVar[bool] = True
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """Nothing."""
+        """Return nothing."""
         return ()

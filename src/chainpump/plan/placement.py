@@ -1,4 +1,4 @@
-"""Where a stage runs: what an executor declares about its workers, and what follows from that."""
+"""Where a stage runs: what an executor declares about its workers, and the consequences for a plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 AUTO: Final = "auto"
-# Workers of one auto stage: each that may come takes two descriptors from the start.
+# The most workers of one auto stage. Each possible worker takes two descriptors from the start.
 MOST_AUTO = 32
 Workers: TypeAlias = int | Literal["auto"]
 StartMethod = Literal["forkserver", "spawn", "fork"]
@@ -33,13 +33,14 @@ StartMethod = Literal["forkserver", "spawn", "fork"]
 class Capabilities:
     """What the workers of an executor can do, and what they share with others. The defaults describe a thread.
 
-    own_process: each worker is a process of this machine, and can be killed at any moment. So items reach it as
-    bytes, its functions may have a timeout, and its logs and random numbers are set up by the library.
-    pickles_functions: functions and their arguments reach a worker as pickles, and the worker imports the program's
-    main file to find what they refer to. A process that is forked has them already.
+    own_process: whether each worker is a process of this machine, which can be killed at any moment. Then items reach
+    it as bytes, its functions may have a timeout, and the library sets up its logs and random numbers.
+    pickles_functions: whether functions and their arguments reach a worker as pickles, and the worker imports the main
+    file of the program to find the objects that they refer to. A forked process has these objects already.
     restarts: how often each worker of an element-wise stage is replaced when its process dies.
-    runs_async: functions are async. One worker runs an event loop, and deals with `workers` items at once.
-    shares_thread: neighbouring stages run in one thread; at the end of a pipeline it is the caller's own.
+    runs_async: whether functions are async. One worker runs an event loop and processes `workers` items at once.
+    shares_thread: whether neighbouring stages run in one thread; at the end of a pipeline it is the caller's own
+    thread.
     """
 
     own_process: bool = field(default=False, kw_only=True)
@@ -50,33 +51,33 @@ class Capabilities:
 
     @property
     def can_stop_calls(self) -> bool:
-        """Whether a function can be stopped in the middle of a call, as a timeout needs it."""
+        """Return whether a call can be stopped in the middle, which a timeout requires."""
         return self.own_process or self.runs_async
 
     @property
     def forks(self) -> bool:
-        """Whether a worker begins as a copy of the main process."""
+        """Return whether a worker begins as a copy of the main process."""
         return self.own_process and not self.pickles_functions
 
 
 class Placement(Protocol):
-    """What a plan needs to know of an executor; `executors.base.Executor` adds how to start a worker."""
+    """The properties of an executor that a plan needs; `executors.base.Executor` adds how to start a worker."""
 
     @property
     def workers(self) -> Workers:
-        """How many items are dealt with at once; "auto" for as many as measured figures call for."""
+        """Return how many items are processed at once; "auto" if measurements decide the number."""
         ...
 
     @property
     def capabilities(self) -> Capabilities:
-        """What its workers can do, and what they share with others."""
+        """Return what its workers can do, and what they share with others. By default, they are threads."""
         ...
 
 
 def copies_of(on: Placement) -> int:
-    """How many workers there may be, at most.
+    """Return the maximum number of workers.
 
-    Of auto ones there are at least two everywhere, so that a plan is the same on any machine.
+    For auto stages it is at least two everywhere, so that a plan is the same on any machine.
     """
     if on.capabilities.runs_async:
         return 1
@@ -84,23 +85,23 @@ def copies_of(on: Placement) -> int:
 
 
 def items_at_once(on: Placement) -> int:
-    """How many items all its workers deal with at once, at most."""
+    """Return the maximum number of items that all its workers process at once."""
     return copies_of(on) if on.workers == AUTO else on.workers
 
 
 def any_forks(placements: Iterable[Placement]) -> bool:
-    """Whether workers of any of these begin as copies of the main process."""
+    """Return whether workers of any of these executors begin as copies of the main process."""
     return any(each.capabilities.forks for each in placements)
 
 
 def check_whole(value: object, what: str, least: int) -> None:
-    """Raise StageOptionError unless this is a whole number of at least so much."""
+    """Raise StageOptionError unless this is an integer that is not below the minimum."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise StageOptionError(f"{what} must be a whole number of at least {least} but got: {value!r}.")
 
 
 def check_workers(executor: object, workers: object, or_auto: bool = False) -> None:
-    """Raise StageOptionError unless an executor was asked for at least one worker, or "auto" where that is known."""
+    """Raise StageOptionError unless the number of workers is at least one, or "auto" if the executor supports it."""
     if or_auto and isinstance(workers, str) and workers == AUTO:
         return
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:

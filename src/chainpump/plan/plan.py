@@ -1,4 +1,4 @@
-"""The plan: a pipeline's stages, each placed on an executor, checked and frozen."""
+"""The plan: the stages of a pipeline, each with its executor, checked and frozen."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ class Plan:
         return table(("stage", "role", "on", "in flight", "order", "yields", "defined at"), rows)
 
     def mermaid(self) -> str:
-        """The plan as a Mermaid flowchart: stages, executors, and the type, order and bounds of what they send."""
-        # No worker needs it.
+        """Return the plan as a Mermaid flowchart: stages, executors, and the type, order and bounds of their items."""
+        # Workers import this module and do not need pictures.
         from .mermaid import mermaid
 
         return mermaid(self.stages)
 
     def svg(self) -> str:
-        """The same as an SVG picture, for a file or a page; it is readable on light and on dark ground.
+        """Return the plan as an SVG picture, for a file or a page; it is readable on a light and on a dark background.
 
         >>> from chainpump import Pipeline
         >>> Pipeline(range(3)).plan().svg().startswith("<svg")
         True
         """
-        # No worker needs it.
+        # Workers import this module and do not need pictures.
         from .svg import svg
 
         return svg(self.stages)
 
     def _repr_html_(self) -> str:
-        """The picture, in a notebook."""
+        """Return the picture, for a notebook."""
         return self.svg()
 
     @property
     def orders(self) -> list[str]:
-        """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
+        """Return for each stage whether its results are in the order of the source: 'kept' or 'undefined'."""
         return orders_of(self.stages)

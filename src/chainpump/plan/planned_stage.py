@@ -1,4 +1,4 @@
-"""A planned stage: a bound function with its place and its options, and what follows from the two."""
+"""A planned stage: a bound function with its executor and its options, and the properties that follow from them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["PlannedStage"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """A bound function with its place: one row of a plan.
+    """A bound function with its executor: one row of a plan.
 
-    yields: the type hint of its items, `UNKNOWN` where nobody said.
-    in_flight: items of its input that may be accepted and not finished; None bounds them by bytes.
-    before_run: called as a run opens; raises if this stage cannot run (again).
+    yields: the type hint of its items, or `UNKNOWN`.
+    in_flight: how many items of its input may be accepted and not finished; None means a bound in bytes.
+    before_run: called when a run opens; raises if this stage cannot run (again).
     """
 
     role: Role
@@ -29,44 +29,44 @@ class PlannedStage:
     on: Placement
     in_flight: int | None = None
     may_stop: bool = False
-    # A type hint: any object that typing accepts as one.
+    # A type hint may be any object that typing accepts as one.
     yields: Any = None
     yields_text: str = "?"
     before_run: Callable[[], None] | None = None
 
     @property
     def label(self) -> str:
-        """How messages call it: `stage 'decode'`."""
+        """Return its name in messages: `stage 'decode'`."""
         return f"{self.role.value} '{self.name}'"
 
     @property
     def operator(self) -> Operator[Any, Any] | None:
-        """Its function of one item, and what is done with that; None where it is a function of all items."""
+        """Return its operator if it is an element-wise stage; None if its function takes all items."""
         return self.call if isinstance(self.call, Operator) else None
 
     @property
     def is_auto(self) -> bool:
-        """Whether it has as many workers as measured figures call for."""
+        """Return whether measurements decide how many workers it has."""
         return self.on.workers == AUTO
 
     @property
     def copies(self) -> int:
-        """How many workers it may have, at most."""
+        """Return the maximum number of its workers."""
         return copies_of(self.on)
 
     @property
     def at_once(self) -> int:
-        """How many items its workers deal with at once, at most."""
+        """Return the maximum number of items that its workers process at once."""
         return items_at_once(self.on)
 
     @property
     def restarts(self) -> int:
-        """How often each of its workers is replaced when its process dies."""
+        """Return how often each of its workers is replaced when its process dies."""
         return self.on.capabilities.restarts
 
     @property
     def replaceable(self) -> Operator[Any, Any] | None:
-        """Its function of one item, if its workers are replaced when they die or take too long; None otherwise."""
+        """Return its operator if its workers are replaced when they die or take too long; None otherwise."""
         call = self.operator
         if call is None or not self.on.capabilities.own_process:
             return None
@@ -74,12 +74,13 @@ class PlannedStage:
 
     @property
     def keeps_order(self) -> bool:
-        """Whether its results are in the order of its items. Of several workers of an operator: if that is restored."""
+        """Return whether its results have the order of its items. Several workers of an operator lose the order until it is restored.
+        """
         if self.on.capabilities.shares_thread:
             return True
         call = self.operator
         return self.copies == 1 if call is None or isinstance(call, Each) else call.ordered
 
     def shares_worker_with(self, neighbour: PlannedStage) -> bool:
-        """Whether the two run in one worker, which pulls items from one to the other, one at a time."""
+        """Return whether both stages run in one worker, which pulls items from one to the other, one at a time."""
         return self.on.capabilities.shares_thread and neighbour.on.capabilities.shares_thread

@@ -26,33 +26,33 @@ class StageGroup(Protocol):
 
     @property
     def stages(self) -> Sequence[PlannedStage]:
-        """One, or neighbours in one thread; none where the caller's loop has a worker of its own."""
+        """Return one stage, or neighbours in one thread; none if the caller's loop has its own worker."""
         ...
 
     @property
     def workers(self) -> int:
-        """How many workers it may have, at most."""
+        """Return the maximum number of workers."""
         ...
 
     @property
     def at_once(self) -> int:
-        """How many items they deal with at once, at most."""
+        """Return the maximum number of items that they process at once."""
         ...
 
     @property
     def is_element_wise(self) -> bool:
-        """Whether every item that it sends comes of one that it was given."""
+        """Return whether every item that it sends is a result of an item that it received."""
         ...
 
     @property
     def guarded(self) -> Operator[Any, Any] | None:
-        """The element-wise stage whose workers are replaced when they die or take too long; None for all others."""
+        """Return the element-wise stage whose workers are replaced when they die or take too long; otherwise None."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group of a plan. iterated: the caller's loop is one more stage, at the end."""
+    """A group of a plan. iterated: whether the caller's loop is one more stage at its end."""
 
     stages: Sequence[PlannedStage]
     iterated: bool
@@ -76,9 +76,9 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Element-wise groups between one that numbers the items and one that takes them.
+    """The element-wise groups between a group that numbers the items and a group that takes them.
 
-    origin, end: the places of these two. restores: whether `end` puts the items in order, by their numbers.
+    origin, end: the indices of these two groups. restores: whether `end` restores the order of items, by their numbers.
     """
 
     origin: int
@@ -87,10 +87,10 @@ class Section:
 
 
 def sharing_worker(stages: Sequence[PlannedStage], iterated: bool, apart: bool = False) -> list[list[PlannedStage]]:
-    """The stages in groups that share a worker: neighbours of which each can run in the thread of the other.
+    """Return the stages in groups that share a worker: neighbours of which each can run in the thread of the other.
 
-    iterated: the caller's loop takes the items: at the end of the last group, if it can run in the caller's thread, or
-    as a group of its own, which has no stages. apart: it is a group of its own in any case.
+    iterated: whether the caller's loop takes the items. The loop is at the end of the last group if that can run in the
+    caller's thread; otherwise it is a separate group without stages. apart: makes it a separate group in any case.
     """
     runs = [
         [stage for _, stage in run]
@@ -104,10 +104,11 @@ def sharing_worker(stages: Sequence[PlannedStage], iterated: bool, apart: bool =
 
 
 def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
-    """Where element-wise groups are, and whether their order is to be restored behind them.
+    """Return where the element-wise groups are, and whether the order is restored behind them.
 
-    That takes one worker that numbers the items, and one that reads them all and is not replaced. It is also where what
-    comes twice is dropped: so order is restored wherever a worker may be replaced, whatever was asked for.
+    This requires one worker that numbers the items, and one worker that reads all of them and is not replaced. The same
+    place also drops results that come twice. So order is restored wherever a worker may be replaced, even with
+    `ordered=False`.
     """
     origin = 0
     for end, group in enumerate(groups):
@@ -123,7 +124,7 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
 
 
 def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
-    """For each stage, whether what comes out of it is in the order of the source: 'kept' or 'undefined'."""
+    """Return for each stage whether its results are in the order of the source: 'kept' or 'undefined'."""
     iterated = stages[-1].role is not Role.SINK
     runs = sharing_worker(stages, iterated)
     groups = [_Group(run, iterated and place == len(runs) - 1) for place, run in enumerate(runs)]
@@ -134,7 +135,7 @@ def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
             for place in between:
                 keeps[place] = [True] * len(keeps[place])
         elif any(groups[place].workers > 1 for place in between):
-            # Its workers mix what they make, and no one puts it in order before it is used.
+            # The workers between mix the results, and the order is not restored before `end` takes them.
             keeps[section.end] = [False] * len(keeps[section.end])
     kept = accumulate((each for group in keeps for each in group), and_)
     return ["kept" if each else "undefined" for each in kept]

@@ -1,7 +1,7 @@
 """A plan as an SVG: a chain of cards from top to bottom, narrow enough for a phone.
 
-Letters are monospaced, so that widths are known without a font. In a page the picture takes the page's own colour of
-text; as a file of its own it brings a light and a dark one.
+The font is monospaced, so that widths are known without the font. In a page, the picture uses the text colour of the
+page. As a separate file, it contains a light and a dark colour.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from .planned_stage import PlannedStage
 
 __all__ = ["COLUMNS", "LETTER", "columns", "svg"]
 
-# In pixels, where the picture is shown in its own size.
-# Around the picture.
+# The unit of the following sizes is a pixel.
 MARGIN = 8
-# Inside a card.
+# The space inside a card.
 PADDING = 12
-# From one line of text to the next.
+# The height of a line of text.
 LINE = 18
-# Between two cards: two lines of text beside it.
+# The space between two cards, for two lines of text beside the arrow.
 ARROW = 2 * LINE + 14
-# From the left of a card to the arrow below it.
+# The distance from the left edge of a card to its arrow.
 STEM = 20
-# The width of one: 0.6 of 14 and 12 pixels, as monospaced fonts have it.
+# The width of a letter: 0.6 of 14 and 12 pixels, as in monospaced fonts.
 LETTER = {"name": 8.4, "text": 7.2}
-# The width of a card.
+# The minimum width of a card.
 LEAST = 190
-# Of letters; what is longer is cut, and shown whole as a tooltip.
+# The maximum number of letters in a line. A longer text is cut; a tooltip shows the whole text.
 COLUMNS = 44
 
 STYLE = """\
@@ -48,7 +47,7 @@ svg.chainpump:root { color: #1f2328; background: #ffffff; }
 
 
 def svg(stages: Sequence[PlannedStage]) -> str:
-    """A plan as the text of an SVG file."""
+    """Return a plan as the text of an SVG file."""
     cards = sketch(stages)
     width = _width(cards)
     drawing = _Drawing()
@@ -65,7 +64,7 @@ def svg(stages: Sequence[PlannedStage]) -> str:
 
 
 def _said(cards: Part) -> Iterator[str]:
-    """A sentence on each stage, for those who listen."""
+    """Return a description with one sentence for each stage, for screen readers."""
     for card in cards:
         for number, part in enumerate(card.parts, 1):
             yield f"Part {number} of {card.name}:"
@@ -75,7 +74,7 @@ def _said(cards: Part) -> Iterator[str]:
 
 
 def _width(cards: Part) -> float:
-    """How wide the widest card of a chain is."""
+    """Return the width of the widest card of a chain."""
     return max(LEAST, *map(_width_of, cards))
 
 
@@ -91,13 +90,14 @@ def _length(text: str, kind: str = "text") -> float:
 
 
 class _Drawing:
-    """The marks of a picture. Each method draws from the top on and returns where the bottom is."""
+    """The elements of a picture. Each method draws downwards from the top and returns the y coordinate of the bottom.
+    """
 
     def __init__(self) -> None:
         self.marks: list[str] = []
 
     def chain(self, cards: Part, x: float, y: float, width: float) -> float:
-        """Cards with arrows between them; beside what leaves the last one is only a text."""
+        """Draw cards with arrows between them. The last link has a text and no arrow."""
         for card in cards:
             y = self._card(card, x, y, width)
             if card.link is not None:
@@ -105,7 +105,7 @@ class _Drawing:
         return y
 
     def _card(self, card: Card, x: float, y: float, width: float) -> float:
-        # Below what is in it.
+        # The frame comes before its content in the file, so that the content is drawn over it.
         frame = len(self.marks)
         bottom = self._text(x + PADDING, y + PADDING - 2, "name", card.name)
         for fact in card.facts:
@@ -115,7 +115,7 @@ class _Drawing:
         bottom += PADDING - 2
         kind = "frame" if card.parts else "card"
         self.marks.insert(frame, _rectangle(kind, x, y, width, bottom - y))
-        # A stack of cards, for several workers.
+        # A stack of cards shows several workers.
         for edge in range(1, min(card.workers, 3)):
             inset = 4 * edge
             self.marks.append(f'<path d="M{x + inset:g} {bottom + 3 * edge:g}h{width - 2 * inset:g}"/>')
@@ -141,13 +141,13 @@ def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> st
 
 
 def columns(text: str) -> int:
-    """How many letters wide a text is: those of East Asia take two."""
+    """Return the width of a text in letters; East Asian letters count as two."""
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _cut(text: str) -> str:
-    """As much of a text as there is room for."""
-    # What is beyond has no room, whatever it is.
+    """Return the beginning of a text that fits."""
+    # Text after this limit never fits.
     ahead = text[: COLUMNS + 1]
     if columns(ahead) <= COLUMNS and ahead == text:
         return text
