@@ -1,8 +1,9 @@
-"""The board: one shared mapping in which each worker tells how far it is, and the supervisor who is cancelled.
+"""The board: a shared mapping on which workers publish their state and counters, and the supervisor sets cancel flags.
 
-A row of 64-bit cells per worker, written by that worker alone while it lives, but for `RETIRES`, and for its process
-id, which comes from whoever starts it; a hint per junction, which any of its consumers may write; a cancel flag per
-stage, written by the supervisor. Each cell is written whole, so nothing needs a lock.
+Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, with two exceptions: the
+supervisor writes `RETIRES`, and the thread that starts the worker writes its process id. Each junction has a hint,
+which any of its consumers may write. Each stage has a cancel flag, which the supervisor writes. Each cell is written in
+one step, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from .system import shared_file
 
 __all__ = ["BOARD", "CELLS", "Board", "Cell", "State"]
 
-# The name of its memory, for those who look on.
+# The name of the shared memory, for tools that inspect a process.
 BOARD = "chainpump-board"
-# Cells per row: four cache lines, so that neighbouring workers do not slow each other down.
+# Cells per row. They fill four cache lines, so that the writes of neighbouring workers do not slow each other down.
 CELLS = 32
 
 
 class Cell(IntEnum):
-    """A worker's cells; times are in nanoseconds of the monotonic clock, all others are counts of items."""
+    """The cells of a worker. Times are in nanoseconds of the monotonic clock; all other cells are counts of items."""
 
     STATE = 0
     STARTED = 1
@@ -32,73 +33,74 @@ class Cell(IntEnum):
     RECEIVED = 3
     FINISHED = 4
     SENT = 5
-    # Time spent waiting for items; see `waits` for what it holds meanwhile.
+    # The time that it has waited for items; `wait_times` explains the value during a wait.
     STARVED = 6
-    # Time spent waiting for credit, a slab or room in the channel; the same.
+    # The time that it has waited for a credit, a slab or room in the channel; the value works like `STARVED`.
     BLOCKED = 7
-    # When an item last came or went.
+    # The time at which it last received or sent an item.
     MOVED = 8
-    # Index of the first item of the frame in hand.
+    # The index of the first item of its current frame.
     FIRST = 9
-    # Items that a policy left out.
+    # The number of items that a policy has skipped.
     SKIPPED = 10
-    # Items that a policy put aside, as dead letters.
+    # The number of items that a policy has put aside, as dead letters.
     DEAD = 11
-    # Items of the origin whose turn has come, where their order is restored; told before each wait.
+    # The number of items of the origin that the reorder buffer has passed on. It is updated before each wait.
     PASSED = 12
-    # 1 and the place in its frame of the item that a function is called for; 0 between two calls.
+    # One more than the position in its frame of the item that a function is called for; 0 between two calls.
     ITEM = 13
-    # When that call began, or an item last began or ended.
+    # The time at which that call began, or an item last began or ended.
     SINCE = 14
-    # 1 while results are being sent.
+    # 1 while it sends results.
     SENDING = 15
-    # Number of that item, where it comes from.
+    # The number of the item of `ITEM`, counted at the origin.
     INDEX = 16
-    # How many items it has numbered, of those that it makes itself.
+    # How many of its own results it has numbered.
     NUMBERED = 17
-    # For how long those lived who had its place before.
+    # The total lifetime of the earlier workers of this slot.
     LIVED = 18
-    # Items that it has in hand as tasks.
+    # The number of items that it processes as tasks.
     AT_ONCE = 19
-    # Time that tasks have taken, summed over them, until `SINCE`.
+    # The time that its tasks have taken, summed over all tasks, until `SINCE`.
     OCCUPIED = 20
-    # Calls that a policy has had repeated.
+    # The number of calls that a policy has repeated.
     RETRIED = 21
-    # How many that had its place before have died.
+    # How many earlier workers of this slot have died.
     RESTARTS = 22
-    # The most that its process has taken, in bytes; told at its end.
+    # The peak memory of its process, in bytes; it is written at the end of the worker.
     MEMORY = 23
-    # Time that it had a processor; the same.
+    # The CPU time of its process; it is written at the end of the worker.
     CPU = 24
-    # Time that it was ready to run and had none; the same.
+    # The time that its process was ready to run and had no processor; it is written at the end of the worker.
     DELAYED = 25
-    # 1 once it is to see the end of its input when it asks for more; written by the supervisor.
+    # 1 if the next request for an item must return the end of the input. The supervisor writes it.
     RETIRES = 26
-    # The process that it runs in.
+    # The id of its process.
     PID = 27
-    # Where order is restored: items of the origin with lower numbers may be sent on.
+    # The send limit of a reorder buffer: items of the origin with lower numbers may be sent.
     LIMIT = 28
-    # The same for parts of items.
+    # The send limit for parts of items.
     LIMIT_OF_PARTS = 29
-    # Twice 1 and the number of the item that it waits to send until it may, 1 more for a part; else 0.
+    # What it waits to send until the limit allows it: twice (the number of the item + 1), plus 1 for a part. Otherwise
+    # 0.
     WAITS_FOR = 30
 
 
 class State(IntEnum):
-    """What a worker has said of itself."""
+    """The state that a worker has published."""
 
     STARTING = 0
     RUNNING = 1
-    # Its input ended, it returned, and everything that it made has been sent.
+    # Its input has ended, its function has returned, and all results are sent.
     DONE = 2
-    # The same, but it returned before its input had ended, as it may.
+    # It has returned before its input had ended, as `may_stop=True` allows; all results are sent.
     STOPPED = 3
-    # Nobody has had this row so far.
+    # No worker has used this row so far.
     SPARE = 4
 
 
 class Board:
-    """The shared mapping; pickling it for a worker hands the descriptor over."""
+    """The shared mapping. Pickling it for a worker passes the descriptor to the worker."""
 
     def __init__(self, workers: int, junctions: int, stages: int) -> None:
         self._sizes = (workers, junctions, stages)
@@ -106,7 +108,7 @@ class Board:
         self._open()
 
     def _open(self) -> None:
-        # By where it begins and ends: every view that was handed out. The mapping lives as long as one of them does.
+        # Every view that was returned, by its start and stop. The mapping exists as long as one of them.
         self._views: dict[tuple[int, int], memoryview] = {}
         self._cells = memoryview(mmap.mmap(self._file.fileno(), 8 * self._length)).cast("Q")
 
@@ -117,25 +119,25 @@ class Board:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
+        """Return the descriptors that a forked worker must keep."""
         return (self._file,)
 
     @property
     def number(self) -> int:
-        """By which the system knows the memory, in every process that has it."""
+        """Return the number of the memory in the system; it is the same in every process."""
         return os.fstat(self._file.fileno()).st_ino
 
     def row(self, worker: int) -> memoryview:
-        """The cells of one worker, indexed by `Cell`."""
+        """Return the cells of one worker, indexed by `Cell`."""
         return self._view(worker * CELLS, (worker + 1) * CELLS)
 
     def hint(self, junction: int) -> memoryview:
-        """One cell: how many items of this junction its consumers want at a time; 0 until one has said."""
+        """Return one cell: how many items the consumers of this junction want in a frame; 0 if not known yet."""
         start = (self._sizes[0] + junction) * CELLS
         return self._view(start, start + 1)
 
     def flag(self, stage: int) -> memoryview:
-        """One cell: 1 once the stage is cancelled."""
+        """Return one cell: 1 if the stage is cancelled."""
         start = (self._sizes[0] + self._sizes[1]) * CELLS + stage
         return self._view(start, start + 1)
 
@@ -143,18 +145,19 @@ class Board:
         return self._views.setdefault((start, stop), self._cells[start:stop])
 
     def all_done(self, workers: Sequence[int]) -> bool:
-        """Whether every one of these workers has said that it is done."""
+        """Return whether all of these workers have published that they are done."""
         return all(self._cells[worker * CELLS + Cell.STATE] >= State.DONE for worker in workers)
 
     def close(self) -> None:
-        """Close the descriptor: every worker has started. The cells stay readable."""
+        """Close the descriptor when every worker has started. The cells stay readable."""
         self._file.close()
 
     def release(self, *, with_views: bool) -> None:
         """Unmap the cells, for good.
 
-        with_views: what was handed out is released as well, so that nothing waits for the garbage collector. Without,
-        the cells stay until the last view is gone: for a thread that is left behind, and may still write there.
+        with_views: whether to release all returned views as well, so that the memory does not wait for the garbage
+        collector. Otherwise the cells exist until the last view is deleted, because a thread that is left behind may
+        still write there.
         """
         self.close()
         if with_views:

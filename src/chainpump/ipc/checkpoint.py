@@ -1,7 +1,7 @@
-"""What a worker has in hand, where its successor finds it: for workers that are replaced when they die.
+"""The checkpoint of a worker that is replaced when it dies: its current frame and its position in it.
 
-The kernel writes each frame straight into memory that outlives the worker, and the worker records there how much of it
-has been dealt with and sent. So nothing is lost between the channel and the worker, whatever it dies of.
+The kernel writes each frame directly into memory that outlives the worker. The worker records there how many items of
+the frame it has processed and sent. So no item is lost between the channel and the worker, however the worker dies.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ POSITION = struct.Struct("<5Q")
 
 
 class Position(NamedTuple):
-    """Where a successor goes on: at which entry of the frame, and with which counts of the board."""
+    """Where a replacement continues: at which entry of the frame, and with which counts of the board."""
 
     entry: int = 0
-    # Before the frame.
+    # The number of items that the worker has received before this frame.
     received: int = 0
     sent: int = 0
     skipped: int = 0
@@ -31,14 +31,14 @@ class Position(NamedTuple):
 
 
 class Checkpoint:
-    """A position and a packet in shared memory; pickling it for a worker hands the descriptor over.
+    """A position and a packet in shared memory. Pickling it for a worker passes the descriptor to the worker.
 
-    The packet begins with a byte that is 0 where there is none: no frame does.
+    The first byte of the packet is 0 if there is no frame; no frame begins with 0.
     """
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = POSITION.size + nbytes
-        # There is room when a frame arrives.
+        # The memory is reserved, so that a frame always has room when it arrives.
         self._file = shared_file("chainpump-checkpoint", self._nbytes, reserved=True)
         self._open()
 
@@ -48,35 +48,35 @@ class Checkpoint:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
+        """Return the descriptors that a forked worker must keep."""
         return (self._file,)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no frame, or all of it has been dealt with."""
+        """Return whether there is no frame, or the whole frame has been processed."""
         return self.packet[0] == 0
 
     @property
     def position(self) -> Position:
-        """How far the frame has been dealt with."""
+        """Return the position up to which the frame has been processed."""
         return Position(*POSITION.unpack_from(self._memory))
 
     def put_position(self, position: Position) -> None:
-        """All entries before the position have been sent."""
+        """Record that all entries before this position have been sent."""
         self._memory[: POSITION.size] = POSITION.pack(*position)
 
     def clear(self) -> None:
-        """The frame has been dealt with."""
+        """Mark the frame as processed."""
         self.packet[0] = 0
 
     def dup(self) -> Checkpoint:
-        """The same memory behind descriptors of the caller's own."""
+        """Return the same memory with new descriptors, which the caller owns."""
         twin = Checkpoint.__new__(Checkpoint)
         twin.__setstate__((self._nbytes, self._file.dup()))
         return twin
 
     def close(self) -> None:
-        """Close the descriptor; the memory goes with the last view of it."""
+        """Close the descriptor. The memory is freed with its last view."""
         self._file.close()
 
     def __getstate__(self) -> tuple[int, Descriptor]:

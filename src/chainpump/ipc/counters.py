@@ -1,4 +1,4 @@
-"""Counts in the kernel, which no dead process can hold locked: an eventfd, or a pipe where there is none."""
+"""Counters in the kernel, which a dead process cannot keep locked: an eventfd, or a pipe on systems without eventfd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .system import is_portable
 
 __all__ = ["Counter", "counter"]
 
-# Units in a pipe: so much fits on every system.
+# The most units in a pipe; this number fits on every system.
 MOST = 16_384
 RECORD = struct.Struct("<Q")
 
@@ -24,34 +24,34 @@ class Counter(Protocol):
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
+        """Return the descriptors that a forked worker must keep."""
         ...
 
     def take(self) -> int:
-        """Take one, or all there is, as it was made to do. Raises BlockingIOError if there is nothing."""
+        """Take one unit or all units, as chosen when the counter was made. Raises BlockingIOError if it is 0."""
         ...
 
     def give(self, count: int) -> None:
-        """Add to it."""
+        """Add units to the count."""
         ...
 
     def wait(self) -> None:
-        """Wait until there may be something to take."""
+        """Wait until there may be a unit to take."""
         ...
 
     def dup(self) -> Counter:
-        """The same count behind descriptors of the caller's own."""
+        """Return the same counter with new descriptors, which the caller owns."""
         ...
 
     def close(self) -> None:
-        """Close these descriptors of the count."""
+        """Close the descriptors of this object."""
         ...
 
 
 def counter(count: int, *, one_by_one: bool) -> Counter:
-    """A new count. one_by_one: `take` takes one; else all there is.
+    """Make a new counter. one_by_one: whether `take` takes one unit; otherwise it takes all units.
 
-    On the portable kind, one by one, there are never more than 16,384: fewer slots are a bound, too.
+    The portable kind, one by one, holds 16,384 units at most: a lower number of credits still works as a bound.
     """
     if is_portable():
         reading, writing = pipe()
@@ -65,39 +65,39 @@ def counter(count: int, *, one_by_one: bool) -> Counter:
 
 
 class EventCounter:
-    """The number in an eventfd."""
+    """A counter on an eventfd."""
 
     def __init__(self, file: Descriptor) -> None:
         self._file = file
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
+        """Return the descriptors that a forked worker must keep."""
         return (self._file,)
 
     def take(self) -> int:
-        """Take what the eventfd was made to give. Raises BlockingIOError."""
+        """Take one unit or all units, as chosen when the counter was made. Raises BlockingIOError if it is 0."""
         return os.eventfd_read(self._file.fileno())
 
     def give(self, count: int) -> None:
-        """Add to it."""
+        """Add units to the count."""
         os.eventfd_write(self._file.fileno(), count)
 
     def wait(self) -> None:
-        """Wait until there may be something to take."""
+        """Wait until there may be a unit to take."""
         _wait_readable(self._file)
 
     def dup(self) -> EventCounter:
-        """The same count behind a descriptor of the caller's own."""
+        """Return the same counter with a new descriptor, which the caller owns."""
         return EventCounter(self._file.dup())
 
     def close(self) -> None:
-        """Close this descriptor of the count."""
+        """Close the descriptor of this object."""
         self._file.close()
 
 
 class PipeCounter:
-    """What is in a pipe: a byte for each unit, or records of how many, which are added up as they are taken."""
+    """A counter on a pipe: it contains a byte for each unit, or numbers that are added up when they are taken."""
 
     def __init__(self, reading: Descriptor, writing: Descriptor, one_by_one: bool) -> None:
         self._reading = reading
@@ -106,30 +106,30 @@ class PipeCounter:
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
+        """Return the descriptors that a forked worker must keep."""
         return (self._reading, self._writing)
 
     def take(self) -> int:
-        """Take one byte, or all records. Raises BlockingIOError."""
+        """Take one byte, or all numbers. Raises BlockingIOError if the pipe is empty."""
         if self._one_by_one:
             return len(os.read(self._reading.fileno(), 1))
         return sum(count for (count,) in RECORD.iter_unpack(os.read(self._reading.fileno(), MOST)))
 
     def give(self, count: int) -> None:
-        """Add to it; what does not fit is more than anybody waits for."""
+        """Add units to the count. Units that do not fit into the pipe are dropped: no process waits for so many."""
         with suppress(BlockingIOError):
             os.write(self._writing.fileno(), bytes(min(count, MOST)) if self._one_by_one else RECORD.pack(count))
 
     def wait(self) -> None:
-        """Wait until there may be something to take."""
+        """Wait until there may be a unit to take."""
         _wait_readable(self._reading)
 
     def dup(self) -> PipeCounter:
-        """The same count behind descriptors of the caller's own."""
+        """Return the same counter with new descriptors, which the caller owns."""
         return PipeCounter(self._reading.dup(), self._writing.dup(), self._one_by_one)
 
     def close(self) -> None:
-        """Close these descriptors of the count."""
+        """Close the descriptors of this object."""
         self._reading.close()
         self._writing.close()
 

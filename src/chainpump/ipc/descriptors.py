@@ -1,7 +1,7 @@
-"""Owned file descriptors: closed once, handed to a worker as it starts, never copied by a stray fork.
+"""Owned file descriptors: each is closed once, is passed to a worker at its start, and is not kept by other forks.
 
-`fork` copies every descriptor behind everyone's back. A copy of a writing end would hide the end of a channel, so
-a forked child closes at once all that the library owns, except what it was started with.
+`fork` copies every descriptor of a process. A copy of a writing end would hide the end of a channel. So a forked child
+immediately closes all descriptors that the library owns, except those that it was started with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from multiprocessing import reduction
 
-# The interpreter's own, without the Python code around it.
+# The class of the interpreter, without the Python code of `socket.socket`.
 from socket import SocketType
 from typing import Any
 from weakref import WeakSet
@@ -23,22 +23,23 @@ from ..lazy_dataclass import dataclass
 __all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 
 
-# The last of the numbers that every program takes for its standard streams.
+# The highest descriptor number of the three standard streams.
 STANDARD_ERROR = 2
-# Descriptors; the standard library takes up to 8 to start a process, its fork server included.
+# How many descriptors must be free to start a process. The standard library uses up to 8, including its fork server.
 SPARE = 16
 
 
 class Descriptor:
-    """One owned file descriptor; pickling it while a process is being spawned hands a duplicate over.
+    """One owned file descriptor. Pickling it while a process is being spawned passes a duplicate to that process.
 
-    Never one of the standard streams' numbers, which are free in a program that has closed them: what a worker prints
-    would go there.
+    It never has the number of a standard stream. Such a number is free in a program that has closed the stream, and the
+    output of `print` in a worker would go into this file.
     """
 
     __slots__ = ("__weakref__", "_fd", "_socket")
 
-    # Here, since a descriptor may outlive this module: as the interpreter exits, it clears modules before objects.
+    # This is an attribute of the class, since a descriptor may outlive this module: the interpreter clears modules
+    # before objects when it exits.
     _close = staticmethod(os.close)
 
     def __init__(self, fd: int) -> None:
@@ -48,21 +49,22 @@ class Descriptor:
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed; its number may be somebody else's by now."""
+        """Return whether it is closed. The system may have reused its number since."""
         return self._fd < 0
 
     def fileno(self) -> int:
-        """The number; -1 once closed."""
+        """Return the number; -1 if it is closed."""
         return self._fd
 
     def dup(self) -> Descriptor:
-        """A second descriptor of the same open file, owned by the caller."""
+        """Return a second descriptor of the same open file, which the caller owns."""
         return Descriptor(os.dup(self._fd))
 
     def socket(self) -> SocketType:
-        """The descriptor as a socket; it still belongs to, and is closed by, this object."""
+        """Return the descriptor as a socket, which this object owns and closes."""
         if self._socket is None:
-            # If Ctrl-C breaks in behind the call, the socket has been made, is dropped, and has closed the descriptor.
+            # If Ctrl-C interrupts directly after the call, the new socket is deleted and closes the descriptor. So this
+            # object must not close it as well.
             fd, self._fd = self._fd, -1
             self._socket = SocketType(fileno=fd)
             self._fd = fd
@@ -79,7 +81,7 @@ class Descriptor:
             self._close(fd)
 
     def __del__(self) -> None:
-        # Not if Ctrl-C has broken in before.
+        # The attribute is missing if Ctrl-C has interrupted `__init__`.
         if hasattr(self, "_fd"):
             self.close()
 
@@ -89,7 +91,7 @@ class Descriptor:
 
 
 def _moved(fd: int) -> int:
-    """The same open file under a higher number."""
+    """Return the same open file under a higher number."""
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STANDARD_ERROR + 1)
     finally:
@@ -102,26 +104,27 @@ def _received(handed: Any) -> Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A descriptor that a new process has been given under its number, as `multiprocessing` has it."""
+    """A descriptor that a new process has received under its number, with the interface of `multiprocessing`."""
 
     number: int
 
     def detach(self) -> int:
-        """The number."""
+        """Return the number."""
         return self.number
 
 
 def pipe() -> tuple[Descriptor, Descriptor]:
-    """A pipe: its reading and its writing end."""
+    """Make a pipe, and return its reading and its writing end."""
     reading, writing = os.pipe()
     return Descriptor(reading), Descriptor(writing)
 
 
 class _Table:
-    """What the library owns of this process's descriptor table.
+    """The descriptors of this process that the library owns.
 
-    owned: WeakSet copies itself before iterating, and the child of a fork has one thread: it needs no lock.
-    kept: what the fork under way may keep. thread: whose it is. `lock` guards both: one fork of ours at a time.
+    owned: needs no lock, because WeakSet copies itself before an iteration and a forked child has one thread. kept: the
+    descriptors that the current fork keeps. thread: the thread that forks. `lock` guards these two: the library makes
+    one fork at a time.
     """
 
     def __init__(self) -> None:
@@ -131,23 +134,23 @@ class _Table:
         self.lock = threading.Lock()
 
     def close_in_child(self) -> None:
-        """In the child of a fork, before anything else runs there."""
+        """Close the descriptors in a forked child, before any other code runs there."""
         for descriptor in list(self.owned - self.kept):
             descriptor.close()
         self.kept = frozenset()
         self.thread = None
-        # Whoever held it is not in this process.
+        # The thread that held the lock does not exist in this process.
         self.lock = threading.Lock()
 
 
-# The one mutable global: the table that fork copies is global to the process, too.
+# This is the only mutable global variable: the descriptor table that fork copies is global to the process as well.
 _TABLE = _Table()
 os.register_at_fork(after_in_child=_TABLE.close_in_child)
 
 
 @contextmanager
 def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, None]:
-    """Let a worker forked inside this block keep these descriptors."""
+    """Let a worker that is forked inside this block keep these descriptors."""
     with _TABLE.lock:
         _TABLE.kept, _TABLE.thread = frozenset(descriptors), threading.get_ident()
         try:
@@ -157,17 +160,18 @@ def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, Non
 
 
 def is_forking() -> bool:
-    """Whether this code runs within `kept_by_fork`, as a finalizer may: it must wait for nobody who wants to fork."""
+    """Return whether this thread is inside `kept_by_fork`. A finalizer there must not wait for another fork."""
     return _TABLE.thread == threading.get_ident()
 
 
 @contextmanager
 def room_to_start() -> Generator[None, None, None]:
-    """Let the standard library start a process inside this block. Raises OSError if it would run out of descriptors.
+    """Let the standard library start a process inside this block. Raises OSError if descriptors would run out.
 
-    It would do so half-way: it loses some then, and its fork server ends, which ends the workers of every other run.
-    The standard streams that are closed lead to the null device meanwhile: a new interpreter takes whatever has their
-    numbers for them, and may not start at all.
+    Without this check the standard library would fail half-way. It would leak descriptors, and its fork server would
+    end, which ends the workers of every other run. Inside the block, closed standard streams are opened on the null
+    device. Otherwise a new interpreter would use any file with such a number as its standard stream, and might not
+    start.
     """
     spare: list[int] = []
     try:

@@ -1,4 +1,4 @@
-"""Parts of shared files: how they are written, mapped, and how their pages go back to the system."""
+"""Parts of shared files: writing them, mapping them, and returning their pages to the system."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .descriptors import Descriptor
 
 __all__ = ["Maps", "aligned", "punch", "release", "write"]
 
-# Bytes; the alignment that numpy asks of its own allocations.
+# Bytes. numpy aligns its own allocations in this way.
 ALIGN = 64
 PADDING = bytes(ALIGN)
-# Mappings that one side keeps open for reuse.
+# How many mappings one side keeps open for reuse.
 MAX_MAPS = 256
 
 
 def aligned(size: int) -> int:
-    """How much room a part of a slab takes.
+    """Return how much room a part of a slab needs.
 
     >>> aligned(1), aligned(64)
     (64, 64)
@@ -39,29 +39,30 @@ def write(file: Descriptor, offset: int, parts: Iterable[bytes | memoryview]) ->
 
 
 def punch(file: Descriptor, offset: int, size: int) -> None:
-    """Give the pages of a part of a file back to the system, where that can be done: nobody reads them any more."""
-    # No descriptor for the mapping, or no such file system: then they go with the file.
+    """Return the pages of a part of a file to the system, if that is possible. No process reads them any more."""
+    # It fails if no descriptor is free for the mapping, or if the file system does not support it. Then the pages are
+    # freed together with the file.
     with suppress(OSError):
         release(mmap.mmap(file.fileno(), size, offset=offset))
 
 
 def release(mapped: mmap.mmap) -> None:
-    """The same, of all that is mapped. Raises OSError."""
+    """Return all pages of a mapping to the system. Raises OSError."""
     if hasattr(mmap, "MADV_REMOVE"):
         mapped.madvise(mmap.MADV_REMOVE)
 
 
 class Maps:
-    """The mappings of slabs in use, the least recently used dropped first; views keep theirs alive."""
+    """The mappings of used slabs. The least recently used mapping is dropped first; views keep their mapping alive."""
 
     def __init__(self, file: Descriptor) -> None:
         self._file = file
         self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
 
     def get(self, offset: int, size: int) -> mmap.mmap:
-        """The mapping of one slab."""
+        """Return the mapping of one slab."""
         found = self._maps.get(offset)
-        # It was of another size before.
+        # The slab at this offset had another size before.
         if found is None or len(found) != size:
             found = self._maps[offset] = mmap.mmap(self._file.fileno(), size, offset=offset)
             if len(self._maps) > MAX_MAPS:
@@ -74,5 +75,5 @@ class Maps:
         self._maps.pop(offset, None)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Forget all mappings."""
         self._maps.clear()

@@ -1,6 +1,7 @@
-"""What the operating system offers: on Linux the best there is, elsewhere what every POSIX system has.
+"""What the operating system offers: on Linux its own functions, on other systems the functions of POSIX.
 
-CHAINPUMP_TRANSPORT=portable takes the second on Linux, too: for tests, and where a sandbox forbids the first.
+CHAINPUMP_TRANSPORT=portable selects the functions of POSIX on Linux as well: for tests, and for a sandbox that forbids
+the functions of Linux.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ __all__ = ["VARIABLE", "is_portable", "shared_file", "text_file", "trim"]
 
 VARIABLE = "CHAINPUMP_TRANSPORT"
 CHOICES = ("linux", "portable")
-# Bytes that a file may have come to before what is old in it is thrown away.
+# Bytes. A file that is longer than this is trimmed.
 MOST = 1 << 20
 IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so nobody can open or foresee them
 
 
 def is_portable() -> bool:
-    """Whether to do without what only Linux has. Raises StageOptionError if the environment asks for something else."""
+    """Return whether to use only the functions of POSIX. Raises StageOptionError for an unknown setting."""
     on_linux = sys.platform == "linux"
     choice = os.environ.get(VARIABLE) or CHOICES[not on_linux]
     if choice not in CHOICES:
@@ -33,11 +34,11 @@ def is_portable() -> bool:
 
 
 def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor:
-    """Memory that several processes can map, behind a descriptor: without a name, so it goes with its last user.
+    """Make memory that several processes can map. It has no path, so it is freed with its last user.
 
-    Of this size for good, where the system can seal it; with 0 it grows as it is written. Sparse: pages take room once
-    they are touched, or at once if they are `reserved`, which raises OSError if there is none. `name` is for those who
-    look on. The portable kind is a file that has been unlinked.
+    Its size is fixed if the system can seal it; with the size 0 it grows when it is written. It is sparse: pages take
+    room when they are first written. With `reserved` they take it at once, which raises OSError if there is no room.
+    `name` is shown to tools that inspect a process. The portable kind is a deleted file.
     """
     descriptor = text_file(name)
     if reserved:
@@ -45,17 +46,17 @@ def shared_file(name: str, nbytes: int, *, reserved: bool = False) -> Descriptor
     else:
         os.ftruncate(descriptor.fileno(), nbytes)
     if not is_portable():
-        # Who maps it dies by SIGBUS where it has been cut off. So nobody can: not by mistake, not by a descriptor that
-        # has leaked. Pages may still be given back, and written.
+        # A process that reads a mapping after its file was truncated dies of SIGBUS. The seal prevents that, for
+        # mistakes and for leaked descriptors. Pages may still be returned to the system and written again.
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL | (fcntl.F_SEAL_GROW if nbytes else 0)
         fcntl.fcntl(descriptor.fileno(), fcntl.F_ADD_SEALS, seals)
     return descriptor
 
 
 def text_file(name: str) -> Descriptor:
-    """Memory that processes add text to, and read; nobody maps it, so `trim` may cut it off. Named as `shared_file`."""
+    """Make memory to which processes append text. It is never mapped, so `trim` may truncate it. `name` as above."""
     if is_portable():
-        # With all that it imports, which no worker on Linux is to wait for.
+        # The import is slow, and no worker on Linux needs it.
         import tempfile
 
         with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
@@ -64,9 +65,9 @@ def text_file(name: str) -> Descriptor:
 
 
 def trim(file: Descriptor) -> None:
-    """Throw away what is old in a file that is added to, if that is much; its first line stays, which says whose it is.
+    """Remove the old text of a file if it is long. The first line stays, because it names the owner of the file.
 
-    For its owner alone: others may look at it, and are never to cut off what may be another file by now.
+    Only the owner of the file may call it. Other processes read the file by a number that may already be another file.
     """
     size = os.fstat(file.fileno()).st_size
     if size > MOST:

@@ -1,8 +1,8 @@
-"""How long a worker waits, and for what: told on the board, in one cell for each.
+"""How long a worker waits, and for what. The board has one cell for each kind of wait.
 
-While it works, the cell holds the time that it has waited so far. While it waits, the cell holds that less the time at
-which the wait began: a negative number, since nobody has waited for longer than the clock runs. So one look at one cell
-tells whether a worker waits, and how long it has waited until now; and what costs no wait costs nothing here.
+While the worker works, the cell holds the total time that it has waited. While it waits, the cell holds the total time
+minus the time at which the wait began. This number is negative, since the total is less than the clock. So one read of
+one cell shows whether a worker waits, and how long it has waited until now. A worker that does not wait has no cost.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["UNTOLD", "Wait", "begin_again", "end", "is_waiting", "waited"]
 
 # Cells are unsigned.
 MASK = (1 << 64) - 1
-# A wait that is nobody's loss: the flusher's, beside the worker.
+# A wait that is not counted: the flusher's, which runs beside the worker.
 UNTOLD: AbstractContextManager[None] = nullcontext()
 
 
 class Wait:
-    """A wait of the worker that owns the row, for as long as the block lasts. Not within another one for the same."""
+    """A wait of the worker that owns the row, for the duration of the block. Waits for the same reason do not nest."""
 
     def __init__(self, row: memoryview, cell: Cell) -> None:
         self._row = row
@@ -38,30 +38,30 @@ class Wait:
 
 
 def is_waiting(row: memoryview, cell: Cell) -> bool:
-    """Whether a worker waits for this."""
+    """Return whether a worker waits for this reason."""
     return bool(row[cell] >> 63)
 
 
 def waited(row: memoryview, cell: Cell, now: int) -> int:
-    """For how many ns a worker has waited for this until now, the wait that it is in included."""
+    """Return how many ns a worker has waited for this reason until now, including the current wait."""
     value: int = row[cell]
     return (value + now) & MASK if value >> 63 else value
 
 
 def end_wait(row: memoryview, cell: Cell, now: int) -> None:
-    """It waits no longer; does nothing if it did not."""
+    """End a wait; does nothing if there is none."""
     row[cell] = waited(row, cell, now)
 
 
 def end(row: memoryview, now: int) -> None:
-    """Its worker is over, in whatever wait it was."""
+    """Record the end of a worker; this also ends its current wait."""
     row[Cell.ENDED] = now
     end_wait(row, Cell.STARVED, now)
     end_wait(row, Cell.BLOCKED, now)
 
 
 def begin_again(row: memoryview) -> None:
-    """Another worker takes the place of one that is over: it goes on with its counts."""
+    """Prepare a row for a replacement, which continues its counts."""
     row[Cell.LIVED] += row[Cell.ENDED] - row[Cell.STARTED] if row[Cell.STARTED] else 0
     row[Cell.STARTED] = row[Cell.ENDED] = row[Cell.ITEM] = row[Cell.SENDING] = row[Cell.RETIRES] = 0
     row[Cell.STATE] = State.STARTING

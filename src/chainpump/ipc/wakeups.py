@@ -1,8 +1,8 @@
-"""What a thread may use although it is broken into at any moment, by Cancelled or by Ctrl-C.
+"""Wake-ups for threads that may be interrupted at any moment, by Cancelled or by Ctrl-C.
 
-`threading.Event` keeps a lock, which it takes in Python code: whoever is broken into there keeps that lock for good,
-and a signal handler that calls `set` waits for the very code that it has interrupted. A bare lock is taken and released
-by the interpreter in one step.
+`threading.Event` holds a lock that it takes in Python code. A thread that is interrupted there keeps this lock for
+ever, and a signal handler that calls `set` may wait for the code that it has interrupted. The interpreter takes or
+releases a bare lock in one step.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ __all__ = ["Event", "Wakeup"]
 
 
 class Wakeup:
-    """Wakes the one thread that waits for it; rung several times before, it wakes that once."""
+    """Wakes the one thread that waits for it. Several calls of `set` before the wait wake the thread once."""
 
     def __init__(self) -> None:
-        self._silent = threading.Lock()
-        self._silent.acquire()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def set(self) -> None:
-        """Any thread may call it, and any signal handler, whatever it has interrupted."""
-        if self._silent.locked():
-            # Somebody else has just rung it.
+        """Wake the thread. Any thread and any signal handler may call it, whatever code it has interrupted."""
+        if self._lock.locked():
+            # Another thread may have released the lock since the line before.
             with suppress(RuntimeError):
-                self._silent.release()
+                self._lock.release()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Wait until it is rung, for so many seconds at most if that is no less than 0; returns whether it was."""
-        return self._silent.acquire(timeout=seconds)
+        """Wait until `set` is called; returns whether it was. seconds: the limit; a negative number is none."""
+        return self._lock.acquire(timeout=seconds)
 
 
 class Event:
@@ -40,10 +40,10 @@ class Event:
         self._wakeup = Wakeup()
 
     def set(self) -> None:
-        """It has happened. As `Wakeup.set`."""
+        """Record that the event has happened. It may be called like `Wakeup.set`."""
         self.is_set = True
         self._wakeup.set()
 
     def wait(self, seconds: float) -> bool:
-        """For one thread: wait until it has happened, for so many seconds at most; returns whether it has."""
+        """Wait until the event has happened, or for so many seconds; returns whether it has. One thread may wait."""
         return self.is_set or self._wakeup.wait(seconds)

@@ -22,8 +22,7 @@ class TimedItems(Protocol[T_co]):
     def __iter__(self) -> Iterator[T_co]: ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the next item or the end; returns False after so many seconds. An input that cannot wait returns True.
-        """
+        """Wait for the next item or the end; False after so many seconds. An input that cannot wait returns True."""
         ...
 
 

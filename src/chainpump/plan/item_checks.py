@@ -38,8 +38,7 @@ def check_available() -> None:
 
 
 class _Checked(ABC):
-    """A function whose results are checked. It has the name and the location of the function. text: the hint as text.
-    """
+    """A function whose results are checked. It has the name and location of the function. text: the hint as text."""
 
     def __init__(self, function: Callable[..., Any], hint: Hint, text: str) -> None:
         update_wrapper(self, function, updated=())

@@ -1,5 +1,4 @@
-"""A nested source: pipelines whose items are the source of another pipeline. The engine supplies the code that runs them.
-"""
+"""A nested source: pipelines whose items are the source of another pipeline. The engine supplies the code for it."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ class NestedSource(Source[Out_co], Generic[Out_co]):
         return replace(self.changed(change), function=self.inline_function or self.function)
 
     def starting(self, start: Callable[..., Any]) -> NestedSource[Out_co]:
-        """Return the same source with a function that starts a part. It receives the stages and the index of the part.
-        """
+        """Return the same source with a function that starts a part, from the stages and the index of the part."""
         return replace(self, starts=tuple(partial(start, part, place) for place, part in enumerate(self.parts)))
 
     def before_run(self) -> None:

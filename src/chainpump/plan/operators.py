@@ -36,8 +36,7 @@ class Results(Protocol):
     """The destination of the results of several items."""
 
     def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
-        """Add results, and return how many. numbers: gives the item numbers of so many; None if each item has one result.
-        """
+        """Add results, and return how many. numbers: gives the item numbers of so many; None if each item has one."""
         ...
 
 

@@ -74,8 +74,7 @@ class PlannedStage:
 
     @property
     def keeps_order(self) -> bool:
-        """Return whether its results have the order of its items. Several workers of an operator lose the order until it is restored.
-        """
+        """Return whether its results have the order of its items, if necessary after a reorder buffer."""
         if self.on.capabilities.shares_thread:
             return True
         call = self.operator

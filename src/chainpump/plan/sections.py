@@ -1,9 +1,9 @@
 """Which stages share a worker, and where the order of items is kept or restored: one answer for plan and engine.
 
-source ──► map, map ──────────────► then ──► filter ────────► loop
-numbers    several workers: order   takes    several workers  takes all items
-is lost between them     all items, and numbers
-└──── a section ────────┘ those that it makes      one at a time
+source ──► map, map ──────────────► then ──────────────────► filter ────────► loop
+numbers    several workers lose     takes all items, and     several workers  takes all items
+items      the order                numbers its own
+           └──── a section ────┘                             └ a section ─┘
 """
 
 from __future__ import annotations

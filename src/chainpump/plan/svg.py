@@ -15,7 +15,7 @@ from .planned_stage import PlannedStage
 
 __all__ = ["COLUMNS", "LETTER", "columns", "svg"]
 
-# The unit of the following sizes is a pixel.
+# The unit of these sizes is a pixel. This is the space around the picture.
 MARGIN = 8
 # The space inside a card.
 PADDING = 12
@@ -57,18 +57,18 @@ def svg(stages: Sequence[PlannedStage]) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chainpump" role="img" {size}>',
         f"<title>{escape(' → '.join(card.name for card in cards))}</title>",
-        f"<desc>{escape(' '.join(_said(cards)))}</desc>",
+        f"<desc>{escape(' '.join(_description(cards)))}</desc>",
         f"<style>\n{STYLE}</style>",
     )
     return "\n".join((*head, *drawing.marks, "</svg>\n"))
 
 
-def _said(cards: Part) -> Iterator[str]:
+def _description(cards: Part) -> Iterator[str]:
     """Return a description with one sentence for each stage, for screen readers."""
     for card in cards:
         for number, part in enumerate(card.parts, 1):
             yield f"Part {number} of {card.name}:"
-            yield from _said(part)
+            yield from _description(part)
         sent = f", sends {card.link.items}, {card.link.notes}" if card.link else ""
         yield f"{card.name}: {', '.join(card.facts)}{sent}."
 
@@ -90,8 +90,7 @@ def _length(text: str, kind: str = "text") -> float:
 
 
 class _Drawing:
-    """The elements of a picture. Each method draws downwards from the top and returns the y coordinate of the bottom.
-    """
+    """The elements of a picture. Each method draws downwards from the top and returns the bottom's coordinate."""
 
     def __init__(self) -> None:
         self.marks: list[str] = []
