@@ -1,13 +1,13 @@
-"""Every error of the library, and the record of one failure; imports nothing of the package.
+"""Every error of the library, and the record of one failure. This module imports nothing from the package.
 
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
-├─ RemoteError          stands in a dead letter for an exception that cannot be sent
+├─ RemoteError          replaces an exception that cannot be sent, in a dead letter
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
                         UnpicklableItemError, ItemTypeError, ItemTimeoutError, TooManyFailuresError, StallError,
                         LedgerError
 
-Every class survives pickle: its fields are the positional arguments, its text is built in `__str__`.
+Every class can be pickled: its fields are the positional arguments, and `__str__` builds its text.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ __all__ = [
 
 
 class Cancelled(BaseException):
-    """Raised in a stage, by its input, when the run has been cancelled: never mistake it for the end.
+    """Raised in a stage, by its input, when the run has been cancelled. This is not the end of the input.
 
-    It derives from BaseException, so that `except Exception` in a stage does not swallow it. Let it pass;
-    use `finally` or `with` to clean up.
+    It derives from BaseException, so that `except Exception` in a stage does not swallow it. Do not catch it; use
+    `finally` or `with` to clean up.
     """
 
 
 class PipelineError(Exception):
-    """The base of every error that this library raises on its own account."""
+    """The base class of all errors of this library."""
 
 
 class PlanError(PipelineError):
-    """A pipeline that cannot run, found while it was built: nothing has started.
+    """A pipeline that cannot run. It is found while the pipeline is built: nothing has started.
 
-    problems: a text for each; they are all that was found in one step of building it.
+    problems: the text of each problem that was found in one step of building the pipeline.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -69,7 +69,7 @@ class PlanError(PipelineError):
 
 
 class StageTypeError(PlanError, TypeError):
-    """A stage does not fit: wrong element type, missing annotation, arguments that do not bind."""
+    """A stage does not fit: the element type is wrong, an annotation is missing, or arguments do not bind."""
 
 
 class StageOptionError(PlanError, ValueError):
@@ -78,12 +78,12 @@ class StageOptionError(PlanError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The record of one error of a run: who, where, on which item. Plain data, so that it always travels.
+    """The record of one error of a run: the stage, the worker and the item. It is plain data and can always be pickled.
 
-    error: the class that is raised for it. role: 'source', 'stage' or 'sink'.
-    worker: counted from 1; 0 when no single worker is to blame.
-    headline, details: the message, without the worker's traceback.
-    index: the item's number in the stage's input, counted from 0, where it is known.
+    error: the class of the error that is raised. role: 'source', 'stage' or 'sink'.
+    worker: counted from 1; 0 if no single worker has caused the error.
+    headline, details: the message, without the traceback of the worker.
+    index: the number of the item in the input of the stage, counted from 0, if it is known.
     """
 
     error: type[RunError]
@@ -106,10 +106,10 @@ class Failure:
 class DeadItem:
     """An item that a `DeadLetter` policy has put aside.
 
-    item: the item itself, or its short repr where it cannot be sent to the main process.
-    index: its number, counted from 0 where it comes from.
-    error: what the function raised, or a `RemoteError` in its place if that cannot be sent to the main process.
-    traceback: the worker's, as text.
+    item: the item itself, or its short repr if it cannot be sent to the main process.
+    index: its number, counted from 0 at its origin.
+    error: the exception of the function, or a `RemoteError` in its place if it cannot be sent to the main process.
+    traceback: the traceback of the worker, as text.
     """
 
     stage: str
@@ -120,10 +120,10 @@ class DeadItem:
 
 
 class RemoteError(PipelineError):
-    """Stands for an exception that cannot be sent to the main process, as one whose class needs more than its `args`.
+    """Replaces an exception that cannot be sent to the main process, for example if its class needs more than `args`.
 
-    type_name: `urllib.error.HTTPError`. text: what `str` said of the exception. Attributes of the exception that can be
-    sent have their own names here: `error.code`.
+    type_name: the name of its class, such as `urllib.error.HTTPError`. text: the exception as text. The attributes of
+    the exception that can be sent keep their names: `error.code`.
     """
 
     def __init__(self, type_name: str, text: str = "", attributes: Mapping[str, Any] | None = None) -> None:
@@ -136,13 +136,13 @@ class RemoteError(PipelineError):
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name
 
-    # Attributes are those of the exception, of any name and type: type checkers need not know them.
+    # The attributes of the exception may have any name and type. This method also tells type checkers to accept them.
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{self.args[0]} had no attribute {name!r}, or it cannot be sent to another process")
 
 
 def text_of_failures(failures: Sequence[Failure]) -> str:
-    """The message of a run that has failed: the first failure, and a list of the others."""
+    """Return the message of a failed run: the first failure, and a list of the others."""
     first, *others = failures
     if not others:
         return str(first)
@@ -151,19 +151,19 @@ def text_of_failures(failures: Sequence[Failure]) -> str:
 
 
 class RunError(PipelineError):
-    """A run that ended early; `failures` lists every failure seen, the first one being this error's own.
+    """A run that ended early. `failures` lists every failure; the first is the one of this error.
 
     report: the `Report` of the run, in the process that has run it; elsewhere None.
     """
 
-    # This module knows nothing of the package.
+    # Any: this module imports nothing from the package.
     report: Any = None
 
     def __init__(self, failure: Failure, others: Sequence[Failure] = ()) -> None:
         super().__init__(failure, tuple(others))
         self.failures: tuple[Failure, ...] = (failure, *others)
 
-    # Without the report, whose dead letters may be anything: an error always travels.
+    # The report is left out, because its dead letters may contain any object. So an error can always be pickled.
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...], dict[str, Any]]:
         return (
             type(self),
@@ -173,16 +173,16 @@ class RunError(PipelineError):
 
     @property
     def stage(self) -> str:
-        """The name of the stage to blame."""
+        """Return the name of the stage that has failed."""
         return self.failures[0].stage
 
     @property
     def worker(self) -> int:
-        """The number of the worker to blame, counted from 1; 0 when it is not one worker's doing."""
+        """Return the number of the worker that has failed, counted from 1; 0 if it is not a single worker."""
         return self.failures[0].worker
 
     def along_with(self, others: Sequence[Failure]) -> Self:
-        """The same error, cause and notes included, with further failures listed."""
+        """Return the same error, with its cause and its notes, and with further failures listed."""
         error = type(self)(self.failures[0], (*self.failures[1:], *others))
         error.__cause__ = self.__cause__
         for note in getattr(self, "__notes__", ()):
@@ -194,52 +194,52 @@ class RunError(PipelineError):
 
 
 class StageError(RunError):
-    """User code in a stage raised; `__cause__` is the original exception where it could travel."""
+    """A function in a stage has raised; `__cause__` is the original exception if that can be pickled."""
 
 
 class WorkerLostError(RunError):
-    """A worker's process died without having said that it finished."""
+    """The process of a worker died before it reported that it had finished."""
 
     @property
     def pid(self) -> int | None:
-        """The process that died."""
+        """Return the id of the process that died."""
         return self.failures[0].pid
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code; negative for a signal, as in `multiprocessing.Process.exitcode`."""
+        """Return its exit code; it is negative for a signal, as in `multiprocessing.Process.exitcode`."""
         return self.failures[0].exit_code
 
     @property
     def signal(self) -> signal.Signals | None:
-        """The signal that killed it; None when it exited, or for a real-time signal without a name."""
+        """Return the signal that killed it; None if it exited, or for a real-time signal without a name."""
         code = self.failures[0].exit_code
         return signal.Signals(-code) if code is not None and -code in set(signal.Signals) else None
 
 
 class StageStoppedError(RunError):
-    """A stage or sink returned while its input had more, and was not declared with `may_stop=True`."""
+    """A stage or sink without `may_stop=True` returned before its input had ended."""
 
 
 class UnpicklableItemError(RunError):
-    """An item cannot be sent to, or rebuilt in, another process."""
+    """An item cannot be pickled for another process, or unpickled there."""
 
 
 class ItemTypeError(RunError, TypeError):
-    """With `check_items=True`: an item is not of the type that its stage declares."""
+    """An item has not the type that its stage declares (with `check_items=True`)."""
 
 
 class ItemTimeoutError(RunError, TimeoutError):
-    """A function took longer over one item than its `timeout=`."""
+    """A function took longer for one item than its `timeout=`."""
 
 
 class StallError(RunError, TimeoutError):
-    """No item moved for `stall_timeout=` seconds; the message says what every worker was at.
+    """No item moved for `stall_timeout=` seconds; the message lists the status of every worker.
 
-    progress: the `Progress` of the run at that moment; kept where `report` is.
+    progress: the `Progress` of the run at that moment; it exists in the same process as `report`.
     """
 
-    # As for `report`.
+    # Any: this module imports nothing from the package.
     progress: Any = None
 
 
@@ -248,4 +248,4 @@ class TooManyFailuresError(RunError):
 
 
 class LedgerError(RunError):
-    """The counts of a run do not add up: an item was lost or doubled between two stages."""
+    """The counts of a run do not match: an item was lost or doubled between two stages."""

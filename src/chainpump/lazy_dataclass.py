@@ -1,12 +1,13 @@
-"""Dataclasses whose methods are made when they are first used.
+"""Dataclasses whose methods are made on first use.
 
-`dataclasses` compiles the source of six methods for each class as it is defined: 0.5 ms, times a hundred classes, in
-each process, of which most classes and nearly all methods are never used. Here a class is defined in 0.03 ms, and
-`dataclasses` is not imported, nor `inspect`, which it needs. Type checkers see the dataclasses that they know, and so
-does `dataclasses` itself: `fields`, `asdict` and `replace` of it work. See docs/adr/0027.
+`dataclasses` compiles the source of six methods when a class is defined. This takes 0.5 ms, for a hundred classes, in
+each process, which never uses most of the classes and nearly all of the methods. Here the definition of a class takes
+0.03 ms. `dataclasses` is not imported, and neither is `inspect`, which it needs. Type checkers treat the classes as
+standard dataclasses, and the functions `fields`, `asdict` and `replace` of `dataclasses` work on them. See
+docs/adr/0027.
 
-What this package uses is supported, and no more: `frozen`, `slots`, `init` and `repr` of a class, `default`,
-`default_factory`, `init`, `repr` and `kw_only` of a field, `ClassVar` and `__post_init__`.
+Only the features that this package uses are supported: `frozen`, `slots`, `init` and `repr` of a class; `default`,
+`default_factory`, `init`, `repr` and `kw_only` of a field; `ClassVar` and `__post_init__`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ __all__ = ["dataclass", "field", "replace"]
 
 T = TypeVar("T")
 
-# The attribute of a class with its fields by name, those of its bases among them.
+# The attribute that holds the fields of a class by name, including those of its bases.
 FIELDS = "__lazy_fields__"
 
 
 class _Missing:
-    """No default."""
+    """The value for a field without a default."""
 
     def __repr__(self) -> str:
-        # Where a signature shows a default that a function makes.
+        # A signature shows this text for a default that a factory makes.
         return "<made by each object>"
 
 
@@ -36,7 +37,7 @@ MISSING = _Missing()
 
 
 class _Field:
-    """A field of a class. Any: what a default is, is the class's affair."""
+    """A field of a class. Any: the default may be any object."""
 
     __slots__ = ("annotation", "default", "default_factory", "init", "kw_only", "repr")
 
@@ -58,9 +59,9 @@ class _Field:
 
 
 class _Late:
-    """A descriptor that makes an attribute of a class as it is first looked up, and gives its place to that.
+    """A descriptor that makes an attribute of a class on first access, and replaces itself by it.
 
-    No lock: threads that come at the same time make it twice, and either result serves.
+    It needs no lock: two threads may make the attribute twice, and both results are equal.
     """
 
     def __init__(self, cls: type, name: str, make: Callable[[type], Any]) -> None:
@@ -68,14 +69,14 @@ class _Late:
         self._name = name
         self._make = make
 
-    # What it makes.
+    # Any: the attribute may be any object.
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         made = self._make(self._cls)
         setattr(self._cls, self._name, made)
         return made.__get__(instance, owner) if hasattr(made, "__get__") else made
 
 
-# A class, or what decorates one.
+# Any: the result is the class, or a decorator for it.
 def _dataclass(
     cls: type | None = None,
     /,
@@ -109,11 +110,11 @@ def _dataclass(
             "__setattr__": _Late(cls, "__setattr__", _make_setattr),
             "__delattr__": _Late(cls, "__delattr__", _make_delattr),
         }
-        # Otherwise unpickling would set them one by one.
+        # Without these methods, unpickling would set the fields one by one, which a frozen class refuses.
         if slots:
             made |= {"__getstate__": _getstate, "__setstate__": _setstate}
     for name, value in made.items():
-        # A class that defines `__eq__` and no hash has one that is None.
+        # A class that defines `__eq__` and not `__hash__` has `__hash__ = None`.
         if name not in vars(cls) or (name == "__hash__" and vars(cls)[name] is None):
             setattr(cls, name, value)
     if not frozen and "__hash__" not in vars(cls):
@@ -122,7 +123,7 @@ def _dataclass(
 
 
 def _take_fields(cls: type, *, slots: bool) -> dict[str, _Field]:
-    """What a class says of its own fields; leaves the defaults in the class that are to be found there."""
+    """Return the fields that a class defines itself; the class keeps the defaults that are class attributes."""
     found = {}
     for name, annotation in cls.__annotations__.items():
         if str(annotation).removeprefix("typing.").startswith("ClassVar"):
@@ -138,11 +139,11 @@ def _take_fields(cls: type, *, slots: bool) -> dict[str, _Field]:
 
 
 def _with_slots(cls: type, own: Mapping[str, _Field]) -> type:
-    """The same class once more: whether there are slots is settled as a class is made."""
+    """Return a copy of the class with slots, because slots cannot be added to an existing class."""
     inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("__slots__", ())}
     namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
     namespace["__slots__"] = tuple(name for name in own if name not in inherited)
-    # That of abstract classes and protocols is another.
+    # Abstract classes and protocols have a metaclass.
     kind: type[type] = type(cls)
     made = kind(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
@@ -155,7 +156,7 @@ def _fields_of(cls: type) -> dict[str, _Field]:
 
 
 def _make_init(cls: type, *, frozen: bool, slots: bool) -> Callable[..., None]:
-    """Compiled, since objects are made often; with names that no field has in what its defaults are passed by."""
+    """Compile `__init__`, since objects are made often. The names of the defaults cannot be the names of fields."""
     known: dict[str, Any] = {"__set": object.__setattr__, "__missing": MISSING}
     by_place, by_name, body = ["self"], list[str](), list[str]()
     for name, each in _fields_of(cls).items():
@@ -167,7 +168,7 @@ def _make_init(cls: type, *, frozen: bool, slots: bool) -> Callable[..., None]:
             value = f"__make_{name}() if {name} is __missing else {name}" if each.init else f"__make_{name}()"
         elif not each.init:
             if not slots or each.default is MISSING:
-                # The class has the default.
+                # The default is an attribute of the class.
                 continue
             value = f"__default_{name}"
         if each.init:
@@ -262,17 +263,17 @@ def _setstate(self: Any, state: list[Any]) -> None:
 
 
 def _make_standard_fields(cls: type) -> dict[str, Any]:
-    """The fields, as `dataclasses` describes them."""
+    """Return the fields in the format of `dataclasses`."""
     fields: dict[str, Any] = _standard(cls).__dataclass_fields__
     return fields
 
 
-# A class that `dataclasses` does not name.
+# Any: `dataclasses` does not export the type of the result.
 def _make_standard_params(cls: type, *, frozen: bool) -> Any:
     return _standard(cls, frozen=frozen).__dataclass_params__
 
 
-# A dataclass of any fields.
+# Any: the result is a dataclass with these fields.
 def _standard(cls: type, *, frozen: bool = False) -> Any:
     import dataclasses
 
@@ -288,7 +289,8 @@ def _replace(value: T, /, **changes: Any) -> T:
     cls = type(value)
     own: Mapping[str, _Field] | None = vars(cls).get(FIELDS)
     if own is None or any(name in changes for name, each in own.items() if not each.init):
-        # Either a user's class, which `dataclasses` made or which derives from one of this package, or an error.
+        # This is a class of a user, made by `dataclasses` or derived from a class of this package; or the call is
+        # wrong.
         import dataclasses
 
         return dataclasses.replace(value, **changes)  # type: ignore[type-var]  # see above

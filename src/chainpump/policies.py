@@ -1,4 +1,4 @@
-"""Policies: what becomes of an item whose element-wise function raises. Frozen values, each with one pure decision."""
+"""Policies: what happens to an item on which an element-wise function raises. They are values with one pure method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Action", "DeadLetter", "Policy", "Raise", "Retry", "Skip", "Verdict"
 
 
 class Action(Enum):
-    """What to do with an item that has failed."""
+    """What happens to an item that has failed."""
 
     RAISE = "raise"
     SKIP = "skip"
@@ -23,15 +23,15 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a policy decides about an item that has failed.
+    """The decision of a policy about an item that has failed.
 
     >>> Verdict(Action.RETRY, pause=0.5).pause
     0.5
 
-    pause: seconds to wait before another try.
-    limit: how many items may be left out, or put aside, by all workers of the stage together; None for any number. One
-    more raises TooManyFailuresError.
-    Raises StageOptionError for another action, pause or limit.
+    pause: seconds to wait before the next attempt.
+    limit: how many items all workers of the stage together may skip or put aside; None for any number. One more raises
+    TooManyFailuresError.
+    Raises StageOptionError for a wrong action, pause or limit.
     """
 
     action: Action
@@ -47,43 +47,43 @@ class Verdict:
 
 
 class Policy(Protocol):
-    """What becomes of an item on which a function raises: a frozen value that can be pickled.
+    """What happens to an item on which a function raises: a frozen value that can be pickled.
 
-    With an attribute `to`, as `DeadLetter` has, that function takes its dead letters in the main process.
+    If it has an attribute `to`, as `DeadLetter` has, this function receives its dead letters in the main process.
     """
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
-        """What to do about an item that has failed for the so-manieth time, counted from 1.
+        """Decide about an item that has failed. tries: the number of attempts so far, at least 1.
 
-        It is asked in the worker; and in the main process, where an item has cost workers or too much time. There it
-        holds up the whole run until it returns.
+        The worker calls it. If an item has killed workers or took too long, the main process calls it; the whole run
+        waits there until it returns.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """The run ends, and the error names the item. What happens where no policy is given.
+    """End the run with an error that names the item. This is the default.
 
     >>> Raise()
     Raise()
     """
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
-        """The run ends."""
+        """End the run."""
         return Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Skip:
-    """Leave the item out, and count it.
+    """Skip the item, and count it.
 
     >>> from chainpump import Inline, Pipeline
     >>> list(Pipeline(["1", "x", "3"]).map(int, on=Inline(), on_error=Skip(ValueError)))
     [1, 3]
 
-    types: the exceptions that this is for, all by default; others end the run.
-    limit: how many items may be left out by all workers together; one more raises TooManyFailuresError.
+    types: the exceptions that are handled, all by default; any other exception ends the run.
+    limit: how many items all workers together may skip; one more raises TooManyFailuresError.
     """
 
     types: tuple[type[BaseException], ...]
@@ -94,13 +94,13 @@ class Skip:
         _set_limit(self, limit)
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
-        """The item is left out, if the exception is one of its types."""
+        """Skip the item if the exception is one of the types."""
         return Verdict(Action.SKIP, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class DeadLetter:
-    """Put the item aside with its error, for the report or for a function, and go on.
+    """Put the item aside with its error, for the report or for a function, and continue.
 
     >>> from chainpump import Inline, Pipeline
     >>> report = Pipeline(["1", "x"]).map(int, on=Inline(), on_error=DeadLetter()).into(list, on=Inline()).run()
@@ -108,8 +108,8 @@ class DeadLetter:
     ([1], ['x'])
 
     types, limit: as for `Skip`.
-    to: is called with each dead letter as it comes, by a thread of the main process; without it, they are in
-    `report.dead_letters`, or `run.dead_letters`.
+    to: a function that is called with each dead letter when it arrives, in a thread of the main process. Without it,
+    dead letters are in `report.dead_letters` or `run.dead_letters`.
     """
 
     types: tuple[type[BaseException], ...]
@@ -129,26 +129,26 @@ class DeadLetter:
         object.__setattr__(self, "to", to)
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
-        """The item is put aside, if the exception is one of its types."""
+        """Put the item aside if the exception is one of the types."""
         return Verdict(Action.DEAD_LETTER, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Call the function again, so many times at most.
+    """Call the function again, up to so many times.
 
     >>> Retry(3, on=OSError, backoff=0.5)
     Retry(times=3, on=<class 'OSError'>, backoff=0.5, otherwise=Raise())
 
-    on: the exceptions, one type or a tuple, that are worth another try.
-    backoff: seconds before the first of them, doubled before each further one; a cancelled run does not wait for it.
-    otherwise: the policy for what the last try raises, and for other exceptions: any but another Retry.
+    on: the exceptions, one type or a tuple, after which it is called again.
+    backoff: seconds before the first repetition, doubled before each further one; a cancelled run does not wait for it.
+    otherwise: the policy after the last repetition, and for other exceptions: any policy but another Retry.
     """
 
     times: int
     on: type[BaseException] | tuple[type[BaseException], ...] = Exception
     backoff: float = 0.0
-    # Frozen.
+    # The default is shared by all objects, which is safe because it is frozen.
     otherwise: Policy = Raise()
 
     def __post_init__(self) -> None:
@@ -159,11 +159,11 @@ class Retry:
 
     @property
     def to(self) -> Callable[[DeadItem], object] | None:
-        """Who takes the dead letters of the policy for the last try."""
+        """Return the function that receives the dead letters of the policy `otherwise`."""
         return taker(self.otherwise)
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
-        """Another try, or what the other policy decides.
+        """Repeat the call, or let the policy `otherwise` decide.
 
         >>> Retry(2, backoff=0.5, otherwise=Skip()).decide(ValueError(), 2)
         Verdict(action=<Action.RETRY: 'retry'>, pause=1.0, limit=None)
@@ -176,18 +176,18 @@ class Retry:
 
 
 def is_policy(value: object) -> bool:
-    """Whether this is a policy: a class is none, though it has the method, too."""
+    """Return whether this is a policy; a class with the method is not."""
     return not isinstance(value, type) and callable(getattr(value, "decide", None))
 
 
 def taker(policy: Policy) -> Callable[[DeadItem], object] | None:
-    """Who takes the dead letters of a policy; None if they are kept for the report."""
+    """Return the function that receives the dead letters of a policy; None if they are kept for the report."""
     to: Callable[[DeadItem], object] | None = getattr(policy, "to", None)
     return to
 
 
 def decide(policy: Policy, error: BaseException, tries: int) -> Verdict:
-    """What a policy decides. Raises what it raises, with a note that says so; TypeError if it decides nothing."""
+    """Return the decision of a policy. Raises its own exceptions with a note, and TypeError for any other result."""
     try:
         return _decided(policy.decide(error, tries))
     except Exception as own:
