@@ -105,6 +105,7 @@ KINDS: dict[str, Callable[[int], Any]] = {
     "1 MB array": lambda number: np.frombuffer(_packed(number, 1 << 20), np.uint8),
 }
 MOST = {"int": 20_000, "dict": 5_000, "64 KB": 300, "300 KB": 80, "1 MB array": 60}  # items: about a tenth of a second
+MOST_ONE_BY_ONE = 2_000  # of them, where `in_flight` bounds a channel
 
 
 def number_of(value: Any) -> int:
@@ -220,6 +221,9 @@ def random_case(seed: int, index: int) -> Case:
         (rng.choice((as_it_is, in_tens, with_work)), _executor(rng), rng.choice((None, None, None, 1, 4)))
         for _ in range(rng.randint(1, 3))
     ]
+    if any(in_flight is not None for _, _, in_flight in links):
+        # Each item waits for the one before it: on a busy machine that takes milliseconds.
+        n = min(n, MOST_ONE_BY_ONE)
     victim = None if rng.random() < 0.1 else rng.randrange(100)
     by_count = iterated and rng.random() < 0.5
     after = rng.randrange(n + 1) if by_count else rng.random() ** 2 * 0.3

@@ -21,6 +21,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -144,10 +145,10 @@ def as_it_is(values: Iterable[Any]) -> Iterator[Any]:
     yield from values
 
 
-def mixed(end: float) -> Iterator[Any]:
-    """Ints, among them dicts and arrays of 1 MB, until a moment of the monotonic clock, which all processes share."""
+def mixed(over: Path) -> Iterator[Any]:
+    """Ints, among them dicts and arrays of 1 MB, until this file exists."""
     for number in count():
-        if time.monotonic() >= end:
+        if number % 100 == 0 and over.exists():
             return
         yield KINDS["1 MB array" if number % 500 == 0 else "dict" if number % 10 == 0 else "int"](number)
 
@@ -168,12 +169,16 @@ def is_no_third(item: Any) -> bool:
 
 
 def soak_one_run(seconds: float, bound: float = MINUTE_BOUND, every: float = 1.0) -> Verdict:
-    """One run of about so many seconds; every: seconds from one look to the next."""
+    """One run with as many looks as fit into so many seconds; every: seconds from one look to the next.
+
+    It lasts longer on a slow machine: the looks count, and the first of them comes after `WARM_ITEMS`.
+    """
     verdict = Verdict()
     started = time.monotonic()
-    end = started + seconds
+    folder = tempfile.TemporaryDirectory()
+    over = Path(folder.name) / "over"
     pipeline: Pipeline[Any] = (
-        Pipeline(source(mixed, end), on=Processes())
+        Pipeline(source(mixed, over), on=Processes())
         .map(same, on=Processes(2))
         .flat_map(once_or_twice, on=Threads(2))
         .then(stage(as_it_is), on=Processes(), name="middle")
@@ -182,16 +187,18 @@ def soak_one_run(seconds: float, bound: float = MINUTE_BOUND, every: float = 1.0
     )
     samples: defaultdict[str, list[Sample]] = defaultdict(list)
     arrived, due = 0, started
-    with pipeline.open() as run:
+    with folder, pipeline.open() as run:
         pids = workers_of(run) | {"main": os.getpid()}
         for _ in run:
             arrived += 1
             now = time.monotonic()
-            if arrived > WARM_ITEMS and due <= now < end:
+            if arrived > WARM_ITEMS and due <= now and not over.exists():
                 due = now + every
                 for name, pid in pids.items():
                     with suppress(FileNotFoundError, KeyError):  # the last item of the source has come, and it ended
                         samples[name].append(look(pid, (now - started) / 60))
+                if len(samples["main"]) * every >= seconds:
+                    over.touch()
         took = time.monotonic() - started
     for name in pids:
         verdict.judge(name, samples[name], bound, "minute", LASTING)
