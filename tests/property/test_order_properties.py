@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainpump.transport.frames import Frame
-from chainpump.transport.order import Numbering, Order, Placing
+from chainpump.transport.order import Numbering, Order, SpanSplitter
 
 Item = tuple[int, ...]  # number at the source, then which of its results at each stage
 
@@ -61,7 +61,7 @@ def source(items: int, origin: int, habits: Habits) -> Iterator[Frame]:
 def work(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
     """One item after the other, as `Output.pump` does: each result comes with its number."""
     distinct = frame.numbers is None and step.most <= 1
-    numbering = Numbering(frame.span.origin, Placing(frame.span), distinct)
+    numbering = Numbering(frame.span.origin, SpanSplitter(frame.span), distinct)
     pending: list[Item] = []
     for position, item in enumerate(frame.entries):
         for result in step.results(item):
@@ -74,7 +74,7 @@ def work(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
 
 def work_by_frames(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
     """A run of items at once, as `Output.extend` does: numbers only from where an item has come to nothing."""
-    numbering = Numbering(frame.span.origin, Placing(frame.span), frame.numbers is None)
+    numbering = Numbering(frame.span.origin, SpanSplitter(frame.span), frame.numbers is None)
     pending: list[Item] = []
     spelled = frame.numbers is not None
     for position, item in enumerate(frame.entries):
@@ -93,7 +93,7 @@ def work_by_frames(frame: Frame, step: Step, habits: Habits) -> Iterator[Frame]:
 def guard(frame: Frame, step: Step, habits: Habits, begin: int = 0) -> Iterator[tuple[Frame, int]]:
     """Item by item, none of them sent in part, as workers do that may be replaced; with where a successor begins."""
     span = frame.span if begin == 0 else frame.span._replace(start=frame.number(begin))
-    numbering = Numbering(frame.span.origin, Placing(span))
+    numbering = Numbering(frame.span.origin, SpanSplitter(span))
     pending: list[Item] = []
     for position, item in enumerate(frame.entries[begin:], begin + 1):
         made = step.results(item)

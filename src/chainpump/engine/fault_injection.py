@@ -22,7 +22,7 @@ from ..errors import DeadItem
 from ..executors.base import Executor, WorkerHandle
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 from ..lazy_dataclass import dataclass, replace
 from ..pickling.items import Large
 from ..pickling.shared_functions import Loadable
@@ -166,7 +166,7 @@ class FaultySender:
         snapshots: bool,
         span: Span,
         numbers: Sequence[int] | None,
-        waits: AbstractContextManager[None] = UNTOLD,
+        waits: AbstractContextManager[None] = UNCOUNTED,
     ) -> int:
         """Send a frame, or fail before that."""
         self.fault.inject()
@@ -245,7 +245,7 @@ class FaultyAllocator:
     allocator: SlabAllocator
     fault: Fault
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item into a slab, or fail before that."""
         self.fault.inject()
         return self.allocator.place(item, waits)

@@ -13,12 +13,12 @@ from types import TracebackType
 
 from .board import Cell, State
 
-__all__ = ["UNTOLD", "Wait", "begin_again", "end", "is_waiting", "waited"]
+__all__ = ["UNCOUNTED", "Wait", "begin_again", "end", "is_waiting", "waited"]
 
 # Cells are unsigned.
 MASK = (1 << 64) - 1
 # A wait that is not counted: the flusher's, which runs beside the worker.
-UNTOLD: AbstractContextManager[None] = nullcontext()
+UNCOUNTED: AbstractContextManager[None] = nullcontext()
 
 
 class Wait:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 from .credits import Credits
 from .frames import Frame, Span
 
@@ -58,7 +58,7 @@ class Sender(End, Protocol):
         snapshots: bool,
         span: Span,
         numbers: Sequence[int] | None,
-        waits: AbstractContextManager[None] = UNTOLD,
+        waits: AbstractContextManager[None] = UNCOUNTED,
     ) -> int:
         """Send a frame of entries and return its approximate size in bytes. Either all entries come from `admit`, or
         none.

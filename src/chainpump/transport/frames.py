@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-__all__ = ["HEADER", "IN_SLAB", "PLACE", "PLACED", "PLACED_LENGTH", "Form", "Frame", "Span"]
+__all__ = ["HAS_SPAN", "HEADER", "IN_SLAB", "SLAB_LOCATION", "SPAN_LENGTH", "Form", "Frame", "Span"]
 
 
 class Form(IntEnum):
@@ -29,12 +29,12 @@ HEADER = struct.Struct("<BBHIQ")
 # Flag: the payload is in a slab.
 IN_SLAB = 1
 # Flag: a pickle with the rest of the span and the numbers comes before the payload. Its length comes first.
-PLACED = 2
-PLACED_LENGTH = struct.Struct("<I")
+HAS_SPAN = 2
+SPAN_LENGTH = struct.Struct("<I")
 
 # The location of a payload in a slab: offset and size of the slab, length of the pickle, bytes of slabs that this
 # consumer may keep, number of slabs that it may keep, number of buffers. The length of each buffer follows as a u64.
-PLACE = struct.Struct("<QQQQQQ")
+SLAB_LOCATION = struct.Struct("<QQQQQQ")
 
 
 class Span(NamedTuple):

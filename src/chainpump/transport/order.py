@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .frames import Frame, Span
 
-__all__ = ["Numbering", "Order", "Piece", "Placing"]
+__all__ = ["Numbering", "Order", "Piece", "SpanSplitter"]
 
 
 class Piece(NamedTuple):
@@ -40,16 +40,16 @@ class Piece(NamedTuple):
         return self._replace(entries=[*self.entries[:position], *entries, *self.entries[behind:]], numbers=numbers)
 
 
-class Placing:
+class SpanSplitter:
     """Divides one span into smaller spans, because an element-wise stage sends its results in pieces.
 
-    >>> placing = Placing(Span(10, 20))
-    >>> list(placing.cut(["a", "b"], [10, 12], done=15))
+    >>> splitter = SpanSplitter(Span(10, 20))
+    >>> list(splitter.cut(["a", "b"], [10, 12], done=15))
     [Piece(entries=['a', 'b'], span=Span(start=10, stop=15, prefix=(), last=False, origin=0), numbers=[10, 12])]
 
     If only some results of an item are sent, they are numbered within the item:
 
-    >>> [piece.span.position for piece in placing.cut(["c", "d"], [15, 15], done=15)]
+    >>> [piece.span.position for piece in splitter.cut(["c", "d"], [15, 15], done=15)]
     [(15, 0)]
     """
 
@@ -109,16 +109,16 @@ class Numbering:
     numbers: the numbers of the pending items. The list stays empty as long as the items have consecutive numbers.
     """
 
-    def __init__(self, origin: int, placing: Placing | None = None, distinct: bool = False) -> None:
+    def __init__(self, origin: int, splitter: SpanSplitter | None = None, distinct: bool = False) -> None:
         self.numbers: list[int] = []
         self._origin = origin
-        self._placing = placing
+        self._splitter = splitter
         self._distinct = distinct
 
     def spell_out(self, count: int) -> None:
         """An item has no result. From now on, a list says to which item each result belongs."""
-        if not self.numbers and self._placing is not None:
-            self.numbers.extend(range(self._placing.start, self._placing.start + count))
+        if not self.numbers and self._splitter is not None:
+            self.numbers.extend(range(self._splitter.start, self._splitter.start + count))
 
     def whole(self, count: int) -> int:
         """The number of these pending items whose item of the span has no more results."""
@@ -128,7 +128,7 @@ class Numbering:
 
     def index(self, number: int) -> int:
         """The number, at the origin, of the item to which a number of the span belongs."""
-        return self._placing.index(number) if self._placing is not None else number
+        return self._splitter.index(number) if self._splitter is not None else number
 
     def pieces(self, entries: list[Any], sent: int, done: int | None, end: bool) -> Iterator[Piece]:
         """Yield the pieces to send. sent: how many items have been sent before.
@@ -136,18 +136,18 @@ class Numbering:
         done: numbers below it have no more results. None if only the entries show this. end: the span has no more
         entries.
         """
-        if self._placing is None:
+        if self._splitter is None:
             yield Piece(entries, Span(sent, sent + len(entries), origin=self._origin), None)
             return
         numbers = self.numbers[: len(entries)] if self.numbers else None
         del self.numbers[: len(entries)]
         if done is not None:
-            yield from self._placing.cut(entries, numbers, done, end)
+            yield from self._splitter.cut(entries, numbers, done, end)
         elif numbers is None:
-            yield from self._placing.cut(entries, None, self._placing.start + len(entries))
+            yield from self._splitter.cut(entries, None, self._splitter.start + len(entries))
         else:
             # The last item may have more results.
-            yield from self._placing.cut(entries, numbers, numbers[-1] + self._distinct)
+            yield from self._splitter.cut(entries, numbers, numbers[-1] + self._distinct)
 
 
 class Order:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor, pipe
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 
 __all__ = ["RECORD_BYTES", "RecordIn", "RecordOut", "RecordWire"]
 
@@ -44,7 +44,7 @@ class RecordOut:
     def open(self) -> None:
         """Do nothing."""
 
-    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNCOUNTED) -> bool:
         """Send a packet, waiting for room. Returns False if it is too large. Raises Cancelled after a hang-up."""
         if len(packet) > ROOM:
             return False

@@ -18,13 +18,13 @@ from weakref import WeakSet
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable, shared_file
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 from ..pickling.bad_item import find_bad_item
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
 from ..pickling.large_bytes import LARGE_BYTES
 from .credits import Credits
 from .flow import FLUSH_BYTES
-from .frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
+from .frames import HAS_SPAN, HEADER, IN_SLAB, SLAB_LOCATION, SPAN_LENGTH, Form, Frame, Span
 from .pipe_wire import RecordWire
 from .slab_allocator import SlabAllocator, SlabFile, SlabSource
 from .slabs import Slabs, punch_all_but
@@ -70,7 +70,7 @@ class PacketSender:
         snapshots: bool,
         span: Span,
         numbers: Sequence[int] | None,
-        waits: AbstractContextManager[None] = UNTOLD,
+        waits: AbstractContextManager[None] = UNCOUNTED,
     ) -> int:
         """Send a frame. It blocks while the channel is full. Raises Cancelled after a hang-up, and ItemFault."""
         payload: bytes | Large
@@ -80,13 +80,13 @@ class PacketSender:
             form, payload = Form.SNAPSHOTS, pickle.dumps(entries, PROTOCOL)
         else:
             form, payload = Form.ITEMS, self._sending.frame(entries)
-        flags, place = 0, b""
+        flags, span_data = 0, b""
         if numbers is not None or span != (span.start, span.start + len(entries), (), False, self._producer):
-            flags, place = PLACED, pickle.dumps((*span[1:], numbers), PROTOCOL)
-            place = PLACED_LENGTH.pack(len(place)) + place
+            flags, span_data = HAS_SPAN, pickle.dumps((*span[1:], numbers), PROTOCOL)
+            span_data = SPAN_LENGTH.pack(len(span_data)) + span_data
         head = (self._producer, len(entries), span.start)
-        if isinstance(payload, bytes) and HEADER.size + len(place) + len(payload) <= self._out.room:  # noqa: SIM102
-            if self._out.send(HEADER.pack(form, flags, *head) + place + payload, waits):
+        if isinstance(payload, bytes) and HEADER.size + len(span_data) + len(payload) <= self._out.room:  # noqa: SIM102
+            if self._out.send(HEADER.pack(form, flags, *head) + span_data + payload, waits):
                 if self._allocator is not None:
                     self._allocator.look()
                 return len(payload)
@@ -95,15 +95,17 @@ class PacketSender:
                 (self._admitting if snapshots else self._sending).look_inside()
             payload = Large(payload, [])
         size = payload.size
-        packet = HEADER.pack(form, flags | IN_SLAB, *head) + place + self._place(payload, waits)
+        packet = HEADER.pack(form, flags | IN_SLAB, *head) + span_data + self._put_in_slab(payload, waits)
         # The numbers, or the lengths of the buffers, are too long for a packet. Then the whole packet goes through a
         # slab.
         if not self._out.send(packet, waits):
-            self._out.send(HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._place(Large(packet, []), waits), waits)
+            self._out.send(
+                HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._put_in_slab(Large(packet, []), waits), waits
+            )
         payload.release()
         return size
 
-    def _place(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
+    def _put_in_slab(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
         if self._allocator is None:
             self._allocator = self.slabs.allocator(self._out)
         return self._allocator.place(item, waits)
@@ -170,19 +172,19 @@ class PacketReceiver:
         """The worker has finished the frame that it received last: a replacement must not process it again."""
         if self._checkpoint is None or self._checkpoint.is_empty:
             return
-        places = list(self._places(self._buffer))
+        locations = list(self._slab_locations(self._buffer))
         # Clear it first: a replacement must not read slabs that have gone back.
         self._checkpoint.clear()
-        for producer, place in places:
-            self.slabs.give_back(producer, place)
+        for producer, location in locations:
+            self.slabs.give_back(producer, location)
 
-    def _places(self, packet: memoryview) -> Iterator[tuple[int, memoryview]]:
+    def _slab_locations(self, packet: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Yield the slabs to which a packet refers, with their producers."""
         form, flags, producer, _, _ = HEADER.unpack_from(packet)
         if flags & IN_SLAB:
-            yield producer, (place := _parts(packet, flags)[1])
+            yield producer, (location := _parts(packet, flags)[1])
             if form == Form.PACKET:
-                yield from self._places(self.slabs.load(producer, place, _copied, keep=True))
+                yield from self._slab_locations(self.slabs.load(producer, location, _copy, keep=True))
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is a frame or the end. Returns False after this many seconds."""
@@ -192,21 +194,21 @@ class PacketReceiver:
 
     def _decode(self, packet: memoryview) -> Frame:
         form, flags, producer, count, start = HEADER.unpack_from(packet)
-        place, payload = _parts(packet, flags)
+        span_data, payload = _parts(packet, flags)
         keep = self._checkpoint is not None
         if form == Form.PACKET:
-            return self._decode(self.slabs.load(producer, payload, _copied, keep))
+            return self._decode(self.slabs.load(producer, payload, _copy, keep))
         span, numbers = Span(start, start + count, origin=producer), None
-        if place:
-            *rest, numbers = pickle.loads(place)
+        if span_data:
+            *rest, numbers = pickle.loads(span_data)
             span = Span(start, *rest)
         if flags & IN_SLAB:
-            _, slab, length, *_, buffers = PLACE.unpack_from(payload)
+            _, slab, length, *_, buffers = SLAB_LOCATION.unpack_from(payload)
             nbytes = slab if buffers else length
-            value = self.slabs.load(producer, payload, partial(_rebuilt, span, numbers, count), keep)
+            value = self.slabs.load(producer, payload, partial(_rebuild, span, numbers, count), keep)
         else:
             nbytes = len(payload)
-            value = _rebuilt(span, numbers, count, payload)
+            value = _rebuild(span, numbers, count, payload)
         entries = [value] if form == Form.BUFFERS else value
         return Frame(producer, span, entries, numbers, pickle.loads if form == Form.SNAPSHOTS else None, nbytes)
 
@@ -235,7 +237,7 @@ class PacketReceiver:
         PacketReceiver.__init__(self, *state)
 
 
-def _rebuilt(
+def _rebuild(
     span: Span, numbers: Sequence[int] | None, count: int, data: memoryview, buffers: Sequence[Any] = ()
 ) -> Any:
     """Load the pickle of a frame. Raises ItemFault: an error of a user's class is not a failure of the channel."""
@@ -250,14 +252,14 @@ def _rebuilt(
 def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
     """Divide a packet into the pickle of its span, which may be empty, and its payload."""
     payload = packet[HEADER.size :]
-    if not flags & PLACED:
+    if not flags & HAS_SPAN:
         return payload[:0], payload
-    (length,) = PLACED_LENGTH.unpack_from(payload)
-    end = PLACED_LENGTH.size + length
-    return payload[PLACED_LENGTH.size : end], payload[end:]
+    (length,) = SPAN_LENGTH.unpack_from(payload)
+    end = SPAN_LENGTH.size + length
+    return payload[SPAN_LENGTH.size : end], payload[end:]
 
 
-def _copied(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
+def _copy(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
     """Replaces `pickle.loads` for a packet in a slab. Such a packet has no buffers beside it."""
     assert not buffers
     return memoryview(bytes(data))

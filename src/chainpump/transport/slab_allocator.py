@@ -26,12 +26,12 @@ from typing import Protocol
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
 from ..ipc.memory import Maps, aligned, punch, write
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 from ..lazy_dataclass import dataclass
 from ..pickling.items import Large
 from .flow import arena_cap, consumer_share, slab_size
 from .flusher import Flusher
-from .frames import PLACE
+from .frames import SLAB_LOCATION
 from .free_ranges import Space
 from .wire import WireOut
 
@@ -53,7 +53,7 @@ READ_BYTES = 65_536
 class SlabAllocator(Protocol):
     """Allocates slabs for a producer."""
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         ...
 
@@ -143,7 +143,7 @@ class Arena:
         self._poll.register(returns.fileno(), select.POLLIN)
         wire.watch(self._poll)
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNTOLD) -> bytes:
+    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         lengths = [len(item.data), *(buffer.nbytes for buffer in item.buffers)]
         needed = sum(map(aligned, lengths))
@@ -157,7 +157,7 @@ class Arena:
         share = consumer_share(self._largest, self._consumers)
         buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
         most = (self._most - 2) // self._consumers
-        return PLACE.pack(offset, size, lengths[0], share, most, len(item.buffers)) + buffers
+        return SLAB_LOCATION.pack(offset, size, lengths[0], share, most, len(item.buffers)) + buffers
 
     def _filled_slab(
         self, size: int, needed: int, parts: Sequence[bytes | memoryview], waits: AbstractContextManager[None]

@@ -23,7 +23,7 @@ from typing import Any
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
 from ..ipc.memory import Maps, aligned, punch, release
-from .frames import PLACE
+from .frames import SLAB_LOCATION
 from .slab_allocator import RETURN
 
 __all__ = ["Slabs", "punch_all_but"]
@@ -63,7 +63,7 @@ class Slabs:
         """Record that it belongs to this process. A forked process copies the views but must not return their slabs."""
         self._process = os.getpid()
 
-    def load(self, producer: int, place: memoryview, loads: Callable[..., Any], keep: bool = False) -> Any:
+    def load(self, producer: int, location: memoryview, loads: Callable[..., Any], keep: bool = False) -> Any:
         """Rebuild the item of a producer with `loads(data, buffers=views)`. Raises Cancelled after the end of the run.
 
         The views share the slab. It is returned when the last view is freed. A consumer that keeps more than its share
@@ -71,8 +71,8 @@ class Slabs:
 
         keep: give copies, and keep the slab unchanged until `give_back`.
         """
-        offset, size, data_length, share, most, count = PLACE.unpack_from(place)
-        lengths = (data_length, *struct.unpack_from(f"<{count}Q", place, PLACE.size))
+        offset, size, data_length, share, most, count = SLAB_LOCATION.unpack_from(location)
+        lengths = (data_length, *struct.unpack_from(f"<{count}Q", location, SLAB_LOCATION.size))
         slab = self._maps[producer].get(offset, size)
         held = self._held[producer]
         is_shared = count and not keep and len(held) < most and sum(list(held.values())) + size <= share
@@ -101,9 +101,9 @@ class Slabs:
             else:
                 self._release(producer, offset, size, slab, _FORKS.number)
 
-    def give_back(self, producer: int, place: memoryview) -> None:
+    def give_back(self, producer: int, location: memoryview) -> None:
         """Return a slab that was kept."""
-        offset, size, *_ = PLACE.unpack_from(place)
+        offset, size, *_ = SLAB_LOCATION.unpack_from(location)
         self._release(producer, offset, size, self._maps[producer].get(offset, size), _FORKS.number)
 
     def _release(self, producer: int, offset: int, size: int, slab: mmap.mmap, forks: int) -> None:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 
 __all__ = ["PacketIn", "PacketOut", "PacketWire"]
 
@@ -44,7 +44,7 @@ class PacketOut:
         """Make the socket. An interruption by Cancelled there would close the descriptor behind its owner's back."""
         self._file.socket()
 
-    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNCOUNTED) -> bool:
         """Send a packet, waiting for room. Returns False if it is too large. Raises Cancelled after a hang-up."""
         out = self._file.socket()
         try:

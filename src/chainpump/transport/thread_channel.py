@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import Cancelled
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 from ..pickling.sizes import Weigher
 from .credits import Credits
 from .flow import FRAME_BYTES, has_room
@@ -57,7 +57,7 @@ class MemorySender:
         snapshots: bool,
         span: Span,
         numbers: Sequence[int] | None,
-        waits: AbstractContextManager[None] = UNTOLD,
+        waits: AbstractContextManager[None] = UNCOUNTED,
     ) -> int:
         """Pass a frame on. It blocks while the channel is full. Raises Cancelled after a hang-up."""
         nbytes = self._sending.together(entries)
@@ -140,7 +140,7 @@ class MemoryChannel:
         """Make the end of one consumer."""
         return MemoryReceiver(self)
 
-    def put(self, frame: Frame, waits: AbstractContextManager[None] = UNTOLD) -> None:
+    def put(self, frame: Frame, waits: AbstractContextManager[None] = UNCOUNTED) -> None:
         """Add a frame, waiting for room. Raises Cancelled after a hang-up."""
         while True:
             with self._lock:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ..ipc.descriptors import Descriptor
-from ..ipc.wait_times import UNTOLD
+from ..ipc.wait_times import UNCOUNTED
 
 __all__ = ["Wire", "WireIn", "WireOut"]
 
@@ -34,7 +34,7 @@ class WireOut(Protocol):
         """Prepare the end in the worker that uses it. This call must not be interrupted."""
         ...
 
-    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNTOLD) -> bool:
+    def send(self, packet: bytes, waits: AbstractContextManager[None] = UNCOUNTED) -> bool:
         """Send a packet, waiting for room inside `waits`. Returns False if it is too large. Raises Cancelled after a
         hang-up.
         """

@@ -19,14 +19,14 @@ from typing import Any
 
 from ..errors import Cancelled
 from ..ipc.board import Cell
-from ..ipc.wait_times import UNTOLD, Wait
+from ..ipc.wait_times import UNCOUNTED, Wait
 from ..pickling.items import ItemFault, Large
 from ..pickling.sizes import SCALARS, STRINGS, Weigher
 from ..transport.channel import Sender
 from ..transport.flow import FLUSH_NS, FRAME_BYTES
 from ..transport.flusher import Flusher
 from ..transport.frames import Span
-from ..transport.order import Numbering, Piece, Placing
+from ..transport.order import Numbering, Piece, SpanSplitter
 from ..transport.room import SendRoom
 from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
 
@@ -108,7 +108,7 @@ class Output:
     def open_span(self, span: Span, distinct: bool) -> None:
         """What comes from here on is made of these items. distinct: no two of them of the same one."""
         with self._lock:
-            self._numbering = Numbering(span.origin, Placing(span), distinct)
+            self._numbering = Numbering(span.origin, SpanSplitter(span), distinct)
 
     def close_span(self, stop: int) -> None:
         """All of them up to this number have been dealt with, and these are all."""
@@ -311,7 +311,7 @@ class Output:
         left = self._since + FLUSH_NS - time.monotonic_ns()
         if left > 0:
             return left
-        self._send_pending(UNTOLD)
+        self._send_pending(UNCOUNTED)
         return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
 
     @records_channel_errors

@@ -10,18 +10,18 @@ import pytest
 
 from chainpump.pickling.items import ItemFault, Large, Pickling
 from chainpump.pickling.large_bytes import LARGE_BYTES
-from chainpump.transport.frames import HEADER, IN_SLAB, PLACE, PLACED, PLACED_LENGTH, Form, Frame, Span
+from chainpump.transport.frames import HAS_SPAN, HEADER, IN_SLAB, SLAB_LOCATION, SPAN_LENGTH, Form, Frame, Span
 
 
 def test_a_frame_s_header_keeps_every_field_at_its_limit() -> None:
-    fields = (Form.BUFFERS, IN_SLAB | PLACED, 2**16 - 1, 2**32 - 1, 2**64 - 1)
+    fields = (Form.BUFFERS, IN_SLAB | HAS_SPAN, 2**16 - 1, 2**32 - 1, 2**64 - 1)
     assert HEADER.unpack(HEADER.pack(*fields)) == fields
 
 
 def test_an_empty_frame_is_still_no_empty_packet() -> None:
     assert HEADER.size > 0
-    assert PLACE.size > 0
-    assert PLACED_LENGTH.size > 0
+    assert SLAB_LOCATION.size > 0
+    assert SPAN_LENGTH.size > 0
 
 
 @pytest.mark.parametrize("entries", [[], [b"1", b"2"], [1, "two", None], [[1], {"a": 2}]], ids=repr)

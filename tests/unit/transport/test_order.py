@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from chainpump.transport.frames import Frame, Span
-from chainpump.transport.order import Numbering, Order, Piece, Placing
+from chainpump.transport.order import Numbering, Order, Piece, SpanSplitter
 
 
 def cut(
-    placing: Placing, entries: str, numbers: list[int] | None, done: int, end: bool = False
+    splitter: SpanSplitter, entries: str, numbers: list[int] | None, done: int, end: bool = False
 ) -> list[tuple[str, Span, list[int] | None]]:
     """The pieces of some entries, each a letter."""
-    pieces = placing.cut(list(entries), numbers, done, end)
+    pieces = splitter.cut(list(entries), numbers, done, end)
     return [("".join(found), span, None if of is None else list(of)) for found, span, of in pieces]
 
 
@@ -46,116 +46,116 @@ def test_a_span_tells_where_it_begins_and_where_the_next_one_does(
 
 
 def test_one_result_for_each_item_needs_no_numbers() -> None:
-    placing = Placing(Span(10, 16))
-    assert cut(placing, "ab", None, 12) == [("ab", Span(10, 12), None)]
-    assert cut(placing, "c", None, 13) == [("c", Span(12, 13), None)]
-    assert cut(placing, "def", None, 16, end=True) == [("def", Span(13, 16), None)]
-    assert placing.start == 16
+    splitter = SpanSplitter(Span(10, 16))
+    assert cut(splitter, "ab", None, 12) == [("ab", Span(10, 12), None)]
+    assert cut(splitter, "c", None, 13) == [("c", Span(12, 13), None)]
+    assert cut(splitter, "def", None, 16, end=True) == [("def", Span(13, 16), None)]
+    assert splitter.start == 16
 
 
 def test_numbers_that_leave_none_out_are_not_sent() -> None:
-    assert cut(Placing(Span(10, 13)), "abc", [10, 11, 12], 13, end=True) == [("abc", Span(10, 13), None)]
+    assert cut(SpanSplitter(Span(10, 13)), "abc", [10, 11, 12], 13, end=True) == [("abc", Span(10, 13), None)]
 
 
 def test_items_that_come_to_nothing_are_within_the_span() -> None:
-    placing = Placing(Span(10, 20))
-    assert cut(placing, "ab", [11, 13], 14) == [("ab", Span(10, 14), [11, 13])]
-    assert cut(placing, "c", [16], 20, end=True) == [("c", Span(14, 20), [16])]
+    splitter = SpanSplitter(Span(10, 20))
+    assert cut(splitter, "ab", [11, 13], 14) == [("ab", Span(10, 14), [11, 13])]
+    assert cut(splitter, "c", [16], 20, end=True) == [("c", Span(14, 20), [16])]
 
 
 def test_a_span_of_which_nothing_is_left_is_still_told() -> None:
-    assert cut(Placing(Span(10, 20)), "", None, 20, end=True) == [("", Span(10, 20), None)]
+    assert cut(SpanSplitter(Span(10, 20)), "", None, 20, end=True) == [("", Span(10, 20), None)]
 
 
 def test_the_rest_of_a_span_of_which_nothing_is_left_is_still_told() -> None:
-    placing = Placing(Span(10, 20))
-    assert cut(placing, "a", [12], 13) == [("a", Span(10, 13), [12])]
-    assert cut(placing, "", None, 20, end=True) == [("", Span(13, 20), None)]
+    splitter = SpanSplitter(Span(10, 20))
+    assert cut(splitter, "a", [12], 13) == [("a", Span(10, 13), [12])]
+    assert cut(splitter, "", None, 20, end=True) == [("", Span(13, 20), None)]
 
 
 def test_a_span_that_has_left_to_the_end_needs_no_more() -> None:
-    placing = Placing(Span(10, 12))
-    assert cut(placing, "ab", None, 12) == [("ab", Span(10, 12), None)]
-    assert cut(placing, "", None, 12, end=True) == []
+    splitter = SpanSplitter(Span(10, 12))
+    assert cut(splitter, "ab", None, 12) == [("ab", Span(10, 12), None)]
+    assert cut(splitter, "", None, 12, end=True) == []
 
 
 def test_an_empty_span_is_no_piece() -> None:
-    assert cut(Placing(Span(10, 10)), "", None, 10, end=True) == []
+    assert cut(SpanSplitter(Span(10, 10)), "", None, 10, end=True) == []
 
 
 def test_several_results_of_an_item_that_leave_together_share_its_number() -> None:
-    assert cut(Placing(Span(10, 12)), "aab", [10, 10, 11], 12, end=True) == [("aab", Span(10, 12), [10, 10, 11])]
+    assert cut(SpanSplitter(Span(10, 12)), "aab", [10, 10, 11], 12, end=True) == [("aab", Span(10, 12), [10, 10, 11])]
 
 
 def test_results_of_an_item_of_which_more_may_come_are_numbered_within_it() -> None:
-    placing = Placing(Span(10, 13))
-    assert cut(placing, "abb", [10, 11, 11], 11) == [
+    splitter = SpanSplitter(Span(10, 13))
+    assert cut(splitter, "abb", [10, 11, 11], 11) == [
         ("a", Span(10, 11), None),
         ("bb", Span(0, 2, (11,)), None),
     ]
-    assert placing.start == 11
-    assert cut(placing, "bbb", [11, 11, 11], 11) == [("bbb", Span(2, 5, (11,)), None)]
-    assert cut(placing, "bc", [11, 12], 12) == [
+    assert splitter.start == 11
+    assert cut(splitter, "bbb", [11, 11, 11], 11) == [("bbb", Span(2, 5, (11,)), None)]
+    assert cut(splitter, "bc", [11, 12], 12) == [
         ("b", Span(5, 6, (11,), last=True), None),
         ("c", Span(0, 1, (12,)), None),
     ]
-    assert cut(placing, "", None, 13, end=True) == [("", Span(1, 1, (12,), last=True), None)]
+    assert cut(splitter, "", None, 13, end=True) == [("", Span(1, 1, (12,), last=True), None)]
 
 
 def test_the_last_results_of_an_item_leave_with_those_behind_it() -> None:
-    placing = Placing(Span(10, 15))
-    assert cut(placing, "a", [10], 10) == [("a", Span(0, 1, (10,)), None)]
-    assert cut(placing, "aabb", [10, 10, 13, 13], 15, end=True) == [
+    splitter = SpanSplitter(Span(10, 15))
+    assert cut(splitter, "a", [10], 10) == [("a", Span(0, 1, (10,)), None)]
+    assert cut(splitter, "aabb", [10, 10, 13, 13], 15, end=True) == [
         ("aa", Span(1, 3, (10,), last=True), None),
         ("bb", Span(11, 15), [13, 13]),
     ]
 
 
 def test_items_before_one_that_leaves_in_pieces_are_told_though_they_came_to_nothing() -> None:
-    assert cut(Placing(Span(10, 15)), "a", [13], 13) == [
+    assert cut(SpanSplitter(Span(10, 15)), "a", [13], 13) == [
         ("", Span(10, 13), []),
         ("a", Span(0, 1, (13,)), None),
     ]
 
 
 def test_an_item_without_more_results_ends_with_an_empty_piece() -> None:
-    placing = Placing(Span(10, 12))
-    cut(placing, "a", [10], 10)
-    assert cut(placing, "", None, 12, end=True) == [
+    splitter = SpanSplitter(Span(10, 12))
+    cut(splitter, "a", [10], 10)
+    assert cut(splitter, "", None, 12, end=True) == [
         ("", Span(1, 1, (10,), last=True), None),
         ("", Span(11, 12), None),
     ]
 
 
 def test_only_the_last_piece_of_the_last_parts_of_an_item_is_the_last() -> None:
-    placing = Placing(Span(0, 4, (7,), last=True))
-    assert cut(placing, "ab", None, 2) == [("ab", Span(0, 2, (7,)), None)]
-    assert cut(placing, "cd", None, 4, end=True) == [("cd", Span(2, 4, (7,), last=True), None)]
+    splitter = SpanSplitter(Span(0, 4, (7,), last=True))
+    assert cut(splitter, "ab", None, 2) == [("ab", Span(0, 2, (7,)), None)]
+    assert cut(splitter, "cd", None, 4, end=True) == [("cd", Span(2, 4, (7,), last=True), None)]
 
 
 def test_the_end_of_an_item_is_told_though_all_its_parts_have_left() -> None:
-    placing = Placing(Span(0, 2, (7,), last=True))
-    assert cut(placing, "ab", None, 2) == [("ab", Span(0, 2, (7,)), None)]
-    assert cut(placing, "", None, 2, end=True) == [("", Span(2, 2, (7,), last=True), None)]
+    splitter = SpanSplitter(Span(0, 2, (7,), last=True))
+    assert cut(splitter, "ab", None, 2) == [("ab", Span(0, 2, (7,)), None)]
+    assert cut(splitter, "", None, 2, end=True) == [("", Span(2, 2, (7,), last=True), None)]
 
 
 def test_the_news_that_an_item_has_no_more_parts_is_passed_on() -> None:
     end = Span(100, 100, (7,), last=True)
-    assert cut(Placing(end), "", None, 100, end=True) == [("", end, None)]
+    assert cut(SpanSplitter(end), "", None, 100, end=True) == [("", end, None)]
 
 
 def test_parts_of_an_item_may_have_parts_of_their_own() -> None:
-    placing = Placing(Span(3, 5, (7,), last=True))
-    assert cut(placing, "a", [4], 4) == [("", Span(3, 4, (7,)), []), ("a", Span(0, 1, (7, 4)), None)]
-    assert cut(placing, "b", [4], 5, end=True) == [
+    splitter = SpanSplitter(Span(3, 5, (7,), last=True))
+    assert cut(splitter, "a", [4], 4) == [("", Span(3, 4, (7,)), []), ("a", Span(0, 1, (7, 4)), None)]
+    assert cut(splitter, "b", [4], 5, end=True) == [
         ("b", Span(1, 2, (7, 4), last=True), None),
         ("", Span(5, 5, (7,), last=True), None),
     ]
 
 
 def test_every_piece_has_the_origin_of_the_span() -> None:
-    placing = Placing(Span(10, 15, origin=3))
-    pieces = [*placing.cut(["a", "b"], [11, 12], 12), *placing.cut(["b", "c"], [12, 13], 15, end=True)]
+    splitter = SpanSplitter(Span(10, 15, origin=3))
+    pieces = [*splitter.cut(["a", "b"], [11, 12], 12), *splitter.cut(["b", "c"], [12, 13], 15, end=True)]
     assert [piece.span.origin for piece in pieces] == [3] * 4
 
 
@@ -183,7 +183,7 @@ def test_who_numbers_items_counts_what_it_has_sent() -> None:
 
 
 def test_numbers_are_spelled_out_from_where_an_item_comes_to_nothing() -> None:
-    numbering = Numbering(0, Placing(Span(10, 15)), distinct=True)
+    numbering = Numbering(0, SpanSplitter(Span(10, 15)), distinct=True)
     assert list(numbering.pieces(["a"], 0, None, False)) == [Piece(["a"], Span(10, 11), None)]
     numbering.spell_out(2)  # two are pending, and 13 is left out
     numbering.numbers.append(14)
@@ -192,14 +192,14 @@ def test_numbers_are_spelled_out_from_where_an_item_comes_to_nothing() -> None:
 
 
 def test_who_says_what_is_done_sends_no_item_in_part() -> None:
-    numbering = Numbering(0, Placing(Span(10, 15, last=True, prefix=(7,))))
+    numbering = Numbering(0, SpanSplitter(Span(10, 15, last=True, prefix=(7,))))
     numbering.numbers += [10, 10, 11]
     pieces = [*numbering.pieces(["a", "b"], 0, 11, False), *numbering.pieces(["c"], 2, 15, True)]
     assert pieces == [Piece(["a", "b"], Span(10, 11, (7,)), [10, 10]), Piece(["c"], Span(11, 15, (7,), True), [11])]
 
 
 def test_spelling_out_twice_changes_nothing() -> None:
-    numbering = Numbering(0, Placing(Span(10, 15)))
+    numbering = Numbering(0, SpanSplitter(Span(10, 15)))
     numbering.spell_out(2)
     numbering.spell_out(2)
     assert numbering.numbers == [10, 11]
@@ -213,7 +213,7 @@ def test_spelling_out_twice_changes_nothing() -> None:
     ],
 )
 def test_an_item_is_done_with_its_result_only_if_it_has_no_more_than_one(distinct: bool, pieces: list[Piece]) -> None:
-    numbering = Numbering(0, Placing(Span(10, 15)), distinct)
+    numbering = Numbering(0, SpanSplitter(Span(10, 15)), distinct)
     numbering.numbers += [10, 12, 14]  # that of an item which comes to the pending ones a moment later
     assert list(numbering.pieces(["a", "b"], 0, None, False)) == pieces
     assert numbering.numbers == [14]

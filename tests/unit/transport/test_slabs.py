@@ -20,7 +20,7 @@ from chainpump.ipc.system import VARIABLE, is_portable, shared_file
 from chainpump.pickling.items import Large
 from chainpump.transport import slab_allocator
 from chainpump.transport.flow import arena_cap, consumer_share
-from chainpump.transport.frames import PLACE
+from chainpump.transport.frames import SLAB_LOCATION
 from chainpump.transport.pipe_wire import RecordWire
 from chainpump.transport.slab_allocator import Arena
 from chainpump.transport.slabs import Slabs, punch_all_but
@@ -104,7 +104,7 @@ def pair(clock: Clock, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 def offset_of(place: bytes) -> int:
-    return int(PLACE.unpack_from(place)[0])
+    return int(SLAB_LOCATION.unpack_from(place)[0])
 
 
 def resident(pair: Pair) -> int:

@@ -16,7 +16,7 @@ import pytest
 from chainpump.errors import Cancelled
 from chainpump.ipc.board import Board, Cell
 from chainpump.ipc.descriptors import Descriptor
-from chainpump.ipc.wait_times import UNTOLD
+from chainpump.ipc.wait_times import UNCOUNTED
 from chainpump.pickling.items import ItemFault, Pickling
 from chainpump.pickling.large_bytes import LARGE_BYTES
 from chainpump.pickling.sizes import deep_size
@@ -75,7 +75,9 @@ class Recorder:
         entry = self._pickling.snapshot(item)
         return entry, len(entry) if isinstance(entry, bytes) else entry.size
 
-    def send(self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None, waits=UNTOLD) -> int:
+    def send(
+        self, entries: list[Any], snapshots: bool, span: Span, numbers: Sequence[int] | None, waits=UNCOUNTED
+    ) -> int:
         with self._arrived:
             self.frames.append((entries, snapshots, span))
             self.numbers.append(numbers)
