@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def standings(error: StallError) -> dict[str, list[str]]:
+def worker_statuses(error: StallError) -> dict[str, list[str]]:
     """What the workers of each stage were at."""
     found: dict[str, list[str]] = {}
     for name, at in LINE.findall(str(error)):
@@ -82,7 +82,7 @@ def test_the_item_that_holds_the_line_is_named_with_its_worker(place: str, gate:
         str(caught.value),
     )
     assert caught.value.failures[0].index == 5000
-    at = standings(caught.value)
+    at = worker_statuses(caught.value)
     assert at["count_for_ever"] == ["waiting for credit"]
     assert at["sum"] == ["waiting for item 5000"]
     assert "in item 5000" in at["decode"]
@@ -150,7 +150,7 @@ def test_a_source_that_makes_nothing_is_named(place: str, gate: Gate) -> None:
     with pytest.raises(StallError, match=r"; source 'load' \(.*\) is making item 3\.") as caught:
         pipeline.into(sum, on=on(place)).run(stall_timeout=TIMEOUT)
     gate.release()
-    assert standings(caught.value) == {
+    assert worker_statuses(caught.value) == {
         "load": ["making item 3"],
         "same": ["waiting for items"],
         "sum": ["waiting for items"],
@@ -169,8 +169,8 @@ def test_items_in_hand_as_tasks_are_counted_and_each_is_told_with_where_it_waits
     pipeline = Pipeline(range(100)).map(partial(sleep_if, at=70), on=Tasks(8), name="fetch")
     with pytest.raises(StallError) as caught:
         pipeline.into(sum, on=Threads()).run(stall_timeout=TIMEOUT)
-    assert standings(caught.value)["fetch"] == ["in 1 item at once"]
-    assert standings(caught.value)["sum"] == ["waiting for item 70"]
+    assert worker_statuses(caught.value)["fetch"] == ["in 1 item at once"]
+    assert worker_statuses(caught.value)["sum"] == ["waiting for item 70"]
     _, who, *calls = caught.value.__notes__[0].splitlines()
     assert re.fullmatch(r"stage 'fetch' \(worker 1 of 1, pid \d+\), in item 70 for [\d.]+ s", who)
     assert calls[-1] == f'  File "{__file__}", line {sleep_if.__code__.co_firstlineno + 2} in sleep_if'

@@ -55,7 +55,7 @@ def test_exit_handlers_run_and_files_are_closed_as_a_worker_ends(place: str, tmp
 def test_a_worker_whose_process_does_not_end_is_told_of_in_the_log_with_its_stack(
     place: str, gate: Gate, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(started_worker, "TELL_ENDING", 0.3)
+    monkeypatch.setattr(started_worker, "WARN_AFTER", 0.3)
 
     def let_end_once_told() -> None:
         until(lambda: bool(caplog.messages), "a word of the worker")

@@ -10,7 +10,7 @@ import pytest
 
 from chainpump.engine import autoscaler
 from chainpump.plan import placement
-from chainpump.progress.scaling_rule import Crew
+from chainpump.progress.scaling_rule import Pool
 
 __all__ = ["MOST", "Staff"]
 
@@ -24,24 +24,24 @@ class Staff:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wanted: dict[str, int] = {}  # workers by stage; what is not in it stays as it is
         self.seen: dict[str, int] = {}  # workers that each stage had when it was looked at last
-        self._choose: Callable[[Crew], int] = lambda crew: self.wanted.get(crew.name, crew.workers)
+        self._choose: Callable[[Pool], int] = lambda pool: self.wanted.get(pool.name, pool.workers)
         monkeypatch.setattr(placement, "processors", lambda: MOST)
         times = {"SHORT": 0.002, "LONG": 0.002, "IDLE": 0, "HOLD": 0, "PATIENCE": 0, "COUNTED": float("inf")}
         for name, value in times.items():
             monkeypatch.setattr(autoscaler, name, value)
-        monkeypatch.setattr(autoscaler, "allot", self._allot)
+        monkeypatch.setattr(autoscaler, "scale", self._scale)
 
     def shuffle(self, seed: int) -> None:
         """From now on, workers come and go by chance."""
         random = Random(seed)
-        self._choose = lambda crew: random.randint(crew.least, crew.most)
+        self._choose = lambda pool: random.randint(pool.least, pool.most)
 
-    def _allot(self, crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, Changes]:
-        self.seen = {crew.name: crew.workers for crew in crews}
-        chosen = [min(max(self._choose(crew), crew.least), crew.most) for crew in crews]
+    def _scale(self, pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, Changes]:
+        self.seen = {pool.name: pool.workers for pool in pools}
+        chosen = [min(max(self._choose(pool), pool.least), pool.most) for pool in pools]
         changes = {
             place: (workers, "the test wants it")
-            for place, (crew, workers) in enumerate(zip(crews, chosen, strict=True))
-            if workers != crew.workers
+            for place, (pool, workers) in enumerate(zip(pools, chosen, strict=True))
+            if workers != pool.workers
         }
         return 1.0, changes

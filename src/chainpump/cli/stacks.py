@@ -19,7 +19,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from ..engine.introspection import ASKED, RUN, answered
-from ..engine.worker_status import Roster, Standing, Whereabouts, stacks_of, standings, table_of
+from ..engine.worker_status import Roster, WorkerStack, WorkerStatus, stacks_of, table_of, worker_statuses
 from ..executors.process_main import SHOW_STACK, STACK
 from ..ipc.board import BOARD, CELLS
 from ..progress.snapshot import clock
@@ -165,7 +165,7 @@ class _Answer(_File):
     def __init__(self, file: int) -> None:
         super().__init__(file)
         self._asked = time.monotonic_ns()
-        self.found: list[Whereabouts] | None = None
+        self.found: list[WorkerStack] | None = None
 
     def is_complete(self) -> bool:
         """Whether an answer has arrived since this object was made."""
@@ -230,7 +230,7 @@ class _Run:
     def text(self) -> str:
         """Its status and its stacks."""
         reading = self._roster.read(self._row)
-        found = list(standings(self._roster, reading))
+        found = list(worker_statuses(self._roster, reading))
         names = " → ".join(name for team in self._roster.teams for _, name, _ in team.stages)
         where, silent = self._answers(found)
         lines = [
@@ -247,10 +247,10 @@ class _Run:
     def _row(self, number: int) -> memoryview:
         return self._cells[number * CELLS : (number + 1) * CELLS]
 
-    def _answers(self, found: Sequence[Standing]) -> tuple[Sequence[Whereabouts], Sequence[str]]:
+    def _answers(self, found: Sequence[WorkerStatus]) -> tuple[Sequence[WorkerStack], Sequence[str]]:
         """The stacks of those that answer, and the names of those that do not."""
         with ExitStack() as stack:
-            asked: dict[Standing, _Stack] = {}
+            asked: dict[WorkerStatus, _Stack] = {}
             # The main process first: it discards earlier answers of workers if they are long.
             is_requested = _requested(self._pid, self._roster.bell)
             _wait_for([self._answer] if is_requested else [])
@@ -260,7 +260,7 @@ class _Run:
             _wait_for([*asked.values()])
             silent = [each.who.placed(each.pid) for each, answer in asked.items() if not answer.stack]
             silent += [f"the main process (pid {self._pid})"] if is_requested and self._answer.found is None else []
-            where = [Whereabouts(each.place, "", answer.stack) for each, answer in asked.items()]
+            where = [WorkerStack(each.place, "", answer.stack) for each, answer in asked.items()]
         return [*where, *(self._answer.found or ())], silent
 
     def close(self) -> None:

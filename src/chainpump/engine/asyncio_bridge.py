@@ -26,7 +26,8 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
     If the task is cancelled meanwhile, the run is, and its end is awaited.
     """
     loop = asyncio.get_running_loop()
-    context = copy_context()  # which the one thread keeps: what a stage sets there stays set
+    # Which the one thread keeps: what a stage sets there stays set.
+    context = copy_context()
     with ThreadPoolExecutor(1, "chainpump async") as pool:
 
         async def within(function: Callable[..., Any], *args: Any) -> Any:
@@ -34,7 +35,8 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
 
         try:
             starting = loop.run_in_executor(pool, context.run, start)
-        except RuntimeError as error:  # the system refuses a thread
+        except RuntimeError as error:
+            # The system refuses a thread.
             raise RunError(failure_texts.no_run(error)) from error
         try:
             run = await asyncio.shield(starting)
@@ -44,5 +46,6 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
         try:
             yield run, within
         finally:
-            run.cancel()  # wakes the thread, if it is still waiting; after the end it does nothing
+            # Wakes the thread, if it is still waiting; after the end it does nothing.
+            run.cancel()
             await asyncio.shield(loop.run_in_executor(pool, run.close))

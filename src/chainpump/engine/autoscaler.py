@@ -1,4 +1,4 @@
-"""Staffing: how many workers each auto stage has while a run goes on, by what the board and the system tell.
+"""Autoscaler: how many workers each auto stage has while a run goes on, by what the board and the system tell.
 
 The supervisor looks here when that is due; nobody polls. A window is twice as long as the one before while nothing is
 decided: so the first looks come soon, and a run that goes evenly is seldom looked at.
@@ -16,24 +16,33 @@ from ..lazy_dataclass import dataclass
 from ..messages.names import Role
 from ..plan.operators import Operator
 from ..progress.reading import Reading
-from ..progress.scaling_rule import HOLDS_UP, Crew, Decision, Trial, allot
+from ..progress.scaling_rule import HOLDS_UP, Decision, Pool, Trial, scale
 from .meter import Meter
-from .utilisation import SECOND, Figures, Mark, figures, mark
+from .utilisation import SECOND, Mark, Utilisation, mark, utilisation
 from .wiring import Wiring
 from .worker_slot import WorkerSlot
 
-__all__ = ["Staffing"]
+__all__ = ["Autoscaler"]
 
-SHORT = 0.1  # seconds; the first window: the kernel counts processors in ticks of up to 10 ms
-LONG = 2.0  # seconds; the longest window: what changes is seen within two of them
-IDLE = 1.0  # seconds for which workers have been idle before they are taken back
-HOLD = 2.0  # seconds before a stage is given again what it has lost; twice as long each time
-LONGEST_HOLD = 64.0  # seconds
-TRIED = 0.5  # seconds before it is told what more workers have brought
-COUNTED = 8  # items in a window whose rate is to be compared
-PATIENCE = 5.0  # seconds for which so many are waited for
+# Seconds; the first window: the kernel counts processors in ticks of up to 10 ms.
+SHORT = 0.1
+# Seconds; the longest window: what changes is seen within two of them.
+LONG = 2.0
+# Seconds for which workers have been idle before they are taken back.
+IDLE = 1.0
+# Seconds before a stage is given again what it has lost; twice as long each time.
+HOLD = 2.0
+# Seconds.
+LONGEST_HOLD = 64.0
+# Seconds before it is told what more workers have brought.
+TRIED = 0.5
+# Items in a window whose rate is to be compared.
+COUNTED = 8
+# Seconds for which so many are waited for.
+PATIENCE = 5.0
 
-Changes: TypeAlias = dict[int, tuple[int, str]]  # by group: how many workers it is to have, and why
+# By group: how many workers it is to have, and why.
+Changes: TypeAlias = dict[int, tuple[int, str]]
 
 
 @dataclass(slots=True)
@@ -56,14 +65,14 @@ class _Line:
         self.most, self.until = workers, time.monotonic() + min(HOLD * 2**self.losses, LONGEST_HOLD)
         self.losses += 1
 
-    def needs_more(self, crew: Crew, received: int, seconds: float) -> bool:
+    def needs_more(self, pool: Pool, received: int, seconds: float) -> bool:
         """Whether the window is to go on, until it can tell a rate that somebody wants to know."""
-        may_grow = crew.workers > 1 and crew.most > crew.workers and crew.load >= HOLDS_UP
+        may_grow = pool.workers > 1 and pool.most > pool.workers and pool.load >= HOLDS_UP
         is_short = received < COUNTED and seconds < PATIENCE
         return is_short and may_grow if self.trial is None else is_short or seconds < TRIED
 
 
-class Staffing:
+class Autoscaler:
     """Decides; belongs to the supervisor's thread, which tells it who is there, and starts whom it wants."""
 
     def __init__(self, wiring: Wiring, meter: Meter) -> None:
@@ -71,12 +80,15 @@ class Staffing:
         self._meter = meter
         self._lines: dict[int, _Line] = {}
         for group, each in enumerate(wiring.groups):
-            if each.is_auto:  # a sink function may commit what it has as its input ends
+            # A sink function may commit what it has as its input ends.
+            if each.is_auto:
                 last = each.stages[-1]
                 self._lines[group] = _Line(last.role is Role.SINK and not isinstance(last.call, Operator))
         self._processors = processors() if self._lines else 0
-        self._began: Mark | None = None  # the window that goes on, if there is one
-        self._seconds = SHORT  # that it is to last
+        # The window that goes on, if there is one.
+        self._began: Mark | None = None
+        # That it is to last.
+        self._seconds = SHORT
         self._due = time.monotonic() + SHORT
         self.decisions: list[Decision] = []
 
@@ -101,17 +113,17 @@ class Staffing:
         if began is None:
             self._began = now
             return ()
-        seen = figures(self._meter.places, began, now, hosts)
+        seen = utilisation(self._meter.places, began, now, hosts)
         staying = [
             [slot for slot in slots if slot in active and not slot.read_in(reading).retires]
             for slots in self._wiring.slots
         ]
-        crews = {group: self._crew(group, slots, reading, seen) for group, slots in enumerate(staying) if slots}
-        lines = {group: line for group, line in self._lines.items() if group in crews}
-        if any(line.needs_more(crews[group], seen.received[group], seen.seconds) for group, line in lines.items()):
+        pools = {group: self._pool(group, slots, reading, seen) for group, slots in enumerate(staying) if slots}
+        lines = {group: line for group, line in self._lines.items() if group in pools}
+        if any(line.needs_more(pools[group], seen.received[group], seen.seconds) for group, line in lines.items()):
             self._began = began
             return ()
-        changes = _failed(lines, crews, seen) or self._wanted(crews, seen)
+        changes = _failed(lines, pools, seen) or self._wanted(pools, seen)
         before = len(self.decisions)
         started = [
             slot
@@ -125,7 +137,7 @@ class Staffing:
         self._due = time.monotonic() + self._seconds
         return started
 
-    def _crew(self, group: int, staying: Sequence[WorkerSlot], reading: Reading, seen: Figures) -> Crew:
+    def _pool(self, group: int, staying: Sequence[WorkerSlot], reading: Reading, seen: Utilisation) -> Pool:
         """The workers of a group that are not about to retire, and how many there may be next."""
         workers = len(staying)
         least = most = workers
@@ -133,19 +145,19 @@ class Staffing:
         if line is not None and not _has_ended(self._wiring.slots[group], reading):
             least = workers if line.commits or seen.seconds < IDLE else 1
             most = max(workers, line.most if time.monotonic() < line.until else self._wiring.groups[group].workers)
-        return Crew(self._wiring.groups[group].names[0][1], workers, min(seen.busy[group], workers), least, most)
+        return Pool(self._wiring.groups[group].names[0][1], workers, min(seen.busy[group], workers), least, most)
 
-    def _wanted(self, crews: Mapping[int, Crew], seen: Figures) -> Changes:
+    def _wanted(self, pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
         """What the figures call for; where they tell a rate, it is remembered what is hoped for."""
-        groups = list(crews)
-        room, found = allot(list(crews.values()), self._processors, seen.asked)
+        groups = list(pools)
+        room, found = scale(list(pools.values()), self._processors, seen.asked)
         changes = {groups[place]: change for place, change in found.items()}
         for group, (workers, _) in changes.items():
-            if workers < crews[group].workers:
+            if workers < pools[group].workers:
                 self._lines[group].hold(workers)
             elif seen.received[group] >= COUNTED:
                 rate = seen.received[group] / seen.seconds
-                self._lines[group].trial = Trial(crews[group].workers, workers, rate, seen.asked, room)
+                self._lines[group].trial = Trial(pools[group].workers, workers, rate, seen.asked, room)
         return changes
 
     def _change(
@@ -161,7 +173,8 @@ class Staffing:
         for slot in staying[workers:]:
             slot.retire()
         slots = [slot for slot in self._wiring.slots[staying[0].group_index] if slot not in staying]
-        asked = [slot for slot in slots if slot in active]  # and they may still wait for an item
+        # And they may still wait for an item.
+        asked = [slot for slot in slots if slot in active]
         free = [slot for slot in slots if slot not in occupied]
         given = [*asked, *free][: max(workers - len(staying), 0)]
         for slot in given:
@@ -194,14 +207,14 @@ def _has_ended(slots: Sequence[WorkerSlot], reading: Reading) -> bool:
     return any(worker.state in {State.DONE, State.STOPPED} for worker in workers)
 
 
-def _failed(lines: Mapping[int, _Line], crews: Mapping[int, Crew], seen: Figures) -> Changes:
+def _failed(lines: Mapping[int, _Line], pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
     """Who loses again what was of no use."""
     changes = {}
     for group, line in lines.items():
         trial, line.trial = line.trial, None
         reason = trial.failure(seen.received[group] / seen.seconds, seen.asked) if trial is not None else None
         if trial is not None and reason is not None:
-            keeps = crews[group].workers if line.commits else trial.before
+            keeps = pools[group].workers if line.commits else trial.before
             line.hold(keeps)
             changes[group] = (keeps, reason)
     return changes

@@ -10,12 +10,12 @@ from typing import TypeAlias
 from ..errors import DeadItem
 from ..policies import Policy, taker
 
-__all__ = ["Letters"]
+__all__ = ["DeadLetters"]
 
 Taker: TypeAlias = Callable[[DeadItem], object]
 
 
-class Letters:
+class DeadLetters:
     """Any thread may hand letters in.
 
     kept: where those go that nobody takes. refused: is called once if a function that takes them raises.
@@ -23,11 +23,14 @@ class Letters:
 
     def __init__(self, kept: list[DeadItem], refused: Callable[[], None]) -> None:
         self.kept = kept
-        self.refusal: tuple[DeadItem, BaseException] | None = None  # what was refused first, and how
+        # What was refused first, and how.
+        self.refusal: tuple[DeadItem, BaseException] | None = None
         self._refused = refused
-        self._left = False  # nobody waits any more
+        # Nobody waits any more.
+        self._left = False
         self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
-        self._is_needed = False  # somebody takes them
+        # Somebody takes them.
+        self._is_needed = False
         self._thread: threading.Thread | None = None
 
     def taker(self, policy: Policy) -> Taker:
@@ -52,7 +55,8 @@ class Letters:
                 continue
             try:
                 to(item)
-            except BaseException as error:  # it ends the run, as one of a stage would
+            except BaseException as error:
+                # It ends the run, as one of a stage would.
                 self.refusal = (item, error)
                 self._refused()
 

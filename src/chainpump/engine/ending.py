@@ -40,7 +40,8 @@ class Ending:
             return self.exception
         failures = self._failures
         failure, cause = failures[0], self.failed[0].cause
-        if isinstance(cause, RunError) and cause.failures[0] == failure:  # of a run within this one, which has told all
+        # Of a run within this one, which has told all.
+        if isinstance(cause, RunError) and cause.failures[0] == failure:
             return cause.along_with(failures[1:])
         error: RunError = failure.error(failure, failures[1:])
         if not isinstance(cause, BaseException):

@@ -79,7 +79,8 @@ class FaultyWorker(Worker):
     def close(self, outcome: Outcome, tell: Callable[[Outcome], object] | None = None) -> None:
         """As the worker that it stands for."""
         super().close(outcome, self._faulty(tell))
-        self._report = None  # it refers to this worker
+        # It refers to this worker.
+        self._report = None
 
     @property
     def _sends_reports(self) -> bool:
@@ -97,7 +98,8 @@ class FaultyWorker(Worker):
         if self._report is None:
 
             def report(outcome: Outcome) -> None:
-                if not self.was_terminated:  # its death tells so: nothing is sent
+                # Its death tells so: nothing is sent.
+                if not self.was_terminated:
                     control.inject()
                 tell(outcome)
 

@@ -30,19 +30,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 VARIABLE = "CHAINPUMP_FAULTS"
-DELAY = 0.05  # seconds: longer than any wait inside the library but those for other workers
-EXIT_CODE = 70  # EX_SOFTWARE of <sysexits.h>; no worker ends with it by itself
+# Seconds: longer than any wait inside the library but those for other workers.
+DELAY = 0.05
+# EX_SOFTWARE of <sysexits.h>; no worker ends with it by itself.
+EXIT_CODE = 70
 
 
 class Point(Enum):
     """A call that can be made to fail."""
 
-    SPAWN = "spawn"  # in the main process, of an executor that is to start a worker
-    START = "start"  # in a worker, before it loads its functions
-    SEND = "send"  # of a frame
-    RECEIVE = "receive"  # of a frame, and each look whether there is one
-    SLAB = "slab"  # a frame is copied into shared memory
-    CONTROL = "control"  # a worker process says how it ended, or sends a dead letter
+    # In the main process, of an executor that is to start a worker.
+    SPAWN = "spawn"
+    # In a worker, before it loads its functions.
+    START = "start"
+    # Of a frame.
+    SEND = "send"
+    # Of a frame, and each look whether there is one.
+    RECEIVE = "receive"
+    # A frame is copied into shared memory.
+    SLAB = "slab"
+    # A worker process says how it ended, or sends a dead letter.
+    CONTROL = "control"
 
 
 def _raise(point: Point) -> NoReturn:
@@ -62,7 +70,8 @@ def _delay(_: Point) -> None:
 
 
 ACTIONS: dict[str, Callable[[Point], None]] = {"raise": _raise, "exit": _exit, "kill": _kill, "delay": _delay}
-SPARING = ACTIONS | {"exit": _raise, "kill": _raise}  # in the main process
+# In the main process.
+SPARING = ACTIONS | {"exit": _raise, "kill": _raise}
 
 
 @dataclass(frozen=True, slots=True)

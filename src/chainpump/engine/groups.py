@@ -21,8 +21,10 @@ from ..transport.send_limit import Gates
 
 __all__ = ["Group", "Section", "groups_of", "makers", "sections_of"]
 
-ROOM_EACH = 2  # items on their way per worker that deals with them, at least: one in hand, one to take up at once
-LOOP = "iteration"  # the caller's `for` loop, as a stage of the run
+# Items on their way per worker that deals with them, at least: one in hand, one to take up at once.
+ROOM_EACH = 2
+# The caller's `for` loop, as a stage of the run.
+LOOP = "iteration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Group:
     rows: Sequence[range]
     first_stage: int
     is_caller: bool
-    iterated: bool  # the caller's loop is one more stage, at the end
+    # The caller's loop is one more stage, at the end.
+    iterated: bool
     code: SharedFunctions
 
     @property

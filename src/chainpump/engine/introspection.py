@@ -1,4 +1,4 @@
-"""Inquiries: what a run says of itself to other processes of its user, and how it answers them.
+"""Introspection: what a run says of itself to other processes of its user, and how it answers them.
 
     whoever asks                                        main process
     /proc/PID/fd   --- reads the roster --------------  a memory file, which names the board and the bell
@@ -18,15 +18,17 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..ipc.system import text_file, trim
-from .worker_status import Roster, Whereabouts
+from .worker_status import Roster, WorkerStack
 
-__all__ = ["ASKED", "RUN", "Inquiries", "answered"]
+__all__ = ["ASKED", "RUN", "Introspection", "answered"]
 
-RUN = "chainpump-run"  # the name of the file
-ASKED = b"?"  # what rings the bell for this, and for nothing that has happened
+# The name of the file.
+RUN = "chainpump-run"
+# What rings the bell for this, and for nothing that has happened.
+ASKED = b"?"
 
 
-class Inquiries:
+class Introspection:
     """The memory file of a run; belongs to the supervisor."""
 
     def __init__(self, roster: Roster) -> None:
@@ -34,9 +36,10 @@ class Inquiries:
         fcntl.fcntl(self._file.fileno(), fcntl.F_SETFL, os.O_APPEND)
         os.write(self._file.fileno(), f"{roster.packed()}\n".encode())
 
-    def answer(self, found: Iterable[Whereabouts]) -> None:
+    def answer(self, found: Iterable[WorkerStack]) -> None:
         """Tell whoever has asked."""
-        with suppress(OSError):  # there is no room: no reason to end a run
+        # There is no room: no reason to end a run.
+        with suppress(OSError):
             trim(self._file)
             os.write(self._file.fileno(), f"{json.dumps([time.monotonic_ns(), list(found)])}\n".encode())
 
@@ -45,7 +48,7 @@ class Inquiries:
         self._file.close()
 
 
-def answered(text: str) -> tuple[int, list[Whereabouts]]:
+def answered(text: str) -> tuple[int, list[WorkerStack]]:
     """When `answer` was called, in ns, and what it has told. Raises ValueError or TypeError for another version."""
     at, found = json.loads(text)
-    return at, [Whereabouts(place and tuple(place), within, stack) for place, within, stack in found]
+    return at, [WorkerStack(place and tuple(place), within, stack) for place, within, stack in found]

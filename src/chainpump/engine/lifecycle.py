@@ -40,7 +40,8 @@ __all__ = [
     "step",
 ]
 
-WINDOW_NS = 100_000_000  # failures this close to the first are listed with it: one cause often strikes twice
+# Failures this close to the first are listed with it: one cause often strikes twice.
+WINDOW_NS = 100_000_000
 
 
 class Phase(Enum):
@@ -130,7 +131,8 @@ class Run:
     failures: tuple[Failed, ...] = ()
     away: int = 0
     cancelled_at: int = 0
-    broken: tuple[int, int] | None = None  # group and number of a worker that was cut off while nobody had cancelled
+    # Group and number of a worker that was cut off while nobody had cancelled.
+    broken: tuple[int, int] | None = None
     left: bool = False
 
     @property
@@ -184,7 +186,8 @@ def _failed(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
     if event.group < run.superfluous:
         return run, ()
     away = 0
-    if run.broken is not None:  # its cause is its neighbour's end, which a loaded machine may tell late
+    # Its cause is its neighbour's end, which a loaded machine may tell late.
+    if run.broken is not None:
         away = abs(event.group - run.broken[0])
         if not run.failures:
             run = replace(run, cancelled_at=event.at)

@@ -27,7 +27,8 @@ class Meter:
         self.places: Sequence[Place] = [
             place for number, group in enumerate(wiring.groups) for place in _of(number, group)
         ]
-        self._rows: Sequence[Sequence[Rows]] | None = [  # by stage and worker
+        # By stage and worker.
+        self._rows: Sequence[Sequence[Rows]] | None = [
             [Rows(slot.rows[stage], slot.rows[0], slot.rows[-1]) for slot in slots]
             for slots in wiring.slots
             for stage in range(len(slots[0].rows))
@@ -37,7 +38,8 @@ class Meter:
         self._source = first
         # An iterator knows what is left of it; who is no iterator may count for long, and is asked when somebody asks.
         self._length = _length_of(first) if first.args and isinstance(first.args[0], Iterator) else None
-        self._interpreter: int | None = None  # as it was at the end
+        # As it was at the end.
+        self._interpreter: int | None = None
 
     @property
     def interpreter(self) -> int:
@@ -69,7 +71,8 @@ class Meter:
             for place, workers in zip(self.places, rows, strict=True)
         ]
         started = (each.started for workers in stages for each in workers)
-        self._began = min(filter(None, (self._began, *started)), default=0)  # a replacement starts anew
+        # A replacement starts anew.
+        self._began = min(filter(None, (self._began, *started)), default=0)
         return Reading(now - self._opened, (self._began or now) - self._opened, stages, is_over, now)
 
     def close(self) -> None:
@@ -107,6 +110,7 @@ def _length_of(call: Bound) -> int | None:
         return None
     try:
         length = length_hint(call.args[0], -1)
-    except Exception:  # the user's own `__len__`: a figure is not worth a run
+    except Exception:
+        # The user's own `__len__`: a figure is not worth a run.
         return None
     return length if length >= 0 else None

@@ -88,7 +88,8 @@ class _Runs(Nested):
             self._check()
             yield run
         except RunError as error:
-            if self._is_cancelled and error.failures[0].error is RunError:  # it was left: there is nothing to blame
+            # It was left: there is nothing to blame.
+            if self._is_cancelled and error.failures[0].error is RunError:
                 raise Cancelled("the run was cancelled") from None
             raise
         finally:
@@ -123,7 +124,8 @@ class InTurn(_Runs):
                         turns.remove(turn)
                     else:
                         yield item
-                        del item  # who waits holds nothing of what came before
+                        # Who waits holds nothing of what came before.
+                        del item
         finally:
             for turn in turns:
                 turn.close()
@@ -165,7 +167,8 @@ class Merge(_Runs):
                 taker.start()
             while (frame := receiver.receive(wait=True)) is not None:
                 entries = frame.entries
-                del frame  # who waits holds nothing of what came before
+                # Who waits holds nothing of what came before.
+                del frame
                 yield from entries
                 del entries
             broke_off = self._is_cancelled
@@ -188,7 +191,8 @@ class Merge(_Runs):
                     sender.send(found, False, Span(taken, taken + len(found)), None)
                     taken += len(found)
                     del found
-        except BaseException as error:  # raised again where the items are asked for
+        except BaseException as error:
+            # Raised again where the items are asked for.
             self._errors.append(error)
             self.cancel()
         finally:

@@ -8,21 +8,24 @@ These functions decide, by what the slot of the worker remembers and the board t
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 
+from ..executors.base import Lost
 from ..ipc.board import Cell, State
 from ..messages import failure_texts
 from ..messages.names import Item, Role
 from ..policies import Action, decide
 from ..worker.operator_run import Condemned
-from ..worker.outcome import Failed
+from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 from .started_worker import StartedWorker
 from .worker_slot import WorkerSlot
 
-__all__ = ["after", "due", "is_overdue", "is_still_overdue"]
+__all__ = ["after", "due", "is_overdue", "kill_if_overdue", "outcome_of_loss"]
 
-POISONOUS = 3  # workers that an item has to cost until it is to blame: one or two may have died in it by chance
+# Workers that an item has to cost until it is to blame: one or two may have died in it by chance.
+POISONOUS = 3
 
 
 def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | Failed | None:
@@ -31,14 +34,16 @@ def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | 
     if group.guarded is None or slot.checkpoint is None or slot.worker is None:
         return None
     if row[Cell.STATE] >= State.DONE and slot.who.role is not Role.SINK:
-        return None  # a sink's worker has to say so itself: its replacement will
+        # A sink's worker has to say so itself: its replacement will.
+        return None
     overdue, record.overdue = record.overdue, None
     if overdue is None:
         if record.restarts == group.executor.capabilities.restarts:
             return None
         record.restarts += 1
     elif row[Cell.SENDING] and not group.executor.capabilities.restarts:
-        return None  # it was past the item, and nobody knows whether all of its results had left
+        # It was past the item, and nobody knows whether all of its results had left.
+        return None
     frame = slot.checkpoint.position.received
     if frame != record.frame:
         record.frame, record.suspect, record.condemned = frame, None, {}
@@ -72,9 +77,11 @@ def _blame(
     error = failure.error(failure)
     try:
         ends_run = guarded is None or decide(guarded.policy, error, tries).action is Action.RAISE
-    except Exception as own:  # of a policy of the user's
+    except Exception as own:
+        # Of a policy of the user's.
         failure = failure_texts.raised(slot.who, os.getpid(), own, item)
-        return Failed(failure, own.with_traceback(None))  # which would keep the run: it is in the failure as text
+        # Which would keep the run: it is in the failure as text.
+        return Failed(failure, own.with_traceback(None))
     if ends_run:
         return Failed(failure)
     record.condemned[position] = Condemned(error, tries)
@@ -93,7 +100,8 @@ def due(slot: WorkerSlot) -> float | None:
 def is_overdue(slot: WorkerSlot) -> bool:
     """Whether its worker has just been found to take too long; said once, and then it is to die."""
     timeout, row, record = _timeout(slot), slot.rows[0], slot.replacements
-    item, since = row[Cell.ITEM], row[Cell.SINCE]  # in this order: then no item is given the time of the one before
+    # In this order: then no item is given the time of the one before.
+    item, since = row[Cell.ITEM], row[Cell.SINCE]
     if timeout is None or record.overdue is not None or not item:
         return False
     if time.monotonic_ns() - since < timeout * 1e9:
@@ -102,12 +110,26 @@ def is_overdue(slot: WorkerSlot) -> bool:
     return True
 
 
-def is_still_overdue(slot: WorkerSlot) -> bool:
-    """Whether its worker is still in that item; if not, it may live."""
+def kill_if_overdue(slot: WorkerSlot, worker: StartedWorker) -> None:
+    """Kill a worker that exceeds its time limit, unless it has finished the item meanwhile."""
     row, record = slot.rows[0], slot.replacements
     if record.overdue != (row[Cell.ITEM], row[Cell.SINCE]):
         record.overdue = None
-    return record.overdue is not None
+    if record.overdue is not None:
+        worker.handle.strike()
+
+
+def outcome_of_loss(slot: WorkerSlot, lost: Lost, is_ending: bool) -> Outcome:
+    """The outcome of a worker that died without a report: lost, unless it was done according to the board.
+
+    is_ending: the run ends early, so its workers may have received SIGTERM for that reason.
+    """
+    state = slot.rows[-1][Cell.STATE]
+    if lost.exit_code == -signal.SIGTERM and is_ending:
+        return Interrupted()
+    if state >= State.DONE and slot.who.role is not Role.SINK:
+        return Finished(early=state == State.STOPPED)
+    return Failed(failure_texts.lost(slot.who, slot.pid, lost.exit_code, slot.in_hand, state != State.STARTING))
 
 
 def _timeout(slot: WorkerSlot) -> float | None:

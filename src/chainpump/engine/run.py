@@ -28,7 +28,7 @@ from ..progress.snapshot import Progress, progress
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from . import ledger
-from .dead_letters import Letters
+from .dead_letters import DeadLetters
 from .ending import Ending
 from .items import items_of
 from .lifecycle import Ended, Left
@@ -53,14 +53,16 @@ class Run(Generic[T]):
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Generator[Iterable[T], None, Outcome] | None = None
-        self._asking = threading.RLock()  # taken by the thread that waits for items
+        # Taken by the thread that waits for items.
+        self._asking = threading.RLock()
         self._is_asked = False
         self._is_closed = False
-        with defer_ctrl_c():  # half of it could not be closed
-            self._letters = Letters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
+        # Half of it could not be closed.
+        with defer_ctrl_c():
+            self._dead_letters = DeadLetters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
             self._logs = Logs()
             try:
-                self._wiring = Wiring(stages, settings, self._letters, self._logs)
+                self._wiring = Wiring(stages, settings, self._dead_letters, self._logs)
                 try:
                     self._supervisor = Supervisor(self._wiring, settings)
                 except BaseException:
@@ -94,15 +96,17 @@ class Run(Generic[T]):
             wiring.started()
             try:
                 self._supervise()
-                with defer_ctrl_c():  # a thread that is started, and not known, would be left behind
-                    self._letters.start()
+                # A thread that is started, and not known, would be left behind.
+                with defer_ctrl_c():
+                    self._dead_letters.start()
                     self._logs.start()
                     if self._observing is not None:
                         self._observing.start()
             except RuntimeError as error:
                 raise RunError(failure_texts.no_run(error)) from error
         except BaseException:
-            with suppress(RuntimeError):  # of a thread that the system refuses: then the workers have ended here
+            # Of a thread that the system refuses: then the workers have ended here.
+            with suppress(RuntimeError):
                 self._supervise()
             self.close()
             raise
@@ -121,7 +125,8 @@ class Run(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_at_exit"):  # it had been wired
+        # It had been wired.
+        if hasattr(self, "_at_exit"):
             self.close()
 
     def __iter__(self) -> Iterator[T]:
@@ -156,7 +161,8 @@ class Run(Generic[T]):
                 return next(self._items)
             except StopIteration as end:
                 outcome: Outcome = end.value
-            except BaseException:  # Ctrl-C
+            except BaseException:
+                # Ctrl-C.
                 self.close()
                 raise
             caller.close(outcome, self._tell_of_caller)
@@ -201,7 +207,8 @@ class Run(Generic[T]):
         """Wait for the end of the run; raise what went wrong, or what does not add up."""
         try:
             self._supervisor.join()
-        finally:  # Ctrl-C while waiting cancels the run
+        finally:
+            # Ctrl-C while waiting cancels the run.
             self.close()
         error = self._ending().error()
         if error is None:
@@ -211,19 +218,22 @@ class Run(Generic[T]):
             reading, where = stalled
             error.progress = self._progress(reading)
             error.add_note(where)
-        with suppress(Exception):  # the sink's own exception may take none
-            if getattr(error, "report", None) is None:  # or may have one
+        # The sink's own exception may take none.
+        with suppress(Exception):
+            # Or may have one.
+            if getattr(error, "report", None) is None:
                 error.report = self.report()  # type: ignore[attr-defined]
         try:
             raise error
         finally:
-            del error  # its traceback leads to this frame: no cycle keeps the run
+            # Its traceback leads to this frame: no cycle keeps the run.
+            del error
 
     def _ending(self) -> Ending:
         """How the run, which is over, has ended."""
         supervisor, state = self._supervisor, self._supervisor.state
-        if self._letters.refusal is not None:
-            item, cause = self._letters.refusal
+        if self._dead_letters.refusal is not None:
+            item, cause = self._dead_letters.refusal
             return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])
         if supervisor.defect is not None:
             return Ending(exception=supervisor.defect)
@@ -248,7 +258,7 @@ class Run(Generic[T]):
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
         """What `DeadLetter` policies without `to=` have put aside so far."""
-        return tuple(self._letters.kept)
+        return tuple(self._dead_letters.kept)
 
     def progress(self) -> Progress:
         """How far it is: a snapshot of every stage, and of the whole since it was opened. Any thread may ask.
@@ -297,24 +307,27 @@ class Run(Generic[T]):
 
     def close(self) -> None:
         """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
-        if self._is_closed or os.getpid() != self._process:  # a fork has copied this object: the run is the parent's
+        # A fork has copied this object: the run is the parent's.
+        if self._is_closed or os.getpid() != self._process:
             return
         atexit.unregister(self._at_exit)
         self.cancel()
         # Garbage is collected anywhere: even in a worker of this run, or by who is starting one of another run.
         if self._supervisor.is_current_thread() or is_forking():
-            self._letters.close(within=0)
+            self._dead_letters.close(within=0)
             if self._observing is not None:
                 self._observing.close(within=0)
             return
-        self._supervise()  # if Ctrl-C has broken into the start before anybody was watched
+        # If Ctrl-C has broken into the start before anybody was watched.
+        self._supervise()
         self._supervisor.join()
         went_well = self._supervisor.state.went_well
         within = None if went_well else self._grace
         try:
             self._logs.close(went_well)
-        finally:  # Ctrl-C while waiting
-            self._letters.close(within)
+        finally:
+            # Ctrl-C while waiting.
+            self._dead_letters.close(within)
         if self._observing is not None:
             self._observing.close(within)
         if self._caller is not None:

@@ -9,11 +9,12 @@ from ..ipc.board import State
 from ..messages import failure_texts
 from ..messages.names import Item
 from ..progress.reading import Reading
-from .worker_status import Roster, Whereabouts, moved_last, stacks_of, standings, table_of, turns
+from .worker_status import Roster, WorkerStack, moved_last, stacks_of, table_of, turns, worker_statuses
 
 __all__ = ["Stalls"]
 
-START_UP = 60.0  # seconds; a worker may import large libraries before its first item, on a busy machine
+# Seconds; a worker may import large libraries before its first item, on a busy machine.
+START_UP = 60.0
 
 
 class Stalls:
@@ -42,7 +43,7 @@ class Stalls:
 
     def failure(self, reading: Reading) -> Failure:
         """What to tell."""
-        found = list(standings(self._roster, reading))
+        found = list(worker_statuses(self._roster, reading))
         awaited = turns(self._roster, reading).values()
         # To blame: who is in the item for which others wait, or else who has been at work for longest.
         at_work = [each for each in found if each.works] or found
@@ -51,6 +52,6 @@ class Stalls:
         lines = [*table_of(found, reading.now).splitlines(), self._suspicion]
         return failure_texts.stalled(holder.who, holder.pid, holder.at, self._allowed(reading), lines, item)
 
-    def where(self, reading: Reading, found: Iterable[Whereabouts]) -> str:
+    def stacks(self, reading: Reading, found: Iterable[WorkerStack]) -> str:
         """What to note with it."""
         return stacks_of(self._roster, reading, found)

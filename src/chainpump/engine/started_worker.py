@@ -12,11 +12,14 @@ from ..messages import failure_texts
 from ..messages.names import Who
 from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 
-__all__ = ["TELL_WHERE", "StartedWorker"]
+__all__ = ["STACK_WITHIN", "StartedWorker"]
 
-TELL_AGAIN = (0.01, 0.03, 0.1, 0.3)  # parts of the grace after which a worker that has not heard is told again
-TELL_WHERE = 0.1  # seconds that a worker has to write where it is, before it is killed for it
-TELL_ENDING = 5.0  # seconds after which a worker that has finished, and whose process has not ended, is told of
+# Parts of the grace after which a worker that has not heard is told again.
+INTERRUPT_AGAIN = (0.01, 0.03, 0.1, 0.3)
+# Seconds that a worker has to write where it is, before it is killed for it.
+STACK_WITHIN = 0.1
+# Seconds after which a worker that has finished, and whose process has not ended, is told of.
+WARN_AFTER = 5.0
 
 
 class StartedWorker:
@@ -33,13 +36,16 @@ class StartedWorker:
         self.pid = handle.pid
         self.outcome: Outcome | None = None
         self.was_replaced = False
-        self.was_forced = False  # to end, after the grace, and may not have cleaned up
-        self.forced_at = ""  # where it was then, as far as it has told
+        # To end, after the grace, and may not have cleaned up.
+        self.was_forced = False
+        # Where it was then, as far as it has told.
+        self.forced_at = ""
         self.left_behind = False
         self._grace = grace
         self._warn = warn
         self._steps: deque[tuple[float, Callable[[], None]]] = deque()
-        self._has_left = False  # processes, which are being ended
+        # Processes, which are being ended.
+        self._has_left = False
 
     @property
     def is_running(self) -> bool:
@@ -68,15 +74,15 @@ class StartedWorker:
             return
         self.handle.interrupt()
         now = time.monotonic()
-        self._steps.extendleft((now + self._grace * part, self.handle.interrupt) for part in reversed(TELL_AGAIN))
+        self._steps.extendleft((now + self._grace * part, self.handle.interrupt) for part in reversed(INTERRUPT_AGAIN))
 
     def let_end(self) -> None:
         """It has finished: its process may end as a program does, and take its time; if that is long, say so."""
-        tell_at = time.monotonic() + TELL_ENDING
-        self._steps = deque([(tell_at - TELL_WHERE, self.handle.ask_stack), (tell_at, self._tell_ending)])
+        tell_at = time.monotonic() + WARN_AFTER
+        self._steps = deque([(tell_at - STACK_WITHIN, self.handle.ask_stack), (tell_at, self._warn_of_late_end)])
 
-    def _tell_ending(self) -> None:
-        self._warn(failure_texts.still_ending(self.who, self.pid, TELL_ENDING, self.handle.read_stack()))
+    def _warn_of_late_end(self) -> None:
+        self._warn(failure_texts.still_ending(self.who, self.pid, WARN_AFTER, self.handle.read_stack()))
 
     def use_force(self) -> None:
         """From now on it has the grace to end; then force is used, once; then it is given up.
@@ -88,7 +94,7 @@ class StartedWorker:
         kill_at = time.monotonic() + self._grace
         leave_at = kill_at + self._grace + self.handle.dies_within
         self._steps = deque(
-            [(kill_at - TELL_WHERE, self.handle.ask_stack), (kill_at, self._force), (leave_at, self._leave_behind)]
+            [(kill_at - STACK_WITHIN, self.handle.ask_stack), (kill_at, self._force), (leave_at, self._leave_behind)]
         )
 
     def _force(self) -> None:
@@ -136,7 +142,8 @@ class StartedWorker:
         self.add_step(now + self._grace + self.handle.dies_within, self._leave_behind)
 
     def _force_remains(self) -> None:
-        self.handle.poll()  # they may have ended by now, where nothing tells of that
+        # They may have ended by now, where nothing tells of that.
+        self.handle.poll()
         if self.handle.remains:
             self._warn(failure_texts.survived(self.who, self.pid, self.handle.remains, self._grace))
             self.handle.kill()

@@ -8,10 +8,12 @@ from pathlib import Path
 from ..lazy_dataclass import dataclass
 from ..progress.reading import Place, Reading, WorkerReading
 
-__all__ = ["Figures", "Mark", "figures", "mark"]
+__all__ = ["Mark", "Utilisation", "mark", "utilisation"]
 
-SECOND = 1e9  # ns
-TELLING = 8  # items: fewer say nothing about who is ahead of whom
+# Ns.
+SECOND = 1e9
+# Items: fewer say nothing about who is ahead of whom.
+TELLING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Utilisation:
     """What a window has shown. at: seconds since the run was opened; seconds: how long it was.
 
     busy: of each group, how many of its workers were busy on average. received: how many items came there. asked:
@@ -47,7 +49,7 @@ def mark(reading: Reading, interpreter: int, processes: Collection[int]) -> Mark
     return Mark(reading, interpreter, {pid: taken(pid) for pid in processes})
 
 
-def figures(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Figures:
+def utilisation(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Utilisation:
     """Between two marks. hosts: of each process, the group that its worker is in."""
     ns = now.reading.at - began.reading.at
     busy: list[float] = []
@@ -56,7 +58,8 @@ def figures(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int,
     for index, place in enumerate(places):
         pairs = list(_pairs(index, began, now))
         made = sum(late.sent - early.sent for early, late in pairs)
-        if place.group < len(busy):  # it shares its workers with the one before
+        # It shares its workers with the one before.
+        if place.group < len(busy):
             sent[-1] = made
             continue
         busy.append(sum(max(late.busy - early.busy, 0) for early, late in pairs) / ns)
@@ -71,7 +74,7 @@ def figures(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int,
     ]
     # Where the system does not tell, whoever is busy is taken to be at work.
     asked += sum(known) if len(known) == len(both) else sum(busy[group] for group in {group for _, _, group in both})
-    return Figures(now.reading.at / SECOND, ns / SECOND, busy, received, asked)
+    return Utilisation(now.reading.at / SECOND, ns / SECOND, busy, received, asked)
 
 
 def _taken_up(sent: Sequence[int], received: Sequence[int]) -> Sequence[float]:

@@ -22,7 +22,7 @@ from ..worker.operator_run import Condemned
 from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
 from ..worker.worker import Worker
-from .dead_letters import Letters
+from .dead_letters import DeadLetters
 from .fault_injection import started_by, with_faults
 from .fault_rules import Faults
 from .groups import Group, Section, groups_of, makers, sections_of
@@ -37,13 +37,16 @@ __all__ = ["Wiring"]
 class Wiring:
     """The board, the groups and the channels of one run."""
 
-    def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings, letters: Letters, logs: Logs) -> None:
+    def __init__(
+        self, stages: Sequence[PlannedStage], settings: RunSettings, dead_letters: DeadLetters, logs: Logs
+    ) -> None:
         self._faults = Faults.asked()
         self._settings = settings
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
-        self._context = copy_context()  # workers may be started by other threads, later
+        # Workers may be started by other threads, later.
+        self._context = copy_context()
         self.groups = tuple(groups_of(stages, settings.iterated, settings.apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
@@ -63,7 +66,8 @@ class Wiring:
         try:
             if any(group.own_process for group in self.groups):
                 around = Surroundings.now()
-                self._surroundings = around, around.without_input()  # of the source's worker, and of all others
+                # Of the source's worker, and of all others.
+                self._surroundings = around, around.without_input()
             self.sections.extend(sections_of(self.groups))
             for section in self.sections:
                 if section.room is not None:
@@ -122,7 +126,7 @@ class Wiring:
             endpoints,
             origin=number,
             takers=[
-                self._letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
+                self._dead_letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
             ],
             awaits=this.executor.capabilities.runs_async,
             whole=any(group in self._renewed(section) for section in self.sections),

@@ -72,7 +72,8 @@ class WorkerSlot:
         self.finished: Finished | None = None
         self.is_retired = False
         self.input_before = WorkerReading().input_mark
-        self._generation = 0  # how many workers it has had
+        # How many workers it has had.
+        self._generation = 0
 
     @property
     def place(self) -> tuple[int, int]:
@@ -99,7 +100,7 @@ class WorkerSlot:
         """Whether its worker is to tell how it ended."""
         return self.worker is not None and self.worker.is_running and self.worker.outcome is None
 
-    def let_go(self) -> None:
+    def release_ended(self) -> None:
         """Release the handles of workers of which nothing runs any more, but for their records."""
         for each in self.workers:
             if not each.is_running:

@@ -20,17 +20,18 @@ from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 
 __all__ = [
     "Roster",
-    "Standing",
     "Team",
-    "Whereabouts",
+    "WorkerStack",
+    "WorkerStatus",
     "moved_last",
     "stacks_of",
-    "standings",
     "table_of",
     "turns",
+    "worker_statuses",
 ]
 
-PATIENCE = 5.0  # seconds for `ps`
+# Seconds for `ps`.
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,13 @@ class Roster:
         return cls(**{**told, "teams": teams})
 
 
-def _fields(value: Roster | Team) -> dict[str, Any]:  # strings, numbers, lists of them, and teams
+# Strings, numbers, lists of them, and teams.
+def _fields(value: Roster | Team) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__match_args__}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkerStatus:
     """What a worker is at.
 
     place: its group and its number. since: ns; when it last told of an item. works: whether that is work of its own.
@@ -123,7 +125,7 @@ class Standing:
     item: int | None = None
 
 
-class Whereabouts(NamedTuple):
+class WorkerStack(NamedTuple):
     """Where somebody is. place: group and number of a worker; None for the thread that has opened the run.
 
     within: which of the items that it has in hand this is about; empty where it has one at a time.
@@ -156,7 +158,7 @@ def turns(roster: Roster, reading: Reading) -> dict[int, int]:
     return {place: workers[0][0].turn for place, (team, workers) in enumerate(roster.by_team(reading)) if team.restores}
 
 
-def standings(roster: Roster, reading: Reading) -> Iterator[Standing]:
+def worker_statuses(roster: Roster, reading: Reading) -> Iterator[WorkerStatus]:
     """Of every worker that has not ended."""
     awaited = turns(roster, reading)
     for place, (team, workers) in enumerate(roster.by_team(reading)):
@@ -168,7 +170,7 @@ def standings(roster: Roster, reading: Reading) -> Iterator[Standing]:
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
             since = max(roster.opened, *map(_stamp, stages))
-            yield Standing(team.who(number), pid, (place, number), at, since, works, item)
+            yield WorkerStatus(team.who(number), pid, (place, number), at, since, works, item)
 
 
 def _at(place: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
@@ -213,7 +215,8 @@ def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
     except FileNotFoundError:
-        import subprocess  # nobody asks on Linux, but of a process that has just died
+        # Nobody asks on Linux, but of a process that has just died.
+        import subprocess
 
         with suppress(OSError, subprocess.TimeoutExpired):
             command = ["ps", "-o", "stat=", "-p", str(pid)]
@@ -223,7 +226,7 @@ def _state(pid: int) -> str:
     return ""
 
 
-def table_of(found: Sequence[Standing], now: int) -> str:
+def table_of(found: Sequence[WorkerStatus], now: int) -> str:
     """A line for each, and for how long it has been at work there. now: ns."""
     lines = [
         (
@@ -236,7 +239,7 @@ def table_of(found: Sequence[Standing], now: int) -> str:
     return table(("stage", "worker", "is"), lines)
 
 
-def stacks_of(roster: Roster, reading: Reading, found: Iterable[Whereabouts]) -> str:
+def stacks_of(roster: Roster, reading: Reading, found: Iterable[WorkerStack]) -> str:
     """Where those are that are in code of the user's."""
     workers = [workers for _, workers in roster.by_team(reading)]
 

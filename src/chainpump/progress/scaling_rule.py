@@ -21,7 +21,7 @@ from math import ceil
 
 from ..lazy_dataclass import dataclass
 
-__all__ = ["Crew", "Decision", "Trial", "allot"]
+__all__ = ["Decision", "Pool", "Trial", "scale"]
 
 # The least load of a pool that limits the rate.
 HOLDS_UP = 0.8
@@ -55,7 +55,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Pool:
     """The workers of a stage in one window of time. busy: how many of them were busy, on average.
 
     least, most: how many there may be; both are `workers` if the number is fixed.
@@ -101,38 +101,38 @@ class Trial:
         )
 
 
-def allot(crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, dict[int, tuple[int, str]]]:
+def scale(pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, dict[int, tuple[int, str]]]:
     """The room, and for each pool that is to change, by its index: how many workers, and why.
 
     asked: how many processors the run could have used, on average.
     """
-    room, bound = _room(crews, processors, asked)
+    room, bound = _room(pools, processors, asked)
     changes = {}
-    for place, crew in enumerate(crews):
-        wanted = crew.busy * room
-        more, fewer = ceil(wanted - ROUNDING), max(ceil(wanted + SPARE), crew.least)
-        work = f"busy {crew.load:.0%} of the time on {crew.workers}"
-        if min(more, crew.most) > crew.workers:
+    for place, pool in enumerate(pools):
+        wanted = pool.busy * room
+        more, fewer = ceil(wanted - ROUNDING), max(ceil(wanted + SPARE), pool.least)
+        work = f"busy {pool.load:.0%} of the time on {pool.workers}"
+        if min(more, pool.most) > pool.workers:
             changes[place] = (
-                min(more, crew.most),
+                min(more, pool.most),
                 f"{work}: {room:.2f} times the rate, {bound}, is work for {wanted:.2f}",
             )
-        elif fewer < crew.workers:
+        elif fewer < pool.workers:
             changes[place] = (fewer, f"{work}: work for {wanted:.2f}")
     return room, changes
 
 
-def _room(crews: Sequence[Crew], processors: int, asked: float) -> tuple[float, str]:
+def _room(pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, str]:
     """The factor by which the rate can rise, and what limits it."""
-    held_up = any(crew.load >= HOLDS_UP and crew.most > crew.workers for crew in crews)
-    room, bound = min(_bounds(crews, processors, asked))
+    held_up = any(pool.load >= HOLDS_UP and pool.most > pool.workers for pool in pools)
+    room, bound = min(_bounds(pools, processors, asked))
     return (room, bound) if held_up and room >= WORTH_IT else (1.0, "")
 
 
-def _bounds(crews: Sequence[Crew], processors: int, asked: float) -> Iterator[tuple[float, str]]:
+def _bounds(pools: Sequence[Pool], processors: int, asked: float) -> Iterator[tuple[float, str]]:
     yield AT_ONCE, "the most at one time"
     if asked > 0:
         yield processors / asked, f"{processors} processors / {asked:.2f} asked for"
-    for crew in crews:
-        if crew.busy > 0:
-            yield crew.most / crew.busy, f"{crew.most} of '{crew.name}' / {crew.busy:.2f} busy"
+    for pool in pools:
+        if pool.busy > 0:
+            yield pool.most / pool.busy, f"{pool.most} of '{pool.name}' / {pool.busy:.2f} busy"

@@ -10,8 +10,8 @@ import pytest
 from chainpump import Pipeline, Runnable, Threads
 from chainpump.engine import autoscaler
 from chainpump.engine import meter as meter_module
-from chainpump.engine.autoscaler import HOLD, IDLE, PATIENCE, SHORT, TRIED, Staffing
-from chainpump.engine.dead_letters import Letters
+from chainpump.engine.autoscaler import HOLD, IDLE, PATIENCE, SHORT, TRIED, Autoscaler
+from chainpump.engine.dead_letters import DeadLetters
 from chainpump.engine.meter import Meter
 from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.wiring import Wiring
@@ -48,10 +48,10 @@ class Stand:
     def __init__(self, chain: Runnable[Any], clock: Clock) -> None:
         self.clock = clock
         self.wiring = Wiring(
-            chain.plan().stages, RunSettings(iterated=False, grace=0), Letters([], lambda: None), Logs()
+            chain.plan().stages, RunSettings(iterated=False, grace=0), DeadLetters([], lambda: None), Logs()
         )
         self.meter = Meter(self.wiring)
-        self.staffing = Staffing(self.wiring, self.meter)
+        self.autoscaler = Autoscaler(self.wiring, self.meter)
         self.others = [group for group in range(len(self.wiring.groups)) if group != STAGE]
         self.workers: set[WorkerSlot] = set()
         for group in (STAGE, *self.others):
@@ -90,7 +90,7 @@ class Stand:
 
     def look(self) -> list[int]:
         """The numbers of those that are to be started in the stage; they are."""
-        slots = self.staffing.look(self.workers, self.workers)
+        slots = self.autoscaler.look(self.workers, self.workers)
         assert {slot.group_index for slot in slots} <= {STAGE}
         for slot in slots:
             self.wiring.worker(slot).close(Interrupted())
@@ -99,7 +99,7 @@ class Stand:
 
     def window(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> list[int]:
         """As `look` at the end of a window, which begins now if none has begun."""
-        if self.staffing._began is None:
+        if self.autoscaler._began is None:
             assert self.look() == []
         self.passes(seconds, busy, items)
         return self.look()
@@ -110,7 +110,7 @@ class Stand:
 
     @property
     def changes(self) -> list[tuple[int, int]]:
-        return [(each.before, each.after) for each in self.staffing.decisions]
+        return [(each.before, each.after) for each in self.autoscaler.decisions]
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def committing(clock: Clock) -> Iterator[Stand]:
 
 def test_a_run_without_auto_stages_is_never_looked_at(clock: Clock) -> None:
     stand = Stand(Pipeline(range(9)).map(abs, on=Threads(3)).into(sum, on=Threads()), clock)
-    assert stand.staffing.due is None
+    assert stand.autoscaler.due is None
     stand.close()
 
 
@@ -151,7 +151,7 @@ def test_windows_are_short_at_first_and_ever_longer_while_all_is_well(stand: Sta
     lengths = []
     for _ in range(8):
         begin = stand.clock.now
-        stand.passes((stand.staffing.due or 0) - begin, busy=[0.5])
+        stand.passes((stand.autoscaler.due or 0) - begin, busy=[0.5])
         assert stand.look() == []
         lengths.append(round(stand.clock.now - begin, 3))
     assert lengths == [0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
@@ -188,7 +188,7 @@ def test_who_is_busy_all_the_time_gets_as_many_workers_as_there_is_room_for(stan
 def test_a_decision_tells_the_time_since_the_run_was_opened(stand: Stand) -> None:
     stand.passes(3)
     stand.window(SHORT)
-    (decision,) = stand.staffing.decisions
+    (decision,) = stand.autoscaler.decisions
     assert (round(decision.at, 3), decision.stage) == (3 + SHORT, "abs")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainpump.engine.utilisation import Figures, Mark, figures, taken
+from chainpump.engine.utilisation import Mark, Utilisation, taken, utilisation
 from chainpump.messages.names import Role
 from chainpump.progress.reading import Place, Reading, WorkerReading
 
@@ -47,7 +47,7 @@ BEGAN = mark(
 )
 
 
-def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> Figures:
+def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> Utilisation:
     """Two seconds later."""
     now = mark(
         12,
@@ -58,7 +58,7 @@ def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> 
         interpreter=3.4,
         **options,
     )
-    return figures(PLACES, BEGAN, now, {6: 2, 7: 1, 8: 2})
+    return utilisation(PLACES, BEGAN, now, {6: 2, 7: 1, 8: 2})
 
 
 def test_who_was_busy_is_told_in_workers() -> None:
@@ -93,7 +93,7 @@ def test_neighbours_that_share_their_workers_are_one_group() -> None:
     joined = (SOURCE, Place("one", Role.STAGE, "", 1, 0), Place("two", Role.STAGE, "", 1, 1))
     began = mark(0, [worker(0)], [worker(0)], [worker(0)])
     now = mark(1, [worker(1, sent=30)], [worker(1, received=30, sent=10)], [worker(1, received=5, sent=5)])
-    found = figures(joined, began, now, {})
+    found = utilisation(joined, began, now, {})
     assert (found.busy, found.received) == ([0.5, 1.0], [0, 5])
 
 

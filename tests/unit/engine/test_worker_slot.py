@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chainpump import Pipeline, Processes, Threads
-from chainpump.engine.dead_letters import Letters
+from chainpump.engine.dead_letters import DeadLetters
 from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.started_worker import StartedWorker
 from chainpump.engine.wiring import Wiring
@@ -44,7 +44,7 @@ def die(worker: StartedWorker) -> None:
 @pytest.fixture
 def wiring() -> Iterator[Wiring]:
     chain, logs = Pipeline(range(9)).map(abs, on=Processes(2, restarts=1), name="abs").into(sum, on=Threads()), Logs()
-    made = Wiring(chain.plan().stages, RunSettings(iterated=False, grace=0.5), Letters([], lambda: None), logs)
+    made = Wiring(chain.plan().stages, RunSettings(iterated=False, grace=0.5), DeadLetters([], lambda: None), logs)
     yield made
     made.close()
     logs.close(went_well=True)
@@ -92,7 +92,7 @@ def test_a_worker_that_has_left_processes_behind_stays_with_the_slot_until_they_
     assert (slot.worker, list(slot.workers), slot.running) == (second, [second, first], [second, first])
     die(first)
     assert slot.running == [second]
-    slot.let_go()
+    slot.release_ended()
     third = started(slot)
     assert list(slot.workers) == [third, second]
     assert [each.handle.is_closed for each in (first, second, third)] == [True, False, False]  # type: ignore[attr-defined]

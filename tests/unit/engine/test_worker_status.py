@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from chainpump.engine.stalls import START_UP, Stalls
-from chainpump.engine.worker_status import Roster, Team, moved_last, standings
+from chainpump.engine.worker_status import Roster, Team, moved_last, worker_statuses
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK
 from chainpump.messages.call_stacks import stacks
@@ -30,7 +30,7 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
         each[Cell.STATE] = State.RUNNING if number == row else State.DONE
     for cell, value in cells.items():
         board[row][cell] = value
-    found = standings(ROSTER, ROSTER.read(board.__getitem__))
+    found = worker_statuses(ROSTER, ROSTER.read(board.__getitem__))
     return {ROSTER.teams[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
 
 

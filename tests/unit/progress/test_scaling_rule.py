@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.progress.scaling_rule import AT_ONCE, Crew, Decision, Trial, allot
+from chainpump.progress.scaling_rule import AT_ONCE, Decision, Pool, Trial, scale
 
 MANY = 64  # processors
 
 
-def auto(name: str, workers: int, busy: float, *, least: int = 1, most: int = 8) -> Crew:
-    return Crew(name, workers, busy, least, most)
+def auto(name: str, workers: int, busy: float, *, least: int = 1, most: int = 8) -> Pool:
+    return Pool(name, workers, busy, least, most)
 
 
-def fixed(name: str, workers: int, busy: float) -> Crew:
-    return Crew(name, workers, busy, workers, workers)
+def fixed(name: str, workers: int, busy: float) -> Pool:
+    return Pool(name, workers, busy, workers, workers)
 
 
 @pytest.mark.parametrize(
-    "crews,processors,asked,changes",
+    "pools,processors,asked,changes",
     [
         pytest.param(
             [fixed("source", 1, 0.1), auto("a", 1, 0.1), auto("b", 1, 1.0)],
@@ -89,14 +89,14 @@ def fixed(name: str, workers: int, busy: float) -> Crew:
     ],
 )
 def test_workers_go_where_the_others_are_held_up(
-    crews: list[Crew], processors: int, asked: float, changes: dict[int, int]
+    pools: list[Pool], processors: int, asked: float, changes: dict[int, int]
 ) -> None:
-    _, found = allot(crews, processors, asked)
+    _, found = scale(pools, processors, asked)
     assert {place: workers for place, (workers, _) in found.items()} == changes
 
 
 @pytest.mark.parametrize(
-    "crews,processors,asked,reason",
+    "pools,processors,asked,reason",
     [
         (
             [fixed("source", 1, 0.1), auto("a", 1, 1.0)],
@@ -119,13 +119,13 @@ def test_workers_go_where_the_others_are_held_up(
         ([fixed("source", 1, 1.0), auto("a", 4, 0.5)], MANY, 2, "busy 12% of the time on 4: work for 0.50"),
     ],
 )
-def test_the_reason_has_the_arithmetic(crews: list[Crew], processors: int, asked: float, reason: str) -> None:
-    _, found = allot(crews, processors, asked)
+def test_the_reason_has_the_arithmetic(pools: list[Pool], processors: int, asked: float, reason: str) -> None:
+    _, found = scale(pools, processors, asked)
     assert [told for _, told in found.values()] == [reason]
 
 
-crews = st.builds(
-    lambda workers, load, fewer, more: Crew("a", workers, workers * load, max(workers - fewer, 1), workers + more),
+pools = st.builds(
+    lambda workers, load, fewer, more: Pool("a", workers, workers * load, max(workers - fewer, 1), workers + more),
     st.integers(1, 20),
     st.floats(0, 1),
     st.integers(0, 20),
@@ -133,27 +133,27 @@ crews = st.builds(
 )
 
 
-@given(st.lists(crews, max_size=6), st.integers(1, 64), st.floats(0, 64))
-def test_no_crew_gets_more_than_it_may_have_or_than_twice_its_work(
-    crews: list[Crew], processors: int, asked: float
+@given(st.lists(pools, max_size=6), st.integers(1, 64), st.floats(0, 64))
+def test_no_pool_gets_more_than_it_may_have_or_than_twice_its_work(
+    pools: list[Pool], processors: int, asked: float
 ) -> None:
-    room, changes = allot(crews, processors, asked)
+    room, changes = scale(pools, processors, asked)
     assert 1 <= room <= AT_ONCE
     for place, (workers, _) in changes.items():
-        assert crews[place].least <= workers <= crews[place].most
-        assert workers < crews[place].workers or workers - 1 < AT_ONCE * crews[place].busy
+        assert pools[place].least <= workers <= pools[place].most
+        assert workers < pools[place].workers or workers - 1 < AT_ONCE * pools[place].busy
 
 
-@given(st.lists(crews, max_size=6), st.integers(1, 64), st.floats(0, 64))
-def test_what_was_decided_is_not_undone_by_the_same_figures(crews: list[Crew], processors: int, asked: float) -> None:
-    """With as much more work as was hoped for, the new crews keep who they have got."""
-    room, changes = allot(crews, processors, asked)
+@given(st.lists(pools, max_size=6), st.integers(1, 64), st.floats(0, 64))
+def test_what_was_decided_is_not_undone_by_the_same_figures(pools: list[Pool], processors: int, asked: float) -> None:
+    """With as much more work as was hoped for, the new pools keep who they have got."""
+    room, changes = scale(pools, processors, asked)
     then = [
-        Crew(crew.name, workers := changes.get(place, (crew.workers,))[0], min(crew.busy * room, workers), 1, workers)
-        for place, crew in enumerate(crews)
+        Pool(pool.name, workers := changes.get(place, (pool.workers,))[0], min(pool.busy * room, workers), 1, workers)
+        for place, pool in enumerate(pools)
     ]
-    _, again = allot(then, processors, asked * room)
-    assert not again.keys() & {place for place, (workers, _) in changes.items() if workers > crews[place].workers}
+    _, again = scale(then, processors, asked * room)
+    assert not again.keys() & {place for place, (workers, _) in changes.items() if workers > pools[place].workers}
 
 
 @pytest.mark.parametrize(
