@@ -114,7 +114,8 @@ def _values(mark: Any, names: Sequence[str]) -> list[Value]:
     found = []
     for at, value in enumerate(mark.args[1]):
         if isinstance(value, type(pytest.param())):
-            name, values, marks = value.id, value.values, value.marks
+            given: Any = value
+            name, values, marks = given.id, given.values, given.marks
         else:
             name, values, marks = None, tuple(value) if len(names) > 1 else (value,), ()
         if name is None and ids is not None:

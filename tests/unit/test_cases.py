@@ -47,7 +47,7 @@ def test_cases_in_turns_have_every_value_with_its_marks_and_names() -> None:
         number, letter = case.values
         assert case.id == f"{'two' if number == 2 else number}-{letter}"
         assert [each.name for each in case.marks] == (["filterwarnings"] if number == 2 else [])
-    assert [mark.name for mark in test.pytestmark] == ["usefixtures", "parametrize"]
+    assert [mark.name for mark in vars(test)["pytestmark"]] == ["usefixtures", "parametrize"]
 
 
 def test_cases_in_pairs_have_every_pair_and_the_names_that_pytest_would_give() -> None:
@@ -78,8 +78,8 @@ def test_all_cases_are_run_where_all_are_asked_for(monkeypatch: pytest.MonkeyPat
     def test(letter, number):
         pass
 
-    before = list(test.pytestmark)
-    assert in_turns(test).pytestmark == before
+    before = list(vars(test)["pytestmark"])
+    assert vars(in_turns(test))["pytestmark"] == before
 
 
 def test_cases_are_told_apart_by_where_their_workers_are() -> None:
