@@ -98,8 +98,8 @@ def _moved(fd: int) -> int:
         os.close(fd)
 
 
-def _received(handed: Any) -> Descriptor:
-    return Descriptor(handed.detach())
+def _received(duplicate: Any) -> Descriptor:
+    return Descriptor(duplicate.detach())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ VARIABLE = "CHAINPUMP_TRANSPORT"
 CHOICES = ("linux", "portable")
 # Bytes. A file that is longer than this is trimmed.
 MOST = 1 << 20
-IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so nobody can open or foresee them
+IN_MEMORY = "/dev/shm"  # noqa: S108  # files there have no name, so no other user can open or predict them
 
 
 def is_portable() -> bool:

@@ -60,7 +60,7 @@ def _cards(stages: Sequence[PlannedStage]) -> list[Card]:
 
 def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Card:
     parts = [_cards(part) for part in stage.call.within]
-    runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _place(stage)
+    runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _location(stage)
     facts = [f"{stage.role.value} · {runs}"]
     if stage.restarts:
         facts.append(f"each replaced up to {_count(stage.restarts, 'time')}")
@@ -77,7 +77,7 @@ def _items(stage: PlannedStage) -> str:
     return "an unknown type" if stage.yields is UNKNOWN else printable(stage.yields_text)
 
 
-def _place(stage: PlannedStage) -> str:
+def _location(stage: PlannedStage) -> str:
     """Return the executor and its size as text: `Processes · 4 workers`."""
     name = type(stage.on).__name__
     if stage.is_auto:

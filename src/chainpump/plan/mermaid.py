@@ -24,12 +24,12 @@ def mermaid(stages: Sequence[PlannedStage]) -> str:
 
 def _chain(cards: Part, prefix: str, indent: str) -> Iterator[str]:
     """Return the lines of a chain; its nodes are named by prefix and number."""
-    for place, card in enumerate(cards):
-        node = f"{prefix}{place}"
+    for index, card in enumerate(cards):
+        node = f"{prefix}{index}"
         yield from _parts(card, node, indent)
         yield f"{indent}{node}[{_quoted(card.name, *card.facts)}]"
-        if place:
-            yield _arrow(cards[place - 1].link, f"{prefix}{place - 1}", node, indent)
+        if index:
+            yield _arrow(cards[index - 1].link, f"{prefix}{index - 1}", node, indent)
 
 
 def _parts(card: Card, node: str, indent: str) -> Iterator[str]:

@@ -52,7 +52,7 @@ class NestedSource(Source[Out_co], Generic[Out_co]):
 
     def starting(self, start: Callable[..., Any]) -> NestedSource[Out_co]:
         """Return the same source with a function that starts a part, from the stages and the index of the part."""
-        return replace(self, starts=tuple(partial(start, part, place) for place, part in enumerate(self.parts)))
+        return replace(self, starts=tuple(partial(start, part, index) for index, part in enumerate(self.parts)))
 
     def before_run(self) -> None:
         """Prepare all parts for a run. Raises StageOptionError if one of them cannot run."""

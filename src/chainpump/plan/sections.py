@@ -117,9 +117,9 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
             continue
         if end > origin + 1:
             stages = [stage for each in groups[origin + 1 : end + group.is_element_wise] for stage in each.stages]
-            asked = all(stage.operator.ordered for stage in stages if stage.operator is not None)
+            wanted = all(stage.operator.ordered for stage in stages if stage.operator is not None)
             may = groups[origin].workers == group.at_once == 1 and not group.guarded
-            yield Section(origin, end, may and (asked or any(stage.restarts for stage in stages)))
+            yield Section(origin, end, may and (wanted or any(stage.restarts for stage in stages)))
         origin = end
 
 
@@ -127,14 +127,14 @@ def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
     """Return for each stage whether its results are in the order of the source: 'kept' or 'undefined'."""
     iterated = stages[-1].role is not Role.SINK
     runs = sharing_worker(stages, iterated)
-    groups = [_Group(run, iterated and place == len(runs) - 1) for place, run in enumerate(runs)]
+    groups = [_Group(run, iterated and index == len(runs) - 1) for index, run in enumerate(runs)]
     keeps = [[stage.keeps_order for stage in group.stages] for group in groups]
     for section in sections_of(groups):
         between = range(section.origin + 1, section.end)
         if section.restores:
-            for place in between:
-                keeps[place] = [True] * len(keeps[place])
-        elif any(groups[place].workers > 1 for place in between):
+            for index in between:
+                keeps[index] = [True] * len(keeps[index])
+        elif any(groups[index].workers > 1 for index in between):
             # The workers between mix the results, and the order is not restored before `end` takes them.
             keeps[section.end] = [False] * len(keeps[section.end])
     kept = accumulate((each for group in keeps for each in group), and_)
