@@ -20,7 +20,7 @@ from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.executors import process_main
 from chainpump.executors.report_pipe import LENGTH
 from chainpump.ipc.descriptors import Descriptor
-from chainpump.worker.outcome import Buried
+from chainpump.worker.outcome import PackedDeadItem
 from chainpump.worker.output import Output
 from faults import stages
 from faults.places import FORK, FORKING, MOST_WORKERS, PROCESSES, on, places
@@ -312,7 +312,7 @@ def test_letter_in_which_its_worker_is_cancelled_arrives_whole(
     place: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def announced(report_pipe: Descriptor, message: Any) -> None:
-        if isinstance(message, Buried):
+        if isinstance(message, PackedDeadItem):
             gate.announce()
         tell_in_halves(report_pipe, message)
 

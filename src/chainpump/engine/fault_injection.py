@@ -69,16 +69,16 @@ class FaultyWorker(Worker):
             self._code = FaultyCode(self._code, start)
 
     def run(
-        self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
+        self, report_outcome: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
     ) -> Outcome:
         """As the worker that it stands for."""
         if self._sends_reports:
             self.takers = [self._faulty_taker(taker) for taker in self.takers]
-        return super().run(self._faulty(tell), drive)
+        return super().run(self._faulty(report_outcome), drive)
 
-    def close(self, outcome: Outcome, tell: Callable[[Outcome], object] | None = None) -> None:
+    def close(self, outcome: Outcome, report_outcome: Callable[[Outcome], object] | None = None) -> None:
         """As the worker that it stands for."""
-        super().close(outcome, self._faulty(tell))
+        super().close(outcome, self._faulty(report_outcome))
         # It refers to this worker.
         self._report = None
 
@@ -90,18 +90,18 @@ class FaultyWorker(Worker):
     def _faulty_taker(self, taker: Callable[[DeadItem], object]) -> Callable[[DeadItem], object]:
         return self._control.before(taker) if self._control is not None else taker
 
-    def _faulty(self, tell: Callable[[Outcome], object] | None) -> Callable[[Outcome], object] | None:
+    def _faulty(self, report_outcome: Callable[[Outcome], object] | None) -> Callable[[Outcome], object] | None:
         """What tells its outcome; once wrapped, it stays the same."""
         control = self._control
-        if control is None or tell is None or not self._sends_reports:
-            return tell
+        if control is None or report_outcome is None or not self._sends_reports:
+            return report_outcome
         if self._report is None:
 
             def report(outcome: Outcome) -> None:
                 # Its death tells so: nothing is sent.
                 if not self.was_terminated:
                     control.inject()
-                tell(outcome)
+                report_outcome(outcome)
 
             self._report = report
         return self._report

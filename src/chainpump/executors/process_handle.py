@@ -20,7 +20,7 @@ from contextlib import ExitStack, closing, suppress
 from ..ipc.descriptors import Descriptor, pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..messages import failure_texts
-from ..worker.outcome import Buried, Failed, Interrupted, Outcome
+from ..worker.outcome import Failed, Interrupted, Outcome, PackedDeadItem
 from ..worker.worker import Worker
 from .base import Lost
 from .leftovers import Leftovers, leftovers_of
@@ -136,21 +136,21 @@ class ProcessHandle:
         except BlockingIOError:
             pass
         while (message := self._next_message()) is not None:
-            if not isinstance(message, Buried):
+            if not isinstance(message, PackedDeadItem):
                 self._report_pipe.close()
                 return message.unpacked(self._who)
             # A worker process that sends dead letters has only one stage.
             self._takers[0](message.unpacked())
         return None
 
-    def _next_message(self) -> Buried | Outcome | None:
+    def _next_message(self) -> PackedDeadItem | Outcome | None:
         """Return the next message, if all of it has arrived."""
         if len(self._received) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
         if len(self._received) < end:
             return None
-        message: Buried | Outcome = pickle.loads(memoryview(self._received)[LENGTH.size : end].tobytes())
+        message: PackedDeadItem | Outcome = pickle.loads(memoryview(self._received)[LENGTH.size : end].tobytes())
         del self._received[:end]
         return message
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import Cancelled, DeadItem
 from ..ipc.descriptors import Descriptor
 from ..logs.worker_setup import log_through_main
-from ..worker.outcome import Buried, Interrupted, Outcome
+from ..worker.outcome import Interrupted, Outcome, PackedDeadItem
 from ..worker.worker import Worker
 from .bootstrap import BootstrapName
 from .process_end import finish_process
@@ -44,7 +44,7 @@ def run_worker(
     sending = threading.Lock()
 
     def report_dead_item(item: DeadItem) -> None:
-        dead_letter = Buried.packed(item)
+        dead_letter = PackedDeadItem.packed(item)
         # A message that is sent only in part would make all later messages unreadable.
         with worker.uninterrupted(), sending:
             send_report(report_pipe, dead_letter)
@@ -76,7 +76,7 @@ def run_worker(
         if worker.logs is not None:
             log_through_main(worker.logs)
         worker.run(report_outcome)
-        worker.tell_cost(_peak_memory(), time.process_time_ns(), _run_delay())
+        worker.publish_cost(_peak_memory(), time.process_time_ns(), _run_delay())
     except Cancelled:
         # The interruption arrived between two steps of the set-up, or after the worker had ended.
         worker.close(Interrupted(), report_outcome)

@@ -7,7 +7,7 @@ import struct
 from contextlib import suppress
 
 from ..ipc.descriptors import Descriptor
-from ..worker.outcome import Buried, Outcome
+from ..worker.outcome import Outcome, PackedDeadItem
 
 __all__ = ["LENGTH", "send_report"]
 
@@ -16,7 +16,7 @@ __all__ = ["LENGTH", "send_report"]
 LENGTH = struct.Struct("<Q")
 
 
-def send_report(report_pipe: Descriptor, message: Buried | Outcome) -> None:
+def send_report(report_pipe: Descriptor, message: PackedDeadItem | Outcome) -> None:
     """Send one whole message."""
     data = pickle.dumps(message, 5)
     # The pipe is broken if the main process has given up this worker, or has died.

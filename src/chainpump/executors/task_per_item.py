@@ -147,7 +147,7 @@ class Flow:
                 continue
             for position, _ in enumerate(items):
                 yield frame, range(position, position + 1)
-                worker_input.pay_for_one()
+                worker_input.return_one_credit()
 
     async def _start_in_order(self, group: asyncio.TaskGroup, frame: Frame, positions: range) -> None:
         tasks: list[tuple[int, asyncio.Task[Results]]] = []

@@ -1,7 +1,7 @@
-"""What ends a channel early, at either of its ends, is told apart from what the user's functions raise.
+"""Errors of a channel, kept apart from exceptions of user functions, at both ends of the channel.
 
-An end remembers that it was cancelled, and what the system refused it, and says Cancelled in both cases: so a stage
-that asks for an item cannot take an OSError of its channel for one of its own.
+An end records that it was cancelled and which error of the system it got. It raises Cancelled in both cases. So a stage
+that requests an item cannot take an OSError of its channel for one of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ T = TypeVar("T")
 
 
 class ChannelEnd(Protocol):
-    """An end of a channel, as its worker uses it.
+    """An end of a channel in its worker.
 
-    cancelled: whether Cancelled was raised here: no later end is to be believed. refused: what the system refused it.
+    cancelled: whether it raised Cancelled. If so, a later end of the items does not count as a clean end. refused: the
+    error of the system.
     """
 
     cancelled: bool
@@ -34,7 +35,7 @@ E = TypeVar("E", bound=ChannelEnd)
 
 
 def record_channel_error(end: ChannelEnd, error: Cancelled | Refusal) -> NoReturn:
-    """Have an end remember what has ended the channel. Raises Cancelled for it."""
+    """Record at an end which error ended the channel. Raises Cancelled from it."""
     end.cancelled = True
     if isinstance(error, Cancelled):
         raise error
@@ -43,9 +44,9 @@ def record_channel_error(end: ChannelEnd, error: Cancelled | Refusal) -> NoRetur
 
 
 def records_channel_errors(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
-    """A method that runs no function of the user's: what comes out of it has ended the channel.
+    """Decorate a method that calls no user function: any such error in it has ended the channel.
 
-    What is called for each item has the `try` in its own body: a call more would cost a fifth of the rate.
+    Methods that run for each item have their own `try` instead: one more call would cost a fifth of the rate.
     """
 
     @wraps(method)

@@ -1,4 +1,4 @@
-"""What one worker owns of the transport."""
+"""The ends of the channels of one worker."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Endpoints"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Of its two channels, and of what bounds and orders the items between others.
+    """The two ends of channels of a worker, and the objects that bound and order its items.
 
-    room: what bounds further items, where others put in order what the worker sends. reorder_buffer: where it does that
-    itself.
+    room: bounds the sent items if a later worker restores their order. reorder_buffer: restores the order in this
+    worker.
     """
 
     receiver: Receiver | None
@@ -30,16 +30,16 @@ class Endpoints:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What a successor would find, where a worker has one when it dies."""
+        """The memory from which a replacement continues. None if the worker cannot be replaced."""
         return self.receiver.checkpoint if self.receiver is not None else None
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """The descriptors that a forked worker keeps open."""
-        return [descriptor for end in self._there() for descriptor in end.descriptors]
+        return [descriptor for end in self._all() for descriptor in end.descriptors]
 
     def open(self, board: Board) -> None:
-        """Get ready, in the worker that uses them. Must not be interrupted."""
+        """Prepare them in the worker that uses them. This call must not be interrupted."""
         for end in (self.receiver, self.sender):
             if end is not None:
                 end.open()
@@ -48,9 +48,9 @@ class Endpoints:
                 shared.open(board)
 
     def close(self) -> None:
-        """Close them; a second call does nothing."""
-        for end in self._there():
+        """Close them. A second call does nothing."""
+        for end in self._all():
             end.close()
 
-    def _there(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer]:
+    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer]:
         return [end for end in (self.receiver, self.sender, self.room, self.reorder_buffer) if end is not None]

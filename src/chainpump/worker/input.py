@@ -1,4 +1,4 @@
-"""The receiving side of a worker: turns frames into one plain iterator, and tells its producers how much to send."""
+"""The receiving side of a worker. It converts frames to one iterator and publishes the best frame size."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ __all__ = ["Input"]
 
 
 class Input:
-    """Iterates over what arrives. It ends only if every producer said that it is done, or if its worker is asked to
-    retire; else it raises Cancelled.
+    """Iterates over the items that arrive. It ends only if all producers have finished, or if its worker retires.
+    Otherwise it raises Cancelled.
 
-    Each `iter()` goes on where the one before stopped. Only the worker's own thread uses it.
-    output: the sending side of the same worker. It is flushed before any wait, and the time it is blocked does not
-    count as this worker's own work.
-    reorder_buffer: restores the order of the items, where that is to be done here.
-    watched: says on the board which item the stage has been given, and when: item by item, not frame by frame.
-    passes_on: the worker's stages are element-wise: what it sends carries the numbers of what it receives. several:
-    one of them may make several items of one.
+    Each `iter()` continues where the previous one stopped. Only the worker's own thread uses it.
+
+    output: the sending side of the same worker. It is flushed before each wait, and its blocked time does not count as
+    work. reorder_buffer: restores the order of the items, if this worker does so. watched: publish the current item and
+    its start time on the board for each item. passes_on: the stages are element-wise, so sent items keep the numbers of
+    received ones. several: a stage may make several results from one item.
     """
 
     def __init__(
@@ -65,58 +64,67 @@ class Input:
         self._several = several
         self._watched = watched
         self._frame: Frame | None = None
-        self._cursor: Iterator[Any] = iter([])  # over the entries of the frame in hand
-        self._delivered_at = 0  # ns; when the frame in hand was handed over
-        self._blocked = 0  # ns; time blocked up to then
-        self._service = 0.0  # ns per item
-        self._owes_slot = False
-        self._paid = 0  # position in the frame in hand before which slots have gone back, for those with successors
-        self._early: Frame | None = None  # the next one, where it was waited for
-        self._is_over = False  # what comes next is the end
+        # Iterates over the entries of the current frame.
+        self._cursor: Iterator[Any] = iter([])
+        self._delivered_ns = 0
+        # The blocked time of the output until then.
+        self._blocked_before_ns = 0
+        self._ns_per_item = 0.0
+        self._owes_credit = False
+        # Credits of the entries before this one have been returned. Only workers that can be replaced use it.
+        self._returned_below = 0
+        # The next frame, if `wait` has received it.
+        self._awaited: Frame | None = None
+        # The channel has ended behind the current frame.
+        self._at_end = False
         self._may_retire = True
-        self._has_retired = False  # the end was its own: others go on with what its producers send
-        self._unread: ItemFault | None = None  # an item that cannot be rebuilt, next in the frame in hand
+        # This worker retires. Other workers receive the remaining items.
+        self._has_retired = False
+        # The next item of the current frame, if it cannot be rebuilt.
+        self._bad_item: ItemFault | None = None
         self.ended = False
         self.cancelled = False
         self.refused: Refusal | None = None
-        self.fault: ItemFault | None = None  # why it cancelled itself: an item that could not be rebuilt
+        # The item that could not be rebuilt and made this end raise Cancelled.
+        self.fault: ItemFault | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return chain.from_iterable(self.chunks())
 
     @property
     def is_metered(self) -> bool:
-        """Whether each item gives a slot back as soon as the next one is asked for."""
+        """Whether each item returns a credit when the next item is requested."""
         return self._credits is not None or (self._reorder_buffer is not None and self._reorder_buffer.is_exact)
 
     @property
     def by_items(self) -> bool:
-        """Whether there is something to do for each item, besides giving it to the stage."""
+        """Whether each item needs more work than giving it to the stage."""
         return self._watched or self.is_metered
 
     @property
     def ready(self) -> int:
-        """How many items are left of the frame in hand."""
+        """The number of items left in the current frame."""
         return length_hint(self._cursor)
 
     @property
     def delivered(self) -> int:
-        """How many items the stage has been given."""
+        """The number of items that the stage has got."""
         return self._row[Cell.RECEIVED] - length_hint(self._cursor)
 
     def more(self) -> bool:
-        """Whether one more item comes: asked after a stage has returned. Raises Cancelled."""
-        self._may_retire = False  # a stage that has returned without being asked to is told from one that was
+        """Whether one more item comes. A worker calls it after the stage has returned. Raises Cancelled."""
+        # An early return must be an error. It must not look like retiring, which is an end on request.
+        self._may_retire = False
         for _ in self:
             return True
         return False
 
     @records_channel_errors
     def wait(self, seconds: float) -> bool:
-        """Wait until an item or the end is there; False if that takes longer. Raises Cancelled."""
-        if length_hint(self._cursor) or self.ended or self._early is not None:
+        """Wait until there is an item or the end. Returns False after this many seconds. Raises Cancelled."""
+        if length_hint(self._cursor) or self.ended or self._awaited is not None:
             return True
-        self._pay()
+        self._return_credit()
         self._settle()
         held = self._before_wait()
         until = time.monotonic() + seconds
@@ -124,11 +132,11 @@ class Input:
             while (frame := self._ready_within(until - time.monotonic())) is not None and not frame.entries:
                 pass
         self._after_wait(held)
-        self._early = frame
-        return frame is not None or self._is_over
+        self._awaited = frame
+        return frame is not None or self._at_end
 
     def _ready_within(self, seconds: float) -> Frame | None:
-        """The next frame in its turn, which may have no items; None if that takes longer, or at the end."""
+        """The next frame in order, which may have no items. None after this many seconds and at the end."""
         until = time.monotonic() + seconds
         while True:
             if self._reorder_buffer is not None:
@@ -139,15 +147,16 @@ class Input:
                 return None
             try:
                 arrived = self._arrived(wait=False)
-            except BlockingIOError:  # another worker has taken it
+            except BlockingIOError:
+                # Another worker has received the frame.
                 continue
-            self._is_over = arrived is None
+            self._at_end = arrived is None
             if arrived is None or self._reorder_buffer is None:
                 return arrived
             self._reorder_buffer.push(arrived)
 
-    def in_hand(self) -> tuple[int, int, str] | None:
-        """Origin, number and short repr of the item given last; None if the frame after it was asked for."""
+    def current_item(self) -> tuple[int, int, str] | None:
+        """Origin, number and short repr of the last item. None after the next frame was requested."""
         frame = self._frame
         position = self._position()
         if frame is None or position < 0:
@@ -155,7 +164,7 @@ class Input:
         return frame.span.origin, frame.item_index(position), short_repr(frame.entries[position])
 
     def number(self) -> int:
-        """The number, within the span of the frame in hand, of the item given last."""
+        """The number of the last item within the span of the current frame."""
         assert self._frame is not None
         return self._frame.number(self._position())
 
@@ -163,28 +172,29 @@ class Input:
         return len(self._frame.entries) - length_hint(self._cursor) - 1 if self._frame else -1
 
     def frames(self) -> Iterator[tuple[Frame, Iterator[Any]]]:
-        """Frame by frame, each with an iterator over its items, which is to be used up."""
+        """Yield each frame with an iterator over its items. The caller must use up the iterator."""
         while self._next_frame():
             assert self._frame is not None
             yield self._frame, self._cursor
 
     def chunks(self) -> Iterator[Iterable[Any]]:
-        """What gives all items one after the other: for `chain.from_iterable`, which goes at the speed of C.
+        """Yield iterables of all items, for `chain.from_iterable`, which runs at the speed of C.
 
-        Whatever is raised is raised here, not by the iterables.
+        Exceptions are raised here, never by the iterables.
         """
         if self.by_items:
             for item in self._metered_items() if self.is_metered else self._items():
                 if self._watched:
-                    self._tell_item()
+                    self._publish_item()
                 yield (item,)
-                del item  # a worker that waits holds nothing of the item before
+                # Delete it, so that a waiting worker does not keep the previous item alive.
+                del item
             return
         while length_hint(self._cursor) or self._next_frame():
             yield self._cursor
 
     def _decoded(self, frame: Frame) -> Frame:
-        """The frame with its items rebuilt; those before one that cannot be come first."""
+        """The frame with its items rebuilt. The items before one that cannot be rebuilt come first."""
         if frame.decode is None:
             return frame
         entries: list[Any] = []
@@ -192,11 +202,11 @@ class Input:
             entries.extend(map(frame.decode, frame.entries))
         except Exception as error:
             index = frame.item_index(len(entries))
-            self._unread = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
+            self._bad_item = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
         return frame._replace(entries=entries, decode=None)
 
-    def _tell_item(self) -> None:
-        """Say on the board which item the stage is given, and when."""
+    def _publish_item(self) -> None:
+        """Publish the current item and its start time on the board."""
         assert self._frame is not None
         position = self._position()
         self._row[Cell.INDEX], self._row[Cell.SINCE] = self._frame.item_index(position), time.monotonic_ns()
@@ -207,23 +217,25 @@ class Input:
             yield from self._cursor
 
     def _metered_items(self) -> Iterator[Any]:
-        self._pay()  # for what an iterator before this one was given
+        # A previous iterator may have given an item.
+        self._return_credit()
         for item in self._items():
-            self._owes_slot = True
+            self._owes_credit = True
             yield item
-            del item  # a worker that waits holds nothing of the item before
-            self._pay()
+            # Delete it, so that a waiting worker does not keep the previous item alive.
+            del item
+            self._return_credit()
 
-    def pay_for_one(self) -> None:
-        """Give back the slot of an item that was taken from `frames`."""
-        self._owes_slot = True
-        self._pay()
+    def return_one_credit(self) -> None:
+        """Return the credit of an item from `frames`."""
+        self._owes_credit = True
+        self._return_credit()
 
-    def _pay(self) -> None:
-        """The next item is asked for: give back the slot of the one before, whichever iterator it came from."""
-        if not self._owes_slot:
+    def _return_credit(self) -> None:
+        """The next item is requested: return the credit of the previous one, also if another iterator gave it."""
+        if not self._owes_credit:
             return
-        self._owes_slot = False
+        self._owes_credit = False
         try:
             if self._credits is not None:
                 self._credits.give()
@@ -238,11 +250,11 @@ class Input:
 
     @records_channel_errors
     def _next_frame(self) -> bool:
-        """Take the next frame in hand; False at the end. Raises Cancelled."""
+        """Receive the next frame. False at the end. Raises Cancelled."""
         if self.ended:
             return False
-        if self._unread is not None:
-            self.fault = self._unread
+        if self._bad_item is not None:
+            self.fault = self._bad_item
             self._cancel()
         self._settle()
         frame = self._receive()
@@ -254,19 +266,19 @@ class Input:
         self._row[Cell.RECEIVED] += len(frame.entries)
         self._frame = frame = self._decoded(frame)
         self._cursor = iter(frame.entries)
-        self._paid = self.marked
+        self._returned_below = self.first_entry
         self._row[Cell.FIRST] = frame.item_index(0) if frame.entries else frame.span.start
         if self._next_output is not None:
             distinct = frame.numbers is None or len(set(frame.numbers)) == len(frame.numbers)
             self._next_output.open_span(frame.span, distinct and not self._several)
-        self._delivered_at = self._row[Cell.MOVED] = time.monotonic_ns()
-        self._blocked = self._output.blocked_ns if self._output else 0
+        self._delivered_ns = self._row[Cell.MOVED] = time.monotonic_ns()
+        self._blocked_before_ns = self._output.blocked_ns if self._output else 0
         return True
 
     def _receive(self) -> Frame | None:
-        """The next frame in its turn. One without items goes no further than to who passes on that there are none."""
-        if self._early is not None:
-            early, self._early = self._early, None
+        """The next frame in order. Frames without items are skipped, unless the worker passes their spans on."""
+        if self._awaited is not None:
+            early, self._awaited = self._awaited, None
             return early
         while True:
             frame = self._arrived() if self._reorder_buffer is None else self._in_turn(self._reorder_buffer)
@@ -284,18 +296,19 @@ class Input:
                 self._row[Cell.PASSED] = reorder_buffer.passed
                 return None
             reorder_buffer.push(frame)
-            if reorder_buffer.waiting > 1:  # one that may go at once moves no limit; before a wait it is moved anyway
+            # A single frame can pass at once and does not change the limit. The limit is updated before a wait anyway.
+            if reorder_buffer.waiting > 1:
                 reorder_buffer.release()
 
     @property
-    def _goes_on(self) -> bool:
-        """Whether the next frame is what a predecessor had in hand: nobody else has it."""
+    def _resumes(self) -> bool:
+        """Whether the next frame comes from the checkpoint of a predecessor: no other worker has it."""
         return self._receiver.checkpoint is not None and not self._receiver.checkpoint.is_empty
 
     def _arrived(self, wait: bool = True) -> Frame | None:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
-        if self._may_retire and self._row[Cell.RETIRES] and not self._goes_on:
+        if self._may_retire and self._row[Cell.RETIRES] and not self._resumes:
             self._has_retired = True
             return None
         try:
@@ -303,7 +316,8 @@ class Input:
         except BlockingIOError:
             if not wait:
                 raise
-        held = self._before_wait()  # nothing is there: send what this worker holds
+        # There is no frame yet: send the pending results of this worker first.
+        held = self._before_wait()
         with self._starved:
             frame = self._received(wait=True)
         self._after_wait(held)
@@ -320,7 +334,8 @@ class Input:
         held = self._output.before_wait() if self._output else False
         if self._reorder_buffer is not None:
             self._row[Cell.PASSED] = self._reorder_buffer.passed
-            self._reorder_buffer.release()  # once more: who has begun to wait since the last time must not be missed
+            # Update the limit once more, so that workers which began to wait in the meantime are woken.
+            self._reorder_buffer.release()
         return held
 
     def _after_wait(self, held: bool) -> None:
@@ -328,7 +343,7 @@ class Input:
             self._output.after_wait(held)
 
     def _settle(self) -> None:
-        """The frame in hand is finished: publish how many items of its kind take this consumer about 1 ms."""
+        """The current frame is finished: publish how many such items take this worker about 1 ms."""
         frame = self._frame
         if frame is None:
             return
@@ -339,37 +354,39 @@ class Input:
         self.put_position(len(frame.entries))
         self._receiver.settle()
         if frame.entries:
-            blocked = (self._output.blocked_ns if self._output else 0) - self._blocked
-            elapsed = time.monotonic_ns() - self._delivered_at - blocked
-            self._service = next_service_ns(self._service, elapsed, len(frame.entries))
-            self._hint[0] = next_hint(self._hint[0] or 1, self._service)
+            blocked = (self._output.blocked_ns if self._output else 0) - self._blocked_before_ns
+            elapsed = time.monotonic_ns() - self._delivered_ns - blocked
+            self._ns_per_item = next_service_ns(self._ns_per_item, elapsed, len(frame.entries))
+            self._hint[0] = next_hint(self._hint[0] or 1, self._ns_per_item)
         self.count()
-        self._frame = None  # a worker that waits holds nothing of the frame before: its slab can go back
+        # Drop the frame, so that a waiting worker does not keep its slab in use.
+        self._frame = None
         self.put_position(0)
 
     def put_position(self, position: int) -> None:
-        """What was made of the entries before this position has been sent: a successor begins there."""
+        """All results of the entries before this position have been sent: a replacement begins there."""
         if self._receiver.checkpoint is not None:
-            self._pay_below(position)  # first: a slot that is given twice does less harm than one that is lost
+            # Return credits first: to return a credit twice does less harm than to lose it.
+            self._return_credits_below(position)
             row = self._row
             received = row[Cell.RECEIVED] - (len(self._frame.entries) if self._frame else 0)
             self._receiver.checkpoint.put_position(
                 Position(position, received, row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD])
             )
 
-    def _pay_below(self, position: int) -> None:
-        """Give back the slots of the entries before this position, where a successor may have to go on."""
-        if self._credits is not None and position > self._paid:
-            self._credits.give(position - self._paid)
-        self._paid = position
+    def _return_credits_below(self, position: int) -> None:
+        """Return the credits of the entries before this position."""
+        if self._credits is not None and position > self._returned_below:
+            self._credits.give(position - self._returned_below)
+        self._returned_below = position
 
     @property
-    def marked(self) -> int:
-        """Where in the frame in hand to begin."""
+    def first_entry(self) -> int:
+        """The entry of the current frame at which to begin."""
         return self._receiver.checkpoint.position.entry if self._receiver.checkpoint is not None else 0
 
     def count(self) -> None:
-        """Every item that has been received has been dealt with."""
+        """Record that all received items have been processed."""
         row = self._row
         row[Cell.FINISHED] = row[Cell.RECEIVED] - row[Cell.SKIPPED] - row[Cell.DEAD]
 

@@ -1,4 +1,4 @@
-"""An element-wise stage while it runs: its function, item by item or by whole frames, and its policy."""
+"""A running element-wise stage: it calls the function for items or whole frames, and applies the policy."""
 
 from __future__ import annotations
 
@@ -25,36 +25,39 @@ from ..transport.frames import Frame
 from .input import Input
 from .outcome import Failed, Outcome
 from .output import Output
-from .stage_run import Assignment, Blamed, ItemSource, StageRun
+from .stage_run import Assignment, ItemSource, StageFailed, StageRun
 
 __all__ = ["Condemned", "OperatorRun", "Tools"]
 
-LATEST = 5  # failures that are listed when there have been too many
-# Items between two looks at the clock and at the size of results: so many at most wait for a slow one among them, and
-# so many may be large, before it is seen that they are. A look takes as long as ten ints, or two dicts.
+# The number of failures that the error lists if there are too many.
+LATEST = 5
+# Items between two checks of the clock and of the results' size. One check takes as long as ten ints or two dicts.
+# Until the next check, at most so many results wait for a slow one, or turn out to be large.
 MOST_AT_ONCE = 64
 MOST_SCALARS = 256
-TOO_MUCH_NS = 50_000  # that long between two looks at the clock is too long
+# If more time passes between two checks, the number of items is reduced.
+TOO_MUCH_NS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What an element-wise stage needs besides its function.
 
-    rows: of all workers of the stage, on the board. pause: waits for so many seconds, or raises Cancelled.
-    bury: takes a dead letter to the main process.
+    rows: the board rows of all workers of the stage. pause: waits for some seconds, or raises Cancelled.
+    send_dead_letter: sends a dead letter to the main process.
     """
 
     rows: Sequence[memoryview]
     pause: Callable[[float], None]
-    bury: Callable[[DeadItem], object]
+    send_dead_letter: Callable[[DeadItem], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Condemned:
-    """An item that has cost a predecessor: what to tell the policy instead of calling the function again.
+    """An item that ended a predecessor of this worker. The policy gets this error, and the function is not called
+    again.
 
-    tries: how many calls it has cost.
+    tries: the number of calls that it has cost.
     """
 
     error: Exception
@@ -62,7 +65,7 @@ class Condemned:
 
 
 class OperatorRun(StageRun):
-    """An element-wise stage while it runs: calls its function for each item, and applies its policy."""
+    """A running element-wise stage: it calls its function for each item and applies its policy."""
 
     def __init__(
         self,
@@ -78,18 +81,19 @@ class OperatorRun(StageRun):
         self._source = source
         self._tools = tools
         self._latest: deque[str] = deque(maxlen=LATEST)
-        self._culprit: tuple[int, int, str] | None = None
-        self._frame: Frame | None = None  # that `forward` has in hand
-        # Raises what sending results would raise, where the policy is to decide about that as well.
+        self._failed_item: tuple[int, int, str] | None = None
+        # The frame that `forward` is processing.
+        self._frame: Frame | None = None
+        # Raises the error that sending the results would raise, if the policy has to decide about it.
         self.check: Callable[[Iterable[Any]], None] | None = None
 
     @property
     def tolerates(self) -> bool:
-        """Whether a failure need not end the run."""
+        """Whether the run may continue after a failure."""
         return not isinstance(self.operator.policy, Raise)
 
     def start(self) -> Any:
-        """Its results, one by one; `each` has none, and is over when this returns."""
+        """Yield the results one by one. `each` has no results and is finished when this call returns."""
         self._result = self._results()
         if isinstance(self.operator, Each):
             for _ in self._result:
@@ -104,20 +108,22 @@ class OperatorRun(StageRun):
             del item, results
 
     def _of(self, item: Any, condemned: Condemned | None = None, place: tuple[int, int] | None = None) -> Iterable[Any]:
-        """What comes of an item, by the policy if the function raises. Raises what the policy does not cover.
+        """The results of an item. If the function raises, the policy decides. Raises errors that the policy does not
+        cover.
 
-        condemned: what it has raised last, and how many calls have failed, if it has been called before. place: its
-        origin and number, if it is not the one that was given last.
+        condemned: the last error of earlier calls and their number, if there were any. place: origin and number of the
+        item, if it is not the last one that was received.
         """
         error = condemned.error if condemned is not None else None
         tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
-                origin, index = place or (self.in_hand() or (0, 0))[:2]
+                origin, index = place or (self.current_item() or (0, 0))[:2]
                 pause = self.settle(error, tries, (origin, index, item))
                 if pause is None:
                     return ()
-                self.row[Cell.ITEM], called = 0, self.row[Cell.ITEM]  # no time of the call is spent meanwhile
+                # The pause does not count as time of the call.
+                self.row[Cell.ITEM], called = 0, self.row[Cell.ITEM]
                 self._tools.pause(pause)
                 self.row[Cell.SINCE], self.row[Cell.ITEM] = time.monotonic_ns(), called
             try:
@@ -136,15 +142,17 @@ class OperatorRun(StageRun):
         return results
 
     def forward(self, worker_input: Input, output: Output) -> None:
-        """The same, frame by frame: straight from its input to the worker's output."""
+        """Process whole frames: from the input of the worker directly to its output."""
         most = 1
-        check, self.check = self.check, None  # results are seen to be wrong as their frame leaves, which costs nothing
+        # Bad results are found when their frame is pickled, at no extra cost.
+        check, self.check = self.check, None
         if check is not None:
             output.instead = self._instead
         for frame, items in worker_input.frames():
             self._frame = frame
             if check is not None and frame.numbers is not None and len(set(frame.numbers)) < len(frame.entries):
-                self.check = check  # at once: its number would not tell which of several items it was
+                # Check each result at once: several items have the same number, so it would not identify the bad one.
+                self.check = check
                 output.skip()
                 for position, item in enumerate(items):
                     output.extend(tuple(self._of(item)), partial(repeat, frame.numbers[position]))
@@ -154,7 +162,7 @@ class OperatorRun(StageRun):
                 most = self._forward(frame, items, output, most)
 
     def _forward(self, frame: Frame, items: Iterator[Any], output: Output, most: int) -> int:
-        """Deal with one frame; returns how many items may go between two looks at the clock."""
+        """Process one frame. Returns the number of items between two checks of the clock."""
         entries, operator = frame.entries, self.operator
         numbers: Sequence[int] = frame.numbers or range(frame.span.start, frame.span.start + len(entries))
         spelled = frame.numbers is not None or operator.drops
@@ -188,7 +196,7 @@ class OperatorRun(StageRun):
         return most
 
     def _instead(self, number: int, error: Exception, tries: int) -> Sequence[Any]:
-        """What to send of an item whose result cannot be pickled, as is seen only as its frame leaves."""
+        """The replacement for a result that cannot be pickled. This is found only when its frame is sent."""
         frame = self._frame
         assert frame is not None
         position = number - frame.span.start if frame.numbers is None else bisect_left(frame.numbers, number)
@@ -196,21 +204,22 @@ class OperatorRun(StageRun):
         try:
             return tuple(self._of(frame.entries[position], Condemned(error, tries), place))
         except Exception as raised:
-            raise Unsent from raised
+            raise NotCovered from raised
 
     def guard(self, worker_input: Input, output: Output | None, condemned: Mapping[int, Condemned]) -> None:
-        """The same, where a successor may have to go on: item by item, each marked before its call.
+        """Process items one by one in a worker that can be replaced, and publish each item before its call.
 
-        What was made leaves between two items of different numbers, so that no item is ever sent in part.
-        condemned: of the frame in hand, by position.
+        Results are sent only between two items of different numbers, so that an item is never sent in part. condemned:
+        items of the current frame, by position.
         """
         row = self.row
         for frame, items in worker_input.frames():
-            begin = worker_input.marked
-            if begin and output is not None:  # what has left must not be said to have come to nothing
+            begin = worker_input.first_entry
+            # Results that were sent before must not be reported as dropped.
+            if begin and output is not None:
                 rest = frame.number(begin) if begin < len(frame.entries) else frame.span.stop
                 output.open_span(frame.span._replace(start=rest), distinct=False)
-            opened, buried = time.monotonic_ns(), row[Cell.DEAD]
+            opened, dead_letters = time.monotonic_ns(), row[Cell.DEAD]
             for position, item in enumerate(islice(items, begin, None), begin):
                 number = frame.number(position)
                 row[Cell.INDEX], row[Cell.SINCE] = frame.item_index(position), time.monotonic_ns()
@@ -221,78 +230,79 @@ class OperatorRun(StageRun):
                     output.extend(made, partial(repeat, number))
                 is_last = position + 1 == len(frame.entries)
                 is_due = (output is not None and output.is_full) or time.monotonic_ns() - opened > FLUSH_NS
-                is_due = is_due or row[Cell.DEAD] != buried  # a successor would put it aside once more
+                # Otherwise a replacement would send the dead letter again.
+                is_due = is_due or row[Cell.DEAD] != dead_letters
                 if not is_last and is_due and frame.number(position + 1) != number:
                     if output is not None:
                         output.flush_below(frame.number(position + 1))
                     worker_input.put_position(position + 1)
-                    opened, buried = time.monotonic_ns(), row[Cell.DEAD]
+                    opened, dead_letters = time.monotonic_ns(), row[Cell.DEAD]
                 del item
             condemned = {}
 
     def settle(
-        self, error: Exception, tries: int, hand: tuple[int, int, Any], failure: Failure | None = None
+        self, error: Exception, tries: int, current: tuple[int, int, Any], failure: Failure | None = None
     ) -> float | None:
-        """Apply the policy: the seconds to wait before another try, or None if the item is left out.
+        """Apply the policy. Returns the seconds before the next try, or None if the item is skipped.
 
-        hand: origin and number of the item, and the item. failure: the record of this error, if there is one already.
-        Raises Blamed, and the error that no policy covers.
+        current: origin and number of the item, and the item. failure: the record of this error, if there is one. Raises
+        StageFailed, and an error that the policy does not cover.
         """
-        origin, index, item = hand
+        origin, index, item = current
         try:
             verdict = decide(self.operator.policy, error, tries)
         except Exception:
-            self._culprit = (origin, index, short_repr(item))
+            self._failed_item = (origin, index, short_repr(item))
             raise
         if verdict.action is Action.RETRY:
             self.row[Cell.RETRIED] += 1
             return verdict.pause
         if verdict.action is Action.RAISE:
             if failure is not None:
-                raise Blamed(Failed(failure))
-            self._culprit = (origin, index, short_repr(item))
+                raise StageFailed(Failed(failure))
+            self._failed_item = (origin, index, short_repr(item))
             raise error
-        buried = verdict.action is Action.DEAD_LETTER
-        cell = Cell.DEAD if buried else Cell.SKIPPED
+        is_dead_letter = verdict.action is Action.DEAD_LETTER
+        cell = Cell.DEAD if is_dead_letter else Cell.SKIPPED
         self.row[cell] += 1
         self._latest.append(f"item {index}: {type(error).__name__}: {error}")
         if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
             failure = failure_texts.too_many(self.assignment.who, os.getpid(), verdict.limit, tuple(self._latest))
-            raise Blamed(Failed(failure)) from error
-        if buried:
+            raise StageFailed(Failed(failure)) from error
+        if is_dead_letter:
             letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error))
             try:
-                self._tools.bury(letter)
+                self._tools.send_dead_letter(letter)
             except OSError as refused:
                 what = "put a dead letter aside"
                 failure = failure_texts.channel_failed(self.assignment.who, os.getpid(), refused, what)
-                raise Blamed(Failed(failure, refused)) from refused
+                raise StageFailed(Failed(failure, refused)) from refused
         return None
 
-    def too_late(self, stack: str, hand: tuple[int, int, Any]) -> Failure:
-        """The record of a call that took too long. stack: where it was, as text."""
-        item = self.item(*hand[:2], short_repr(hand[2]))
+    def too_late(self, stack: str, current: tuple[int, int, Any]) -> Failure:
+        """The record of a call that took too long. stack: the call stack at that time, as text."""
+        item = self.item(*current[:2], short_repr(current[2]))
         return failure_texts.timed_out(self.assignment.who, os.getpid(), item, self.operator.timeout or 0.0, stack)
 
     def made_of(self) -> tuple[int, int] | None:
-        """The item that it was given last."""
-        hand = self.in_hand()
-        return hand[:2] if hand else None
+        """Origin and number of the last item that it received."""
+        current = self.current_item()
+        return current[:2] if current else None
 
-    def in_hand(self) -> tuple[int, int, str] | None:
-        """As for every stage; where many items are in hand, the one on which it failed."""
-        return self._culprit or super().in_hand()
+    def current_item(self) -> tuple[int, int, str] | None:
+        """As in StageRun. If several items are in progress, the one that failed."""
+        return self._failed_item or super().current_item()
 
     def explain(self, error: BaseException) -> Outcome:
-        """As for every stage, also of what a policy has not covered as the results were sent."""
-        if isinstance(error, Unsent) and error.__cause__ is not None:
+        """As in StageRun. It also handles an error of the policy that was raised while results were sent."""
+        if isinstance(error, NotCovered) and error.__cause__ is not None:
             error = error.__cause__
-        return error.failed if isinstance(error, Blamed) else super().explain(error)
+        return error.failed if isinstance(error, StageFailed) else super().explain(error)
 
     def _is_induced(self, error: BaseException) -> bool:
-        """Its function never meets its input, which a thread of its own may read: it has failed by itself."""
+        """Only a Cancelled counts: the function does not see its input, so its other errors are its own."""
         return isinstance(error, Cancelled) and super()._is_induced(error)
 
 
-class Unsent(Exception):
-    """What a policy has not covered, on its way through the output, which would take an OSError for its own."""
+class NotCovered(Exception):
+    """Carries an error that the policy does not cover through the output, which treats an OSError as one of its own."""

@@ -1,7 +1,7 @@
-"""How a worker ended: one of three frozen values, which travel to the supervisor.
+"""The outcome of a worker: one of three frozen values, which are sent to the supervisor.
 
-`packed` is called in the worker's process and makes sure that the outcome survives the journey; `unpacked` is its
-inverse in the main process. Workers that are threads need neither.
+The worker's process calls `packed`, so that the outcome can be pickled in any case. The main process calls `unpacked`,
+which is the inverse. Workers in threads need neither.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from ..messages.item_repr import short_repr
 from ..messages.names import Who, text_of
 from ..pickling import functions
 
-__all__ = ["Buried", "Failed", "Finished", "Interrupted", "Outcome"]
+__all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem"]
 
-MAX_CAUSE = 1 << 20  # bytes; a larger exception travels as text
+# Bytes. A larger exception is sent as text.
+MAX_CAUSE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Its function returned. early: its input may have had more, and it was allowed to stop."""
+    """The function of the worker returned. early: it was allowed to stop before the end of its input."""
 
     value: Any = None
     early: bool = False
 
     def packed(self, who: Who) -> Outcome:
-        """The same, with a value that is sure to survive the way to the main process."""
+        """The same with a pickled value. The result is Failed if the value cannot be pickled."""
         try:
             return replace(self, value=functions.plain(self.value))
         except Exception as error:
@@ -42,22 +43,23 @@ class Finished:
             return Failed(failure_texts.unpicklable_value(who, os.getpid(), reason))
 
     def unpacked(self, who: Who) -> Outcome:
-        """What `packed` made, in the main process."""
+        """The inverse of `packed`, in the main process."""
         try:
             return replace(self, value=pickle.loads(self.value))
-        except Exception as error:  # whatever a user's __setstate__ raises
+        except Exception as error:
+            # A user's __setstate__ may raise anything.
             return Failed(failure_texts.unpicklable_value(who, None, f"{type(error).__name__}: {error}"))
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something is to blame on it. cause: the original exception, where there is one and it can travel."""
+    """The worker failed. cause: the original exception, if there is one and it can be sent."""
 
     failure: Failure
     cause: BaseException | bytes | None = None
 
     def packed(self, who: Who) -> Failed:
-        """The same, with its cause as a pickle that was seen to load again; without one if there is none."""
+        """The same with its cause as a pickle that is known to load, or without a cause."""
         try:
             cause = functions.plain(self.cause)
             if len(cause) <= MAX_CAUSE and type(pickle.loads(cause)) is type(self.cause):
@@ -67,12 +69,13 @@ class Failed:
         return self._without_cause()
 
     def unpacked(self, who: Who) -> Failed:
-        """What `packed` made, in the main process."""
+        """The inverse of `packed`, in the main process."""
         if not isinstance(self.cause, bytes):
             return self
         try:
             return replace(self, cause=pickle.loads(self.cause))
-        except Exception:  # it loaded in the worker, but names what this process cannot import
+        except Exception:
+            # It loaded in the worker, but needs a module that this process cannot import.
             return self._without_cause()
 
     def _without_cause(self) -> Failed:
@@ -84,14 +87,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """It was cancelled, and there is nothing to blame on it."""
+    """The worker was cancelled and did not fail."""
 
     def packed(self, who: Who) -> Interrupted:
-        """The same."""
+        """Itself."""
         return self
 
     def unpacked(self, who: Who) -> Interrupted:
-        """The same."""
+        """Itself."""
         return self
 
 
@@ -99,35 +102,36 @@ Outcome = Finished | Failed | Interrupted
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
-    """A dead letter on its way to the main process: the item and its error as pickles, where they can travel.
+class PackedDeadItem:
+    """A dead letter for the main process, with the item and its error as pickles if possible.
 
-    text, told: what stands for the item and for its error where they cannot.
+    text, stand_in: the replacements if the item or its error cannot be sent.
     """
 
     letter: DeadItem
     item: bytes | None
     text: str
     error: bytes | None
-    told: RemoteError
+    stand_in: RemoteError
 
     @classmethod
-    def packed(cls, letter: DeadItem) -> Buried:
-        """Parts that are sure to survive the journey."""
-        text, told = short_repr(letter.item), _stand_in(letter.error)
+    def packed(cls, letter: DeadItem) -> PackedDeadItem:
+        """Pack a dead letter, so that it can be sent in any case."""
+        text, stand_in = short_repr(letter.item), _stand_in(letter.error)
         item, error = functions.travelling(letter.item), functions.travelling(letter.error)
         if error is None:
             error = functions.travelling(_stand_in(letter.error, _attributes(letter.error)))
-        return cls(replace(letter, item=None, error=told), item, text, error, told)
+        return cls(replace(letter, item=None, error=stand_in), item, text, error, stand_in)
 
     def unpacked(self) -> DeadItem:
         """The dead letter, in the main process."""
         item: Any = self.text
-        error: BaseException = self.told
-        with suppress(Exception):  # it loads in the worker only
+        error: BaseException = self.stand_in
+        # The pickle may load only in the worker.
+        with suppress(Exception):
             item = self.text if self.item is None else pickle.loads(self.item)
         with suppress(Exception):
-            error = self.told if self.error is None else pickle.loads(self.error)
+            error = self.stand_in if self.error is None else pickle.loads(self.error)
         return replace(self.letter, item=item, error=error)
 
 
@@ -138,13 +142,16 @@ def _stand_in(error: BaseException, attributes: Mapping[str, Any] = MappingProxy
 
 
 def _attributes(error: BaseException) -> Mapping[str, Any]:
-    """What of it can be sent: its own fields, and those that its class keeps in C or in slots, such as `errno`."""
+    """The attributes of an exception that can be sent, including those that its class keeps in C or in slots, like
+    `errno`.
+    """
     classes = takewhile(lambda each: each is not BaseException, type(error).__mro__)
     kinds = (MemberDescriptorType, GetSetDescriptorType)
     slots = [name for each in classes for name, value in vars(each).items() if isinstance(value, kinds)]
     found: dict[str, Any] = {}
     for name in (*slots, *vars(error)):
-        with suppress(Exception):  # a slot that was never set, or whatever a property raises
+        # A slot may be unset, and a property may raise anything.
+        with suppress(Exception):
             value = getattr(error, name)
             data = None if name.startswith("__") else functions.travelling(value)
             if data is not None and len(data) <= MAX_CAUSE:

@@ -1,7 +1,7 @@
-"""The sending side of a worker: collects items into frames, and lets none wait.
+"""The sending side of a worker: it collects items into frames and sends them early.
 
-A frame leaves when it holds as many items as the consumer asked for, or 64 KB; 2 ms after its first item, by the
-flusher; before the worker waits for anything; and at once if nothing has left for 2 ms: a lone item never waits.
+A frame is sent when it holds the requested number of items, or 64 KB. The flusher sends it 2 ms after its first item.
+It is sent before each wait of the worker, and at once if no frame was sent for 2 ms: a single item never waits.
 
     worker thread:   item -> [pending] -- full, or about to wait --> send
     flusher thread:          [pending] -- 2 ms old ----------------> send
@@ -32,24 +32,22 @@ from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, recor
 
 __all__ = ["Output"]
 
-SCALAR_BYTES = 8  # about what an int takes in a pickle
-# What takes no time to iterate, and runs no code of the user's between two items that could change the one before.
+# The approximate size of an int in a pickle.
+SCALAR_BYTES = 8
+# Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
 STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
 
 
 class Output:
-    """What a worker yields goes in here. Only the worker's own thread calls it; the flusher is its second thread.
+    """Takes the results of a worker. Only the worker's own thread calls it. The flusher is a second thread.
 
-    `_pending` grows by `append` alone, which is atomic, and shrinks only under `_lock`, which also orders the
-    sends. So an item costs no lock, and a frame costs one.
+    `_pending` grows only by `append`, which is atomic, and shrinks only under `_lock`, which also orders the sends. So
+    an item needs no lock. Element-wise stages call `open_span` and `close_span` around the results of each input frame.
 
-    room: bounds the items, if they are put in order further on. origin: the number of this worker, where it numbers its
-    items itself and is not the only one to do so. whole: what is made of one item leaves in one frame, since it may be
-    made twice. failed: is given what the flusher has failed of, in its thread.
-
-    A worker of element-wise stages says between `open_span` and `close_span` which items of its input it is in; the
-    frames that leave meanwhile carry their numbers.
+    room: bounds the items if a later worker restores their order. origin: the number of this worker, if several workers
+    number items. whole: send all results of an item in one frame, because a replacement may make them again. failed:
+    receives the error of the flusher, in the flusher's thread.
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class Output:
         self._whole = whole
         self._sender = sender
         bounds = tuple(room.credits) if room is not None else ()
-        # Of these, one is taken before each item is made.
+        # The worker takes one credit of each of these before it makes an item.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
         self._room = room
         self._row = row
@@ -75,52 +73,53 @@ class Output:
         self._cancelled = cancelled
         self._lock = threading.Lock()
         self._pending: list[Any] = []
-        self._snapshots = False  # whether `_pending` holds snapshots; changes under `_lock`, or while it is empty
+        # Whether `_pending` holds snapshots. It changes under `_lock`, or while `_pending` is empty.
+        self._snapshots = False
         self._numbering = Numbering(origin)
         self._number: Callable[[], int] | None = None
-        self._sent = int(row[Cell.SENT])  # by predecessors
-        self._bytes = 0.0  # per item, lately
+        # A predecessor may have sent items.
+        self._sent = int(row[Cell.SENT])
+        self._bytes_each = 0.0
         self._weigher = Weigher()
-        self._last_sent = 0  # ns
-        self._since = 0  # ns; when the first pending item came
-        self._holds_slots = False
+        self._last_sent_ns = 0
+        self._first_pending_ns = 0
+        self._holds_credits = False
         self._flusher = Flusher(self.flush_old, failed)
         self.cancelled = False
         self.refused: Refusal | None = None
-        # What to send instead of what was made of an item: its number, why that cannot be pickled, and how many times
-        # it could not. Only for who sends in the worker's own thread, and makes one result of an item at most.
+        # Replaces a result that cannot be pickled. Requires a single sending thread, and at most one result per item.
         self.instead: Callable[[int, Exception, int], Sequence[Any]] | None = None
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a slot is to be taken before each item is made."""
+        """Whether the worker needs a credit before it makes an item."""
         return bool(self._bounds)
 
     @property
     def blocked_ns(self) -> int:
-        """Nanoseconds that the worker's thread has waited until it could send; asked while it does not."""
+        """Nanoseconds for which the worker's thread has waited to send. Callers must not be in such a wait."""
         return int(self._row[Cell.BLOCKED])
 
     def number_by(self, number: Callable[[], int]) -> None:
-        """Element-wise: an item belongs to the number that this tells when it comes."""
+        """For element-wise stages: this function returns the number of each new item."""
         self._number = number
 
     def open_span(self, span: Span, distinct: bool) -> None:
-        """What comes from here on is made of these items. distinct: no two of them of the same one."""
+        """Results from now on belong to this span. distinct: at most one result per input item."""
         with self._lock:
             self._numbering = Numbering(span.origin, SpanSplitter(span), distinct)
 
     def close_span(self, stop: int) -> None:
-        """All of them up to this number have been dealt with, and these are all."""
+        """All items of the span up to this number have been processed, and there are no more."""
         self.flush_below(stop, end=True)
 
     def flush_below(self, done: int, end: bool = False) -> None:
-        """Send what is pending, and say that all items below this number have been dealt with."""
+        """Send the pending results, and report all items below this number as processed."""
         self._send_pending(self._blocked, done=done, end=end)
         self._flusher.raise_error()
 
     def pump(self, items: Iterable[Any]) -> None:
-        """Send all items. Raises Cancelled, ItemFault, or what `items` raises."""
+        """Send all items. Raises Cancelled, ItemFault, and exceptions of `items`."""
         if type(items) in CONTAINERS:
             items = iter(items)
         if type(items) in STEPS and not self._bounds and self._number is None:
@@ -138,12 +137,14 @@ class Output:
             elif kind in STRINGS and not self._snapshots:
                 nbytes = len(item)
             else:
-                item, nbytes = self._admit(item, kind)  # noqa: PLW2901  # from here on its entry stands for it
+                item, nbytes = self._admit(item, kind)  # noqa: PLW2901  # the entry replaces the item
             if number is not None:
-                self._numbering.numbers.append(number())  # first: the flusher counts what is pending
+                # Add the number first, because the flusher counts the pending items.
+                self._numbering.numbers.append(number())
             append(item)
             waiting = len(pending)
-            size = nbytes if waiting == 1 else size + nbytes  # the flusher may have taken what was there before
+            # The flusher may have sent the earlier items.
+            size = nbytes if waiting == 1 else size + nbytes
             if waiting >= limit or size >= most:
                 self.flush()
                 limit = self._limit()
@@ -151,45 +152,44 @@ class Output:
                 self._first_pending()
 
     def _pump_at_once(self, items: Iterable[Any]) -> None:
-        """Send items that are all there, and that no code changes while they go."""
+        """Send the items of a container: no user code changes them meanwhile."""
         while found := list(islice(items, self._limit())):
             self._pending += found
             while self._pending:
                 self.flush()
 
     def extend(self, made: Iterable[Any], numbers: Callable[[int], Iterable[int]] | None = None) -> int:
-        """Add the results of element-wise functions, which nobody changes any more; raises what making them raises.
+        """Add results of element-wise functions, which do not change any more. Returns their number.
 
-        Returns how many there were.
-
-        numbers: of as many results as there are; None where each has the number next to the one before.
+        numbers: returns the numbers of this many results. None if the numbers are consecutive.
         """
         pending = self._pending
         before = len(pending)
         try:
             pending.extend(made)
-        finally:  # those before an exception count
+        finally:
+            # Results before an exception count.
             if numbers is not None:
                 self._numbering.numbers.extend(numbers(len(pending) - before))
         return len(pending) - before
 
     def check(self, results: Iterable[Any]) -> None:
-        """Raise what pickling these would raise."""
+        """Raise the error that pickling these results would raise. It locks because the flusher pickles, too."""
         for each in results:
             if type(each) not in SCALARS and type(each) not in STRINGS:
                 try:
-                    with self._lock:  # the flusher pickles as well
+                    with self._lock:
                         self._sender.admit(each)
                 except ItemFault as fault:
                     raise fault.error from None
 
     def skip(self) -> None:
-        """An item comes to nothing: from here on, `extend` needs numbers."""
+        """An item has no result. From now on, `extend` needs numbers."""
         self._numbering.spell_out(len(self._pending))
 
     @property
     def holds_scalars(self) -> bool:
-        """Whether the result that came last is a number or the like."""
+        """Whether the last result is a number or another small value."""
         return bool(self._pending) and type(self._pending[-1]) in SCALARS
 
     @property
@@ -198,10 +198,11 @@ class Output:
         return len(self._pending) >= self._limit()
 
     def flush_full(self) -> None:
-        """Send as many frames as are full; all, if the result that came last is large: sizes may have jumped."""
+        """Send all full frames, and the rest if the last result is large, because sizes may have jumped."""
         waiting = 0
         while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
-            waiting = len(self._pending)  # the same again: all of it belongs to one item, of which more may come
+            # If no result could be sent, all of them belong to one item, which may have more results.
+            waiting = len(self._pending)
             self.flush(limit)
         count = len(self._pending)
         if count and not self.holds_scalars and self._weigher.weigh(self._pending[-1]) * count >= FRAME_BYTES:
@@ -209,14 +210,14 @@ class Output:
 
     def _limit(self) -> int:
         limit, most = self._hint[0] or 1, self._sender.flush_bytes
-        if limit * self._bytes > most:
-            limit = max(1, int(most / self._bytes))
-        # Else a full frame would be cut, and leave a small one behind it.
+        if limit * self._bytes_each > most:
+            limit = max(1, int(most / self._bytes_each))
+        # Otherwise a full frame would be divided, and a small frame would follow it.
         each = self._weigher.each
         return limit if limit * each <= FRAME_BYTES else max(1, int(FRAME_BYTES / each))
 
     def _admit(self, item: Any, kind: type) -> tuple[Any, int]:
-        """The entry of an item that may be changed later, or that joins a frame of snapshots."""
+        """The entry of an item that may change later, or that joins a frame of snapshots."""
         if not self._pending:
             self._snapshots = False
             if kind in SCALARS or kind in STRINGS:
@@ -229,7 +230,8 @@ class Output:
                 fault.index = self._numbering.index(number()) if number else self._sent + len(self._pending)
             raise
         if isinstance(entry, Large):
-            self.flush()  # it travels alone
+            # A large item is sent in a frame of its own.
+            self.flush()
         if not self._snapshots:
             with self._lock:
                 self._pending[:] = [self._sender.admit(earlier)[0] for earlier in self._pending]
@@ -238,31 +240,31 @@ class Output:
 
     def _first_pending(self) -> None:
         now = time.monotonic_ns()
-        if now - self._last_sent >= FLUSH_NS:
+        if now - self._last_sent_ns >= FLUSH_NS:
             self.flush()
         else:
-            self._since = now
+            self._first_pending_ns = now
             try:
                 self._flusher.arm()
             except OSError as error:
                 record_channel_error(self, error)
 
     def _metered(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Take a slot before each item is made: `in_flight=` is exact."""
+        """Take a credit before each item is made, so that `in_flight=` is exact. The item carries the credit away."""
         iterator = iter(items)
         while True:
-            self.take_slots()
+            self.take_credits()
             try:
                 item = next(iterator)
             except StopIteration:
-                self._give_slots()
+                self._return_credits()
                 return
-            self._holds_slots = False  # they travel with the item
+            self._holds_credits = False
             yield item
 
-    def take_slots(self) -> None:
-        """Take a slot for the next item, unless there is one already. Raises Cancelled."""
-        if self._holds_slots:
+    def take_credits(self) -> None:
+        """Take a credit for the next item, unless the worker has one. Raises Cancelled."""
+        if self._holds_credits:
             return
         try:
             for credits in self._bounds:
@@ -273,58 +275,55 @@ class Output:
                     self._check_cancelled()
         except CHANNEL_ERRORS as error:
             record_channel_error(self, error)
-        self._holds_slots = True
+        self._holds_credits = True
 
     @records_channel_errors
-    def _give_slots(self) -> None:
-        if self._holds_slots:
-            self._holds_slots = False
+    def _return_credits(self) -> None:
+        if self._holds_credits:
+            self._holds_credits = False
             for credits in self._bounds:
                 credits.give()
 
     def before_wait(self) -> bool:
-        """The worker is about to wait for input: send what is pending, and let another worker use the slot.
+        """Before a wait for input, send the pending results and return the credit for other workers.
 
-        Without the latter, a worker that waits for input with a slot could starve one that has input and no slot.
-        Returns whether there was a slot, which `after_wait` takes again.
+        Otherwise a waiting worker could keep a credit that a worker with input needs. Returns whether there was a
+        credit.
         """
         self.flush()
-        held = self._holds_slots
-        self._give_slots()
+        held = self._holds_credits
+        self._return_credits()
         return held
 
     def after_wait(self, held: bool) -> None:
-        """Input has come: take the slot again, if there was one."""
+        """Input has arrived: take the credit again if there was one."""
         if held:
-            self.take_slots()
+            self.take_credits()
 
     def flush(self, most: int | None = None) -> None:
-        """Send what is pending, or so much of it. Raises Cancelled and ItemFault."""
+        """Send the pending results, or the first ones. Raises Cancelled and ItemFault."""
         if self._pending or self._flusher.error:
             self._send_pending(self._blocked, most=most)
             self._flusher.raise_error()
 
     def flush_old(self) -> int:
-        """For the flusher: send what is pending if it is old enough; returns ns to wait for the next look, or 0."""
+        """For the flusher: send the pending results if they are old. Returns the ns until the next call, or 0."""
         if not self._pending:
             return 0
-        left = self._since + FLUSH_NS - time.monotonic_ns()
+        left = self._first_pending_ns + FLUSH_NS - time.monotonic_ns()
         if left > 0:
             return left
         self._send_pending(UNCOUNTED)
-        return FLUSH_NS if self._pending else 0  # one that came meanwhile was not the first, and has armed nobody
+        # A result that arrived in the meantime was not the first, so it has not armed the flusher.
+        return FLUSH_NS if self._pending else 0
 
     @records_channel_errors
     def _send_pending(
-        self,
-        waits: AbstractContextManager[None],
-        *,
-        most: int | None = None,
-        done: int | None = None,
-        end: bool = False,
+        self, waits: AbstractContextManager[None], most: int | None = None, done: int | None = None, end: bool = False
     ) -> None:
-        """Send the pending items, or the first of them. waits: what a wait is told to. done, end: see `Numbering`."""
-        if self._lock.locked():  # the other thread sends, and may have to wait
+        """Send the pending results, or the first ones. waits: counts waiting time. done, end: see `Numbering`."""
+        # The other thread sends, and may wait for room.
+        if self._lock.locked():
             with waits, self._lock:
                 pass
         with self._lock:
@@ -344,16 +343,17 @@ class Output:
     def _send_first(self, count: int, waits: AbstractContextManager[None], done: int | None, end: bool) -> None:
         self._check_cancelled()
         entries = self._pending[:count]
-        snapshots = self._snapshots  # read before the deletion: it may change once nothing is pending
+        # Read it before the deletion: it may change when `_pending` is empty.
+        snapshots = self._snapshots
         del self._pending[:count]
         self._row[Cell.SENDING] = 1
         for piece in self._numbering.pieces(entries, self._sent, done, end):
             self._send(piece, snapshots, waits)
-        self._last_sent = time.monotonic_ns()
+        self._last_sent_ns = time.monotonic_ns()
         self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
         self._row[Cell.SENDING] = 0
         if entries:
-            self._row[Cell.MOVED] = self._last_sent
+            self._row[Cell.MOVED] = self._last_sent_ns
 
     def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
         while self._room is not None and not self._room.may_send(piece.span):
@@ -365,10 +365,10 @@ class Output:
         count = len(piece.entries)
         self._sent += count
         if count:
-            self._bytes = (self._bytes + nbytes / count) / 2 if self._bytes else nbytes / count
+            self._bytes_each = (self._bytes_each + nbytes / count) / 2 if self._bytes_each else nbytes / count
 
     def _sent_piece(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> tuple[Piece, int]:
-        """What has been sent, and its bytes: instead of items that cannot be pickled, what a policy makes of them."""
+        """Send a piece. The policy replaces results that cannot be pickled. Returns the sent piece and its bytes."""
         tries: Counter[int] = Counter()
         while True:
             try:
@@ -386,7 +386,7 @@ class Output:
             raise Cancelled("the run was cancelled")
 
     def finish(self, made: int | None = None) -> None:
-        """Send all that is left. made: of how many items, where they were numbered here. Raises Cancelled."""
+        """Send all remaining results. made: the number of items, if this worker numbers them. Raises Cancelled."""
         with self._blocked:
             self._flusher.stop()
         if made is not None:

@@ -1,4 +1,4 @@
-"""Random numbers of worker processes: each has its own, and a run with a given seed has the same again."""
+"""Random numbers of worker processes. Each worker has its own seed. A run with a given seed repeats its numbers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ..lazy_dataclass import dataclass
 
 __all__ = ["Seed"]
 
-NUMPY_BITS = 32  # of a seed of its legacy generator
-# What has one generator for the whole process, by the module in which it is, and how that is seeded.
+# The bits of a seed of NumPy's legacy generator.
+NUMPY_BITS = 32
+# Modules with one generator for the whole process, and how to seed each of them.
 GENERATORS: Mapping[str, Callable[[Any, int], object]] = {
     "random": lambda module, value: module.seed(value),
     "numpy.random": lambda module, value: module.seed(value % (1 << NUMPY_BITS)),
@@ -23,25 +24,26 @@ GENERATORS: Mapping[str, Callable[[Any, int], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Of a run, or of one worker in it. is_given: the user has chosen that of the run."""
+    """The seed of a run, or of one of its workers. is_given: the user has chosen the seed of the run."""
 
     value: int
     is_given: bool
 
     @classmethod
     def of_run(cls, chosen: int | None) -> Seed:
-        """The one that was chosen, or another one each time."""
+        """The chosen seed, or a new random one."""
         return cls(int.from_bytes(os.urandom(8), "big"), False) if chosen is None else cls(chosen, True)
 
     def derived(self, *place: int) -> Seed:
-        """Of a part of what this is the seed of. place: tells it from the other parts."""
+        """The seed of a part of the run. place: identifies the part."""
         text = "/".join(map(str, (self.value, *place)))
         return Seed(random.Random(text).getrandbits(63), self.is_given)  # noqa: S311  # no secret; text is hashed by SHA-512
 
     def sow(self) -> None:
-        """Seed the generators of this process that have been imported."""
+        """Seed the generators of all imported modules in this process."""
         if self.is_given and "numpy" in sys.modules:
-            _ = sys.modules["numpy"].random  # imported as it is asked for, from NumPy 2 on
+            # NumPy 2 and later import this module at the first access.
+            _ = sys.modules["numpy"].random
         for name, seed in GENERATORS.items():
             module = sys.modules.get(name)
             if module is not None:

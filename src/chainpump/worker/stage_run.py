@@ -1,4 +1,4 @@
-"""A stage while it runs: its function, where its items come from, and whom to blame for what happens in it."""
+"""A running stage: its function, the source of its items, and the failures for which it is responsible."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .outcome import Failed, Interrupted, Outcome
 __all__ = ["Assignment", "ChannelInput", "ItemSource", "Link", "Nested", "StageRun"]
 
 
-# What `pickle` says of what has no pickle, and `ItemFault` where it has none to name.
+# Errors of `pickle` for objects that cannot be pickled, and `ItemFault` if there is no other error.
 UNPICKLABLE = (TypeError, AttributeError, PicklingError, RecursionError, ItemFault)
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One stage of a worker. row: the worker's row on the board for it.
+    """One stage of a worker. row: the board row of the worker for it.
 
-    makers: how messages tell apart who numbered its input; empty strings where there is only one.
-    siblings: the rows of all workers of the stage.
+    makers: the names in messages of those that number its input, by origin. They are empty strings if there is only
+    one. siblings: the rows of all workers of the stage.
     """
 
     who: Who
@@ -45,55 +45,57 @@ class Assignment:
 
     @property
     def is_sink(self) -> bool:
-        """Whether its result is a value rather than items."""
+        """Whether its result is a value and not items."""
         return self.who.role is Role.SINK
 
 
 class ItemSource(Protocol):
-    """Where a stage's items come from: a channel, or the stage before it in the same worker."""
+    """The source of a stage's items: a channel, or the previous stage in the same worker."""
 
     @property
     def cancelled(self) -> bool:
-        """Whether Cancelled was raised here: no later end is to be believed."""
+        """Whether it raised Cancelled. If so, a later end does not count as a clean end."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether the end was seen, and was a clean one."""
+        """Whether it has reached a clean end."""
         ...
 
     @property
     def delivered(self) -> int:
-        """How many items it has given."""
+        """The number of items that it has given."""
         ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
     def chunks(self) -> Iterator[Iterable[Any]]:
-        """What gives all items one after the other, and raises nothing by itself."""
+        """Yield iterables of all items. The iterables never raise."""
         ...
 
     def more(self) -> bool:
         """Whether one more item comes. Raises Cancelled."""
         ...
 
-    def in_hand(self) -> tuple[int, int, str] | None:
-        """Producer, number and short repr of the item given last."""
+    def current_item(self) -> tuple[int, int, str] | None:
+        """Origin, number and short repr of the last item."""
         ...
 
     def reason(self, stage: StageRun) -> Outcome | None:
-        """Why it cancelled by itself, as the outcome of the worker that runs this stage."""
+        """The outcome of the worker that runs this stage, if the source itself failed."""
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait until an item or the end is there; False if that takes longer. True where nothing can wait."""
+        """Wait until there is an item or the end. Returns False after this many seconds. Sources that cannot wait
+        return True.
+        """
         ...
 
 
 class Nested(ABC):
-    """Items that runs of their own make: what a function may return so that those end with the run around them.
+    """The items of nested runs. A function may return it, so that these runs end with the outer run.
 
-    A RunError that comes out of it blames a stage of theirs, and is the failure of the run around them as it is.
+    A RunError from it names a stage of a nested run. The outer run reports that failure unchanged.
     """
 
     @abstractmethod
@@ -101,17 +103,17 @@ class Nested(ABC):
 
     @abstractmethod
     def cancel(self) -> None:
-        """End them early, without waiting for that. Any thread may call it, any number of times."""
+        """End the runs early, without waiting. Any thread may call it, also several times."""
 
     @abstractmethod
     def close(self) -> None:
-        """End them, and wait until nothing of them is left."""
+        """End the runs and wait until all their resources are released."""
 
 
 class StageRun:
-    """One stage while it runs: its function, its input, and whom to blame for what it does.
+    """A running stage: its function, its input, and the failures for which it is responsible.
 
-    is_over: whether anybody has ended the run early, as far as its worker knows.
+    is_over: whether the run was ended early, as far as the worker knows.
     """
 
     def __init__(
@@ -131,14 +133,15 @@ class StageRun:
         self._was_woken = False
 
     def start(self) -> Any:
-        """Call the function: an iterable of what it yields, or a sink's value. Raises what it raises."""
+        """Call the function. Returns its items or a sink's value. Raises its exceptions."""
         self._result = self._bound.call(*self._inputs())
-        if self._was_woken:  # meanwhile
+        # The stage may have been woken during the call.
+        if self._was_woken:
             self.wake()
         return self._result
 
     def wake(self) -> None:
-        """End the runs within it, if there are any. Any thread may call it."""
+        """End the runs inside it, if there are any. Any thread may call it."""
         self._was_woken = True
         if isinstance(self._result, Nested):
             self._result.cancel()
@@ -149,7 +152,7 @@ class StageRun:
         return (self._input if self._bound.function is batch_within else iter(self._input),)
 
     def check_returned(self) -> Outcome | None:
-        """Its function has returned: None if its input had ended, or if it may stop; asks for one more item to know."""
+        """The function has returned. None if its input has ended or it may stop early. It may request one more item."""
         if self._input is None or self._input.ended:
             return None
         if not self._input.cancelled:
@@ -166,11 +169,11 @@ class StageRun:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether it returned, as it may, before its input had ended."""
+        """Whether it returned before the end of its input, which was allowed."""
         return self._input is not None and not self._input.ended
 
     def chunks(self) -> Iterator[Iterable[Any]]:
-        """Its input, where the caller's loop takes the place of a function."""
+        """Its input, if the loop of the caller replaces the function."""
         assert self._input is not None
         return self._input.chunks()
 
@@ -180,7 +183,7 @@ class StageRun:
         return self._input is not None and self._input.cancelled
 
     def explain(self, error: BaseException) -> Outcome:
-        """What an exception that came out of this stage, or out of sending what it made, means."""
+        """The outcome for an exception from this stage, or from sending its results."""
         reason = self._input.reason(self) if self._input is not None else None
         if reason is not None:
             return reason
@@ -200,33 +203,33 @@ class StageRun:
         return Failed(failure_texts.raised(self.assignment.who, os.getpid(), error, self._item()), error)
 
     def _is_induced(self, error: BaseException) -> bool:
-        """Whether the end of the run has brought this about: so is all that comes of a Cancelled from its input."""
+        """Whether the end of the run caused this error. After a Cancelled from the input, it caused any error."""
         return self.cancelled or (isinstance(error, Cancelled) and self._is_over())
 
     def item(self, producer: int, index: int, text: str | None = None) -> Item:
         """An item of its input, as messages name it."""
         return Item(index, self.assignment.makers[producer], text)
 
-    def in_hand(self) -> tuple[int, int, str] | None:
-        """Origin, number and short repr of the item of its input that it was given last."""
-        return self._input.in_hand() if self._input is not None else None
+    def current_item(self) -> tuple[int, int, str] | None:
+        """Origin, number and short repr of the last item of its input."""
+        return self._input.current_item() if self._input is not None else None
 
     def made_of(self) -> tuple[int, int] | None:
-        """Origin and number of the item that what it yielded last was made of; None where it numbers its own."""
+        """Origin and number of the item from which it made its last result. None if it numbers its own items."""
         return None
 
     def _item(self) -> Item | None:
-        hand = self.in_hand()
-        return self.item(*hand) if hand else None
+        current = self.current_item()
+        return self.item(*current) if current else None
 
     def close(self) -> None:
-        """Close its generator, so that its `finally` blocks run now."""
+        """Close its generator, so that the `finally` blocks run now."""
         if isinstance(self._result, (Generator, Nested)) and not self.assignment.is_sink:
             self._result.close()
 
 
-class Blamed(Exception):
-    """Ends a stage with a failure that was recorded where its facts were known."""
+class StageFailed(Exception):
+    """Ends a stage with a failure that was recorded at its cause."""
 
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed)
@@ -237,7 +240,7 @@ class ChannelInput(Input):
     """A channel as the input of a stage."""
 
     def reason(self, stage: StageRun) -> Failed | None:
-        """What the system refused, or an item that could not be rebuilt."""
+        """The error of the system, or an item that could not be rebuilt."""
         who, pid = stage.assignment.who, os.getpid()
         if self.refused is not None:
             return Failed(failure_texts.channel_failed(who, pid, self.refused, "receive"), self.refused)
@@ -248,14 +251,17 @@ class ChannelInput(Input):
 
 
 class Link:
-    """The stage before, in the same worker, as the input of the next one: plain pulling, counted and guarded."""
+    """The previous stage in the same worker as the input of the next one. It pulls items, counts them and handles
+    errors.
+    """
 
     def __init__(self, upstream: StageRun, downstream_row: memoryview, watched: bool) -> None:
         self._upstream = upstream
         self._watched = watched
         self._rows = (upstream.row, downstream_row)
         self._items: Iterator[Any] | None = None
-        self._hand: list[Any] = []  # the item given last, until the next one is asked for
+        # The last item, until the next one is requested.
+        self._current: list[Any] = []
         self._outcome: Outcome | None = None
         self.delivered = 0
         self.cancelled = False
@@ -267,16 +273,18 @@ class Link:
             if self._items is None:
                 self._items = iter(self._upstream.start())
             for item in self._items:
-                self._hand = [item]
+                self._current = [item]
                 self.delivered += 1
                 sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered
                 if self._watched:
                     received[Cell.SINCE] = time.monotonic_ns()
-                self._count(received)  # a stage may return with this item, and never ask for another
-                del item  # a stage that waits holds nothing of the item before
-                yield self._hand[0]
+                # Count now, because the stage may return without another request.
                 self._count(received)
-                self._hand.clear()
+                # Delete it, so that a waiting stage does not keep the previous item alive.
+                del item
+                yield self._current[0]
+                self._count(received)
+                self._current.clear()
             self._outcome = self._outcome or self._upstream.check_returned()
         except GeneratorExit:
             raise
@@ -291,10 +299,11 @@ class Link:
         row[Cell.FINISHED] = self.delivered - row[Cell.SKIPPED] - row[Cell.DEAD]
 
     def chunks(self) -> Iterator[Iterable[Any]]:
-        """One by one."""
+        """Yield the items one by one."""
         for item in self:
             yield (item,)
-            del item  # as above
+            # Delete it for the same reason as in `__iter__`.
+            del item
 
     def more(self) -> bool:
         """Whether one more item comes. Raises Cancelled."""
@@ -302,17 +311,17 @@ class Link:
             return True
         return False
 
-    def in_hand(self) -> tuple[int, int, str] | None:
-        """The item given last, until the next one is asked for; behind element-wise stages, of the item it was."""
-        if not self._hand:
+    def current_item(self) -> tuple[int, int, str] | None:
+        """The last item, until the next one is requested. Behind element-wise stages, the original item."""
+        if not self._current:
             return None
         origin, index = self._upstream.made_of() or (0, self.delivered - 1)
-        return origin, index, short_repr(self._hand[0])
+        return origin, index, short_repr(self._current[0])
 
     def reason(self, stage: StageRun) -> Outcome | None:
-        """How the stage before has ended, if not well."""
+        """The outcome of the previous stage, if it failed."""
         return self._outcome
 
     def wait(self, seconds: float) -> bool:
-        """It cannot wait: the stage before runs when it is asked for an item."""
+        """Return True: the previous stage runs only when an item is requested, so there is nothing to wait for."""
         return True

@@ -1,10 +1,10 @@
-"""The standard streams of the main process, as a worker process has them.
+"""The standard streams of a worker process.
 
-    standard output, standard error   every worker has those of the main process as they are when the run starts
-    standard input                    a source's worker has that of the main process; all others have the null device,
-                                      and a `sys.stdin` that raises when it is read
+    standard output, standard error   every worker has the streams that the main process has when the run starts
+    standard input                    the worker of a source has the stream of the main process; other workers have the
+                                      null device, and a `sys.stdin` that raises when it is read
 
-So input is never divided between readers, and nobody mistakes the null device for input that has ended.
+So input is never divided between readers, and no code takes the null device for input that has ended.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Refusing(io.RawIOBase):
         self.reason = reason
 
     def readable(self) -> bool:
-        """Yes: whoever asks first and does not read would take it for empty."""
+        """Return True. Code that checks this first would otherwise take the stream for an empty one."""
         return True
 
     def readinto(self, _: object) -> int:
-        """Refuse."""
+        """Raise the reason."""
         raise io.UnsupportedOperation(self.reason)
 
     def fileno(self) -> int:
-        """Refuse: what has that number is the null device."""
+        """Raise the reason: this descriptor is the null device."""
         raise io.UnsupportedOperation(self.reason)
 
 
@@ -71,55 +71,58 @@ class Reading(io.FileIO):
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """How a text stream is encoded."""
+    """The encoding of a text stream."""
 
     encoding: str
     errors: str
 
     @classmethod
     def of(cls, stream: TextIO | None, number: int) -> TextForm | None:
-        """That of a text stream over this descriptor; None where it is another kind of object."""
+        """The encoding of a text stream over this descriptor. None for other objects."""
         try:
             is_standard = isinstance(stream, io.TextIOWrapper) and stream.fileno() == number
-        except (OSError, ValueError):  # it is over something else, or closed
+        except (OSError, ValueError):
+            # The stream has no descriptor, or it is closed.
             return None
         return cls(stream.encoding, stream.errors or "strict") if is_standard and stream is not None else None
 
     def give(self, stream: TextIO | None) -> None:
-        """Encode this stream so."""
+        """Use this encoding for a stream."""
         if isinstance(stream, io.TextIOWrapper) and (stream.encoding, stream.errors) != (self.encoding, self.errors):
             stream.reconfigure(encoding=self.encoding, errors=self.errors)
 
 
 @dataclass(frozen=True, slots=True)
 class StandardInput:
-    """What becomes `sys.stdin`. refusal: what is raised when it is read; None where it can be read."""
+    """The future `sys.stdin`. refusal: the error text for reading it. None if it can be read."""
 
     form: TextForm = TextForm("utf-8", "strict")
     refusal: str | None = None
 
     @classmethod
     def now(cls) -> StandardInput | None:
-        """That of this process; None where it has none."""
+        """The standard input of this process. None if it has none."""
         stream: TextIO | None = sys.stdin
         if stream is None:
             return None
         form = TextForm.of(stream, INPUT)
         refused = getattr(getattr(stream, "buffer", None), "raw", None)
-        if isinstance(refused, Refusing):  # this process is a worker itself
+        # This process is itself a worker.
+        if isinstance(refused, Refusing):
             return cls(refusal=refused.reason)
         if form is None or not isinstance(stream, io.TextIOWrapper):
             is_closed = getattr(stream, "closed", False)
             return cls(refusal=REPLACED.format(what="is closed" if is_closed else f"is a {type(stream).__name__}"))
         try:
-            # Changes nothing, but is refused once text has been read, which nothing else tells.
+            # This changes nothing, but it raises an error after text has been read. There is no other way to find that
+            # out.
             stream.reconfigure(errors=form.errors)
         except io.UnsupportedOperation:
             return cls(form, HAS_BEGUN)
         return cls(form)
 
     def open(self) -> io.TextIOWrapper:
-        """The stream."""
+        """Make the stream."""
         raw = Reading() if self.refusal is None else Refusing(self.refusal)
         return io.TextIOWrapper(io.BufferedReader(raw), self.form.encoding, self.form.errors)
 
@@ -128,8 +131,8 @@ class StandardInput:
 class StandardStreams:
     """The standard streams of a worker process.
 
-    descriptors: of input, output and error; the null device where there is none. stdin: None where the main process has
-    none. forms: of `sys.stdout` and `sys.stderr`, where these are text streams over their descriptors.
+    descriptors: those of input, output and error. None means the null device. stdin: None if the main process has none.
+    forms: the encodings of `sys.stdout` and `sys.stderr`, if they are text streams over their descriptors.
     """
 
     descriptors: Sequence[Descriptor | None]
@@ -138,7 +141,7 @@ class StandardStreams:
 
     @classmethod
     def now(cls) -> StandardStreams:
-        """Those of this process. Whoever calls this closes them. Raises OSError where no descriptor is left."""
+        """The streams of this process. The caller closes them. Raises OSError if no descriptor is left."""
         found: list[Descriptor | None] = []
         try:
             found.extend(_copied(number) for number in (INPUT, OUTPUT, ERROR))
@@ -149,12 +152,12 @@ class StandardStreams:
         return cls(found, StandardInput.now(), forms)
 
     def without_input(self) -> StandardStreams:
-        """The same for a worker that is not to read standard input."""
+        """The same for a worker that must not read standard input."""
         stdin = replace(self.stdin, refusal=NOT_A_SOURCE) if self.stdin is not None else None
         return replace(self, descriptors=[None, *self.descriptors[1:]], stdin=stdin)
 
     def put_output(self) -> None:
-        """Give them to this process, but for the input: what it imports is not to read that."""
+        """Use the output streams in this process. Its imports must not read standard input."""
         for number, end in enumerate(self.descriptors):
             _put(end if number != INPUT else None, number)
         for form, stream in zip(self.forms, (sys.stdout, sys.stderr), strict=True):
@@ -163,12 +166,12 @@ class StandardStreams:
         sys.stdin = StandardInput(refusal=IMPORTING).open()
 
     def put_input(self) -> None:
-        """Give this process its standard input."""
+        """Use the standard input in this process."""
         _put(self.descriptors[INPUT], INPUT)
         sys.stdin = self.stdin.open() if self.stdin is not None else None
 
     def close(self) -> None:
-        """Release the descriptors."""
+        """Close the descriptors."""
         _close(self.descriptors)
 
 
@@ -179,7 +182,7 @@ def _close(descriptors: Sequence[Descriptor | None]) -> None:
 
 
 def _copied(number: int) -> Descriptor | None:
-    """A second descriptor of a standard stream; None if it is closed."""
+    """A second descriptor of a standard stream. None if the stream is closed."""
     try:
         os.fstat(number)
     except OSError:
@@ -188,7 +191,7 @@ def _copied(number: int) -> Descriptor | None:
 
 
 def _put(end: Descriptor | None, number: int) -> None:
-    """Make this number the same open file; None: the null device."""
+    """Make this number a descriptor of the same open file. None means the null device."""
     if end is not None:
         os.dup2(end.fileno(), number)
         return

@@ -1,7 +1,7 @@
-"""What a process has from where it was started, read in the main process as a run starts, and given to its workers.
+"""The surroundings of a program. The main process reads them when a run starts, and gives them to its workers.
 
-Whatever the start method, and however late in the run a worker starts: a fork server would give it what was there as
-that server started, a fork what is there at that moment.
+So all workers have the same surroundings, with any start method and at any time of the run. A fork server would give a
+worker the surroundings of the server's start, and a fork would give it those of the moment.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from .standard_streams import StandardStreams
 
 __all__ = ["Surroundings"]
 
-MOST_CAREFUL = 0o077  # a umask for a moment: what another thread creates meanwhile is open to nobody else
+# A temporary umask. Files that other threads create in the meantime are not accessible to other users.
+MOST_CAREFUL = 0o077
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The surroundings of a program. Its owner closes them.
+    """The surroundings of a program. The owner closes them.
 
-    environment: its variables. directory: the working directory; None if it was deleted. path: where modules are looked
-    for. locale: as `locale.setlocale` takes it.
+    environment: the environment variables. directory: the working directory, or None if it was deleted. path: the
+    search path of modules. locale: in the format of `locale.setlocale`.
     """
 
     environment: Mapping[bytes, bytes]
@@ -41,7 +42,7 @@ class Surroundings:
 
     @classmethod
     def now(cls) -> Surroundings:
-        """Those of this process. Raises OSError where no descriptor is left."""
+        """The surroundings of this process. Raises OSError if no descriptor is left."""
         return cls(
             dict(os.environb),
             _directory(),
@@ -52,51 +53,57 @@ class Surroundings:
         )
 
     def without_input(self) -> Surroundings:
-        """The same for a worker that is not to read standard input."""
+        """The same for a worker that must not read standard input."""
         return replace(self, streams=self.streams.without_input())
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What a worker must keep when it is forked."""
+        """The descriptors that a forked worker keeps open."""
         return [end for end in self.streams.descriptors if end is not None]
 
     def enter(self) -> None:
-        """Give them to this process, which has imported nothing of the program yet; all but standard input."""
+        """Apply all but standard input to this process, which has not imported the program yet."""
         self._set_variables()
         os.umask(self.umask)
         if _locale.setlocale(_locale.LC_ALL, None) != self.locale:
-            locale_error: type[Exception] = vars(_locale)["Error"]  # unknown to type checkers
-            with suppress(locale_error):  # the system has taken it away since
+            # Type checkers do not know this name.
+            locale_error: type[Exception] = vars(_locale)["Error"]
+            # The locale may have been removed from the system.
+            with suppress(locale_error):
                 _locale.setlocale(_locale.LC_ALL, self.locale)
         self.find_modules()
         self.streams.put_output()
 
     def find_modules(self) -> None:
-        """Give this process the working directory and the search path."""
+        """Set the working directory and the search path of this process."""
         if self.directory is not None and self.directory != _directory():
             os.chdir(self.directory)
         if list(self.path) != search_path():
             sys.path[:] = self.path
 
     def close(self) -> None:
-        """Release the descriptors."""
+        """Close the descriptors."""
         self.streams.close()
 
     def _set_variables(self) -> None:
-        """Through `os.environb`, which tells the C library, too. Who looks there as it is loaded finds them."""
+        """Set the variables with `os.environb`, which also informs the C library. Libraries find them when they are
+        loaded.
+        """
         found = dict(os.environb)
         for name in found.keys() - self.environment.keys():
             del os.environb[name]
         for name, value in self.environment.items():
             if found.get(name) != value:
                 os.environb[name] = value
-        time.tzset()  # a program that starts with these reads TZ; a fork has not, if the main process has only set it
+        # A new program reads TZ when it starts. A forked process may not have read it after the main process set it.
+        time.tzset()
 
 
 def search_path() -> list[str]:
-    """`sys.path`; for the empty string, as `multiprocessing` does, the directory in which the program was started."""
+    """`sys.path` with the start directory in place of the empty string, as in `multiprocessing`."""
     started_in = vars(process)["ORIGINAL_DIR"]
-    found: list[object] = [*sys.path]  # nothing keeps a program from adding a `Path`, which finds no module
+    # A program may have added a `Path` object, which Python ignores.
+    found: list[object] = [*sys.path]
     return [started_in if entry == "" and started_in else entry for entry in found if isinstance(entry, str)]
 
 
@@ -108,7 +115,7 @@ def _directory() -> str | None:
 
 
 def _umask() -> int:
-    """Without a change, where the kernel tells."""
+    """Read the umask from the kernel if possible, because the other way changes it for a moment."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):

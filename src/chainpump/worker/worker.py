@@ -1,6 +1,6 @@
 """The worker: receive, run, send. The one loop that every executor runs.
 
-A worker runs one stage, or several that were joined into one thread (`Inline`). Each stage pulls from its input:
+A worker runs one stage, or several stages that share a thread (`Inline`). Each stage pulls items from its input:
 
     channel -> Input -> stage -> Link -> stage -> ... -> Output -> channel
 """
@@ -40,28 +40,23 @@ from .surroundings import Surroundings
 
 __all__ = ["Worker"]
 
-# What of a worker does not travel. Its surroundings do so before it, since it finds its modules by them.
-LOCAL = ("takers", "surroundings", "context", "_woken", "_has_told")
-LOOP = Bound(iter)  # stands for the caller's own `for` loop, which asks for items and is never called
+# The attributes that are not pickled. The surroundings are sent first, because the worker finds its modules by them.
+LOCAL = ("takers", "surroundings", "context", "_woken", "_has_reported")
+CALLERS_LOOP = Bound(iter)
 
 
 class Worker:
-    """One running copy of a stage, or of several joined ones. Its executor calls `run`, in a process or a thread.
+    """One running copy of a stage, or of several stages that share it. The executor calls `run` in a process or thread.
 
-    assignments, code: its stages, and the function of each. The caller's own worker has one assignment more than
-    functions when the caller iterates: the loop is its last stage.
-    group: its place in the chain, which numbers its cancel flag and the junction before it.
-    producers: the rows of the workers that feed it.
-    origin: tells it apart from others that number items; 0 if there are none.
-    takers: of each element-wise stage's dead letters, in the main process.
-    awaits: an event loop runs it; `run` is told how.
-    whole: what is made of an item leaves in one frame. condemned: the items of which its predecessors died, by
-    their positions in the frame in hand.
-    watched: it says on the board which item it is in, and since when.
-    logs: where it logs, in a process of its own; it keeps that to its death.
-    surroundings: those of the program, for a process of its own; the run's to close.
-    seed: of random numbers, for a process of its own; None for a thread, which shares the main process's generators.
-    context: what context variables are for a thread of the main process, which enters it; nobody else does.
+    assignments, code: its stages and their functions. The loop of a caller that iterates is one more assignment,
+    without a function. group: its position in the chain, which selects its cancel flag and the channel before it.
+    producers: the board rows of the workers that send to it. origin: its number among workers that number items, or 0.
+    takers: take the dead letters of each element-wise stage, in the main process. awaits: an event loop runs it, and
+    `run` gets the driver. whole: send all results of an item in one frame. condemned: items that ended its
+    predecessors, by position in the current frame. watched: publish the current item and its start time.
+
+    logs, surroundings, seed: for a worker process. It keeps `logs` until it ends. The run closes the surroundings.
+    context: the context variables for a thread of the main process. Only this thread enters the context.
     """
 
     def __init__(
@@ -95,10 +90,11 @@ class Worker:
         self.surroundings = surroundings
         self._seed = seed
         self.context = context if context is not None else Context()
-        self.thread: int | None = None  # that it runs in, once it does
+        self.thread: int | None = None
         self._woken = Event()
-        self._tell: Callable[[Outcome], object] | None = None
-        self._has_told = threading.Lock()  # taken for good by who tells
+        self._report_outcome: Callable[[Outcome], object] | None = None
+        # The thread that reports the outcome takes it and never releases it.
+        self._has_reported = threading.Lock()
         self._code = code
         self._board = board
         self._rows: list[memoryview] = []
@@ -108,34 +104,35 @@ class Worker:
         self._stages: list[StageRun] = []
         self.input: ChannelInput | None = None
         self.output: Output | None = None
-        self._made: StageRun | None = None  # the stage whose items number those of the element-wise stages behind it
+        self._numbering_stage: StageRun | None = None
         self._winding_up = False
-        self._is_shielded = False  # while it is, an interruption is put off
-        self._was_put_off = False
-        # What `interrupt` has raised; weakly, for its traceback holds the frames and items that it came through.
+        self._delays_interruptions = False
+        self._is_interruption_pending = False
+        # The exception of `interrupt`. The reference is weak because the traceback keeps items alive.
         self._raised: weakref.ref[Cancelled] | None = None
         self._is_closed = False
-        self.was_terminated = False  # True if it was interrupted although its run was not cancelled
+        # Whether it was interrupted although its run was not cancelled.
+        self.was_terminated = False
 
     @property
     def who(self) -> Who:
-        """Whom to name where no single stage is meant: the last."""
+        """The stage that messages name if they mean no single stage: the last one."""
         return self.assignments[-1].who
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What its successor would find, if it has one when it dies."""
+        """The memory from which a replacement continues. None if the worker cannot be replaced."""
         return self._endpoints.checkpoint
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
-        """What it must keep when it is forked."""
+        """The descriptors that a forked worker keeps open."""
         logs = [self.logs.pipe] if self.logs is not None else []
         streams = self.surroundings.descriptors if self.surroundings is not None else ()
         return [*self._board.descriptors, *logs, *streams, *self._endpoints.descriptors]
 
     def hand_over(self) -> None:
-        """It has been started in another process, or nowhere: close this process's copies of its ends."""
+        """Another process owns the worker now, or it never started. Close this process's copies of its ends."""
         self._endpoints.close()
         if self.logs is not None:
             self.logs.pipe.close()
@@ -144,17 +141,17 @@ class Worker:
         return {key: value for key, value in vars(self).items() if key not in LOCAL}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # `takers` is the executor's to set.
-        vars(self).update(state, surroundings=None, context=Context(), _woken=Event(), _has_told=threading.Lock())
+        vars(self).update(state, surroundings=None, context=Context(), _woken=Event(), _has_reported=threading.Lock())
 
     def run(
-        self, tell: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
+        self, report_outcome: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
     ) -> Outcome:
-        """Receive, run and send until the end; returns how it ended. Closes its ends.
+        """Receive, run and send until the end, and close the ends. Returns the outcome.
 
-        tell: takes that as well; see `close`. drive: does this for the last stage, and returns a sink's value.
+        report_outcome: receives the outcome, too; see `close`. drive: runs the last stage instead, and returns a sink's
+        value.
         """
-        self._tell = tell
+        self._report_outcome = report_outcome
         try:
             last = self._open()
             value = (drive or self._drive)(last)
@@ -162,18 +159,19 @@ class Worker:
         except BaseException as error:
             outcome = self.explain(error)
         outcome = self._unsent() or outcome
-        self.close(outcome, tell)
+        self.close(outcome, report_outcome)
         return outcome
 
     def _open(self) -> StageRun:
         self.thread = threading.get_ident()
-        calls = self._code.load()  # imports the user's modules: may take long, and may be interrupted
+        # This imports user modules, so it may be interrupted. The seed must come afterwards, to include these modules.
+        calls = self._code.load()
         if self._seed is not None:
-            self._seed.sow()  # what was imported just now, too
-        self._is_shielded = True
+            self._seed.sow()
+        self._delays_interruptions = True
         last = self._connect(calls)
-        self._is_shielded = False
-        if self._was_put_off:
+        self._delays_interruptions = False
+        if self._is_interruption_pending:
             self.interrupt()
         return last
 
@@ -181,7 +179,7 @@ class Worker:
         endpoints = self._endpoints
         endpoints.open(self._board)
         if self.checkpoint is not None:
-            self._take_up(self.checkpoint)
+            self._restore_counts(self.checkpoint)
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
         passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
@@ -189,7 +187,7 @@ class Worker:
             row = self._board.row(self.assignments[-1].row)
             hint, flag = self._board.hint(self._group), self._board.flag(self._group)
             numbering = self._origin, self._whole
-            self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._tell_of_flusher)
+            self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._flusher_failed)
         source: ItemSource | None = None
         if endpoints.receiver is not None:
             source = self.input = ChannelInput(
@@ -206,34 +204,34 @@ class Worker:
             )
             if passes_on and self.output is not None and not self._awaits:
                 self.output.number_by(self.input.number)
-        for assignment, call in zip(self.assignments, (*calls, LOOP), strict=False):
+        for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):
             row = self._board.row(assignment.row)
             self._rows.append(row)
-            row[Cell.STATE] = State.RUNNING
-            row[Cell.STARTED] = time.monotonic_ns()
+            row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, time.monotonic_ns()
             if self._stages:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
         last = self._stages[-1]
         if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
             last.check = self.output.check
-        self._number_joined(several)
-        if self._woken.is_set:  # meanwhile
+        self._number_by_maker(several)
+        # The worker may have been woken in the meantime.
+        if self._woken.is_set:
             self.wake()
         return self._stages[-1]
 
-    def _number_joined(self, several: bool) -> None:
-        """Where element-wise stages are joined to one that makes its own items, number by what that has made."""
+    def _number_by_maker(self, several: bool) -> None:
+        """If element-wise stages share the worker with a stage that makes items, number results by those items."""
         if self.output is None or self.output.is_bounded or not isinstance(self._stages[-1], OperatorRun):
             return
         made = next((stage for stage in reversed(self._stages) if not isinstance(stage, OperatorRun)), None)
         if made is not None:
-            self._made = made
+            self._numbering_stage = made
             self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
             self.output.number_by(lambda: int(made.row[Cell.SENT]) - 1)
 
-    def _take_up(self, checkpoint: Checkpoint) -> None:
-        """Go on with the counts of what a predecessor has sent."""
+    def _restore_counts(self, checkpoint: Checkpoint) -> None:
+        """Continue with the counts of a predecessor."""
         row = self._board.row(self.assignments[0].row)
         if checkpoint.is_empty:
             checkpoint.put_position(Position(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
@@ -249,13 +247,13 @@ class Worker:
         return OperatorRun(assignment, call, source, row, self._is_over, tools)
 
     def _pause(self, seconds: float) -> None:
-        """Wait so long. Raises Cancelled: at once where the worker can be interrupted, else as it is woken."""
+        """Wait for some seconds. Raises Cancelled after an interruption or a wake-up."""
         self._woken.wait(seconds)
         if self._is_over():
             raise Cancelled("the run was cancelled")
 
     def _is_over(self) -> bool:
-        """Whether anybody has ended the run early: if not, a Cancelled is the doing of the function that raised it."""
+        """Whether the run was ended early. If not, a Cancelled comes from the function that raised it."""
         is_cut_off = self.output is not None and self.output.cancelled
         return is_cut_off or self._woken.is_set or bool(self._board.flag(self._group)[0])
 
@@ -277,11 +275,11 @@ class Worker:
         if self.input is not None:
             self.input.count()
         if self.output is not None:
-            self.output.finish(int(self._made.row[Cell.SENT]) if self._made is not None else None)
+            self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
-        """What the last stage yields, in iterables that raise nothing themselves; returns how the worker has ended."""
+        """Yield iterables of the last stage's items, which never raise. Returns the outcome of the worker."""
         try:
             yield from self._open().chunks()
             return self._finish()
@@ -290,19 +288,19 @@ class Worker:
 
     @property
     def ready(self) -> int:
-        """How many items the caller's loop can have without waiting, where that asks nobody for another item."""
+        """The number of items that the caller's loop can get without a wait and without work for each item."""
         alone = len(self._stages) == 1 and self.input is not None and not self.input.by_items
         return self.input.ready if alone and self.input is not None else 0
 
-    def tell_cost(self, memory: int, cpu: int, delayed: int) -> None:
-        """Say on the board what its process has taken: bytes at most, ns of a processor, and ns of waiting for one."""
+    def publish_cost(self, memory: int, cpu: int, delayed: int) -> None:
+        """Publish the cost of its process: peak memory in bytes, ns of CPU time, and ns of waiting for a CPU."""
         for row in self._rows:
             row[Cell.MEMORY] = max(row[Cell.MEMORY], memory)
             row[Cell.CPU] += cpu
             row[Cell.DELAYED] += delayed
 
     def explain(self, error: BaseException) -> Outcome:
-        """What an exception that came out of running it means."""
+        """The outcome for an exception from the stages or from the channels."""
         interrupted, self._winding_up = self._winding_up, True
         if interrupted:
             return Interrupted()
@@ -311,32 +309,32 @@ class Worker:
         return self._stages[-1].explain(error)
 
     def _unsent(self) -> Failed | None:
-        """Why it could not send, whatever the function made of the Cancelled that it was told that by."""
+        """The failure to send, even if the function ignored the Cancelled that reported it."""
         if self.output is None or (refused := self.output.refused) is None:
             return None
         return Failed(failure_texts.channel_failed(self.who, os.getpid(), refused, "send"), refused)
 
-    def _tell_once(self, outcome: Outcome) -> None:
-        """Tell how it has ended, unless that was told."""
-        if self._tell is not None and self._has_told.acquire(blocking=False):
-            self._tell(outcome)
+    def _report_once(self, outcome: Outcome) -> None:
+        """Report the outcome, unless one was reported before."""
+        if self._report_outcome is not None and self._has_reported.acquire(blocking=False):
+            self._report_outcome(outcome)
 
     def fail(self, failed: Failed) -> None:
-        """Tell a failure at once, while the worker's own thread cannot. Any thread may call it."""
-        self._tell_once(failed)
+        """Report a failure at once while the worker's own thread cannot. Any thread may call it."""
+        self._report_once(failed)
 
-    def _tell_of_flusher(self, error: BaseException) -> None:
-        """What the flusher has failed of ends the run, whatever the worker is in."""
+    def _flusher_failed(self, error: BaseException) -> None:
+        """The flusher has failed. Report it at once: the worker's own thread may be busy for long."""
         outcome = self._unsent() or (self._stages[-1].explain(error) if isinstance(error, ItemFault) else None)
         if isinstance(outcome, Failed):
-            self._tell_once(outcome)
+            self._report_once(outcome)
 
     def interrupt(self) -> None:
-        """Raise Cancelled in the worker's thread, which must be the caller's, unless it is on its way out already."""
+        """Raise Cancelled in the worker's thread, unless the worker is ending already. Only that thread may call it."""
         self._woken.set()
         self.was_terminated |= not self._board.flag(self._group)[0]
-        if self._is_shielded:
-            self._was_put_off = True
+        if self._delays_interruptions:
+            self._is_interruption_pending = True
         elif not (self._winding_up or any(stage.cancelled for stage in self._stages)):
             self._winding_up = True
             cancelled = Cancelled("the run was cancelled")
@@ -344,7 +342,7 @@ class Worker:
             raise cancelled
 
     def take_back(self, lost: BaseException | None) -> bool:
-        """Whether this is what `interrupt` has raised. If so, it was lost in a finalizer: the next one raises again."""
+        """Whether `interrupt` raised this exception. Then a finalizer lost it, and the next call raises again."""
         is_ours = lost is not None and self._raised is not None and self._raised() is lost
         if is_ours:
             self._winding_up = False
@@ -352,49 +350,51 @@ class Worker:
 
     @contextmanager
     def uninterrupted(self) -> Generator[None, None, None]:
-        """Put an interruption off until the end of the block."""
-        self._is_shielded = True
+        """Delay an interruption until the end of the block."""
+        self._delays_interruptions = True
         try:
             yield
         finally:
-            self._is_shielded = False
-        if self._was_put_off:
+            self._delays_interruptions = False
+        if self._is_interruption_pending:
             self.interrupt()
 
     def wake(self) -> None:
-        """End a pause that it is in, and what runs within it. Any thread may call it."""
+        """End a pause of the worker, and the runs inside it. Any thread may call it."""
         self._woken.set()
         for stage in tuple(self._stages):
             stage.wake()
 
-    def close(self, outcome: Outcome, tell: Callable[[Outcome], object] | None = None) -> None:
-        """Close its generators and its ends; if it has finished, say so on the board first. Once: then do nothing.
+    def close(self, outcome: Outcome, report_outcome: Callable[[Outcome], object] | None = None) -> None:
+        """Close the generators and the ends. First publish on the board that it has finished. Later calls do nothing.
 
-        tell: takes the outcome before the ends are closed: neighbours find them so, and say later what they make of it.
-        A failure even before the generators are closed, which may take long.
+        report_outcome: receives a failure before the generators are closed, which may take long, and any outcome before
+        the ends are closed. So no neighbour can report the closed ends first.
         """
         self._winding_up = True
         if self._is_closed:
             return
         self._is_closed = True
-        self._tell = tell
+        self._report_outcome = report_outcome
         if isinstance(outcome, Failed):
-            self._tell_once(outcome)
+            self._report_once(outcome)
         if not isinstance(outcome, Finished):
-            with suppress(Exception):  # the run has failed already, for a reason that came before this one
+            # The run has failed before, so this error is not the reason.
+            with suppress(Exception):
                 self._close_stages()
         for row in self._rows:
             wait_times.end(row, time.monotonic_ns())
             if isinstance(outcome, Finished):
                 row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
-        self._tell_once(outcome)
+        self._report_once(outcome)
         if self.output is not None:
             self.output.close()
         self._endpoints.close()
-        self._tell = None  # it leads to this worker: no cycle keeps the board mapped
+        # It refers to this worker, and the cycle would keep the board mapped.
+        self._report_outcome = None
 
     def _close_stages(self) -> None:
-        """The last one first; each of them, whatever another one raises."""
+        """Close all stages, the last one first, even if some raise."""
         with ExitStack() as stack:
             for stage in self._stages:
                 stack.callback(stage.close)

@@ -140,7 +140,7 @@ def test_frames_come_one_by_one_with_an_iterator_over_what_was_decoded(worker_in
 
 def test_the_item_given_last_has_a_number_within_its_span(worker_input: Input, script: Script) -> None:
     script.frames = [frame(["a", "b"], 10), Frame(0, Span(3, 9, (7,)), ["c", "d"], [4, 4])]
-    assert [(worker_input.number(), worker_input.in_hand()) for _ in worker_input] == [
+    assert [(worker_input.number(), worker_input.current_item()) for _ in worker_input] == [
         (10, (0, 10, "'a'")),
         (11, (0, 11, "'b'")),
         (4, (0, 7, "'c'")),
@@ -252,14 +252,14 @@ def test_more_tells_whether_one_more_item_comes(worker_input: Input, script: Scr
 def test_in_hand_is_the_item_given_last(worker_input: Input, script: Script) -> None:
     script.frames = [frame(["a", "b"], 10, origin=3), frame([pickle.dumps("c")], 7, origin=1, decode=pickle.loads)]
     items = iter(worker_input)
-    assert worker_input.in_hand() is None
+    assert worker_input.current_item() is None
     seen = []
     for _ in range(3):
         next(items)
-        seen.append(worker_input.in_hand())
+        seen.append(worker_input.current_item())
     assert seen == [(3, 10, "'a'"), (3, 11, "'b'"), (1, 7, "'c'")]
     assert list(items) == []
-    assert worker_input.in_hand() is None
+    assert worker_input.current_item() is None
 
 
 def test_delivered_counts_items_not_frames(worker_input: Input, script: Script) -> None:

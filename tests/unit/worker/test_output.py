@@ -746,8 +746,8 @@ def test_where_the_size_of_results_jumps_each_large_one_leaves_alone(
 def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:
     further = Credits.of(3)
     output = Output(sender, board.row(0), board.hint(0), board.flag(0), further)
-    output.take_slots()
-    output.take_slots()  # for the same item
+    output.take_credits()
+    output.take_credits()  # for the same item
     assert (available(credits), available(further)) == (1, 2)
     assert output.before_wait()
     assert (available(credits), available(further)) == (2, 3)
