@@ -1,12 +1,12 @@
 """What the processes of a run share.
 
-* `board`: one shared mapping: what each worker has done, and who is cancelled
-* `checkpoint`: the frame that a worker is in and its position, for its replacement
-* `counters`: counts in the kernel, as semaphores
+* `board`: a shared mapping with the state and counters of each worker, and the cancel flags
+* `checkpoint`: the current frame of a worker and its position in it, for its replacement
+* `counters`: counters in the kernel, used like semaphores
 * `cpus`: how many processors this process may use
 * `descriptors`: owned file descriptors
-* `memory`: shared files: writing, mapping, giving pages back
+* `memory`: shared files: writing them, mapping them, returning their pages to the system
 * `system`: what the operating system offers
 * `wait_times`: how long a worker has waited, and for what
-* `wakeups`: wake-ups that a signal handler may use
+* `wakeups`: wake-ups and events that a signal handler may use
 """

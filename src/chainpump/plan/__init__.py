@@ -1,9 +1,9 @@
-"""What is to run where.
+"""What runs where: functions, operators and planned stages, without the code that runs them.
 
 * `bound`: a function bound to its arguments: `source`, `stage`, `sink`
-* `diagram`: what a picture of a plan shows
-* `generator_stages`: generator stages that come along: batch, unbatch, take, window
-* `item_checks`: items checked against their declared types
+* `diagram`: the content of a picture of a plan
+* `generator_stages`: the generator stages of the library: batch, unbatch, take, window
+* `item_checks`: checks of items against their declared types
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline
 * `operators`: operators on single items: map, filter, flat_map, each

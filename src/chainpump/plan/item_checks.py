@@ -48,10 +48,10 @@ class _Checked(ABC):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, and check its results."""
-        return self._looked_at(self._function(*args, **kwargs))
+        return self._with_checks(self._function(*args, **kwargs))
 
     @abstractmethod
-    def _looked_at(self, made: Any) -> Any: ...
+    def _with_checks(self, made: Any) -> Any: ...
 
     def check(self, value: object, number: int | None = None) -> None:
         """Raise WrongItemError unless the value has the type."""
@@ -71,7 +71,7 @@ class _Checked(ABC):
 class CheckedResult(_Checked):
     """Checks the result of the function."""
 
-    def _looked_at(self, made: Any) -> Any:
+    def _with_checks(self, made: Any) -> Any:
         if isinstance(made, Awaitable):
             return self._awaited(made)
         self.check(made)
@@ -86,7 +86,7 @@ class CheckedResult(_Checked):
 class CheckedItems(_Checked):
     """Checks each item that the function returns or yields."""
 
-    def _looked_at(self, made: Any) -> Any:
+    def _with_checks(self, made: Any) -> Any:
         if isinstance(made, AsyncIterable):
             return self._from_async(made)
         return self._awaited(made) if isinstance(made, Awaitable) else self._from(made)

@@ -147,9 +147,9 @@ def columns(text: str) -> int:
 def _cut(text: str) -> str:
     """Return the beginning of a text that fits."""
     # Text after this limit never fits.
-    ahead = text[: COLUMNS + 1]
-    if columns(ahead) <= COLUMNS and ahead == text:
+    start = text[: COLUMNS + 1]
+    if columns(start) <= COLUMNS and start == text:
         return text
-    while columns(ahead) >= COLUMNS:
-        ahead = ahead[:-1]
-    return f"{ahead}…"
+    while columns(start) >= COLUMNS:
+        start = start[:-1]
+    return f"{start}…"
