@@ -247,14 +247,14 @@ class FaultyAllocator:
     allocator: SlabAllocator
     fault: Fault
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
+    def put(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item into a slab, or fail before that."""
         self.fault.inject()
-        return self.allocator.place(item, waits)
+        return self.allocator.put(item, waits)
 
-    def look(self) -> None:
+    def free_idle(self) -> None:
         """Something else is sent."""
-        self.allocator.look()
+        self.allocator.free_idle()
 
     def close(self) -> None:
         """Give up all that is not in use."""

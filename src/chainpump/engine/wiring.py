@@ -195,7 +195,7 @@ class Wiring:
             channel.hang_up()
         for section in self.sections:
             if section.origin < before and section.room is not None:
-                section.room.flood()
+                section.room.wake_all()
 
     def passed(self, reading: Reading) -> list[Passed]:
         """For each place where order is restored: how many items had their turn there, and how many there were."""

@@ -12,7 +12,7 @@ from .frames import Span
 __all__ = ["CreditReturn", "CreditRoom", "Credits"]
 
 # More credits than there can be waiting workers.
-FLOOD = 1 << 32
+WAKE_ALL = 1 << 32
 
 
 class Credits:
@@ -24,9 +24,9 @@ class Credits:
         self._count = count
 
     @classmethod
-    def of(cls, slots: int) -> Credits:
+    def of(cls, number: int) -> Credits:
         """Make credits for this many items."""
-        return cls(counter(slots, one_by_one=True))
+        return cls(counter(number, one_by_one=True))
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -61,13 +61,13 @@ class Credits:
         """Wait until there may be a credit. The caller must check the cancel flag afterwards."""
         self._count.wait()
 
-    def give(self, slots: int = 1) -> None:
+    def give(self, number: int = 1) -> None:
         """Return credits."""
-        self._count.give(slots)
+        self._count.give(number)
 
-    def flood(self) -> None:
+    def wake_all(self) -> None:
         """Wake all waiting workers permanently: the run is cancelled, and the bound does not matter any more."""
-        self.give(FLOOD)
+        self.give(WAKE_ALL)
 
     def close(self) -> None:
         """Close these descriptors of the count."""
@@ -110,8 +110,8 @@ class CreditRoom:
 
     is_exact = True
 
-    def __init__(self, slots: int, rows: Sequence[int]) -> None:
-        self._credits = Credits.of(slots)
+    def __init__(self, number: int, rows: Sequence[int]) -> None:
+        self._credits = Credits.of(number)
         self._rows = rows
 
     def begin(self, board: Board) -> None:
@@ -125,9 +125,9 @@ class CreditRoom:
         """The side of the worker that restores the order."""
         return CreditReturn(self._credits.dup())
 
-    def flood(self) -> None:
+    def wake_all(self) -> None:
         """Wake all waiting workers permanently: the run is cancelled."""
-        self._credits.flood()
+        self._credits.wake_all()
 
     def close(self) -> None:
         """Close these descriptors of the count."""

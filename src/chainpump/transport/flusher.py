@@ -15,18 +15,19 @@ __all__ = ["Flusher"]
 class Flusher:
     """A thread that sends frames which have waited for 2 ms. It sleeps while no frame is pending.
 
-    look: sends old frames and returns the ns until the next call, or 0. failed: receives an exception of `look` at
-    once, in this thread. `raise_error` raises it again in the worker's thread, but that may happen much later.
+    send_old: sends old frames and returns the ns until the next call, or 0. on_error: receives an exception of
+    `send_old` at once, in this thread. `raise_error` raises it again in the worker's thread, but that may happen much
+    later.
     """
 
     def __init__(
         self,
-        look: Callable[[], int],
-        failed: Callable[[BaseException], object] | None = None,
+        send_old: Callable[[], int],
+        on_error: Callable[[BaseException], object] | None = None,
         name: str = "chainpump flusher",
     ) -> None:
-        self._look: Callable[[], int] | None = look
-        self._failed = failed
+        self._send_old: Callable[[], int] | None = send_old
+        self._on_error = on_error
         self._name = name
         self._armed = Wakeup()
         self._stopped = Event()
@@ -50,12 +51,12 @@ class Flusher:
             left = FLUSH_NS
             while left and not self._stopped.wait(left / 1e9):
                 try:
-                    left = self._look() if self._look is not None else 0
+                    left = self._send_old() if self._send_old is not None else 0
                 except BaseException as error:
                     # `raise_error` raises it again in the worker's own thread.
                     self.error = error
-                    if self._failed is not None:
-                        self._failed(error)
+                    if self._on_error is not None:
+                        self._on_error(error)
                     return
             if self._stopped.is_set:
                 return
@@ -72,6 +73,5 @@ class Flusher:
         # The thread is not alive if Cancelled interrupted its start.
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
-        # The callbacks refer to an `Output` that is not used any more. Without this reference cycle, the memory of the
-        # board can be unmapped.
-        self._look = self._failed = None
+        # The callbacks refer to an unused `Output`. Without this reference cycle, the board can be unmapped.
+        self._send_old = self._on_error = None

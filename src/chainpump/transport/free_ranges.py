@@ -24,19 +24,17 @@ class Space:
         self._free: defaultdict[int, set[int]] = defaultdict(set)
 
     def take(self, size: int) -> int:
-        """Return the offset of a free range: a part of the smallest free range that fits, or a new range at the end of
-        the file.
-        """
+        """Return the offset of a free range: a part of the smallest one that fits, or a new range at the end."""
         found = min((each for each, offsets in self._free.items() if offsets and each >= size), default=0)
         if not found:
-            return self._behind(size)
+            return self._take_at_end(size)
         offset = self._free[found].pop()
         while found > size:
             found //= 2
             self._free[found].add(offset + found)
         return offset
 
-    def _behind(self, size: int) -> int:
+    def _take_at_end(self, size: int) -> int:
         # Add free ranges until the end is a multiple of the size. Each range is itself a valid power of two.
         while skipped := self.top % size:
             piece = skipped & -skipped

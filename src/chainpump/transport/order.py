@@ -89,14 +89,16 @@ class SpanSplitter:
         last = end and self._span.last
         if done > self._start or stop > first or last:
             span = Span(self._start, done, self._span.prefix, last, self._span.origin)
-            yield Piece(entries[first:stop], span, _unless_each(numbers, first, stop, self._start, done))
+            yield Piece(entries[first:stop], span, _numbers_if_needed(numbers, first, stop, self._start, done))
             self._start = done
         if stop < len(entries) and self._made is None:
             self._made = len(entries) - stop
             yield Piece(entries[stop:], Span(0, self._made, (*self._span.prefix, done), False, self._span.origin), None)
 
 
-def _unless_each(numbers: Sequence[int] | None, first: int, stop: int, start: int, done: int) -> Sequence[int] | None:
+def _numbers_if_needed(
+    numbers: Sequence[int] | None, first: int, stop: int, start: int, done: int
+) -> Sequence[int] | None:
     """The numbers of some entries. None if each number from start to done has exactly one entry."""
     if numbers is None or (stop - first == done - start and list(numbers[first:stop]) == list(range(start, done))):
         return None
@@ -116,7 +118,7 @@ class Numbering:
         self._distinct = distinct
 
     def spell_out(self, count: int) -> None:
-        """An item has no result. From now on, a list says to which item each result belongs."""
+        """An item has no result. From now on, a list contains the number of each result."""
         if not self.numbers and self._splitter is not None:
             self.numbers.extend(range(self._splitter.start, self._splitter.start + count))
 
@@ -168,8 +170,7 @@ class Order:
 
     def __init__(self) -> None:
         self.next: tuple[int, ...] = (0,)
-        # The count is unique, so that frames of the same position are never compared. The last field is the size in
-        # bytes.
+        # The count is unique, so that frames are never compared. The last field is the size in bytes.
         self._early: list[tuple[tuple[int, ...], int, Frame, int]] = []
         # The bytes of the held frames.
         self.nbytes = 0
@@ -189,19 +190,19 @@ class Order:
 
     def ready(self) -> Iterator[Frame]:
         """Yield the frames that are next in order, without the entries that were yielded before."""
-        while self._early and self._may_go(self._early[0][2].span):
+        while self._early and self._is_next(self._early[0][2].span):
             _, _, frame, nbytes = heappop(self._early)
             self.nbytes -= nbytes
-            fresh = _rest(frame, self.next)
+            fresh = _remainder(frame, self.next)
             if fresh is not None:
                 self.next = max(self.next, frame.span.after)
                 yield fresh
 
-    def _may_go(self, span: Span) -> bool:
-        return _strip(span.position) <= _strip(self.next)
+    def _is_next(self, span: Span) -> bool:
+        return _normalized(span.position) <= _normalized(self.next)
 
 
-def _strip(position: tuple[int, ...]) -> tuple[int, ...]:
+def _normalized(position: tuple[int, ...]) -> tuple[int, ...]:
     """Remove the zeros at the end: the first part of an item has the same position as the item."""
     end = len(position)
     while end > 1 and position[end - 1] == 0:
@@ -209,12 +210,12 @@ def _strip(position: tuple[int, ...]) -> tuple[int, ...]:
     return position[:end]
 
 
-def _rest(frame: Frame, after: tuple[int, ...]) -> Frame | None:
+def _remainder(frame: Frame, after: tuple[int, ...]) -> Frame | None:
     """The part of a frame from this position on. None if there is no such part, not even a span without entries."""
     span = frame.span
-    if _strip(span.after) <= _strip(after):
+    if _normalized(span.after) <= _normalized(after):
         return None
-    if _strip(span.position) == _strip(after):
+    if _normalized(span.position) == _normalized(after):
         return frame
     depth = len(span.prefix)
     # The frame begins before the position and ends behind it, so both have the same prefix.

@@ -88,7 +88,7 @@ class PacketSender:
         if isinstance(payload, bytes) and HEADER.size + len(span_data) + len(payload) <= self._out.room:  # noqa: SIM102
             if self._out.send(HEADER.pack(form, flags, *head) + span_data + payload, waits):
                 if self._allocator is not None:
-                    self._allocator.look()
+                    self._allocator.free_idle()
                 return len(payload)
         if isinstance(payload, bytes):
             if len(payload) >= LARGE_BYTES:
@@ -96,8 +96,7 @@ class PacketSender:
             payload = Large(payload, [])
         size = payload.size
         packet = HEADER.pack(form, flags | IN_SLAB, *head) + span_data + self._put_in_slab(payload, waits)
-        # The numbers, or the lengths of the buffers, are too long for a packet. Then the whole packet goes through a
-        # slab.
+        # The numbers or the lengths of the buffers are too long. Then the whole packet goes through a slab.
         if not self._out.send(packet, waits):
             self._out.send(
                 HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._put_in_slab(Large(packet, []), waits), waits
@@ -108,7 +107,7 @@ class PacketSender:
     def _put_in_slab(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
         if self._allocator is None:
             self._allocator = self.slabs.allocator(self._out)
-        return self._allocator.place(item, waits)
+        return self._allocator.put(item, waits)
 
     def open(self) -> None:
         """Open this end of the wire."""
@@ -316,7 +315,7 @@ class PacketChannel:
         """Wake all senders and receivers permanently."""
         self._wire.hang_up()
         if self._credits:
-            self._credits.flood()
+            self._credits.wake_all()
 
     def close(self) -> None:
         """Close the remaining descriptors. All workers have ended."""

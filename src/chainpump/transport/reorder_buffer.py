@@ -1,4 +1,4 @@
-"""The place where the order of items is restored. It passes frames on in order and limits how many may be sent."""
+"""Restores the order of items: it passes frames on in order and limits how many items may be sent."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Room(Protocol):
         """The side of the worker that restores the order, with descriptors of its own."""
         ...
 
-    def flood(self) -> None:
+    def wake_all(self) -> None:
         """Wake all waiting workers permanently: the run is cancelled."""
         ...
 

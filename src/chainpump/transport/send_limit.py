@@ -25,7 +25,7 @@ from .frames import Span
 __all__ = ["Gate", "Gates", "Limit"]
 
 # More than the waiting workers can take.
-FLOOD = 1 << 32
+WAKE_ALL = 1 << 32
 
 
 class Gate:
@@ -169,10 +169,10 @@ class Gates:
         """The side that moves the limit for all gates."""
         return Limit(self._row, [(row, wake.dup()) for row, wake in self._wakes.items()], self._least)
 
-    def flood(self) -> None:
+    def wake_all(self) -> None:
         """Wake all waiting workers permanently: the run is cancelled."""
         for wake in self._wakes.values():
-            wake.give(FLOOD)
+            wake.give(WAKE_ALL)
 
     def close(self) -> None:
         """Close these descriptors of the counters."""

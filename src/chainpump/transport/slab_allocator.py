@@ -44,7 +44,7 @@ EXPONENT = 63
 WINDOW_NS = 3_000_000_000
 # The largest number of windows between two checks for returned slabs while no frame is sent.
 MOST_WINDOWS = 64
-# The smallest capacity of a return pipe, used where the system does not report it.
+# The smallest capacity of a return pipe. It is used if the system does not report the real one.
 PIPE_BYTES = 4096
 # Bytes to read from a return pipe in one call.
 READ_BYTES = 65_536
@@ -53,11 +53,11 @@ READ_BYTES = 65_536
 class SlabAllocator(Protocol):
     """Allocates slabs for a producer."""
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
+    def put(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         ...
 
-    def look(self) -> None:
+    def free_idle(self) -> None:
         """A frame without a slab is sent: free slabs that have been idle for long."""
         ...
 
@@ -103,7 +103,7 @@ class Arena:
 
     There are never more slabs than the return pipe has room for, so a consumer never finds the pipe full.
 
-    While no frame is sent, a thread checks for idle slabs until there are none. `_using` guards all state that the
+    While no frame is sent, a thread checks for idle slabs until there are none. `_lock` guards all state that the
     thread may change. The thread never waits for the lock, and a sender waits for it only during a check.
 
     wire: reports a hang-up of the channel, so that no wait here lasts longer than the channel.
@@ -117,13 +117,13 @@ class Arena:
         # Consumers still use slabs of a predecessor, and return them to this worker. Do not overwrite them before.
         self._length = os.fstat(file.fileno()).st_size
         self._space = Space(self._length)
-        self._most = _room(returns) // RETURN.size
+        self._max_slabs = _pipe_capacity(returns) // RETURN.size
         # Maps the offset of each slab, lent or idle, to its size.
         self._sizes: dict[int, int] = {}
         # The sum of these sizes.
         self._bytes = 0
         # Maps an offset to the bytes of the slab that have pages, as far as this producer knows.
-        self._filled: dict[int, int] = {}
+        self._filled_bytes: dict[int, int] = {}
         # Maps the offset of a lent slab to the size of the largest slab at the time of lending. Consumers may keep
         # their shares of a limit that was computed from that size. With a lower limit, no slab might be left for new
         # items.
@@ -131,35 +131,35 @@ class Arena:
         # Maps a size to the offsets of idle slabs.
         self._idle: defaultdict[int, list[int]] = defaultdict(list)
         # Maps a size to the number of slabs that have been idle since the window began.
-        self._least: dict[int, int] = {}
+        self._least_idle: dict[int, int] = {}
         # The largest size that counts for the limit, and the largest one in this window.
-        self._largest = self._largest_now = 0
+        self._largest = self._largest_in_window = 0
         self._window_ends = 0
-        self._using = threading.Lock()
+        self._lock = threading.Lock()
         # The number of windows until the thread checks again.
-        self._rests = 1
-        self._resting = Flusher(self.rest, name="chainpump slabs")
+        self._windows_until_check = 1
+        self._idle_checker = Flusher(self.check_idle, name="chainpump slabs")
         self._poll = select.poll()
         self._poll.register(returns.fileno(), select.POLLIN)
         wire.watch(self._poll)
 
-    def place(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
+    def put(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
         """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
         lengths = [len(item.data), *(buffer.nbytes for buffer in item.buffers)]
         needed = sum(map(aligned, lengths))
         size = slab_size(needed)
-        with self._using:
-            self._rests = 1
-            offset = self._filled_slab(size, needed, [item.data, *item.buffers], waits)
+        with self._lock:
+            self._windows_until_check = 1
+            offset = self._put(size, needed, [item.data, *item.buffers], waits)
         # The system may refuse the thread. Then idle pages are freed when the next frame is sent, or at the end.
         with suppress(OSError):
-            self._resting.arm()
+            self._idle_checker.arm()
         share = consumer_share(self._largest, self._consumers)
         buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
-        most = (self._most - 2) // self._consumers
+        most = (self._max_slabs - 2) // self._consumers
         return SLAB_LOCATION.pack(offset, size, lengths[0], share, most, len(item.buffers)) + buffers
 
-    def _filled_slab(
+    def _put(
         self, size: int, needed: int, parts: Sequence[bytes | memoryview], waits: AbstractContextManager[None]
     ) -> int:
         while True:
@@ -169,21 +169,21 @@ class Arena:
             except OSError:
                 # There is no room for the pages. Freeing other slabs may make room.
                 self._idle[size].append(offset)
-                if self._give_up_all() == 1:
+                if self._free_all() == 1:
                     raise
             else:
                 self._lent[offset] = self._largest
                 return offset
 
     def _fill(self, offset: int, size: int, needed: int, parts: Sequence[bytes | memoryview]) -> None:
-        slab = self._mapped(offset, size) if self._filled.get(offset, 0) >= needed else None
+        slab = self._mapped(offset, size) if self._filled_bytes.get(offset, 0) >= needed else None
         if slab is None:
             if self._length < offset + size:
                 os.ftruncate(self._file.fileno(), offset + size)
                 self._length = offset + size
-            self._filled[offset] = self._filled.get(offset, 0)
+            self._filled_bytes[offset] = self._filled_bytes.get(offset, 0)
             write(self._file, offset, parts)
-            self._filled[offset] = max(needed, self._filled[offset])
+            self._filled_bytes[offset] = max(needed, self._filled_bytes[offset])
             return
         with slab:
             position = 0
@@ -199,14 +199,14 @@ class Arena:
             return None
 
     def _allocate(self, size: int, waits: AbstractContextManager[None]) -> int:
-        self._largest_now = max(self._largest_now, size)
+        self._largest_in_window = max(self._largest_in_window, size)
         self._largest = max(self._largest, size)
-        self._look()
+        self._free_idle()
         self._collect()
         idle = self._idle[size]
         while not idle:
             is_room = self._bytes + size <= arena_cap(self._largest, self._consumers)
-            if is_room and len(self._sizes) < self._most:
+            if is_room and len(self._sizes) < self._max_slabs:
                 offset = self._space.take(size)
                 self._sizes[offset] = size
                 self._bytes += size
@@ -215,69 +215,71 @@ class Arena:
                 with waits:
                     self._wait()
         offset = idle.pop()
-        if len(idle) < self._least.get(size, 0):
-            self._least[size] = len(idle)
+        if len(idle) < self._least_idle.get(size, 0):
+            self._least_idle[size] = len(idle)
         return offset
 
-    def look(self) -> None:
+    def free_idle(self) -> None:
         """From time to time, free slabs that were idle for a whole window, and lower the limit to the size in use.
 
         Callers that send a frame without a slab call it, because they may never need a slab again.
         """
         if time.monotonic_ns() >= self._window_ends:
-            with self._using:
-                self._look()
+            with self._lock:
+                self._free_idle()
 
-    def rest(self) -> int:
+    def check_idle(self) -> int:
         """The same for the thread while no frame is sent. Returns the ns until the next check, or 0 without slabs."""
-        if not self._using.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             return WINDOW_NS
         try:
-            self._look()
-            self._rests = 1 if any(self._idle.values()) else min(2 * self._rests, MOST_WINDOWS)
+            self._free_idle()
+            self._windows_until_check = (
+                1 if any(self._idle.values()) else min(2 * self._windows_until_check, MOST_WINDOWS)
+            )
             left = max(0, self._window_ends - time.monotonic_ns())
-            return left + (self._rests - 1) * WINDOW_NS + 1 if self._sizes else 0
+            return left + (self._windows_until_check - 1) * WINDOW_NS + 1 if self._sizes else 0
         finally:
-            self._using.release()
+            self._lock.release()
 
-    def _look(self) -> None:
+    def _free_idle(self) -> None:
         now = time.monotonic_ns()
         if now < self._window_ends:
             return
         self._window_ends = now + WINDOW_NS
         self._collect()
         for size, idle in self._idle.items():
-            self._give_up(size, max(0, len(idle) - self._least.get(size, 0)))
-            self._least[size] = len(idle)
-        self._largest = max(self._largest_now, max(self._lent.values(), default=0))
-        self._largest_now = 0
+            self._free(size, max(0, len(idle) - self._least_idle.get(size, 0)))
+            self._least_idle[size] = len(idle)
+        self._largest = max(self._largest_in_window, max(self._lent.values(), default=0))
+        self._largest_in_window = 0
 
     def _evict(self) -> bool:
         """Free one idle slab. False if all slabs are in flight or in use."""
         for size, idle in self._idle.items():
             if idle:
-                self._give_up(size, len(idle) - 1)
+                self._free(size, len(idle) - 1)
                 return True
         return False
 
-    def _give_up(self, size: int, kept: int) -> None:
+    def _free(self, size: int, kept: int) -> None:
         """Return the pages of idle slabs of this size to the system. Keep this many slabs that were used last."""
         idle = self._idle[size]
         for offset in idle[: len(idle) - kept]:
             self._maps.drop(offset)
-            if self._filled.pop(offset, None) is not None:
+            if self._filled_bytes.pop(offset, None) is not None:
                 punch(self._file, offset, size)
             del self._sizes[offset]
             self._bytes -= size
             self._space.give(offset, size)
         del idle[: len(idle) - kept]
 
-    def _give_up_all(self) -> int:
+    def _free_all(self) -> int:
         """Free all idle slabs and return their number."""
         found = 0
         for size, idle in self._idle.items():
             found += len(idle)
-            self._give_up(size, 0)
+            self._free(size, 0)
         return found
 
     def _wait(self) -> None:
@@ -298,17 +300,17 @@ class Arena:
             if offset not in self._sizes:
                 self._sizes[offset] = size
                 self._bytes += size
-                self._filled[offset] = 0
+                self._filled_bytes[offset] = 0
             self._idle[size].append(offset)
 
     def close(self) -> None:
         """Free all slabs that have been returned. Their consumers free the other ones, or the end of the run does."""
-        self._resting.stop()
+        self._idle_checker.stop()
         self._collect()
-        self._give_up_all()
+        self._free_all()
 
 
-def _room(returns: Descriptor) -> int:
+def _pipe_capacity(returns: Descriptor) -> int:
     """The bytes that the pipe holds and one read returns. The kernel merges short writes; a read empties the pipe."""
     if not hasattr(fcntl, "F_GETPIPE_SZ"):
         return PIPE_BYTES

@@ -1,7 +1,7 @@
 """Slabs: shared memory for payloads that are too large for a packet. The consumer gets writable zero-copy views.
 
      producer (owner)                      consumer
-     place() -- allocates, copies -->  [slab in a shared file]  --> views of it; the last view is freed
+     put() ---- allocates, copies -->  [slab in a shared file]  --> views of it; the last view is freed
         ^                                                                    |
         +---------- 8-byte offsets on the producer's return pipe ------------+
 

@@ -227,7 +227,7 @@ class MemoryChannel:
             self._hung_up = True
             self._wake()
         if self.credits:
-            self.credits.flood()
+            self.credits.wake_all()
 
     def close(self) -> None:
         """Close the descriptors of the credits."""

@@ -54,8 +54,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Condemned:
-    """An item that ended a predecessor of this worker. The policy gets this error, and the function is not called
-    again.
+    """An item that ended a predecessor. The policy gets this error, and the function is not called again.
 
     tries: the number of calls that it has cost.
     """
@@ -107,18 +106,20 @@ class OperatorRun(StageRun):
             yield from results
             del item, results
 
-    def _of(self, item: Any, condemned: Condemned | None = None, place: tuple[int, int] | None = None) -> Iterable[Any]:
-        """The results of an item. If the function raises, the policy decides. Raises errors that the policy does not
+    def _of(
+        self, item: Any, condemned: Condemned | None = None, item_id: tuple[int, int] | None = None
+    ) -> Iterable[Any]:
+        """Return the results of an item. If the function raises, the policy decides. Raises what the policy does not
         cover.
 
-        condemned: the last error of earlier calls and their number, if there were any. place: origin and number of the
-        item, if it is not the last one that was received.
+        condemned: the last error of earlier calls and their number, if there were any. item_id: origin and number of
+        the item, if it is not the last one that was received.
         """
         error = condemned.error if condemned is not None else None
         tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
-                origin, index = place or (self.current_item() or (0, 0))[:2]
+                origin, index = item_id or (self.current_item() or (0, 0))[:2]
                 pause = self.settle(error, tries, (origin, index, item))
                 if pause is None:
                     return ()
@@ -200,9 +201,9 @@ class OperatorRun(StageRun):
         frame = self._frame
         assert frame is not None
         position = number - frame.span.start if frame.numbers is None else bisect_left(frame.numbers, number)
-        place = frame.span.origin, frame.item_index(position)
+        item_id = frame.span.origin, frame.item_index(position)
         try:
-            return tuple(self._of(frame.entries[position], Condemned(error, tries), place))
+            return tuple(self._of(frame.entries[position], Condemned(error, tries), item_id))
         except Exception as raised:
             raise NotCovered from raised
 

@@ -64,7 +64,7 @@ class Failed:
             cause = functions.plain(self.cause)
             if len(cause) <= MAX_CAUSE and type(pickle.loads(cause)) is type(self.cause):
                 return replace(self, cause=cause)
-        except Exception:  # noqa: S110  # whatever a user's __reduce__ or __init__ raises: then it travels as text
+        except Exception:  # noqa: S110  # user code may raise anything; the exception is then sent as text
             pass
         return self._without_cause()
 
@@ -142,9 +142,7 @@ def _stand_in(error: BaseException, attributes: Mapping[str, Any] = MappingProxy
 
 
 def _attributes(error: BaseException) -> Mapping[str, Any]:
-    """The attributes of an exception that can be sent, including those that its class keeps in C or in slots, like
-    `errno`.
-    """
+    """The attributes of an exception that can be sent, also those that its class keeps in C or in slots."""
     classes = takewhile(lambda each: each is not BaseException, type(error).__mro__)
     kinds = (MemberDescriptorType, GetSetDescriptorType)
     slots = [name for each in classes for name, value in vars(each).items() if isinstance(value, kinds)]

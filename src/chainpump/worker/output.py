@@ -87,7 +87,7 @@ class Output:
         self._flusher = Flusher(self.flush_old, failed)
         self.cancelled = False
         self.refused: Refusal | None = None
-        # Replaces a result that cannot be pickled. Requires a single sending thread, and at most one result per item.
+        # Replaces a result that cannot be pickled. It needs a single sending thread, and at most one result per item.
         self.instead: Callable[[int, Exception, int], Sequence[Any]] | None = None
 
     @property

@@ -34,9 +34,9 @@ class Seed:
         """The chosen seed, or a new random one."""
         return cls(int.from_bytes(os.urandom(8), "big"), False) if chosen is None else cls(chosen, True)
 
-    def derived(self, *place: int) -> Seed:
-        """The seed of a part of the run. place: identifies the part."""
-        text = "/".join(map(str, (self.value, *place)))
+    def derived(self, *part: int) -> Seed:
+        """The seed of a part of the run. part: identifies it."""
+        text = "/".join(map(str, (self.value, *part)))
         return Seed(random.Random(text).getrandbits(63), self.is_given)  # noqa: S311  # no secret; text is hashed by SHA-512
 
     def sow(self) -> None:

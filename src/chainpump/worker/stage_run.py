@@ -33,8 +33,8 @@ UNPICKLABLE = (TypeError, AttributeError, PicklingError, RecursionError, ItemFau
 class Assignment:
     """One stage of a worker. row: the board row of the worker for it.
 
-    makers: the names in messages of those that number its input, by origin. They are empty strings if there is only
-    one. siblings: the rows of all workers of the stage.
+    makers: the names, by origin, of the workers that number its input. They are empty strings if there is only one.
+    siblings: the board rows of all workers of the stage.
     """
 
     who: Who
@@ -86,9 +86,7 @@ class ItemSource(Protocol):
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is an item or the end. Returns False after this many seconds. Sources that cannot wait
-        return True.
-        """
+        """Wait until there is an item or the end. Returns False after this many seconds. True if it cannot wait."""
         ...
 
 
@@ -152,7 +150,7 @@ class StageRun:
         return (self._input if self._bound.function is batch_within else iter(self._input),)
 
     def check_returned(self) -> Outcome | None:
-        """The function has returned. None if its input has ended or it may stop early. It may request one more item."""
+        """Check whether the function was allowed to return: None if so. It may request one more item."""
         if self._input is None or self._input.ended:
             return None
         if not self._input.cancelled:
@@ -251,9 +249,7 @@ class ChannelInput(Input):
 
 
 class Link:
-    """The previous stage in the same worker as the input of the next one. It pulls items, counts them and handles
-    errors.
-    """
+    """The previous stage in the same worker as the input of the next one. It pulls and counts items."""
 
     def __init__(self, upstream: StageRun, downstream_row: memoryview, watched: bool) -> None:
         self._upstream = upstream

@@ -114,8 +114,7 @@ class StandardInput:
             is_closed = getattr(stream, "closed", False)
             return cls(refusal=REPLACED.format(what="is closed" if is_closed else f"is a {type(stream).__name__}"))
         try:
-            # This changes nothing, but it raises an error after text has been read. There is no other way to find that
-            # out.
+            # This changes nothing, but it raises an error after text has been read. No other call shows that.
             stream.reconfigure(errors=form.errors)
         except io.UnsupportedOperation:
             return cls(form, HAS_BEGUN)

@@ -57,7 +57,7 @@ def test_who_waits_goes_on_when_there_is_a_slot() -> None:
 
 def test_a_flood_wakes_who_waits_for_good() -> None:
     credits = Credits.of(0)
-    assert woken(credits.wait, credits.flood)
-    credits.flood()  # a second cancel
+    assert woken(credits.wait, credits.wake_all)
+    credits.wake_all()  # a second cancel
     credits.wait()
     credits.close()

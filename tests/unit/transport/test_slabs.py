@@ -54,7 +54,7 @@ class Pair:
         self.slabs = Slabs([self.file], [self.writing])
 
     def place(self, item: Large) -> bytes:
-        return self.arena.place(item)
+        return self.arena.put(item)
 
     def load(self, place: bytes) -> Any:
         return self.slabs.load(0, memoryview(place), pickle.loads)
@@ -289,7 +289,7 @@ def test_a_producer_that_sends_no_large_items_any_more_gives_all_pages_back(cloc
         pair.load(place)
     for _ in range(2):
         clock.next_window()
-        pair.arena.look()
+        pair.arena.free_idle()
     assert resident(pair) == 0
 
 

@@ -497,7 +497,7 @@ def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
     def cancel() -> None:
         sender.wait_for(frames=2)  # both slots are taken
         board.flag(0)[0] = 1
-        credits.flood()
+        credits.wake_all()
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
@@ -663,7 +663,7 @@ def test_who_waits_at_the_gate_is_woken_by_the_cancel(
     def cancel() -> None:
         sender.wait_for(frames=1)
         board.flag(0)[0] = 1
-        gates.flood()
+        gates.wake_all()
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
