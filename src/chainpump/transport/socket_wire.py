@@ -41,7 +41,7 @@ class PacketOut:
         return (self._file,)
 
     def open(self) -> None:
-        """Make the socket. An interruption by Cancelled there would close the descriptor behind its owner's back."""
+        """Make the socket now. If Cancelled interrupted this, it would close the descriptor without its owner."""
         self._file.socket()
 
     def send(self, packet: bytes, waits: AbstractContextManager[None] = UNCOUNTED) -> bool:

@@ -86,9 +86,7 @@ class Surroundings:
         self.streams.close()
 
     def _set_variables(self) -> None:
-        """Set the variables with `os.environb`, which also informs the C library. Libraries find them when they are
-        loaded.
-        """
+        """Set the variables with `os.environb`, so that C libraries find them when they are loaded."""
         found = dict(os.environb)
         for name in found.keys() - self.environment.keys():
             del os.environb[name]

@@ -1,4 +1,4 @@
-"""The worker: receive, run, send. The one loop that every executor runs.
+"""A worker receives items, runs its stages and sends the results. Every executor runs this loop.
 
 A worker runs one stage, or several stages that share a thread (`Inline`). Each stage pulls items from its input:
 
@@ -132,7 +132,7 @@ class Worker:
         return [*self._board.descriptors, *logs, *streams, *self._endpoints.descriptors]
 
     def hand_over(self) -> None:
-        """Another process owns the worker now, or it never started. Close this process's copies of its ends."""
+        """Another process owns the worker now, or no process does. Close this process's copies of its ends."""
         self._endpoints.close()
         if self.logs is not None:
             self.logs.pipe.close()
@@ -148,8 +148,7 @@ class Worker:
     ) -> Outcome:
         """Receive, run and send until the end, and close the ends. Returns the outcome.
 
-        report_outcome: receives the outcome, too; see `close`. drive: runs the last stage instead, and returns a sink's
-        value.
+        report_outcome: receives the outcome, too; see `close`. drive: runs the last stage and returns a sink's value.
         """
         self._report_outcome = report_outcome
         try:
