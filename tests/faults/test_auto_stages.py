@@ -173,7 +173,7 @@ def test_what_a_worker_had_in_hand_as_it_was_to_retire_is_its_successors(place: 
         gate.wait_held()
         staff.wanted["held"] = 1
         until(lambda: len(run.report().decisions) == 2, "the decision")
-        (second,) = (slot.worker.pid for slot in run._wiring.all_slots if slot.worker and slot.place == (1, 1))
+        (second,) = (slot.worker.pid for slot in run._wiring.all_slots if slot.worker and slot.key == (1, 1))
         os.kill(second, signal.SIGKILL)
         assert gate.wait_held() != second
         gate.release(2)

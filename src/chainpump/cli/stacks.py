@@ -260,7 +260,7 @@ class _Run:
             _wait_for([*asked.values()])
             silent = [each.who.placed(each.pid) for each, answer in asked.items() if not answer.stack]
             silent += [f"the main process (pid {self._pid})"] if is_requested and self._answer.found is None else []
-            where = [WorkerStack(each.place, "", answer.stack) for each, answer in asked.items()]
+            where = [WorkerStack(each.slot, "", answer.stack) for each, answer in asked.items()]
         return [*where, *(self._answer.found or ())], silent
 
     def close(self) -> None:

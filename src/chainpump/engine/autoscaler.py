@@ -1,7 +1,8 @@
-"""Autoscaler: how many workers each auto stage has while a run goes on, by what the board and the system tell.
+"""The autoscaler decides how many workers each "auto" stage has while a run goes on.
 
-The supervisor looks here when that is due; nobody polls. A window is twice as long as the one before while nothing is
-decided: so the first looks come soon, and a run that goes evenly is seldom looked at.
+It uses measurements of the board and of the operating system. The supervisor calls it when a measurement is due; no
+thread polls. While no decision is made, each window of time is twice as long as the one before. So the first
+measurements come soon, and a steady run is measured rarely.
 """
 
 from __future__ import annotations
@@ -24,34 +25,34 @@ from .worker_slot import WorkerSlot
 
 __all__ = ["Autoscaler"]
 
-# Seconds; the first window: the kernel counts processors in ticks of up to 10 ms.
+# Seconds of the first window. The kernel counts processor time in ticks of up to 10 ms, so a window cannot be shorter.
 SHORT = 0.1
-# Seconds; the longest window: what changes is seen within two of them.
+# Seconds of the longest window. A change is noticed within two windows.
 LONG = 2.0
-# Seconds for which workers have been idle before they are taken back.
+# Seconds for which workers must have been idle before they are retired.
 IDLE = 1.0
-# Seconds before a stage is given again what it has lost; twice as long each time.
+# Seconds before a stage may have as many workers again as it has lost. The time doubles with each loss.
 HOLD = 2.0
-# Seconds.
+# The largest number of these seconds.
 LONGEST_HOLD = 64.0
-# Seconds before it is told what more workers have brought.
+# Seconds before the result of added workers is judged.
 TRIED = 0.5
-# Items in a window whose rate is to be compared.
+# The least number of items in a window whose rate can be compared.
 COUNTED = 8
-# Seconds for which so many are waited for.
+# Seconds after which a window ends even with fewer items.
 PATIENCE = 5.0
 
-# By group: how many workers it is to have, and why.
+# By index of the group: how many workers it should have, and why.
 Changes: TypeAlias = dict[int, tuple[int, str]]
 
 
 @dataclass(slots=True)
-class _Line:
-    """What is remembered of an auto stage.
+class _AutoStage:
+    """The memory of the autoscaler for one "auto" stage.
 
-    commits: its workers must not end before it is known how the run does. trial: of the workers that it was given last,
-    until it is known what came of them. most: how many it may have until a time, in seconds of the monotonic clock.
-    losses: how often it has lost some.
+    commits: its workers must not end before the result of the run is known. trial: the last addition of workers, until
+    its result is known. most, until: the stage may have `most` workers until this time, in seconds of the monotonic
+    clock. losses: how often the stage has lost workers.
     """
 
     commits: bool
@@ -61,46 +62,48 @@ class _Line:
     losses: int = 0
 
     def hold(self, workers: int) -> None:
-        """For a while it may have no more than these."""
+        """Allow no more workers than these for some time."""
         self.most, self.until = workers, time.monotonic() + min(HOLD * 2**self.losses, LONGEST_HOLD)
         self.losses += 1
 
     def needs_more(self, pool: Pool, received: int, seconds: float) -> bool:
-        """Whether the window is to go on, until it can tell a rate that somebody wants to know."""
+        """Whether the window should go on because it cannot give a rate yet, and the rate is needed."""
         may_grow = pool.workers > 1 and pool.most > pool.workers and pool.load >= HOLDS_UP
         is_short = received < COUNTED and seconds < PATIENCE
         return is_short and may_grow if self.trial is None else is_short or seconds < TRIED
 
 
 class Autoscaler:
-    """Decides; belongs to the supervisor's thread, which tells it who is there, and starts whom it wants."""
+    """Decides how many workers to have; the supervisor starts them. Belongs to the supervisor's thread."""
 
     def __init__(self, wiring: Wiring, meter: Meter) -> None:
         self._wiring = wiring
         self._meter = meter
-        self._lines: dict[int, _Line] = {}
+        self._auto_stages: dict[int, _AutoStage] = {}
         for group, each in enumerate(wiring.groups):
-            # A sink function may commit what it has as its input ends.
             if each.is_auto:
                 last = each.stages[-1]
-                self._lines[group] = _Line(last.role is Role.SINK and not isinstance(last.call, Operator))
-        self._processors = processors() if self._lines else 0
-        # The window that goes on, if there is one.
+                # A sink function may commit its results when its input ends.
+                commits = last.role is Role.SINK and not isinstance(last.call, Operator)
+                self._auto_stages[group] = _AutoStage(commits)
+        self._processors = processors() if self._auto_stages else 0
+        # The begin of the current window.
         self._began: Mark | None = None
-        # That it is to last.
+        # How long the current window should last.
         self._seconds = SHORT
         self._due = time.monotonic() + SHORT
         self.decisions: list[Decision] = []
 
     @property
     def due(self) -> float | None:
-        """When to look again, in seconds of the monotonic clock; None where no stage is auto."""
-        return self._due if self._lines else None
+        """When to measure again, in seconds of the monotonic clock; None if no stage is "auto"."""
+        return self._due if self._auto_stages else None
 
     def look(self, active: Collection[WorkerSlot], occupied: Collection[WorkerSlot]) -> Sequence[WorkerSlot]:
-        """The slots in which workers are to be started now. Who is not needed is asked to retire.
+        """The slots in which workers should be started now. Asks superfluous workers to retire.
 
-        active: whose workers have not said how they ended. occupied: where nobody can be started yet.
+        active: the slots whose workers have not reported their end. occupied: the slots in which no worker can be
+        started yet.
         """
         began, self._began = self._began, None
         reading = self._meter.read()
@@ -119,11 +122,11 @@ class Autoscaler:
             for slots in self._wiring.slots
         ]
         pools = {group: self._pool(group, slots, reading, seen) for group, slots in enumerate(staying) if slots}
-        lines = {group: line for group, line in self._lines.items() if group in pools}
-        if any(line.needs_more(pools[group], seen.received[group], seen.seconds) for group, line in lines.items()):
+        stages = {group: stage for group, stage in self._auto_stages.items() if group in pools}
+        if any(stage.needs_more(pools[group], seen.received[group], seen.seconds) for group, stage in stages.items()):
             self._began = began
             return ()
-        changes = _failed(lines, pools, seen) or self._wanted(pools, seen)
+        changes = _failed_trials(stages, pools, seen) or self._wanted(pools, seen)
         before = len(self.decisions)
         started = [
             slot
@@ -138,26 +141,26 @@ class Autoscaler:
         return started
 
     def _pool(self, group: int, staying: Sequence[WorkerSlot], reading: Reading, seen: Utilisation) -> Pool:
-        """The workers of a group that are not about to retire, and how many there may be next."""
+        """The workers of a group without those that retire, and how many workers it may have next."""
         workers = len(staying)
         least = most = workers
-        line = self._lines.get(group)
-        if line is not None and not _has_ended(self._wiring.slots[group], reading):
-            least = workers if line.commits or seen.seconds < IDLE else 1
-            most = max(workers, line.most if time.monotonic() < line.until else self._wiring.groups[group].workers)
+        stage = self._auto_stages.get(group)
+        if stage is not None and not _has_ended(self._wiring.slots[group], reading):
+            least = workers if stage.commits or seen.seconds < IDLE else 1
+            most = max(workers, stage.most if time.monotonic() < stage.until else self._wiring.groups[group].workers)
         return Pool(self._wiring.groups[group].names[0][1], workers, min(seen.busy[group], workers), least, most)
 
     def _wanted(self, pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
-        """What the figures call for; where they tell a rate, it is remembered what is hoped for."""
+        """The changes by the scaling rule. If there is a rate, also remember the expected gain."""
         groups = list(pools)
         room, found = scale(list(pools.values()), self._processors, seen.asked)
-        changes = {groups[place]: change for place, change in found.items()}
+        changes = {groups[index]: change for index, change in found.items()}
         for group, (workers, _) in changes.items():
             if workers < pools[group].workers:
-                self._lines[group].hold(workers)
+                self._auto_stages[group].hold(workers)
             elif seen.received[group] >= COUNTED:
                 rate = seen.received[group] / seen.seconds
-                self._lines[group].trial = Trial(pools[group].workers, workers, rate, seen.asked, room)
+                self._auto_stages[group].trial = Trial(pools[group].workers, workers, rate, seen.asked, room)
         return changes
 
     def _change(
@@ -168,32 +171,33 @@ class Autoscaler:
         occupied: Collection[WorkerSlot],
         reading: Reading,
     ) -> Sequence[WorkerSlot]:
-        """Ask workers to retire, or to stay after all; returns the slots in which others are to be started."""
+        """Ask workers to retire, or to stay after all. Returns the slots in which workers should be started."""
         workers, reason = change
         for slot in staying[workers:]:
             slot.retire()
         slots = [slot for slot in self._wiring.slots[staying[0].group_index] if slot not in staying]
-        # And they may still wait for an item.
-        asked = [slot for slot in slots if slot in active]
+        # Workers that were asked to retire may still wait for an item.
+        retiring = [slot for slot in slots if slot in active]
         free = [slot for slot in slots if slot not in occupied]
-        given = [*asked, *free][: max(workers - len(staying), 0)]
-        for slot in given:
-            if slot in asked:
+        added = [*retiring, *free][: max(workers - len(staying), 0)]
+        for slot in added:
+            if slot in retiring:
                 slot.keep()
             else:
                 slot.is_retired = False
                 slot.input_before = slot.read_in(reading).input_mark
-        after = min(workers, len(staying) + len(given))
+        after = min(workers, len(staying) + len(added))
         if after != len(staying):
             stage = staying[0].group.names[0][1]
             self.decisions.append(Decision(reading.at / SECOND, stage, len(staying), after, reason))
-        return [slot for slot in given if slot not in asked]
+        return [slot for slot in added if slot not in retiring]
 
 
 def _is_settled(slot: WorkerSlot, reading: Reading) -> bool:
-    """Whether a worker has begun with its input: before that it may load what it needs, however long that takes.
+    """Whether a worker has begun with its input. Before that it may load libraries, for any length of time.
 
-    The caller begins when it likes; until then, the others wait for it.
+    The caller's own worker always counts as settled: the caller may begin at any time, and the other workers wait for
+    it until then.
     """
     if slot.group.is_caller:
         return True
@@ -202,19 +206,19 @@ def _is_settled(slot: WorkerSlot, reading: Reading) -> bool:
 
 
 def _has_ended(slots: Sequence[WorkerSlot], reading: Reading) -> bool:
-    """Whether a worker has come to the end of all input, or has stopped: more of them would find nothing to do."""
+    """Whether a worker has reached the end of all input, or has stopped. More workers would find no work."""
     workers = (slot.read_in(reading) for slot in slots if not slot.is_retired)
     return any(worker.state in {State.DONE, State.STOPPED} for worker in workers)
 
 
-def _failed(lines: Mapping[int, _Line], pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
-    """Who loses again what was of no use."""
+def _failed_trials(stages: Mapping[int, _AutoStage], pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
+    """The changes that take back added workers which have not helped. Ends all trials."""
     changes = {}
-    for group, line in lines.items():
-        trial, line.trial = line.trial, None
+    for group, stage in stages.items():
+        trial, stage.trial = stage.trial, None
         reason = trial.failure(seen.received[group] / seen.seconds, seen.asked) if trial is not None else None
         if trial is not None and reason is not None:
-            keeps = pools[group].workers if line.commits else trial.before
-            line.hold(keeps)
+            keeps = pools[group].workers if stage.commits else trial.before
+            stage.hold(keeps)
             changes[group] = (keeps, reason)
     return changes

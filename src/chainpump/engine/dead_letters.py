@@ -1,4 +1,4 @@
-"""The dead letters of a run: kept for the report, or handed on as they come, by a thread of their own."""
+"""The dead letters of a run. They are kept for the report, or a separate thread passes them to a function."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ Taker: TypeAlias = Callable[[DeadItem], object]
 
 
 class DeadLetters:
-    """Any thread may hand letters in.
+    """Collects dead letters from any thread.
 
-    kept: where those go that nobody takes. refused: is called once if a function that takes them raises.
+    kept: the list of dead letters that no function receives. refused: called once, after the first exception of a
+    function that receives dead letters.
     """
 
     def __init__(self, kept: list[DeadItem], refused: Callable[[], None]) -> None:
         self.kept = kept
-        # What was refused first, and how.
+        # The first dead letter whose function raised an exception, and the exception.
         self.refusal: tuple[DeadItem, BaseException] | None = None
         self._refused = refused
-        # Nobody waits any more.
-        self._left = False
+        self._is_closed = False
         self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
-        # Somebody takes them.
-        self._is_needed = False
+        # True once a policy has a function that receives dead letters.
+        self._needs_thread = False
         self._thread: threading.Thread | None = None
 
     def taker(self, policy: Policy) -> Taker:
-        """Where the letters of this policy go."""
+        """The function that dead letters of this policy are passed to."""
         to = taker(policy)
         if to is None:
             return self.kept.append
-        self._is_needed = True
+        self._needs_thread = True
         return lambda item: self._queue.put((to, item))
 
     def start(self) -> None:
-        """Begin to hand on, if there is anybody to take them, once the first workers are there: as for `Logs`."""
-        if self._is_needed:
-            thread = threading.Thread(target=self._hand_on, name="chainpump dead letters", daemon=True)
+        """Start the thread if it is needed. Like the thread of `Logs`, it starts after the first workers."""
+        if self._needs_thread:
+            thread = threading.Thread(target=self._pass_on, name="chainpump dead letters", daemon=True)
             thread.start()
             self._thread = thread
 
-    def _hand_on(self) -> None:
-        while (handed := self._queue.get()) is not None:
-            to, item = handed
-            if self._left or self.refusal is not None:
+    def _pass_on(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            to, item = entry
+            if self._is_closed or self.refusal is not None:
                 continue
             try:
                 to(item)
             except BaseException as error:
-                # It ends the run, as one of a stage would.
+                # It ends the run, like an exception of a stage.
                 self.refusal = (item, error)
                 self._refused()
 
     def close(self, within: float | None) -> None:
-        """Wait until all that came has been handed on; or so many seconds at most, if nobody needs to know.
+        """Wait until the thread has passed on all dead letters. within: for this many seconds at most.
 
-        Afterwards no more is handed on, also if Ctrl-C breaks off the wait; the thread of a function that never returns
+        Later dead letters are discarded, even if Ctrl-C interrupts the wait. If a function never returns, its thread
         is left behind.
         """
         self._queue.put(None)
@@ -72,4 +72,4 @@ class DeadLetters:
             if thread is not None and thread is not threading.current_thread():
                 thread.join(within)
         finally:
-            self._left = True
+            self._is_closed = True

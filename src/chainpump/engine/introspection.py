@@ -1,11 +1,11 @@
-"""Introspection: what a run says of itself to other processes of its user, and how it answers them.
+"""Introspection: a run describes itself to other processes of its user, and answers their requests for stacks.
 
-    whoever asks                                        main process
-    /proc/PID/fd   --- reads the roster --------------  a memory file, which names the board and the bell
-    the bell       --- one byte ---------------------►  the supervisor, who waits for nothing else
-    the same file  ◄-- one line ----------------------  where its threads and tasks are
+    another process                                     main process
+    /proc/PID/fd   --- reads the roster --------------  a memory file, which names the board and the wake-up pipe
+    the pipe       --- one byte ---------------------►  the supervisor, which waits on this pipe
+    the same file  ◄-- one line ----------------------  the stacks of its threads and tasks
 
-Workers in processes of their own are asked by a signal, so this answers for those of the main process alone.
+Worker processes receive the request as a signal. So this answer contains only the stacks of the main process.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .worker_status import Roster, WorkerStack
 
 __all__ = ["ASKED", "RUN", "Introspection", "answered"]
 
-# The name of the file.
+# The name of the memory file.
 RUN = "chainpump-run"
-# What rings the bell for this, and for nothing that has happened.
+# The byte in the wake-up pipe that requests stacks.
 ASKED = b"?"
 
 
 class Introspection:
-    """The memory file of a run; belongs to the supervisor."""
+    """The memory file of a run. It belongs to the supervisor."""
 
     def __init__(self, roster: Roster) -> None:
         self._file = text_file(RUN)
@@ -37,18 +37,18 @@ class Introspection:
         os.write(self._file.fileno(), f"{roster.packed()}\n".encode())
 
     def answer(self, found: Iterable[WorkerStack]) -> None:
-        """Tell whoever has asked."""
-        # There is no room: no reason to end a run.
+        """Write these stacks to the file, for the processes that have requested them."""
+        # A lack of memory for the answer must not end the run.
         with suppress(OSError):
             trim(self._file)
             os.write(self._file.fileno(), f"{json.dumps([time.monotonic_ns(), list(found)])}\n".encode())
 
     def close(self) -> None:
-        """The run is over."""
+        """Close the file at the end of the run."""
         self._file.close()
 
 
 def answered(text: str) -> tuple[int, list[WorkerStack]]:
-    """When `answer` was called, in ns, and what it has told. Raises ValueError or TypeError for another version."""
+    """When `answer` was called, in ns, and the stacks. Raises ValueError or TypeError for another version."""
     at, found = json.loads(text)
-    return at, [WorkerStack(place and tuple(place), within, stack) for place, within, stack in found]
+    return at, [WorkerStack(slot and tuple(slot), within, stack) for slot, within, stack in found]

@@ -1,19 +1,21 @@
-"""The life of a run as a pure state machine: what has happened goes in, what is to be done comes out.
+"""The life of a run as a pure state machine: each event leads to a new state and to actions.
 
-Groups are the links of the chain, each with its workers; junction `g` lies between groups `g` and `g + 1`.
+The groups are the links of the chain, each with its workers. Junction `g` lies between groups `g` and `g + 1`.
 
-    event                     while              then
-    Ended(Finished)           any                seal the junction behind its group, once all of the group has ended
-    Ended(Finished, early)    running            cancel everything before it, once all of the group has ended
-    Ended(Failed | Lost)      running            record it, cancel everything
-    Ended(Failed | Lost)      cancelling         record it, if it came within 100 ms of the first and was not induced
-    Ended(Interrupted)        running            something broke unseen: cancel everything; its cause follows, which is
-                                                 the failure nearest to it
-    Left                      running            cancel everything; there is nothing to blame
-    Left                      over               use force on processes of workers that have finished and still end
-    Stalled                   running            record it, cancel everything
-    Started                   running            one more is to end; its group must not be over
-    any                       nobody is running  conclude
+    event                     phase              actions
+    Ended(Finished)           any                seal the junction after its group, once the whole group has ended
+    Ended(Finished, early)    running            cancel all groups before it, once the whole group has ended
+    Ended(Failed)             running            record the failure, cancel all groups
+    Ended(Failed)             cancelling         record the failure, if it came within 100 ms of the first one
+    Ended(Interrupted)        running            cancel all groups; the cause is reported later: it is the failure in
+                                                 the nearest group
+    Left                      running            cancel all groups; this is no failure
+    Left                      over               use force on processes of finished workers that have not ended
+    Stalled                   running            record the failure, cancel all groups
+    Started                   running            count one more worker; its group must not be over
+    any                       no worker runs     conclude
+
+Failures in groups before one that has stopped early are ignored.
 """
 
 from __future__ import annotations
@@ -40,12 +42,12 @@ __all__ = [
     "step",
 ]
 
-# Failures this close to the first are listed with it: one cause often strikes twice.
+# Failures in this time after the first one are listed with it: one cause often leads to several failures.
 WINDOW_NS = 100_000_000
 
 
 class Phase(Enum):
-    """How far a run is."""
+    """The phase of a run."""
 
     RUNNING = "running"
     CANCELLING = "cancelling"
@@ -64,7 +66,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The caller wants no more: `break`, Ctrl-C, or the end of a `with`."""
+    """The caller has ended the run: by `break`, Ctrl-C, or the end of a `with` block."""
 
     at: int
 
@@ -103,12 +105,12 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Conclude:
-    """Nobody is running."""
+    """No worker runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class UseForce:
-    """All workers have told how they ended, and nobody waits any more for the processes of some that still end."""
+    """All workers have reported their outcomes. Processes of finished workers have only the grace period to end."""
 
 
 Action: TypeAlias = Seal | Cancel | Conclude | UseForce
@@ -116,11 +118,15 @@ Action: TypeAlias = Seal | Cancel | Conclude | UseForce
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The state. running: workers that have not ended, per group. superfluous: groups before this one may end as
-    they like, since what follows them was allowed to stop and has.
-    failures: the one to raise first. away: how many junctions lie between its group and the worker in `broken`.
+    """The state of a run.
 
-    The caller's own worker is in the last group where there is one; a cancelled run does not wait for it.
+    running: for each group, how many workers have not ended. early: groups with workers that have stopped before the
+    end of their input. superfluous: how groups before this one end does not matter, because this group has stopped
+    early, as it was allowed to. failures: the first one is raised. away: how many junctions lie between the group of
+    the first failure and the worker in `broken`. cancelled_at: in nanoseconds of the monotonic clock. broken: group and
+    number of a worker that was interrupted although the run was not cancelled. left: the caller has ended the run.
+
+    If the caller's thread is a worker, that worker is in the last group. A cancelled run does not wait for it.
     """
 
     running: tuple[int, ...]
@@ -131,18 +137,20 @@ class Run:
     failures: tuple[Failed, ...] = ()
     away: int = 0
     cancelled_at: int = 0
-    # Group and number of a worker that was cut off while nobody had cancelled.
     broken: tuple[int, int] | None = None
     left: bool = False
 
     @property
     def went_well(self) -> bool:
-        """Whether nothing has ended it early, so far."""
+        """Whether nothing has ended the run early so far."""
         return not (self.failures or self.left or self.broken)
 
     @property
     def was_left(self) -> bool:
-        """Whether the caller has ended it early, and nothing else: what broke without a cause, this has broken."""
+        """Whether the caller has ended the run early, and no worker has failed.
+
+        In this case the caller is also the cause of an interruption in `broken`.
+        """
         return self.left and not self.failures
 
     @property
@@ -152,7 +160,7 @@ class Run:
 
 
 def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
-    """The next state, and what is to be done."""
+    """The next state and the actions."""
     if run.phase is Phase.OVER:
         return run, ((UseForce(),) if isinstance(event, Left) else ())
     if isinstance(event, Left):
@@ -186,7 +194,7 @@ def _failed(run: Run, event: Ended) -> tuple[Run, tuple[Action, ...]]:
     if event.group < run.superfluous:
         return run, ()
     away = 0
-    # Its cause is its neighbour's end, which a loaded machine may tell late.
+    # The interruption was caused by a failure of a neighbour, which may be reported late on a loaded machine.
     if run.broken is not None:
         away = abs(event.group - run.broken[0])
         if not run.failures:

@@ -1,8 +1,9 @@
-"""Replacement: what becomes of an element-wise stage's worker that has died, or takes too long over an item.
+"""Replacement of workers of element-wise stages that have died or exceed the time limit of an item.
 
-Its replacement goes on with the frame that it had in hand. An item that has cost several workers, or too much time, is
-not tried again for ever: the stage's policy decides about it, and may end the run.
-These functions decide, by what the slot of the worker remembers and the board tells; the supervisor acts.
+The replacement goes on with the frame of its predecessor. If an item has cost several workers or too much time, it is
+not tried again without limit: the policy of the stage decides about it, and may end the run.
+
+These functions decide, by the history in the slot and the board. The supervisor acts.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from .worker_slot import WorkerSlot
 
 __all__ = ["after", "due", "is_overdue", "kill_if_overdue", "outcome_of_loss"]
 
-# Workers that an item has to cost until it is to blame: one or two may have died in it by chance.
+# How many workers must die in an item before it counts as the cause. One or two may have died in it by chance.
 POISONOUS = 3
 
 
 def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | Failed | None:
-    """What the replacement of a worker that has died is told; or why the run has to end; None if it has none."""
+    """The condemned items for the replacement of a dead worker, or the failure that ends the run; None if neither."""
     group, row, record = slot.group, slot.rows[0], slot.replacements
     if group.guarded is None or slot.checkpoint is None or slot.worker is None:
         return None
     if row[Cell.STATE] >= State.DONE and slot.who.role is not Role.SINK:
-        # A sink's worker has to say so itself: its replacement will.
+        # Only workers of a sink must report their end themselves, so only they are replaced after all their work.
         return None
     overdue, record.overdue = record.overdue, None
     if overdue is None:
@@ -42,24 +43,24 @@ def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | 
             return None
         record.restarts += 1
     elif row[Cell.SENDING] and not group.executor.capabilities.restarts:
-        # It was past the item, and nobody knows whether all of its results had left.
+        # The worker was sending the results of the item, and may have sent some of them.
         return None
     frame = slot.checkpoint.position.received
     if frame != record.frame:
         record.frame, record.suspect, record.condemned = frame, None, {}
-    failed = _blame(slot, slot.worker, exit_code, overdue) if row[Cell.ITEM] else None
+    failed = _judge_item(slot, slot.worker, exit_code, overdue) if row[Cell.ITEM] else None
     if failed is not None:
         return failed
     row[Cell.RESTARTS] += 1
     return record.condemned
 
 
-def _blame(
+def _judge_item(
     slot: WorkerSlot, worker: StartedWorker, exit_code: int | None, overdue: tuple[int, int] | None
 ) -> Failed | None:
-    """What the policy makes of the item that the worker has died in, if it was for too long or has cost too many.
+    """Let the policy decide about the item in which the worker has died, if the item is the cause.
 
-    Returns why the run has to end, if it has to; what replacements are to know is added to the record.
+    Returns the failure that ends the run, if the policy wants that. Otherwise adds the item to the condemned ones.
     """
     row, record, guarded = slot.rows[0], slot.replacements, slot.group.guarded
     position, item = row[Cell.ITEM] - 1, Item(row[Cell.INDEX])
@@ -78,9 +79,9 @@ def _blame(
     try:
         ends_run = guarded is None or decide(guarded.policy, error, tries).action is Action.RAISE
     except Exception as own:
-        # Of a policy of the user's.
+        # A policy of the user has raised an exception.
         failure = failure_texts.raised(slot.who, os.getpid(), own, item)
-        # Which would keep the run: it is in the failure as text.
+        # The traceback would keep the run alive. The failure contains it as text.
         return Failed(failure, own.with_traceback(None))
     if ends_run:
         return Failed(failure)
@@ -89,7 +90,7 @@ def _blame(
 
 
 def due(slot: WorkerSlot) -> float | None:
-    """When to look at its worker again, in seconds of the monotonic clock; None if that may take its time."""
+    """When to check the time limit again, in seconds of the monotonic clock; None if there is no limit to check."""
     timeout = _timeout(slot)
     if timeout is None or slot.replacements.overdue is not None:
         return None
@@ -98,9 +99,9 @@ def due(slot: WorkerSlot) -> float | None:
 
 
 def is_overdue(slot: WorkerSlot) -> bool:
-    """Whether its worker has just been found to take too long; said once, and then it is to die."""
+    """Whether its worker exceeds the time limit. True once for a worker, which the supervisor then kills."""
     timeout, row, record = _timeout(slot), slot.rows[0], slot.replacements
-    # In this order: then no item is given the time of the one before.
+    # The item is read first. In the other order, an item could get the earlier start time of the previous item.
     item, since = row[Cell.ITEM], row[Cell.SINCE]
     if timeout is None or record.overdue is not None or not item:
         return False

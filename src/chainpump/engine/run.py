@@ -1,4 +1,4 @@
-"""One execution of a plan: starts its workers, gives the caller its items or its value, and tells how it ended."""
+"""One execution of a plan: starts its workers, gives the caller its items or its value, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Run(Generic[T]):
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         self._items: Generator[Iterable[T], None, Outcome] | None = None
-        # Taken by the thread that waits for items.
-        self._asking = threading.RLock()
-        self._is_asked = False
+        # Held by the thread that waits for items.
+        self._items_lock = threading.RLock()
+        self._is_waiting = False
         self._is_closed = False
-        # Half of it could not be closed.
+        # A run that is only partly built could not be closed.
         with defer_ctrl_c():
             self._dead_letters = DeadLetters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
             self._logs = Logs()
@@ -79,7 +79,7 @@ class Run(Generic[T]):
         self._start()
 
     def _start(self) -> None:
-        """Start the workers: processes before threads, since a fork must not copy threads of ours."""
+        """Start the workers. Processes come before threads: a fork must not happen while threads of the run exist."""
         try:
             wiring = self._wiring
             slots = [slot for slot in wiring.all_slots if slot.number < slot.group.at_first]
@@ -88,7 +88,7 @@ class Run(Generic[T]):
                     try:
                         if slot.group.is_caller:
                             self._caller = self._supervisor.caller = wiring.worker(slot)
-                            slot.say_pid(os.getpid())
+                            slot.set_pid(os.getpid())
                         else:
                             self._supervisor.start_worker(slot)
                     except Exception as error:
@@ -96,7 +96,7 @@ class Run(Generic[T]):
             wiring.started()
             try:
                 self._supervise()
-                # A thread that is started, and not known, would be left behind.
+                # Ctrl-C must not come between the start of a thread and the assignment that stores it.
                 with defer_ctrl_c():
                     self._dead_letters.start()
                     self._logs.start()
@@ -105,14 +105,14 @@ class Run(Generic[T]):
             except RuntimeError as error:
                 raise RunError(failure_texts.no_run(error)) from error
         except BaseException:
-            # Of a thread that the system refuses: then the workers have ended here.
+            # If the system refuses a thread for the supervisor, this call has ended the workers.
             with suppress(RuntimeError):
                 self._supervise()
             self.close()
             raise
 
     def _supervise(self) -> None:
-        """Have the workers watched. Half of that would leave them to nobody, so Ctrl-C waits for it."""
+        """Start the supervisor. Ctrl-C is deferred: otherwise the workers might run without a supervisor."""
         with defer_ctrl_c():
             self._supervisor.start()
 
@@ -125,7 +125,7 @@ class Run(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        # It had been wired.
+        # A run whose constructor has failed has nothing to close.
         if hasattr(self, "_at_exit"):
             self.close()
 
@@ -137,20 +137,20 @@ class Run(Generic[T]):
         return items_of(lambda: self, owned=False)
 
     def next_items(self) -> Iterable[T] | None:
-        """The items to go on with; None at the end. Raises what `iter` raises, for each thread that asks.
+        """The next items; None at the end. Raises the same errors as iteration, in each thread.
 
-        Two threads may be given the same iterable, which is an iterator over a list then. Taking from one is atomic,
-        and it raises nothing by itself.
+        Two threads may get the same iterable. It is an iterator over a list in this case: `next` of it is atomic, and
+        raises no error of its own.
         """
         self._check_process()
-        with self._asking:
-            if self._is_asked:
+        with self._items_lock:
+            if self._is_waiting:
                 raise RunError(failure_texts.asked_within(self._wiring.groups[-1].who(-1, 0)))
-            self._is_asked = True
+            self._is_waiting = True
             try:
                 return self._next_items()
             finally:
-                self._is_asked = False
+                self._is_waiting = False
 
     def _next_items(self) -> Iterable[T] | None:
         caller = self._caller
@@ -162,75 +162,75 @@ class Run(Generic[T]):
             except StopIteration as end:
                 outcome: Outcome = end.value
             except BaseException:
-                # Ctrl-C.
+                # Ctrl-C cancels the run.
                 self.close()
                 raise
-            caller.close(outcome, self._tell_of_caller)
+            caller.close(outcome, self._report_caller)
         self._conclude()
         return None
 
     def _check_process(self) -> None:
-        """Raises RunError in a process that was forked off: the workers are its parent's."""
+        """Raises RunError in a forked process: the workers belong to its parent."""
         if os.getpid() != self._process:
             raise RunError(failure_texts.forked_off(self._wiring.groups[-1].who(-1, 0), self._process))
 
     def take_ready(self, items: Iterator[T]) -> list[T]:
-        """The next items of an iterator over this run that need no waiting, but one at least; none at the end."""
+        """The next items of an iterator over this run: at least one, and more if they are ready; none at the end."""
         found = list(islice(items, 1))
         if found and self._caller is not None:
             found += islice(items, self._caller.ready)
         return found
 
     def result(self) -> Any:
-        """Wait for the end, and return what the sink returned: a list of values if it has several workers.
+        """Wait for the end, and return the value of the sink: a list of values if the sink has several workers.
 
-        None behind `each`.
+        The value is None if the pipeline ends with `each`.
 
         Raises the sink's own exception, or RunError.
         """
         self._check_process()
-        with self._asking:
+        with self._items_lock:
             if self._caller is not None:
-                self._caller.run(self._tell_of_caller)
+                self._caller.run(self._report_caller)
         self._conclude()
         if self._wiring.groups[-1].is_element_wise:
             return None
         values = [slot.finished.value for slot in self._wiring.slots[-1] if slot.finished is not None]
         return values[0] if self._wiring.groups[-1].workers == 1 else values
 
-    def _tell_of_caller(self, outcome: Outcome) -> None:
-        """Say how the caller's own worker has ended."""
+    def _report_caller(self, outcome: Outcome) -> None:
+        """Report the outcome of the worker in the caller's thread."""
         self._caller_outcome = outcome
         self._supervisor.post(Ended(len(self._wiring.groups) - 1, 0, outcome, time.monotonic_ns()))
 
     def _conclude(self) -> None:
-        """Wait for the end of the run; raise what went wrong, or what does not add up."""
+        """Wait for the end of the run. Raise its error, if there is one."""
         try:
             self._supervisor.join()
         finally:
-            # Ctrl-C while waiting cancels the run.
+            # Ctrl-C in the wait cancels the run.
             self.close()
         error = self._ending().error()
         if error is None:
             return
         stalled = self._supervisor.stalled
         if isinstance(error, StallError) and stalled is not None:
-            reading, where = stalled
+            reading, stacks = stalled
             error.progress = self._progress(reading)
-            error.add_note(where)
-        # The sink's own exception may take none.
+            error.add_note(stacks)
+        # The sink's own exception may forbid new attributes.
         with suppress(Exception):
-            # Or may have one.
+            # It may also have a report already, of a run inside the sink.
             if getattr(error, "report", None) is None:
                 error.report = self.report()  # type: ignore[attr-defined]
         try:
             raise error
         finally:
-            # Its traceback leads to this frame: no cycle keeps the run.
+            # The traceback refers to this frame. Without the reference back, there is no cycle that keeps the run.
             del error
 
     def _ending(self) -> Ending:
-        """How the run, which is over, has ended."""
+        """The ending of the run, which is over."""
         supervisor, state = self._supervisor, self._supervisor.state
         if self._dead_letters.refusal is not None:
             item, cause = self._dead_letters.refusal
@@ -239,17 +239,20 @@ class Run(Generic[T]):
             return Ending(exception=supervisor.defect)
         if state.failures:
             first = state.failures[0]
-            # Ctrl-C while a stage ran in the caller's thread: no failure of the stage.
+            # Ctrl-C while a stage ran in the caller's thread is no failure of the stage.
             if isinstance(first.cause, KeyboardInterrupt) and first is self._caller_outcome:
                 return Ending(exception=first.cause)
             return Ending(state.failures)
         if state.broken is not None or state.left:
-            return Ending([Failed(self._broken_off(state.broken))], was_left=state.left)
+            return Ending([Failed(self._early_end(state.broken))], was_left=state.left)
         unaccounted = ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
         return Ending([Failed(unaccounted)] if unaccounted is not None else ())
 
-    def _broken_off(self, broken: tuple[int, int] | None) -> Failure:
-        """Why a run has ended early although nobody has failed. broken: the place of a worker that was cut off."""
+    def _early_end(self, broken: tuple[int, int] | None) -> Failure:
+        """The failure of a run that has ended early although no worker has failed.
+
+        broken: the slot of a worker that was interrupted.
+        """
         if broken is None:
             return failure_texts.left(self._wiring.groups[-1].who(-1, 0))
         group, number = broken
@@ -257,11 +260,11 @@ class Run(Generic[T]):
 
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
-        """What `DeadLetter` policies without `to=` have put aside so far."""
+        """The items that `DeadLetter` policies without `to=` have collected so far."""
         return tuple(self._dead_letters.kept)
 
     def progress(self) -> Progress:
-        """How far it is: a snapshot of every stage, and of the whole since it was opened. Any thread may ask.
+        """The progress so far: a snapshot of every stage and of the whole run. Any thread may call this.
 
         >>> from chainpump import Pipeline
         >>> with Pipeline(range(10)).open() as run:
@@ -269,7 +272,7 @@ class Run(Generic[T]):
         ...     run.progress().items
         10
 
-        After the end it tells how everything was then.
+        After the end, this is the state at the end.
         """
         return self._progress(self._supervisor.meter.read())
 
@@ -278,7 +281,7 @@ class Run(Generic[T]):
         return progress(meter.places, reading, length=meter.length)
 
     def report(self, value: Any = None) -> Report[Any]:
-        """What it looked like, once it is over, with this value. Of one that goes on: what it looks like so far."""
+        """The report of the run, with this value. While the run goes on, the report covers the time so far."""
         meter, seen = self._supervisor.meter, self._observing
         reading = meter.read()
         status, error = self._ending().status() if reading.is_over else ("running", None)
@@ -299,26 +302,26 @@ class Run(Generic[T]):
         )
 
     def cancel(self) -> None:
-        """Have the run end early, without waiting for that. Any thread may call it."""
+        """Make the run end early. Does not wait for the end. Any thread may call this."""
         self._supervisor.post(Left(time.monotonic_ns()))
         caller = self._caller
         if caller is not None:
             caller.wake()
 
     def close(self) -> None:
-        """Cancel what still runs, and wait until nothing of it is left. Does nothing once the run has ended."""
-        # A fork has copied this object: the run is the parent's.
+        """Cancel the run if it still goes on, and wait until it has completely ended. Does nothing after the end."""
+        # In a forked process, this object is a copy: the run belongs to the parent.
         if self._is_closed or os.getpid() != self._process:
             return
         atexit.unregister(self._at_exit)
         self.cancel()
-        # Garbage is collected anywhere: even in a worker of this run, or by who is starting one of another run.
+        # Garbage collection may call this in a worker of this run, or in the start of a worker of another run.
         if self._supervisor.is_current_thread() or is_forking():
             self._dead_letters.close(within=0)
             if self._observing is not None:
                 self._observing.close(within=0)
             return
-        # If Ctrl-C has broken into the start before anybody was watched.
+        # Ctrl-C may have interrupted the start before the supervisor was started.
         self._supervise()
         self._supervisor.join()
         went_well = self._supervisor.state.went_well
@@ -326,7 +329,7 @@ class Run(Generic[T]):
         try:
             self._logs.close(went_well)
         finally:
-            # Ctrl-C while waiting.
+            # This is also needed if Ctrl-C interrupts the wait.
             self._dead_letters.close(within)
         if self._observing is not None:
             self._observing.close(within)
@@ -340,13 +343,13 @@ class Run(Generic[T]):
             warn(text)
 
     def _release(self) -> None:
-        """Give the board's memory back, unless another thread is about to write there still."""
-        is_alone = self._asking.acquire(blocking=False)
+        """Free the memory of the board, unless another thread may still write to it."""
+        is_alone = self._items_lock.acquire(blocking=False)
         try:
             self._wiring.board.release(with_views=is_alone and not self._supervisor.has_left_behind)
         finally:
             if is_alone:
-                self._asking.release()
+                self._items_lock.release()
 
 
 def _cancel(run: weakref.ref[Run[Any]]) -> None:
@@ -356,7 +359,7 @@ def _cancel(run: weakref.ref[Run[Any]]) -> None:
 
 
 def _close(run: weakref.ref[Run[Any]]) -> None:
-    """At the exit of the interpreter, before `multiprocessing` waits for workers that nobody will stop."""
+    """Close a run at the exit of the interpreter: otherwise `multiprocessing` would wait for its workers for ever."""
     alive = run()
     if alive is not None:
         alive.close()

@@ -1,4 +1,4 @@
-"""Stalls: when an item has moved last, and what to tell if that is too long ago."""
+"""Stalls: detects that no item has moved for too long, and describes the state of the run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .worker_status import Roster, WorkerStack, moved_last, stacks_of, table_of,
 
 __all__ = ["Stalls"]
 
-# Seconds; a worker may import large libraries before its first item, on a busy machine.
+# Seconds. Before its first item, a worker may import large libraries on a busy machine.
 START_UP = 60.0
 
 
 class Stalls:
-    """Looks at readings of a run, and changes nothing.
+    """Finds stalls in readings of a run.
 
-    seconds: without any movement, until that is a stall. suspicion: what may make workers wait; empty for nothing.
+    seconds: how long nothing moves in a stall. suspicion: a possible cause, as text; empty for none.
     """
 
     def __init__(self, roster: Roster, seconds: float, suspicion: str = "") -> None:
@@ -29,11 +29,11 @@ class Stalls:
         self._suspicion = suspicion
 
     def due(self, reading: Reading) -> float:
-        """When to look again, in seconds of the monotonic clock: sooner there cannot be a stall."""
+        """The earliest possible time of a stall, in seconds of the monotonic clock."""
         return max(self._roster.opened, moved_last(self._roster, reading)) / 1e9 + self._allowed(reading)
 
     def _allowed(self, reading: Reading) -> float:
-        """Seconds without any movement; more while a worker starts, for which items may wait."""
+        """Seconds for which nothing may move. The time is longer while a worker starts: items may wait for it."""
         is_starting = any(
             stages[0].state == State.STARTING
             for team, workers in self._roster.by_team(reading)
@@ -42,10 +42,10 @@ class Stalls:
         return max(self._seconds, START_UP) if is_starting else self._seconds
 
     def failure(self, reading: Reading) -> Failure:
-        """What to tell."""
+        """The failure of the run because of a stall."""
         found = list(worker_statuses(self._roster, reading))
         awaited = turns(self._roster, reading).values()
-        # To blame: who is in the item for which others wait, or else who has been at work for longest.
+        # The cause is the worker in the item that others wait for, or else the worker that is at work for longest.
         at_work = [each for each in found if each.works] or found
         holder = min(at_work, key=lambda each: (each.item is None or each.item not in awaited, each.since))
         item = Item(holder.item) if holder.item is not None else None
@@ -53,5 +53,5 @@ class Stalls:
         return failure_texts.stalled(holder.who, holder.pid, holder.at, self._allowed(reading), lines, item)
 
     def stacks(self, reading: Reading, found: Iterable[WorkerStack]) -> str:
-        """What to note with it."""
+        """The stacks of the workers, as a text."""
         return stacks_of(self._roster, reading, found)

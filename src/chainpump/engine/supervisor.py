@@ -370,10 +370,10 @@ class Supervisor:
         """The stacks that workers and their tasks have written. pid: only workers of this process."""
         for slot in self._slots:
             if slot.worker is not None and slot.worker.is_running and pid in (None, slot.worker.pid):
-                yield WorkerStack(slot.place, "", slot.worker.handle.read_stack())
-                yield from (WorkerStack(slot.place, *task) for task in slot.worker.handle.read_tasks())
+                yield WorkerStack(slot.key, "", slot.worker.handle.read_stack())
+                yield from (WorkerStack(slot.key, *task) for task in slot.worker.handle.read_tasks())
         if self.caller is not None:
-            yield WorkerStack(self._slots[-1].place, "", stack_of(self.caller.thread))
+            yield WorkerStack(self._slots[-1].key, "", stack_of(self.caller.thread))
 
     def _release(self) -> None:
         """Close all resources of the run in this process in every case; keep the accounts."""

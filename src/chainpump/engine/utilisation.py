@@ -1,4 +1,4 @@
-"""What is measured of a run over a short window of time: who was busy, and what was asked of the processors."""
+"""The utilisation of a run in a short window of time: busy workers, and the demand for processors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..progress.reading import Place, Reading, WorkerReading
 
 __all__ = ["Mark", "Utilisation", "mark", "utilisation"]
 
-# Ns.
+# Nanoseconds.
 SECOND = 1e9
-# Items: fewer say nothing about who is ahead of whom.
-TELLING = 8
+# The least number of items that shows whether a group runs ahead of the next one.
+MEANINGFUL = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The begin or the end of a window. taken: ns of processors, by process, of those that still run.
+    """The begin or the end of a window.
 
-    interpreter: the same of the main process.
+    interpreter: processor time of the main process, in ns. taken: processor time of each running worker process, in ns.
     """
 
     reading: Reading
@@ -30,11 +30,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Utilisation:
-    """What a window has shown. at: seconds since the run was opened; seconds: how long it was.
+    """The measurements of a window. at: its end, in seconds since the run was opened. seconds: its length.
 
-    busy: of each group, how many of its workers were busy on average. received: how many items came there. asked:
-    processors that the run could have kept busy, on average. Both are with what those behind a group have taken up: who
-    runs ahead of them holds up nobody, and need not.
+    busy: how many workers of each group were busy, on average. received: how many items each group has received. asked:
+    how many processors the run could have kept busy, on average. `busy` and `asked` are discounted by what downstream
+    has consumed: a stage that runs ahead is not a bottleneck.
     """
 
     at: float
@@ -45,12 +45,12 @@ class Utilisation:
 
 
 def mark(reading: Reading, interpreter: int, processes: Collection[int]) -> Mark:
-    """Now. processes: those of workers."""
+    """A mark at this time. processes: the worker processes."""
     return Mark(reading, interpreter, {pid: taken(pid) for pid in processes})
 
 
 def utilisation(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Utilisation:
-    """Between two marks. hosts: of each process, the group that its worker is in."""
+    """The utilisation between two marks. hosts: the index of the group, for each worker process."""
     ns = now.reading.at - began.reading.at
     busy: list[float] = []
     received: list[int] = []
@@ -58,30 +58,30 @@ def utilisation(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[
     for index, place in enumerate(places):
         pairs = list(_pairs(index, began, now))
         made = sum(late.sent - early.sent for early, late in pairs)
-        # It shares its workers with the one before.
+        # The stage shares its workers with the previous one.
         if place.group < len(busy):
             sent[-1] = made
             continue
         busy.append(sum(max(late.busy - early.busy, 0) for early, late in pairs) / ns)
         received.append(sum(late.received - early.received for early, late in pairs))
         sent.append(made)
-    parts = _taken_up(sent, received)
+    parts = _consumed(sent, received)
     busy = [each * part for each, part in zip(busy, parts, strict=True)]
     asked = (now.interpreter - began.interpreter) / ns
     both = [(began.taken[pid], late, hosts[pid]) for pid, late in now.taken.items() if pid in began.taken]
     known = [
         (late - early) / ns * parts[group] for early, late, group in both if early is not None and late is not None
     ]
-    # Where the system does not tell, whoever is busy is taken to be at work.
+    # If the system does not report processor time, busy workers count as users of a processor.
     asked += sum(known) if len(known) == len(both) else sum(busy[group] for group in {group for _, _, group in both})
     return Utilisation(now.reading.at / SECOND, ns / SECOND, busy, received, asked)
 
 
-def _taken_up(sent: Sequence[int], received: Sequence[int]) -> Sequence[float]:
-    """Of what each group has sent, which part all of those behind it have taken up."""
+def _consumed(sent: Sequence[int], received: Sequence[int]) -> Sequence[float]:
+    """For each group, the part of its results that all downstream groups have consumed."""
     parts = [1.0]
     for out, into in zip(reversed(sent[:-1]), reversed(received), strict=False):
-        parts.append(parts[-1] * (min(into / out, 1.0) if out >= TELLING else 1.0))
+        parts.append(parts[-1] * (min(into / out, 1.0) if out >= MEANINGFUL else 1.0))
     return parts[::-1]
 
 
@@ -90,7 +90,7 @@ def _pairs(index: int, began: Mark, now: Mark) -> Iterator[tuple[WorkerReading, 
 
 
 def taken(pid: int) -> int | None:
-    """Nanoseconds for which the main thread of a process had a processor, or was ready to; None where nobody tells."""
+    """Nanoseconds for which the main thread of a process had a processor or was ready to run; None if unknown."""
     try:
         cpu, delayed, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""From a plan to workers: which stages share a worker, and the channel of each junction."""
+"""The wiring of a run: makes groups, channels and workers from a plan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["Wiring"]
 
 
 class Wiring:
-    """The board, the groups and the channels of one run."""
+    """The board, the groups, their slots, and the channels of one run."""
 
     def __init__(
         self, stages: Sequence[PlannedStage], settings: RunSettings, dead_letters: DeadLetters, logs: Logs
@@ -45,7 +45,7 @@ class Wiring:
         self._dead_letters = dead_letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
-        # Workers may be started by other threads, later.
+        # A copy is needed because other threads may start workers later.
         self._context = copy_context()
         self.groups = tuple(groups_of(stages, settings.iterated, settings.apart))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
@@ -53,10 +53,10 @@ class Wiring:
         self.board = Board(rows, len(junctions), len(self.groups))
         self.slots: Sequence[Sequence[WorkerSlot]] = tuple(
             tuple(
-                WorkerSlot(place, group, number, [self.board.row(rows[number]) for rows in group.rows])
+                WorkerSlot(index, group, number, [self.board.row(rows[number]) for rows in group.rows])
                 for number in range(group.workers)
             )
-            for place, group in enumerate(self.groups)
+            for index, group in enumerate(self.groups)
         )
         for slot in self.all_slots:
             if slot.number >= slot.group.at_first:
@@ -66,7 +66,7 @@ class Wiring:
         try:
             if any(group.own_process for group in self.groups):
                 around = Surroundings.now()
-                # Of the source's worker, and of all others.
+                # The first is for the worker of the source, the second for all other workers.
                 self._surroundings = around, around.without_input()
             self.sections.extend(sections_of(self.groups))
             for section in self.sections:
@@ -93,9 +93,9 @@ class Wiring:
         return chain.from_iterable(self.slots)
 
     def worker(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> Worker:
-        """A worker for a slot in which none runs, with ends of its own; it is to be started or closed.
+        """A new worker with its own channel ends, for a slot in which none runs. It must be started or closed.
 
-        The slot may have had others. condemned: items of which they died.
+        condemned: the items of which earlier workers of the slot have died.
         """
         this, group, number = slot.group, slot.group_index, slot.number
         generation = slot.begin_again()
@@ -129,7 +129,7 @@ class Wiring:
                 self._dead_letters.taker(stage.call.policy) for stage in this.stages if isinstance(stage.call, Operator)
             ],
             awaits=this.executor.capabilities.runs_async,
-            whole=any(group in self._renewed(section) for section in self.sections),
+            whole=any(group in self._after_replacements(section) for section in self.sections),
             condemned=condemned,
             watched=self._settings.is_watched,
             logs=self._logs.pipe(slot.who) if this.own_process else None,
@@ -140,35 +140,35 @@ class Wiring:
         return with_faults(worker, self._faults, generation)
 
     def _room(self, slot: WorkerSlot) -> SendRoom | None:
-        """What bounds how much a worker may send, where that is put in order further on."""
+        """The limit of what a worker may send, if a later group restores the order of its items."""
         row = slot.group.rows[-1][slot.number]
         rooms = (section.room.sending(row) for section in self.sections if section.room is not None)
         return next((room for room in rooms if room is not None), None)
 
     def _reorder_buffer(self, group: int) -> ReorderBuffer | None:
-        """Where a group puts items in order."""
+        """The reorder buffer of a group; None if the group does not restore order."""
         room = next((section.room for section in self.sections if section.end == group), None)
         if room is None:
             return None
         return ReorderBuffer(room.returning())
 
     def start(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
-        """Have the executor of its group start a worker, as `worker` makes it. Raises what that raises."""
+        """Make a worker, and let the executor of its group start it. Errors of the executor pass through."""
         worker = self.worker(slot, condemned)
         try:
             handle = started_by(slot.group.executor, worker)
         except BaseException:
             worker.hand_over()
             raise
-        slot.say_pid(handle.pid)
+        slot.set_pid(handle.pid)
         return handle
 
     def warn(self, text: str) -> None:
-        """Log what the library has to say while the run goes on: by the thread for logs, which a handler may hold."""
+        """Log a warning while the run goes on. The thread for logs does it, because a handler may block."""
         self._logs.warn(text)
 
     def roster(self, bell: int) -> Roster:
-        """The run for whoever looks at its board. bell: the number of the pipe that wakes the supervisor."""
+        """The facts that another process needs to read the board. bell: see `Roster`."""
         restoring = {section.end for section in self.sections if section.room is not None}
         teams = [
             Team(
@@ -176,21 +176,21 @@ class Wiring:
                 [rows.start for rows in group.rows],
                 group.workers,
                 group.at_first,
-                restores=place in restoring,
+                restores=index in restoring,
             )
-            for place, group in enumerate(self.groups)
+            for index, group in enumerate(self.groups)
         ]
         return Roster(teams, self.board.number, bell)
 
     def _origin_of(self, group: int) -> Group:
-        """Who has numbered the input of a group."""
+        """The group that numbers the input of this group."""
         group -= 1
         while group and self.groups[group].is_element_wise:
             group -= 1
         return self.groups[group]
 
     def wake(self, before: int) -> None:
-        """Wake for good whoever waits for room, or for anything from a channel, in the groups before this one."""
+        """Wake all workers before this group that wait for a channel or for room. They do not wait again."""
         for channel in self.channels[:before]:
             channel.hang_up()
         for section in self.sections:
@@ -198,7 +198,7 @@ class Wiring:
                 section.room.wake_all()
 
     def passed(self, reading: Reading) -> list[Passed]:
-        """For each place where order is restored: how many items had their turn there, and how many there were."""
+        """For each group that restores order: how many items have passed there, and how many were numbered."""
         found = []
         for section in self.sections:
             if section.room is not None:
@@ -209,21 +209,21 @@ class Wiring:
         return found
 
     def accounts(self, reading: Reading) -> list[Account]:
-        """The account of every stage as far as it has come."""
-        renewed = {place for section in self.sections for place in self._renewed(section)}
+        """The account of every stage so far."""
+        renewed = {index for section in self.sections for index in self._after_replacements(section)}
         return [
-            account(role, name, reading.stages[stage], place in renewed)
-            for place, group in enumerate(self.groups)
+            account(role, name, reading.stages[stage], index in renewed)
+            for index, group in enumerate(self.groups)
             for stage, (role, name, _) in enumerate(group.names, start=group.first_stage)
         ]
 
-    def _renewed(self, section: Section) -> range:
-        """The groups of a section that may receive something twice, since a worker before them may be replaced."""
-        first = next((place for place in range(section.origin, section.end) if self.groups[place].guarded), section.end)
+    def _after_replacements(self, section: Section) -> range:
+        """The groups of a section that may receive items twice, because a worker before them may be replaced."""
+        first = next((index for index in range(section.origin, section.end) if self.groups[index].guarded), section.end)
         return range(first + 1, section.end + 1)
 
     def started(self) -> None:
-        """All workers that there are at first have their ends: drop what only others would need."""
+        """Release the resources that only later workers would need. Called after the first workers have started."""
         for channel in self.channels:
             channel.started()
         for group in self.groups:
@@ -231,7 +231,7 @@ class Wiring:
                 group.code.drop()
 
     def close(self) -> None:
-        """Release every slot and channel, and the board's descriptor."""
+        """Release every slot, every channel and the descriptor of the board."""
         for group in self.groups:
             group.code.drop()
         for channel in self.channels:

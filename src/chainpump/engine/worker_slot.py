@@ -1,12 +1,12 @@
-"""A slot: one place for a worker in a group, which is filled by one worker after another.
+"""A slot is a position for one worker of a group. One worker after another may run in it.
 
-    slot of a group ── rows of the board, checkpoint, history: they last as long as the run
+    slot of a group ── rows of the board, checkpoint, history: they exist as long as the run
       │
-      ├── worker   the one that fills it now, or filled it last: its handle, its outcome, the steps of its forced end
-      └── leaving  those before it whose processes have left others behind, which are being ended
+      ├── worker   the current or last worker: its handle, its outcome, the steps of its forced end
+      └── leaving  earlier workers that have left processes behind, which are being ended
 
-A worker may be replaced because it has died or takes too long, or because its stage needs one more again. What comes
-after it finds here what it needs to go on.
+A worker may be replaced because it has died or exceeds its time limit, or because its stage needs one more worker
+again. The next worker finds in the slot all that it needs to go on.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["ReplacementRecord", "WorkerSlot"]
 
 @dataclass(slots=True)
 class ReplacementRecord:
-    """What is remembered of the workers that have died in a slot.
+    """The history of the workers that have died in a slot.
 
-    restarts: how many of them have died by themselves. overdue: the item that the present one is to die for, and when
-    its call began. frame: the one in hand, told apart by how many items came before it. suspect: the position in it
-    that the last one was in; cost: how many have died there, one after the other. condemned: what replacements are told
-    of items in it, by position: each of them may come to all of these again.
+    restarts: how many workers have died by themselves. overdue: the item for which the current worker will be killed,
+    and when its call began. frame: the current frame, as the number of items before it. suspect: the position in the
+    frame at which the last worker has died. cost: how many workers in a row have died there. condemned: items that
+    replacements must not process, by their position in the frame. Each replacement may reach all of them again.
     """
 
     restarts: int = 0
@@ -48,15 +48,15 @@ class ReplacementRecord:
 
 
 class WorkerSlot:
-    """One place for a worker. Run and wiring use it until the supervisor starts, and from then on the supervisor alone.
+    """A position for one worker. Run and wiring use it before the supervisor starts; afterwards only the supervisor.
 
-    group_index: where its group is in the chain. number: its own within the group, counted from 0.
-    rows: its rows of the board, one for each stage of the group, which all of its workers continue.
-    checkpoint: what its worker has in hand, where a replacement finds it; None where no worker is replaced.
-    worker: None before the first one, and where the caller's own thread is the worker.
-    finished: how its last worker finished, with what it returned; None unless it has.
-    is_retired: a worker in it was asked to retire, and none was started since.
-    input_before: what the board told of its input when its worker was started; see `WorkerReading.input_mark`.
+    group_index: the index of its group in the chain. number: its number in the group, counted from 0.
+    rows: its rows of the board, one for each stage of the group. All of its workers continue their counts.
+    checkpoint: tells a replacement which items its predecessor was processing; None if workers are not replaced.
+    worker: None before the first worker, and if the caller's thread is the worker.
+    finished: the outcome of its last worker with the returned value; None if that has not finished.
+    is_retired: its worker was asked to retire, and no other worker was started since then.
+    input_before: the input of its worker on the board at the start of the worker; see `WorkerReading.input_mark`.
     """
 
     def __init__(self, group_index: int, group: Group, number: int, rows: Sequence[memoryview]) -> None:
@@ -72,42 +72,42 @@ class WorkerSlot:
         self.finished: Finished | None = None
         self.is_retired = False
         self.input_before = WorkerReading().input_mark
-        # How many workers it has had.
+        # How many workers have run in the slot.
         self._generation = 0
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Its group's index and its number: what identifies it outside of this process."""
+    def key(self) -> tuple[int, int]:
+        """The index of its group, and its number. They identify the slot in other processes."""
         return self.group_index, self.number
 
     @property
     def workers(self) -> Sequence[StartedWorker]:
-        """Its worker, and those before it that have left something behind."""
+        """Its worker, and earlier workers that have left processes behind."""
         return (self.worker, *self.leaving) if self.worker is not None else ()
 
     @property
     def running(self) -> Sequence[StartedWorker]:
-        """Those of its workers for which there is still something to wait for."""
+        """The workers whose end, or the end of their processes, is still awaited."""
         return [each for each in self.workers if each.is_running]
 
     @property
     def is_occupied(self) -> bool:
-        """Whether its worker has not told how it ended, or something of it still runs: then no other may be started."""
+        """Whether its worker has no outcome yet, or a process of it still runs. No other worker may start then."""
         return self.worker is not None and (self.worker.outcome is None or self.worker.is_running)
 
     @property
     def is_at_work(self) -> bool:
-        """Whether its worker is to tell how it ended."""
+        """Whether its worker runs and has not reported its outcome."""
         return self.worker is not None and self.worker.is_running and self.worker.outcome is None
 
     def release_ended(self) -> None:
-        """Release the handles of workers of which nothing runs any more, but for their records."""
+        """Release the handles of workers that have completely ended. Their records remain."""
         for each in self.workers:
             if not each.is_running:
                 each.handle.close()
 
     def fill(self, worker: StartedWorker) -> None:
-        """Another worker has been started in it; the one before has died, or has ended."""
+        """Set the worker that was started in the slot. The previous one has ended or died."""
         self.leaving = self.running
         for each in self.leaving:
             each.was_replaced = True
@@ -116,12 +116,12 @@ class WorkerSlot:
     # ------------------------------------------------------------------------------------------------- on the board
 
     def mark_spare(self) -> None:
-        """No worker has been in it so far."""
+        """Mark on the board that no worker has run in the slot so far."""
         for row in self.rows:
             row[Cell.STATE] = State.SPARE
 
     def begin_again(self) -> int:
-        """Make it ready for a worker, which goes on with the counts of those before it; returns how many these were."""
+        """Prepare the slot for a worker, which continues the counts. Returns how many workers have run before it."""
         for row in self.rows:
             wait_times.begin_again(row)
         if self.group.guarded is not None and self.checkpoint is None:
@@ -130,49 +130,49 @@ class WorkerSlot:
         self._generation += 1
         return generation
 
-    def say_pid(self, pid: int) -> None:
-        """Say on the board in which process its worker runs."""
+    def set_pid(self, pid: int) -> None:
+        """Write the process of its worker to the board."""
         for row in self.rows:
             row[Cell.PID] = pid
 
     @property
     def pid(self) -> int:
-        """The process that its worker runs in, or ran in."""
+        """The process of its current or last worker."""
         return int(self.rows[0][Cell.PID])
 
     def end(self) -> None:
-        """Its worker is over, whether it could still say so on the board or not."""
+        """Mark on the board that its worker has ended, if the worker could not do so itself."""
         for row in self.rows:
             if row[Cell.STARTED] and not row[Cell.ENDED]:
                 wait_times.end(row, time.monotonic_ns())
 
     def read(self) -> WorkerReading:
-        """A reading of its worker alone, by its first stage."""
+        """Read the board for its worker only, at the first stage of the group."""
         return read_worker(Rows(self.rows[0], self.rows[0], self.rows[-1]), time.monotonic_ns())
 
     def read_in(self, reading: Reading) -> WorkerReading:
-        """The same, of a reading of the whole run."""
+        """The part of a reading of the whole run for its worker, at the first stage of the group."""
         return reading.stages[self.group.first_stage][self.number]
 
     @property
     def in_hand(self) -> range:
-        """The numbers of the items that its worker had received and not finished."""
+        """The numbers of the items that its worker has received and not finished."""
         worker = self.read()
         if worker.item is not None and self.group.guarded is not None:
             return range(worker.item, worker.item + 1)
         return worker.in_hand
 
     def retire(self) -> None:
-        """Ask its worker to end after what it has in hand."""
+        """Ask its worker to end after its current items."""
         self.rows[0][Cell.RETIRES] = 1
         self.is_retired = True
 
     def keep(self) -> None:
-        """Its worker, which was asked to retire, is to stay after all."""
+        """Take back the request to retire."""
         self.rows[0][Cell.RETIRES] = 0
 
     def close(self) -> None:
-        """The run is over: release what it holds, but for how its worker finished."""
+        """Release all resources at the end of the run. The outcome in `finished` remains."""
         for worker in self.workers:
             worker.handle.close()
         if self.checkpoint is not None:

@@ -1,4 +1,4 @@
-"""What every worker of a run is at, as the board tells it: for the supervisor, and for whoever looks from outside."""
+"""The status of every worker of a run by the board, for the supervisor and for other processes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ __all__ = [
     "worker_statuses",
 ]
 
-# Seconds for `ps`.
+# Seconds to wait for `ps`.
 PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """A group, as far as a look at the board takes: see `wiring.Group`.
+    """The facts about a group that are needed to read the board: see `groups.Group`.
 
-    stages: role as a text, name and place of definition of each. rows: of each stage, the row of its first worker.
-    at_first: how many of its workers are there from the start. restores: whether it puts its items in order as they
-    arrive.
+    stages: role as a text, name and place of definition of each stage. rows: for each stage, the row of its first
+    worker. at_first: how many workers run from the start. restores: whether the group restores the order of its items.
     """
 
     stages: Sequence[tuple[str, str, str | None]]
@@ -50,17 +49,17 @@ class Team:
     restores: bool
 
     def who(self, number: int) -> Who:
-        """A worker, named by its last stage; number counts from 0."""
+        """The name of a worker, by its last stage. number: counted from 0."""
         role, name, where = self.stages[-1]
         return Who(Role(role), name, number + 1, self.workers, where)
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """A run for whoever looks at its board.
+    """The facts about a run that are needed to read its board.
 
-    pid: the main process. opened: ns of the monotonic clock. cells: how many a row has. board, bell: by which numbers
-    the system knows the board, and the pipe that wakes the supervisor; 0 where there is none.
+    pid: the main process. opened: when the run was opened, in ns of the monotonic clock. cells: how many cells a row
+    has. board, bell: the inode numbers of the board and of the pipe that wakes the supervisor; 0 if there is none.
     """
 
     teams: Sequence[Team]
@@ -71,7 +70,7 @@ class Roster:
     opened: int = field(default_factory=time.monotonic_ns)
 
     def read(self, row: Callable[[int], memoryview]) -> Reading:
-        """A reading of its board. row: the cells of a row, by its number."""
+        """Read the board. row: returns the cells of a row by its number."""
         now = time.monotonic_ns()
         stages = [
             [
@@ -84,41 +83,41 @@ class Roster:
         return Reading(now - self.opened, 0, stages, now=now)
 
     def by_team(self, reading: Reading) -> Iterator[tuple[Team, Sequence[Sequence[WorkerReading]]]]:
-        """Each team, and of each of its workers the readings of its stages."""
+        """Each team, with the readings of the stages of each of its workers."""
         stages = iter(reading.stages)
         for team in self.teams:
             yield team, list(zip(*islice(stages, len(team.stages)), strict=True))
 
     def packed(self) -> str:
-        """As one line of plain values: nobody else is to load a pickle of this process."""
+        """The roster as one line of JSON. It is no pickle: other processes must not load a pickle of this one."""
         return json.dumps(self, default=_fields)
 
     @classmethod
     def unpacked(cls, text: str) -> Roster:
-        """What `packed` has made. Raises ValueError, LookupError or TypeError if another version has made it."""
-        told = json.loads(text)
-        teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in told["teams"]]
+        """The roster from a text of `packed`. Raises ValueError, LookupError or TypeError for another version."""
+        fields = json.loads(text)
+        teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in fields["teams"]]
         if not all(len(team.stages) == len(team.rows) > 0 for team in teams):
             raise ValueError(teams)
-        return cls(**{**told, "teams": teams})
+        return cls(**{**fields, "teams": teams})
 
 
-# Strings, numbers, lists of them, and teams.
 def _fields(value: Roster | Team) -> dict[str, Any]:
+    """The fields for JSON. They are strings, numbers, lists of these, and teams."""
     return {name: getattr(value, name) for name in value.__match_args__}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """What a worker is at.
+    """What a worker is doing.
 
-    place: its group and its number. since: ns; when it last told of an item. works: whether that is work of its own.
-    item: the one that it is in, where it is known.
+    slot: the index of its group, and its number. at: its state in words. since: when it last reported progress, in ns.
+    works: whether it is busy, not waiting for other workers. item: the number of its current item, if it is known.
     """
 
     who: Who
     pid: int
-    place: tuple[int, int]
+    slot: tuple[int, int]
     at: str
     since: int
     works: bool
@@ -126,20 +125,20 @@ class WorkerStatus:
 
 
 class WorkerStack(NamedTuple):
-    """Where somebody is. place: group and number of a worker; None for the thread that has opened the run.
+    """The stack of a worker. slot: its group and number; None for the thread that has opened the run.
 
-    within: which of the items that it has in hand this is about; empty where it has one at a time.
+    within: the item that the stack belongs to; empty if the worker has one item at a time.
     """
 
-    place: tuple[int, int] | None
+    slot: tuple[int, int] | None
     within: str
     stack: str
 
 
 def moved_last(roster: Roster, reading: Reading) -> int:
-    """When an item last moved anywhere, or a worker began or ended; ns.
+    """When an item last moved, or a worker started or ended, in ns.
 
-    Not one of those that an auto stage is given, and loses: they come to a run that does not move, too.
+    Starts and ends of workers that the autoscaler adds do not count: the autoscaler also adds workers to a stalled run.
     """
     return max(
         each.moved if number >= team.at_first else _stamp(each)
@@ -154,27 +153,27 @@ def _stamp(worker: WorkerReading) -> int:
 
 
 def turns(roster: Roster, reading: Reading) -> dict[int, int]:
-    """Where order is restored: the group that does so, and the item whose turn it is."""
-    return {place: workers[0][0].turn for place, (team, workers) in enumerate(roster.by_team(reading)) if team.restores}
+    """The number of the next item, by the index of each group that restores order."""
+    return {group: workers[0][0].turn for group, (team, workers) in enumerate(roster.by_team(reading)) if team.restores}
 
 
 def worker_statuses(roster: Roster, reading: Reading) -> Iterator[WorkerStatus]:
-    """Of every worker that has not ended."""
+    """The status of every worker that has not ended."""
     awaited = turns(roster, reading)
-    for place, (team, workers) in enumerate(roster.by_team(reading)):
+    for group, (team, workers) in enumerate(roster.by_team(reading)):
         for number, stages in enumerate(workers):
             if stages[-1].state >= State.DONE or stages[-1].ended:
                 continue
             pid = stages[0].pid
-            at, works, item = _at(place, stages, awaited.get(place))
+            at, works, item = _at(group, stages, awaited.get(group))
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
             since = max(roster.opened, *map(_stamp, stages))
-            yield WorkerStatus(team.who(number), pid, (place, number), at, since, works, item)
+            yield WorkerStatus(team.who(number), pid, (group, number), at, since, works, item)
 
 
-def _at(place: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
-    """In words; whether that is work of its own; and the number of the item, where it is known."""
+def _at(group: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
+    """The fields `at`, `works` and `item` of the status of a worker. turn: the item that the group waits for."""
     first = stages[0]
     if first.state == State.STARTING:
         return "starting", True, None
@@ -184,13 +183,13 @@ def _at(place: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[
         return ("waiting for items" if turn is None else f"waiting for item {turn}"), False, None
     if first.waits_for_room:
         return "waiting for credit", False, None
-    if place == 0:
+    if group == 0:
         return (f"making item {first.sent}" if len(stages) == 1 else _after(first.sent)), True, None
     return _in_hand(first)
 
 
 def _in_hand(worker: WorkerReading) -> tuple[str, bool, int | None]:
-    """The item that it has told of; where it tells of none, those that it has received and not dealt with."""
+    """The item on the board, or else the items that the worker has received and not finished."""
     if worker.item is not None:
         return f"in item {worker.item}", True, worker.item
     left = worker.in_hand
@@ -206,16 +205,16 @@ def _after(items: int) -> str:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether a process rests until it gets SIGCONT: by SIGSTOP, Ctrl-Z or a debugger."""
+    """Whether SIGSTOP, Ctrl-Z or a debugger has stopped a process. It goes on after SIGCONT."""
     return _state(pid)[:1] in ("T", "t")
 
 
 def _state(pid: int) -> str:
-    """The state of a process, a letter first: see proc_pid_stat(5), and ps(1) where there is no /proc."""
+    """The state of a process, which begins with a letter: see proc_pid_stat(5), and ps(1) for systems without /proc."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
     except FileNotFoundError:
-        # Nobody asks on Linux, but of a process that has just died.
+        # On Linux, this happens only if the process has just died.
         import subprocess
 
         with suppress(OSError, subprocess.TimeoutExpired):
@@ -227,7 +226,7 @@ def _state(pid: int) -> str:
 
 
 def table_of(found: Sequence[WorkerStatus], now: int) -> str:
-    """A line for each, and for how long it has been at work there. now: ns."""
+    """A table with a line for each worker, and for how long it has been busy. now: in ns."""
     lines = [
         (
             each.who.stage,
@@ -240,14 +239,14 @@ def table_of(found: Sequence[WorkerStatus], now: int) -> str:
 
 
 def stacks_of(roster: Roster, reading: Reading, found: Iterable[WorkerStack]) -> str:
-    """Where those are that are in code of the user's."""
+    """The stacks of the workers that run code of the user, as a text."""
     workers = [workers for _, workers in roster.by_team(reading)]
 
-    def named(place: tuple[int, int] | None, within: str) -> str:
-        if place is None:
+    def named(slot: tuple[int, int] | None, within: str) -> str:
+        if slot is None:
             return f"the thread that has opened the run (pid {roster.pid})"
-        group, number = place
+        group, number = slot
         who = roster.teams[group].who(number).placed(workers[group][number][0].pid)
         return f"{who}, {within}" if within else who
 
-    return stacks((named(each.place, each.within), each.stack) for each in found)
+    return stacks((named(each.slot, each.within), each.stack) for each in found)

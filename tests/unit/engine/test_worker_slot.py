@@ -57,7 +57,7 @@ def slot(wiring: Wiring) -> WorkerSlot:
 
 
 def test_every_group_has_a_slot_for_each_of_its_workers_along_the_chain(wiring: Wiring) -> None:
-    assert [slot.place for slot in wiring.all_slots] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert [slot.key for slot in wiring.all_slots] == [(0, 0), (1, 0), (1, 1), (2, 0)]
     assert [slot.who.placed(None) for slot in wiring.slots[1]] == [
         "stage 'abs' (worker 1 of 2)",
         "stage 'abs' (worker 2 of 2)",

@@ -31,7 +31,7 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
     for cell, value in cells.items():
         board[row][cell] = value
     found = worker_statuses(ROSTER, ROSTER.read(board.__getitem__))
-    return {ROSTER.teams[each.place[0]].rows[0] + each.place[1]: each.at for each in found}
+    return {ROSTER.teams[each.slot[0]].rows[0] + each.slot[1]: each.at for each in found}
 
 
 def test_a_roster_travels_as_text() -> None:
