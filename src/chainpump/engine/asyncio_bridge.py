@@ -1,4 +1,4 @@
-"""A run inside somebody else's event loop: its blocking calls are made by one thread, and it ends with the task."""
+"""A run inside the event loop of a program. One thread makes its blocking calls, and it ends with the task."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Callable[..., Any]]]:
-    """Start a run; yields it, and an async function that calls another in the run's thread.
+    """Start a run. Yields it, and an async function that calls another function in the run's thread.
 
-    If the task is cancelled meanwhile, the run is, and its end is awaited.
+    If the task is cancelled, the run is cancelled, too, and its end is awaited.
     """
     loop = asyncio.get_running_loop()
-    # Which the one thread keeps: what a stage sets there stays set.
+    # All calls share one context, so that a context variable that a stage has set stays set.
     context = copy_context()
     with ThreadPoolExecutor(1, "chainpump async") as pool:
 
@@ -46,6 +46,6 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
         try:
             yield run, within
         finally:
-            # Wakes the thread, if it is still waiting; after the end it does nothing.
+            # This wakes the thread if it still waits. After the end, it does nothing.
             run.cancel()
             await asyncio.shield(loop.run_in_executor(pool, run.close))

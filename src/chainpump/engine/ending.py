@@ -1,9 +1,9 @@
-"""How a run has ended: the records of what went wrong, and what is made of them for the caller and for the report.
+"""How a run has ended: the records of its failures, the exception for the caller, and the status for the report.
 
     worker ── Failed: record, cause ──► supervisor ──► lifecycle.Run.failures ──► Ending ──► one exception, raised once
                                                                                     └──────► status and text of a report
 
-A failure is recorded once, where its facts are known, and is that record until here.
+A failure is recorded once, in the place that knows its facts. The same record arrives here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["Ending"]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Of a run that is over; of one that went well, as it is by default.
+    """The ending of a run that is over. The default is the ending of a successful run.
 
-    failed: what went wrong, or does not add up, the one to raise first. exception: what is raised in its place, as it
-    is: Ctrl-C of the caller, or a defect of this library. was_left: the caller has ended the run, and nothing else has.
+    failed: the failures; the first one is raised. exception: an exception that is raised instead, unchanged: Ctrl-C of
+    the caller, or a defect of this library. was_left: only the caller has ended the run.
     """
 
     failed: Sequence[Failed] = ()
@@ -32,15 +32,15 @@ class Ending:
     was_left: bool = False
 
     def error(self) -> BaseException | None:
-        """What to raise: the sink's own exception, or a RunError with the original as its cause.
+        """The exception to raise: the sink's own one, or a RunError with the original exception as its cause.
 
-        Pickling drops tracebacks and keeps notes: so the worker's traceback travels as a note.
+        Pickling drops tracebacks and keeps notes, so the traceback of the worker is added as a note.
         """
         if self.exception is not None or not self.failed:
             return self.exception
         failures = self._failures
         failure, cause = failures[0], self.failed[0].cause
-        # Of a run within this one, which has told all.
+        # The error of a nested run already has all that belongs to it.
         if isinstance(cause, RunError) and cause.failures[0] == failure:
             return cause.along_with(failures[1:])
         error: RunError = failure.error(failure, failures[1:])
@@ -57,9 +57,9 @@ class Ending:
         return error
 
     def status(self) -> tuple[Status, str | None]:
-        """In a word, and what the run has failed of: as text, since an exception would keep what its frames hold.
+        """The status in one word, and the error as text. An exception would keep the objects in its frames alive.
 
-        The text is in words of this library, which name the stage.
+        The text comes from this library and names the stage.
         """
         if self.was_left or isinstance(self.exception, KeyboardInterrupt):
             return "cancelled", None

@@ -1,14 +1,14 @@
-"""Faults on purpose, from outside: a worker, its functions, its channels and its executor, wrapped so that they fail.
+"""Fault injection from outside: wraps a worker, its functions, its channels and its executor so that they fail.
 
-    Worker            start    -> FaultyCode       its functions are to be loaded
+    Worker            start    -> FaultyCode       its functions are loaded
       Endpoints       send     -> FaultySender
                       receive  -> FaultyReceiver
-                      slab     -> FaultySlabs      shared memory of what is sent
-      reports         control  -> FaultyWorker     how a worker process ended, or a dead letter
+                      slab     -> FaultySlabs      shared memory of sent items
+      reports         control  -> FaultyWorker     outcome of a worker process, or a dead letter
     Executor          spawn    -> started_by
 
-`Wiring` has a worker wrapped when the variable asks for a fault of that worker, and in no other case. So nothing below
-this module knows of faults, and without the variable no object is any other than it is in the source.
+`Wiring` wraps a worker only if the variable requests a fault of that worker. So the modules below this one do not know
+about faults, and without the variable no object is wrapped.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ __all__ = ["FaultyCode", "FaultyReceiver", "FaultySender", "FaultySlabs", "Fault
 
 
 def with_faults(worker: Worker, faults: Faults, generation: int) -> Worker:
-    """A worker that meets what concerns it; the same one if nothing does. generation: how many had its place before."""
+    """The worker with its faults; the same worker if it has none. generation: see `Faults.of_worker`."""
     names = [assignment.who.stage for assignment in worker.assignments]
     concerned = faults.of_worker(names, worker.who.number - 1, generation)
     return FaultyWorker(worker, concerned) if concerned is not None else worker
 
 
 def started_by(executor: Executor, worker: Worker) -> WorkerHandle:
-    """Have an executor start a worker, unless that is to fail. Raises what that raises."""
+    """Let an executor start a worker, or inject a fault first. Errors of the executor pass through."""
     if isinstance(worker, FaultyWorker) and (fault := worker.faults.at(Point.SPAWN)) is not None:
         fault.inject()
     return executor.start(worker)
 
 
 class FaultyWorker(Worker):
-    """A worker in place of another one that has not been started: the same, with calls that fail."""
+    """A copy of a worker that has not been started, with calls that may fail."""
 
     def __init__(self, worker: Worker, faults: FaultsOfWorker) -> None:
         vars(self).update(vars(worker))
@@ -71,34 +71,34 @@ class FaultyWorker(Worker):
     def run(
         self, report_outcome: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
     ) -> Outcome:
-        """As the worker that it stands for."""
+        """Run like the original worker."""
         if self._sends_reports:
             self.takers = [self._faulty_taker(taker) for taker in self.takers]
         return super().run(self._faulty(report_outcome), drive)
 
     def close(self, outcome: Outcome, report_outcome: Callable[[Outcome], object] | None = None) -> None:
-        """As the worker that it stands for."""
+        """Close like the original worker."""
         super().close(outcome, self._faulty(report_outcome))
-        # It refers to this worker.
+        # The function refers to this worker: that would be a reference cycle.
         self._report = None
 
     @property
     def _sends_reports(self) -> bool:
-        """Whether they leave its process."""
+        """Whether it sends reports to another process, and they may fail."""
         return self._control is not None and os.getpid() != self.faults.process
 
     def _faulty_taker(self, taker: Callable[[DeadItem], object]) -> Callable[[DeadItem], object]:
         return self._control.before(taker) if self._control is not None else taker
 
     def _faulty(self, report_outcome: Callable[[Outcome], object] | None) -> Callable[[Outcome], object] | None:
-        """What tells its outcome; once wrapped, it stays the same."""
+        """The function that reports the outcome, wrapped at the first call."""
         control = self._control
         if control is None or report_outcome is None or not self._sends_reports:
             return report_outcome
         if self._report is None:
 
             def report(outcome: Outcome) -> None:
-                # Its death tells so: nothing is sent.
+                # A terminated worker sends no report: its death is the report.
                 if not self.was_terminated:
                     control.inject()
                 report_outcome(outcome)
@@ -109,19 +109,19 @@ class FaultyWorker(Worker):
 
 @dataclass(frozen=True, slots=True)
 class FaultyCode:
-    """Functions that may not be there to load."""
+    """The functions of a worker, which may fail to load."""
 
     code: Loadable
     fault: Fault
 
     def load(self) -> Sequence[Bound]:
-        """The functions."""
+        """Load the functions, or fail before that."""
         self.fault.inject()
         return self.code.load()
 
 
 def _endpoints(endpoints: Endpoints, faults: FaultsOfWorker) -> Endpoints:
-    """The same ends, with calls that fail."""
+    """The channel ends of a worker, with calls that may fail."""
     sender, receiver = endpoints.sender, endpoints.receiver
     if isinstance(sender, PacketSender) and (slab := faults.at(Point.SLAB)) is not None:
         sender.slabs = FaultySlabs(sender.slabs, slab)
@@ -134,14 +134,14 @@ def _endpoints(endpoints: Endpoints, faults: FaultsOfWorker) -> Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class FaultySender:
-    """A producer's end that may not send."""
+    """The end of a producer, which may fail to send."""
 
     sender: Sender
     fault: Fault
 
     @property
     def flush_bytes(self) -> int:
-        """As the sender has it, and so are the others."""
+        """The value of the wrapped sender. The same applies to all other members."""
         return self.sender.flush_bytes
 
     @property
@@ -155,11 +155,11 @@ class FaultySender:
         return self.sender.descriptors
 
     def open(self) -> None:
-        """Get ready."""
+        """Prepare the end for use."""
         self.sender.open()
 
     def admit(self, item: Any) -> tuple[Any, int]:
-        """The entry of an item, and its bytes."""
+        """The entry of an item, and its size in bytes."""
         return self.sender.admit(item)
 
     def send(
@@ -181,14 +181,14 @@ class FaultySender:
 
 @dataclass(frozen=True, slots=True)
 class FaultyReceiver:
-    """A consumer's end that may not receive."""
+    """The end of a consumer, which may fail to receive."""
 
     receiver: Receiver
     fault: Fault
 
     @property
     def credits(self) -> Credits | None:
-        """As the receiver has them, and so are the others."""
+        """The value of the wrapped receiver. The same applies to all other members."""
         return self.receiver.credits
 
     @property
@@ -198,11 +198,11 @@ class FaultyReceiver:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What a replacement would find."""
+        """The checkpoint for a replacement."""
         return self.receiver.checkpoint
 
     def open(self) -> None:
-        """Get ready."""
+        """Prepare the end for use."""
         self.receiver.open()
 
     def receive(self, wait: bool) -> Frame | None:
@@ -211,7 +211,7 @@ class FaultyReceiver:
         return self.receiver.receive(wait)
 
     def settle(self) -> None:
-        """The frame received last has been dealt with."""
+        """Report that the last frame has been processed."""
         self.receiver.settle()
 
     def wait(self, seconds: float) -> bool:
@@ -225,7 +225,7 @@ class FaultyReceiver:
 
 @dataclass(frozen=True, slots=True)
 class FaultySlabs:
-    """A source of slabs, some of which cannot be had."""
+    """A source of slabs, whose allocation may fail."""
 
     slabs: SlabSource
     fault: Fault
@@ -236,13 +236,13 @@ class FaultySlabs:
         return self.slabs.descriptors
 
     def allocator(self, wire: WireOut) -> SlabAllocator:
-        """What allocates them."""
+        """An allocator that may fail."""
         return FaultyAllocator(self.slabs.allocator(wire), self.fault)
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyAllocator:
-    """What allocates them, and may fail."""
+    """An allocator of slabs that may fail."""
 
     allocator: SlabAllocator
     fault: Fault
@@ -253,9 +253,9 @@ class FaultyAllocator:
         return self.allocator.put(item, waits)
 
     def free_idle(self) -> None:
-        """Something else is sent."""
+        """Reclaim slabs that are free again. Called when something else is sent."""
         self.allocator.free_idle()
 
     def close(self) -> None:
-        """Give up all that is not in use."""
+        """Release all slabs that are not in use."""
         self.allocator.close()

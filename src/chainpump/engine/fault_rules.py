@@ -1,13 +1,13 @@
-"""Faults on purpose: the calls that can fail in a real system do so when one environment variable asks for it.
+"""Rules of fault injection: an environment variable makes those calls fail that can fail in a real system.
 
     CHAINPUMP_FAULTS="send=0.01,slab@decode=#3:kill,control=0.05:delay;seed=7"
 
-Each part names a point, of all workers or of one stage's, says when it fails, and how. When: with a probability, or at
-the n-th call of each worker; successors of a worker do not repeat that one. How: `raise` an OSError (the default),
-`exit` and `kill` end the process without a word, `delay` waits for 50 ms. In the main process, which is the user's,
-`exit` and `kill` raise.
+Each part names a point, of all workers or of the workers of one stage. It also says when the point fails, and how.
+When: with a probability, or at the n-th call of each worker; the replacement of a worker does not fail at that call.
+How: `raise` an OSError (the default), `exit` or `kill` the process without a report, or `delay` the call by 50 ms. The
+main process belongs to the user, so `exit` and `kill` raise an OSError there.
 
-This module reads the variable, and says when a call fails; `fault_injection` wraps what is to fail.
+This module reads the variable and decides when a call fails. `fault_injection` wraps the objects that may fail.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 VARIABLE = "CHAINPUMP_FAULTS"
-# Seconds: longer than any wait inside the library but those for other workers.
+# Seconds. This is longer than any wait inside the library except the waits for other workers.
 DELAY = 0.05
-# EX_SOFTWARE of <sysexits.h>; no worker ends with it by itself.
+# EX_SOFTWARE of <sysexits.h>. No worker ends with this code otherwise.
 EXIT_CODE = 70
 
 
 class Point(Enum):
     """A call that can be made to fail."""
 
-    # In the main process, of an executor that is to start a worker.
+    # An executor starts a worker, in the main process.
     SPAWN = "spawn"
-    # In a worker, before it loads its functions.
+    # A worker is about to load its functions.
     START = "start"
-    # Of a frame.
+    # A worker sends a frame.
     SEND = "send"
-    # Of a frame, and each look whether there is one.
+    # A worker receives a frame, or checks whether there is one.
     RECEIVE = "receive"
-    # A frame is copied into shared memory.
+    # A worker copies a frame into shared memory.
     SLAB = "slab"
-    # A worker process says how it ended, or sends a dead letter.
+    # A worker process reports its outcome, or sends a dead letter.
     CONTROL = "control"
 
 
@@ -70,13 +70,13 @@ def _delay(_: Point) -> None:
 
 
 ACTIONS: dict[str, Callable[[Point], None]] = {"raise": _raise, "exit": _exit, "kill": _kill, "delay": _delay}
-# In the main process.
-SPARING = ACTIONS | {"exit": _raise, "kill": _raise}
+# The actions in the main process.
+MAIN_ACTIONS = ACTIONS | {"exit": _raise, "kill": _raise}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When one point fails, and how. stage: None for all. chance, call: one of them is 0."""
+    """When a point fails, and how. stage: None for all stages. chance, call: one of them is 0."""
 
     point: Point
     stage: str | None
@@ -86,30 +86,30 @@ class Rule:
 
 
 class Fault:
-    """What one point of one worker meets. Each process that uses it counts its calls from the first one.
+    """The fault of one point of one worker. Each process that uses it counts its calls from the first one.
 
-    rules: those of this point. process: the main one.
+    rules: the rules of this point. process: the main process.
     """
 
     def __init__(self, point: Point, rules: tuple[Rule, ...], seed: str, process: int) -> None:
-        # Only a program that asks for faults pays for this import.
+        # The import is here so that only programs with fault injection pay for it.
         from random import Random
 
         self._parts = point, rules, seed, process
-        self._random = Random(f"{seed} {point.value}")  # noqa: S311  # it is no secret
+        self._random = Random(f"{seed} {point.value}")  # noqa: S311  # not used as a secret
         self._calls = count(1)
 
     def inject(self) -> None:
-        """One call is about to be made: fail, if a rule says so."""
+        """Count a call that is about to be made, and fail if a rule applies."""
         point, rules, _, process = self._parts
         call = next(self._calls)
-        actions = SPARING if os.getpid() == process else ACTIONS
+        actions = MAIN_ACTIONS if os.getpid() == process else ACTIONS
         for rule in rules:
             if call == rule.call or self._random.random() < rule.chance:
                 actions[rule.action](point)
 
     def before(self, function: Callable[P, T]) -> Callable[P, T]:
-        """The function, with the fault in front of it."""
+        """A function that injects the fault and then calls the given function."""
 
         def faulty(*args: P.args, **kwargs: P.kwargs) -> T:
             self.inject()
@@ -123,33 +123,33 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class FaultsOfWorker:
-    """What one worker meets. It travels with the worker. process: the main one."""
+    """The faults of one worker. They are pickled with the worker. process: the main process."""
 
     rules: tuple[Rule, ...]
     seed: str
     process: int
 
     def at(self, point: Point) -> Fault | None:
-        """What it meets at one point; None for nothing."""
+        """The fault of one point; None if it has none."""
         rules = tuple(rule for rule in self.rules if rule.point is point)
         return Fault(point, rules, self.seed, self.process) if rules else None
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """All that the variable asks for."""
+    """All faults that the variable requests."""
 
     rules: tuple[Rule, ...] = ()
     seed: str = "0"
 
     @classmethod
     def asked(cls) -> Faults:
-        """What the environment asks for now. Raises StageOptionError."""
+        """The faults that the environment requests now. Raises StageOptionError."""
         return cls.read(os.environ.get(VARIABLE, ""))
 
     @classmethod
     def read(cls, text: str) -> Faults:
-        """What a text asks for. Raises StageOptionError.
+        """The faults that a text requests. Raises StageOptionError.
 
         >>> Faults.read("send@decode=#3:kill;seed=7").rules
         (Rule(point=<Point.SEND: 'send'>, stage='decode', chance=0.0, call=3, action='kill'),)
@@ -162,7 +162,10 @@ class Faults:
         return cls(rules, number or "0")
 
     def of_worker(self, stages: list[str], number: int, generation: int) -> FaultsOfWorker | None:
-        """What the worker of this number meets, or its replacement of this generation; None if nothing concerns it."""
+        """The faults of the worker of this number and generation; None if it has none.
+
+        generation: how many workers have run in its slot before.
+        """
         rules = tuple(
             rule
             for rule in self.rules

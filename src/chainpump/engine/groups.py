@@ -1,4 +1,4 @@
-"""Groups: which stages share their workers, and the sections of the chain behind which order is restored."""
+"""Groups: which stages share their workers, and after which sections of the chain the order is restored."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ..transport.send_limit import Gates
 
 __all__ = ["Group", "Section", "groups_of", "makers", "sections_of"]
 
-# Items on their way per worker that deals with them, at least: one in hand, one to take up at once.
+# The least number of items in flight per worker: its current item, and the next one, so that it need not wait.
 ROOM_EACH = 2
-# The caller's `for` loop, as a stage of the run.
+# The name of the caller's `for` loop as a stage of the run.
 LOOP = "iteration"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Stages that share a worker: one, or neighbours that were joined.
+    """Stages that share a worker: one stage, or several neighbours.
 
-    rows: per stage, the board row of each of its workers. first_stage: the number of its first stage in the chain.
-    is_caller: its one worker is the caller's own thread.
+    rows: for each stage, the board rows of its workers. first_stage: the number of its first stage in the chain.
+    is_caller: its only worker is the caller's thread. iterated: the caller's loop is one more stage at the end.
     """
 
     stages: Sequence[PlannedStage]
@@ -40,23 +40,22 @@ class Group:
     rows: Sequence[range]
     first_stage: int
     is_caller: bool
-    # The caller's loop is one more stage, at the end.
     iterated: bool
     code: SharedFunctions
 
     @property
     def workers(self) -> int:
-        """How many copies run, at most."""
+        """The largest number of workers."""
         return len(self.rows[0])
 
     @property
     def at_once(self) -> int:
-        """How many items they deal with at once, at most."""
+        """The largest number of items that the workers process at the same time."""
         return self.workers if self.executor.workers == AUTO else self.executor.workers
 
     @property
     def in_flight(self) -> int | None:
-        """How many items of its input may be accepted and not finished."""
+        """How many items of its input may be accepted and not finished; None for no limit."""
         return self.stages[0].in_flight if self.stages else None
 
     @property
@@ -66,27 +65,27 @@ class Group:
 
     @property
     def guarded(self) -> Operator[Any, Any] | None:
-        """The element-wise stage whose workers are replaced when they die, or take too long; None for all others."""
+        """The element-wise stage, if its workers are replaced when they die or exceed the time limit; else None."""
         return self.stages[0].replaceable if len(self.stages) == 1 else None
 
     @property
     def is_auto(self) -> bool:
-        """Whether it has as many workers as measured figures call for."""
+        """Whether the autoscaler chooses the number of its workers."""
         return self.executor.workers == AUTO
 
     @property
     def at_first(self) -> int:
-        """How many workers it begins with."""
+        """The number of workers at the start."""
         return 1 if self.is_auto else self.workers
 
     @property
     def is_renewed(self) -> bool:
-        """Whether workers may be started in it while others run."""
+        """Whether workers of it may be started while the run goes on."""
         return self.is_auto or self.guarded is not None
 
     @property
     def is_element_wise(self) -> bool:
-        """Whether every item that it sends comes of one that it was given."""
+        """Whether every result of it belongs to one input item."""
         return all(isinstance(stage.call, Operator) for stage in self.stages) and not self.iterated
 
     @property
@@ -96,16 +95,17 @@ class Group:
         return [*named, (Role.SINK, LOOP, None)] if self.iterated else named
 
     def who(self, stage: int, number: int) -> Who:
-        """A worker of one of its stages; number counts from 0."""
+        """The name of a worker of one of its stages. number: counted from 0."""
         role, name, where = self.names[stage]
         return Who(role, name, number + 1, self.workers, where)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Element-wise groups between one that numbers the items and one that takes them: by number, their order is kept.
+    """Element-wise groups between a group that numbers the items and a group that receives them.
 
-    origin, end: the two groups. room: for how many items, where the order is restored at the end; None where it is not.
+    origin, end: the indexes of these two groups. room: limits the items in the section if the order is restored at the
+    end; None if it is not restored.
     """
 
     origin: int
@@ -113,13 +113,13 @@ class Section:
     room: Room | None
 
     def close(self) -> None:
-        """Release the main process's hold on it."""
+        """Release the resources of the main process."""
         if self.room is not None:
             self.room.close()
 
 
 def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:
-    """The groups of a run. The last is the caller's if it can run in the caller's thread, or if the caller iterates."""
+    """The groups of a run. The last one runs in the caller's thread if it can, or if the caller iterates."""
     runs = sharing_worker(stages, iterated, apart)
     next_row = next_stage = 0
     for index, run in enumerate(runs):
@@ -137,21 +137,24 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
 
 
 def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
-    """Where element-wise groups are, with the room that there is where their order is restored."""
+    """The sections of element-wise groups, with room if their order is restored."""
     for section in sections.sections_of(groups):
         origin, *between, end = groups[section.origin : section.end + 1]
         room: Room | None = None
         if section.restores and end.in_flight is not None:
             room = CreditRoom(end.in_flight, origin.rows[-1])
         elif section.restores:
-            # An element-wise end is a sink, whose worker deals with items as well.
+            # An element-wise end is a sink. Its worker processes items, too.
             least = ROOM_EACH * (sum(each.at_once for each in between) + end.is_element_wise)
             room = _gates((origin, *between, end), least)
         yield Section(section.origin, section.end, room)
 
 
 def _gates(section: Sequence[Group], least: int) -> Gates:
-    """The gates of its first two groups. Tasks without order have none: they send whatever has ended."""
+    """The gates for the first two groups of a section.
+
+    Unordered tasks have no gate, because they send results as they come.
+    """
     origin, first, *_, end = section
     operators = [stage.call for stage in first.stages if isinstance(stage.call, Operator)]
     sends_in_order = not first.executor.capabilities.runs_async or all(each.ordered for each in operators)
@@ -160,7 +163,7 @@ def _gates(section: Sequence[Group], least: int) -> Gates:
 
 
 def makers(group: Group) -> Sequence[str]:
-    """How messages tell the workers of a group apart, as makers of an item."""
+    """For messages about an item: the words that name the worker that made it, for each worker of a group."""
     if group.workers == 1:
         return ("",)
     name = group.names[-1][1]

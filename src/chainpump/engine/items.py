@@ -1,4 +1,4 @@
-"""The items of a run as one iterator, which any number of threads may share: each item goes to one of them."""
+"""The items of a run as one iterator. Any number of threads may share it: each item goes to one of them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class ItemRun(Protocol[T_co]):
-    """What this needs of a run."""
+    """The part of a run that is needed here."""
 
     def next_items(self) -> Iterable[T_co] | None:
-        """The items to go on with; None at the end. See `Run.next_items`."""
+        """The next items; None at the end. See `Run.next_items`."""
         ...
 
     def close(self) -> None:
-        """Cancel what has not ended."""
+        """Cancel the run if it still goes on."""
         ...
 
 
 def items_of(opened: Callable[[], ItemRun[T]], *, owned: bool) -> Iterator[T]:
-    """The items of the run that this opens when the first item is asked for. owned: nobody else closes it.
+    """The items of a run. The first request for an item opens the run. owned: the iterator closes the run on errors.
 
-    `chain` gives items at the speed of C, and needs two things of what it chains to be safe between threads. Whatever
-    two threads are given at once must be one iterable, or hold one item: `Run.next_items` sees to that. And its source
-    must raise nothing but StopIteration: `chain` drops a source that raises, and would then end normally for others.
+    `chain` yields items at the speed of C. It is safe between threads under two conditions. First, iterables that two
+    threads get at the same time must be the same object, or hold one item each: `Run.next_items` ensures this. Second,
+    its source must raise only StopIteration: `chain` drops a source that raises another exception, and other threads
+    would then see a normal end.
     """
     return chain.from_iterable(_Source(opened, owned))
 
 
 class _Source:
-    """The iterables that `chain` asks for, whichever thread does."""
+    """The source of iterables for `chain`. Any thread may call it."""
 
-    __slots__ = ("_open", "_opening", "_owned", "_process", "_run")
+    __slots__ = ("_open", "_open_lock", "_owned", "_process", "_run")
 
     def __init__(self, opened: Callable[[], ItemRun[Any]], owned: bool) -> None:
         self._open = opened
         self._owned = owned
         self._process = os.getpid()
-        # Taken by the thread that opens the run.
-        self._opening = threading.RLock()
+        # Held by the thread that opens the run.
+        self._open_lock = threading.RLock()
         self._run: ItemRun[Any] | None = None
 
     def __iter__(self) -> _Source:
@@ -56,7 +57,7 @@ class _Source:
         try:
             items = self._opened().next_items()
         except BaseException as error:
-            # Ctrl-C may have come anywhere, and left what keeps the run alive.
+            # Ctrl-C may have come at any point, so that something may still keep the run alive.
             if self._owned and self._run is not None:
                 self._run.close()
             return _Raised(error)
@@ -66,16 +67,16 @@ class _Source:
 
     def _opened(self) -> ItemRun[Any]:
         if os.getpid() != self._process:
-            # In a process that was forked off nobody can have taken the lock, whoever had it at the fork.
-            self._process, self._opening = os.getpid(), threading.RLock()
-        with self._opening:
+            # In a forked process, the copy of the lock may be held by a thread that exists only in the parent.
+            self._process, self._open_lock = os.getpid(), threading.RLock()
+        with self._open_lock:
             if self._run is None:
                 self._run = self._open()
             return self._run
 
 
 class _Raised:
-    """An iterator that raises an exception, once: each thread gets one of its own."""
+    """An iterator that raises an exception once. Each thread gets its own one."""
 
     __slots__ = ("_error",)
 
@@ -92,5 +93,5 @@ class _Raised:
         try:
             raise error
         finally:
-            # The traceback leads to this frame: no cycle keeps the run.
+            # The traceback refers to this frame. Without the reference back, there is no cycle that keeps the run.
             del error

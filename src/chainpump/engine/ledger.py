@@ -1,4 +1,4 @@
-"""The ledger: what every stage received, finished and sent, and whether that adds up."""
+"""The ledger counts what every stage has received, finished and sent, and checks that no item was lost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Account", "Passed", "account", "check", "check_passed"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The counts of one stage, over all its workers.
+    """The counts of one stage over all its workers.
 
-    skipped, dead: items that a policy left out, and those that it put aside as dead letters.
-    stopped: it returned before its input had ended, as it was allowed to.
-    renewed: workers before it may have been replaced, and have sent something twice: `Passed` counts instead.
+    skipped, dead: items that a policy has skipped, and items that it has collected as dead letters.
+    stopped: the stage returned before the end of its input, as it was allowed to.
+    renewed: replaced workers before the stage may have sent items twice, so `Passed` counts instead.
     """
 
     stage: str
@@ -36,7 +36,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Where order is restored: how many items have had their turn there, of how many that were numbered."""
+    """The counts of a stage that restores order: how many items have passed, and how many were numbered."""
 
     role: Role
     stage: str
@@ -45,7 +45,7 @@ class Passed:
 
 
 def account(role: Role, stage: str, workers: Sequence[WorkerReading], renewed: bool = False) -> Account:
-    """Add up what a stage's workers have counted."""
+    """The sum of the counts of a stage's workers."""
     return Account(
         stage,
         role,
@@ -61,23 +61,26 @@ def account(role: Role, stage: str, workers: Sequence[WorkerReading], renewed: b
 
 
 def check(accounts: Sequence[Account]) -> Failure | None:
-    """None if every item is accounted for: at each junction, and within each stage.
+    """The failure if an item was lost between two stages or within a stage; None if all items are accounted for.
 
-    What comes before a stage that was allowed to stop, and did, has no end to account for.
+    Stages before one that has stopped early are not checked, because they were cancelled.
     """
     first = max((index for index, account in enumerate(accounts) if account.stopped), default=0)
     for before, after in zip(accounts[first:], accounts[first + 1 :], strict=False):
         if before.sent != after.received and not after.renewed:
             return _failure(after, f"'{before.stage}' sent {before.sent} items, of which {after.received} arrived.")
     for account in accounts[first:]:
-        dealt_with = account.finished + account.skipped + account.dead
-        if dealt_with != account.received and not account.stopped:
-            return _failure(account, f"it received {account.received} items and dealt with {dealt_with}.")
+        handled = account.finished + account.skipped + account.dead
+        if handled != account.received and not account.stopped:
+            return _failure(account, f"it received {account.received} items and dealt with {handled}.")
     return None
 
 
 def check_passed(accounts: Sequence[Account], passed: Sequence[Passed]) -> Failure | None:
-    """None if every item that was numbered has had its turn wherever order is restored, and the run went to its end."""
+    """The failure if a numbered item has not passed a stage that restores order; None if all have.
+
+    A run with a stage that has stopped early is not checked.
+    """
     if any(account.stopped for account in accounts):
         return None
     for each in passed:

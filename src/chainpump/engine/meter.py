@@ -1,4 +1,4 @@
-"""The meter: reads the board of a run while it goes, and keeps the last reading when it is over."""
+"""The meter reads the board of a run while the run goes on, and keeps the last reading after its end."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Meter"]
 
 
 class Meter:
-    """Any thread may read it. `close` keeps the last reading before it lets go of the board, so no lock is needed."""
+    """Reads the board for any thread. No lock is needed: `close` sets the last reading before it drops the board."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._opened = time.monotonic_ns()
         self._began = 0
         self._cpu = time.process_time_ns()
         self.places: Sequence[Place] = [
-            place for number, group in enumerate(wiring.groups) for place in _of(number, group)
+            place for number, group in enumerate(wiring.groups) for place in _places(number, group)
         ]
-        # By stage and worker.
+        # The rows, by stage and worker.
         self._rows: Sequence[Sequence[Rows]] | None = [
             [Rows(slot.rows[stage], slot.rows[0], slot.rows[-1]) for slot in slots]
             for slots in wiring.slots
@@ -36,30 +36,30 @@ class Meter:
         self._last = Reading(0, 0, [[WorkerReading()] * len(workers) for workers in self._rows])
         first = wiring.groups[0].stages[0].call
         self._source = first
-        # An iterator knows what is left of it; who is no iterator may count for long, and is asked when somebody asks.
+        # An iterator knows its length only before the run. Other iterables may count for long, so they are asked later.
         self._length = _length_of(first) if first.args and isinstance(first.args[0], Iterator) else None
-        # As it was at the end.
+        # The value at the end of the run.
         self._interpreter: int | None = None
 
     @property
     def interpreter(self) -> int:
-        """Nanoseconds of processors that this process has taken, since the run was opened and until its end."""
+        """The processor time of this process since the run was opened, and until its end, in nanoseconds."""
         return time.process_time_ns() - self._cpu if self._interpreter is None else self._interpreter
 
     @property
     def length(self) -> int | None:
-        """How many items the source makes, if it says so."""
+        """How many items the source makes; None if it is unknown."""
         if self._length is None:
             self._length = _length_of(self._source)
         return self._length
 
     def read(self) -> Reading:
-        """The workers as they are, or as they were at the end."""
+        """The current reading; after the end, the last one."""
         rows = self._rows
         return self._last if rows is None else self._read(rows, is_over=False)
 
     def counts(self) -> Sequence[Counts]:
-        """The items of each stage so far: an eighth of what `read` costs."""
+        """The numbers of items of each stage so far. This costs an eighth of `read`."""
         if (rows := self._rows) is None:
             return [counted(workers) for workers in self._last.stages]
         return [Counts(*count_items(workers)) for workers in rows]
@@ -71,12 +71,12 @@ class Meter:
             for place, workers in zip(self.places, rows, strict=True)
         ]
         started = (each.started for workers in stages for each in workers)
-        # A replacement starts anew.
+        # A replacement overwrites the start time of its predecessor, so the earliest one is kept here.
         self._began = min(filter(None, (self._began, *started)), default=0)
         return Reading(now - self._opened, (self._began or now) - self._opened, stages, is_over, now)
 
     def close(self) -> None:
-        """All workers have ended."""
+        """Keep the last reading, after all workers have ended."""
         rows = self._rows
         if rows is not None:
             self._last = self._read(rows, is_over=True)
@@ -84,7 +84,7 @@ class Meter:
             self._rows = None
 
 
-def _of(number: int, group: Group) -> Iterator[Place]:
+def _places(number: int, group: Group) -> Iterator[Place]:
     executor = group.executor
     able = executor.capabilities
     workers = "" if able.shares_thread else executor.workers
@@ -105,12 +105,12 @@ def _of(number: int, group: Group) -> Iterator[Place]:
 
 
 def _length_of(call: Bound) -> int | None:
-    """Of an iterable that says it; what comes of a function is not known before it is there."""
+    """The length of an iterable that knows it. The number of items from a function is unknown in advance."""
     if call.function is not iter or len(call.args) != 1:
         return None
     try:
         length = length_hint(call.args[0], -1)
     except Exception:
-        # The user's own `__len__`: a figure is not worth a run.
+        # The `__len__` of a user's class may raise. The run goes on without a length.
         return None
     return length if length >= 0 else None

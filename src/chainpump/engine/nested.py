@@ -1,9 +1,10 @@
-"""How a nested source runs: each pipeline in it is a run of its own, inside the run around it.
+"""Nested sources: each pipeline in the source of a pipeline is a run of its own, inside the outer run.
 
     pipeline a ── Run ──┐
-    pipeline b ── Run ──┴──► Concat, Merge or InTurn: the source of the run around them ──► its stages
+    pipeline b ── Run ──┴──► Concat, Merge or InTurn: the source of the outer run ──► its stages
 
-The runs within end with the one around them, however that ends; and what fails in them fails it, as it is.
+The inner runs end with the outer run in every case. A failure of an inner run is the failure of the outer run,
+unchanged.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ __all__ = ["Concat", "InTurn", "Merge", "start_run"]
 
 
 class Start(Protocol):
-    """Starts one of the runs within. apart: with a thread of its own where it would run in the caller's."""
+    """Starts an inner run. apart: with its own thread instead of the caller's thread."""
 
     def __call__(self, *, apart: bool = False) -> Run[Any]: ...
 
 
 def start_run(stages: Sequence[PlannedStage], settings: RunSettings) -> Run[Any]:
-    """Start a run of these stages, and, as they are needed, the runs within it."""
+    """Start a run of these stages. Its inner runs start when they are needed."""
 
-    def inner(stages: Stages, place: int, *, apart: bool = False) -> Run[Any]:
-        return start_run(stages, settings.of_part(place, apart=apart))
+    def inner(stages: Stages, index: int, *, apart: bool = False) -> Run[Any]:
+        return start_run(stages, settings.of_part(index, apart=apart))
 
     first, *others = stages
     if isinstance(first.call, NestedSource):
@@ -47,10 +48,10 @@ def start_run(stages: Sequence[PlannedStage], settings: RunSettings) -> Run[Any]
 
 
 class _Runs(Nested):
-    """What the ways of running have in common: who opens a run closes it, and anybody may cancel all of them.
+    """The common part of the nested sources. The thread that opens an inner run closes it; any thread may cancel all.
 
-    Who opens a run adds it to `_open` and then looks at `_is_cancelled`; who cancels writes that and then looks at
-    `_open`. So no run is missed, and a lock, which Ctrl-C or `kill` could break into, is not needed.
+    A thread that opens a run first adds it to `_open` and then reads `_is_cancelled`. A thread that cancels first sets
+    `_is_cancelled` and then reads `_open`. So no run is missed without a lock, which Ctrl-C or `kill` could interrupt.
     """
 
     def __init__(self, starts: Sequence[Start]) -> None:
@@ -65,22 +66,22 @@ class _Runs(Nested):
 
     @abstractmethod
     def _iterate(self) -> Generator[Any, None, None]:
-        """The items of all runs. Leaves none of them open."""
+        """The items of all inner runs. At the end, all of them are closed."""
 
     def cancel(self) -> None:
-        """Cancel the runs within: whoever waits in them wakes at once."""
+        """Cancel the inner runs. Threads that wait in them wake at once."""
         self._is_cancelled = True
         for run in tuple(self._open):
             run.cancel()
 
     def close(self) -> None:
-        """Close the runs within, and wait until nothing of them is left."""
+        """Close the inner runs, and wait until they have completely ended."""
         if self._items is not None:
             self._items.close()
 
     @contextmanager
     def _opened(self, begin: Start, *, apart: bool = False) -> Generator[Run[Any], None, None]:
-        """One of the runs. Raises Cancelled where it ended early because it was cancelled from here."""
+        """An open inner run. Raises Cancelled if it ended early because `cancel` was called."""
         self._check()
         run = begin(apart=apart)
         try:
@@ -88,12 +89,12 @@ class _Runs(Nested):
             self._check()
             yield run
         except RunError as error:
-            # It was left: there is nothing to blame.
+            # A plain RunError says that the run was cancelled without a failure.
             if self._is_cancelled and error.failures[0].error is RunError:
                 raise Cancelled("the run was cancelled") from None
             raise
         finally:
-            _surely(run.close)
+            _wait_surely(run.close)
             self._open.remove(run)
 
     def _check(self) -> None:
@@ -102,7 +103,7 @@ class _Runs(Nested):
 
 
 class Concat(_Runs):
-    """The items of one run after the other; each starts when the one before has ended."""
+    """The items of one run after the other. Each run starts when the previous one has ended."""
 
     def _iterate(self) -> Generator[Any, None, None]:
         for begin in self._starts:
@@ -111,7 +112,7 @@ class Concat(_Runs):
 
 
 class InTurn(_Runs):
-    """An item of each run in turn, until all have ended: what `Merge` is in one thread."""
+    """One item of each run in turn, until all runs have ended. It replaces `Merge` if there is only one thread."""
 
     def _iterate(self) -> Generator[Any, None, None]:
         turns = [self._of_one(begin) for begin in self._starts]
@@ -124,7 +125,7 @@ class InTurn(_Runs):
                         turns.remove(turn)
                     else:
                         yield item
-                        # Who waits holds nothing of what came before.
+                        # No reference to an earlier item remains while this waits.
                         del item
         finally:
             for turn in turns:
@@ -136,9 +137,9 @@ class InTurn(_Runs):
 
 
 class Merge(_Runs):
-    """The items of all runs as they come: a thread for each takes them, and waits while nobody wants them.
+    """The items of all runs as they come. One thread for each run takes its items, and waits while the channel is full.
 
-    The first failure cancels the others. `_errors` grows by `append` alone, which is atomic.
+    The first failure cancels the other runs. `_errors` needs no lock, because `append` is atomic.
     """
 
     def __init__(self, starts: Sequence[Start]) -> None:
@@ -147,7 +148,7 @@ class Merge(_Runs):
         self._channel = MemoryChannel(len(starts), 1, None)
 
     def cancel(self) -> None:
-        """As for all, and wake who waits here."""
+        """Cancel the inner runs, and wake all threads that wait for the channel."""
         super().cancel()
         self._channel.hang_up()
 
@@ -155,11 +156,11 @@ class Merge(_Runs):
         takers = [
             threading.Thread(
                 target=copy_context().run,
-                args=(self._take, begin, place),
-                name=f"chainpump merge {place + 1}",
+                args=(self._take, begin, index),
+                name=f"chainpump merge {index + 1}",
                 daemon=True,
             )
-            for place, begin in enumerate(self._starts)
+            for index, begin in enumerate(self._starts)
         ]
         receiver = self._channel.receiver()
         try:
@@ -167,24 +168,24 @@ class Merge(_Runs):
                 taker.start()
             while (frame := receiver.receive(wait=True)) is not None:
                 entries = frame.entries
-                # Who waits holds nothing of what came before.
+                # No reference to an earlier item remains while this waits.
                 del frame
                 yield from entries
                 del entries
-            broke_off = self._is_cancelled
+            was_cancelled = self._is_cancelled
         finally:
             self.cancel()
             for taker in takers:
                 if taker.ident is not None:
-                    _surely(taker.join)
-        if broke_off:
+                    _wait_surely(taker.join)
+        if was_cancelled:
             raise self._reason()
 
-    def _take(self, begin: Start, place: int) -> None:
-        sender = self._channel.sender(place)
+    def _take(self, begin: Start, index: int) -> None:
+        sender = self._channel.sender(index)
         taken = 0
         try:
-            # Apart, so that a part that runs inline and blocks for ever is left behind by its own supervisor.
+            # With `apart`, an inline stage that blocks for ever can be left behind by the supervisor of its run.
             with self._opened(begin, apart=True) as run:
                 items = iter(run)
                 while found := run.take_ready(items):
@@ -192,14 +193,14 @@ class Merge(_Runs):
                     taken += len(found)
                     del found
         except BaseException as error:
-            # Raised again where the items are asked for.
+            # The thread that iterates raises it again.
             self._errors.append(error)
             self.cancel()
         finally:
             sender.close()
 
     def _reason(self) -> BaseException:
-        """Why it ended early: the first failure, which lists the others; Cancelled if there is none."""
+        """The exception of an early end: the first failure, which lists the others; Cancelled if there is none."""
         errors = [error for error in self._errors if not isinstance(error, Cancelled)]
         first, *others = errors or [Cancelled("the run was cancelled")]
         if not isinstance(first, RunError):
@@ -207,8 +208,8 @@ class Merge(_Runs):
         return first.along_with([failure for each in others if isinstance(each, RunError) for failure in each.failures])
 
 
-def _surely(wait: Callable[[], object]) -> None:
-    """Wait for an end that is sure to come, also when `kill` breaks in, which it does once."""
+def _wait_surely(wait: Callable[[], object]) -> None:
+    """Wait for an end that is certain to come. `kill` may interrupt the wait once."""
     try:
         wait()
     except Cancelled:

@@ -42,9 +42,9 @@ T = TypeVar("T")
 
 
 class Run(Generic[T]):
-    """A running pipeline. Use it in a `with`: leaving the block cancels what still runs.
+    """A running pipeline. Use it in a `with` block: the end of the block cancels the run if it still goes on.
 
-    Iterate it for the items of a pipeline; ask `result()` of one that ends in a sink.
+    Iterate over it for the items of a pipeline. Call `result()` for a pipeline that ends in a sink.
     """
 
     def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings) -> None:

@@ -1,4 +1,4 @@
-"""The settings of one execution, as one value: what the engine needs to know besides the stages."""
+"""The settings of one execution as one value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["RunSettings"]
 class RunSettings:
     """How a run is executed.
 
-    iterated: the caller consumes what the last stage yields, so that its loop is the sink.
+    iterated: the caller iterates over the results of the last stage, so the caller's loop is the sink.
     grace: seconds from a polite request to end until force is used.
-    stall_timeout: seconds without any movement that end the run.
-    observers: they are shown how far it is.
-    seed: of the random numbers of its worker processes.
-    dead_letters: the list that they are added to. A run within another one adds them to the same list.
+    stall_timeout: the run fails if nothing moves for this many seconds.
+    observers: they receive snapshots of the progress.
+    seed: the seed for the random numbers of worker processes.
+    dead_letters: the list that collects dead letters. A nested run uses the list of the outer run.
     apart: no stage runs in the caller's thread, not even on Inline.
     """
 
@@ -35,9 +35,9 @@ class RunSettings:
 
     @property
     def is_watched(self) -> bool:
-        """Whether workers say on the board which item they are in."""
+        """Whether workers write the number of their current item to the board."""
         return self.stall_timeout is not None
 
-    def of_part(self, place: int, *, apart: bool) -> RunSettings:
-        """Those of a run within this one, which nobody observes by itself. It has a seed of its own."""
-        return replace(self, iterated=True, observers=(), seed=self.seed.derived(place), apart=apart)
+    def of_part(self, index: int, *, apart: bool) -> RunSettings:
+        """The settings of a nested run. It has its own seed and no observers."""
+        return replace(self, iterated=True, observers=(), seed=self.seed.derived(index), apart=apart)

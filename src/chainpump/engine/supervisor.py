@@ -386,7 +386,7 @@ class Supervisor:
         self.unclean = tuple(text for text in texts if text is not None)
         self.has_left_behind = any(each.left_behind for each in self._workers)
         self._wiring.close()
-        # The writing end is closed first: nobody reads what would be written from now on.
+        # The writing end is closed first: a write without a reader would fail.
         with self._wake_lock:
             self._wake_writer.close()
             self._wake_reader.close()
