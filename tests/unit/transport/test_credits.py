@@ -1,4 +1,4 @@
-"""Counters in the kernel: exact slots."""
+"""Counters in the kernel: exact credits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def woken(wait: Callable[[], None], wake: Callable[[], None]) -> bool:
     return not thread.is_alive()
 
 
-def test_who_waits_goes_on_when_there_is_a_slot() -> None:
+def test_who_waits_goes_on_when_there_is_a_credit() -> None:
     credits = Credits.of(0)
     assert woken(credits.wait, credits.give)
     assert credits.take()

@@ -69,8 +69,8 @@ def taken(reorder_buffer: ReorderBuffer) -> list[list[int]]:
     return frames
 
 
-def slots(credits: Credits) -> int:
-    """How many slots there are; takes them."""
+def taken_credits(credits: Credits) -> int:
+    """Take all credits and return their number."""
     count = 0
     while credits.take():
         count += 1
@@ -258,7 +258,7 @@ def test_credits_are_exact_and_a_limit_is_not(reorder_buffer: ReorderBuffer, cre
     assert not reorder_buffer.is_exact
 
 
-def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
+def test_each_item_gives_its_credit_back_once(credits: Credits) -> None:
     reorder_buffer = ReorderBuffer(CreditReturn(credits))
     push(reorder_buffer, 0, 5)
     taken(reorder_buffer)
@@ -269,24 +269,24 @@ def test_each_item_gives_its_slot_back_once(credits: Credits) -> None:
         lambda: reorder_buffer.release(3),
     ):
         release()
-        given.append(slots(credits))
+        given.append(taken_credits(credits))
     reorder_buffer.release()
-    given.append(slots(credits))
+    given.append(taken_credits(credits))
     reorder_buffer.release()
     reorder_buffer.release(2)
-    given.append(slots(credits))
+    given.append(taken_credits(credits))
     assert given == [1, 0, 2, 2, 0]
 
 
-def test_items_that_came_to_nothing_give_their_slots_back(credits: Credits) -> None:
+def test_items_that_came_to_nothing_give_their_credits_back(credits: Credits) -> None:
     reorder_buffer = ReorderBuffer(CreditReturn(credits))
     reorder_buffer.push(Frame(0, Span(0, 9), []))
     taken(reorder_buffer)
     reorder_buffer.release()
-    assert slots(credits) == 9
+    assert taken_credits(credits) == 9
 
 
-def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
+def test_an_item_in_pieces_gives_one_credit_back(credits: Credits) -> None:
     reorder_buffer = ReorderBuffer(CreditReturn(credits))
     given = []
     for frame in (
@@ -297,23 +297,23 @@ def test_an_item_in_pieces_gives_one_slot_back(credits: Credits) -> None:
         reorder_buffer.push(frame)
         taken(reorder_buffer)
         reorder_buffer.release()
-        given.append(slots(credits))
+        given.append(taken_credits(credits))
     assert given == [0, 0, 1]
 
 
-def test_a_frame_that_comes_twice_gives_its_slots_back_once(credits: Credits) -> None:
+def test_a_frame_that_comes_twice_gives_its_credits_back_once(credits: Credits) -> None:
     reorder_buffer = ReorderBuffer(CreditReturn(credits))
     for _ in range(3):
         push(reorder_buffer, 0, 4)
         taken(reorder_buffer)
         reorder_buffer.release()
-    assert slots(credits) == 4
+    assert taken_credits(credits) == 4
 
 
 # ------------------------------------------------------------------------------------------------------ its ends
 
 
-def test_a_reorder_buffer_owns_its_slots() -> None:
+def test_a_reorder_buffer_owns_its_credits() -> None:
     kept = Credits.of(LEAST)
     reorder_buffer = ReorderBuffer(CreditReturn(kept.dup()))
     (descriptor,) = reorder_buffer.descriptors

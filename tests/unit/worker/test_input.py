@@ -186,11 +186,11 @@ def test_a_reorder_buffer_restores_the_order_and_tells_how_many_have_passed(scri
     worker_input = Input(script, board, WORKER, 1, [PRODUCER], None, ReorderBuffer(CreditReturn(credits)))
     given = []
     for item in worker_input:
-        slots = 0
+        count = 0
         while credits.take():
-            slots += 1
-        given.append((item, slots))
-    assert given == [(0, 0), (2, 2), (3, 1), (4, 1)]  # an item that came to nothing has given its slot back as well
+            count += 1
+        given.append((item, count))
+    assert given == [(0, 0), (2, 2), (3, 1), (4, 1)]  # an item that came to nothing has given its credit back as well
     assert [credits.take() for _ in range(4)] == [True, True, True, False]
     assert board.row(WORKER)[Cell.PASSED] == 7
     assert worker_input.ended
@@ -347,7 +347,7 @@ def test_what_the_system_refuses_cancels_and_is_remembered(worker_input: Input, 
     assert worker_input.refused is refused
 
 
-def test_a_slot_goes_back_when_the_next_item_is_asked_for(credits: Credits, script: Script, board: Board) -> None:
+def test_a_credit_goes_back_when_the_next_item_is_asked_for(credits: Credits, script: Script, board: Board) -> None:
     script.frames = frames(2)
     items = iter(Input(script, board, WORKER, 1, [PRODUCER], None))
     next(items)
@@ -360,7 +360,7 @@ def test_a_slot_goes_back_when_the_next_item_is_asked_for(credits: Credits, scri
 
 
 @pytest.mark.parametrize("dropped", [False, True], ids=["the first is still there", "the first was dropped"])
-def test_asking_through_another_iterator_gives_the_slot_back(
+def test_asking_through_another_iterator_gives_the_credit_back(
     credits: Credits, script: Script, board: Board, dropped: bool
 ) -> None:
     script.frames = frames(2)

@@ -447,7 +447,7 @@ def available(credits: Credits) -> int:
     return count
 
 
-def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, output: Output) -> None:
+def test_a_credit_is_taken_before_the_next_item_is_made(credits: Credits, output: Output) -> None:
     def stage() -> Iterator[int]:
         assert available(credits) == 1
         yield 1
@@ -458,12 +458,12 @@ def test_a_slot_is_taken_before_the_next_item_is_made(credits: Credits, output: 
     send(output, stage())
 
 
-def test_the_slot_of_an_item_that_was_never_made_goes_back(credits: Credits, output: Output) -> None:
+def test_the_credit_of_an_item_that_was_never_made_goes_back(credits: Credits, output: Output) -> None:
     send(output, [1])
     assert available(credits) == 1
 
 
-def test_a_worker_that_waits_for_input_lends_its_slot(credits: Credits, output: Output) -> None:
+def test_a_worker_that_waits_for_input_lends_its_credit(credits: Credits, output: Output) -> None:
     def stage() -> Iterator[int]:
         held = output.before_wait()
         assert (held, available(credits)) == (True, 2)
@@ -474,7 +474,7 @@ def test_a_worker_that_waits_for_input_lends_its_slot(credits: Credits, output: 
     send(output, stage())
 
 
-def test_a_worker_that_waits_for_a_slot_leaves_nothing_pending(
+def test_a_worker_that_waits_for_a_credit_leaves_nothing_pending(
     credits: Credits, output: Output, sender: Recorder, board: Board
 ) -> None:
     board.hint(0)[0] = 100
@@ -491,11 +491,11 @@ def test_a_worker_that_waits_for_a_slot_leaves_nothing_pending(
     assert [item for frame in sender.items for item in frame] == list(range(6))
 
 
-def test_a_worker_that_waits_for_a_slot_is_woken_by_the_cancel(
+def test_a_worker_that_waits_for_a_credit_is_woken_by_the_cancel(
     credits: Credits, output: Output, sender: Recorder, board: Board
 ) -> None:
     def cancel() -> None:
-        sender.wait_for(frames=2)  # both slots are taken
+        sender.wait_for(frames=2)  # both credits are taken
         board.flag(0)[0] = 1
         credits.wake_all()
 
@@ -743,7 +743,9 @@ def test_where_the_size_of_results_jumps_each_large_one_leaves_alone(
     assert [span.stop for _, _, span in sender.frames] == list(range(40, 65))
 
 
-def test_slots_of_several_bounds_are_taken_and_lent_together(credits: Credits, sender: Recorder, board: Board) -> None:
+def test_credits_of_several_bounds_are_taken_and_lent_together(
+    credits: Credits, sender: Recorder, board: Board
+) -> None:
     further = Credits.of(3)
     output = Output(sender, board.row(0), board.hint(0), board.flag(0), further)
     output.take_credits()
