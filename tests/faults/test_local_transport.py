@@ -23,7 +23,13 @@ SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 LISTENING = 0x10000  # in the flags of /proc/net/unix
 OURS = "/memfd:chainpump-"
 # Of each kind of memory: what may not be done to it. Nobody maps the texts.
-SEALED = {"board": SEALS | fcntl.F_SEAL_GROW, "hand": SEALS | fcntl.F_SEAL_GROW, "slabs": SEALS, "stack": 0, "run": 0}
+SEALED = {
+    "board": SEALS | fcntl.F_SEAL_GROW,
+    "checkpoint": SEALS | fcntl.F_SEAL_GROW,
+    "slabs": SEALS,
+    "stack": 0,
+    "run": 0,
+}
 
 # What the standard library has beside the workers: the fork server, which listens, and the resource tracker.
 HELPERS = {"forkserver": 2, "spawn": 1, "fork": 0}
