@@ -253,7 +253,7 @@ class FaultyAllocator:
         return self.allocator.put(item, waits)
 
     def free_idle(self) -> None:
-        """Reclaim slabs that are free again. Called when something else is sent."""
+        """Free slabs that have been idle for long."""
         self.allocator.free_idle()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""When a run looks whether its auto stages have workers enough, and what it remembers between two looks."""
+"""When the autoscaler measures a run, and how it changes the number of workers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from chainpump.worker.outcome import Interrupted
 
 SECOND = 1_000_000_000
 PROCESSORS = 4
-STAGE = 1  # the group of the auto stage; before it is the source, behind it a sink
+# The group of the "auto" stage, between the source and a sink.
+STAGE = 1
 
 
 class Clock:
-    """In place of the `time` module: time passes only when a test says so, and nothing takes a processor."""
+    """A replacement of the `time` module. Only the test advances its time, and no processor time passes."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -43,7 +44,7 @@ class Clock:
 
 
 class Stand:
-    """A run of which nothing runs: the test writes on its board, and asks who is to be started."""
+    """A run without running workers. The test writes to its board and calls its autoscaler."""
 
     def __init__(self, chain: Runnable[Any], clock: Clock) -> None:
         self.clock = clock
@@ -66,7 +67,7 @@ class Stand:
         return self.wiring.slots[group][number].rows[0]
 
     def begin(self, group: int, number: int, received: int = 1) -> None:
-        """A worker starts, and gets its first item."""
+        """Make a worker start and receive its first item."""
         self.workers.add(self.wiring.slots[group][number])
         row = self.row(group, number)
         row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, self.clock.monotonic_ns()
@@ -78,18 +79,19 @@ class Stand:
         row[Cell.STATE], row[Cell.ENDED] = State.DONE, self.clock.monotonic_ns()
 
     def passes(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> None:
-        """Time in which the workers of the stage are busy for these shares, and get so many items in all."""
+        """Advance the time. The workers of the stage are busy for these shares, and receive `items` in all."""
         self.clock.now += seconds
         for number, share in enumerate(busy):
             self.row(STAGE, number)[Cell.STARVED] += round(seconds * (1 - share) * SECOND)
         self.row(STAGE, 0)[Cell.RECEIVED] += items
         self.row(STAGE, 0)[Cell.SENT] += items
-        for group in self.others:  # they wait
+        # The workers of the other stages wait.
+        for group in self.others:
             self.row(group, 0)[Cell.BLOCKED] += round(seconds * SECOND)
             self.row(group, 0)[Cell.SENT if group == 0 else Cell.RECEIVED] += items
 
     def look(self) -> list[int]:
-        """The numbers of those that are to be started in the stage; they are."""
+        """Let the autoscaler measure, and start the workers that it wants. Returns their numbers."""
         slots = self.autoscaler.look(self.workers, self.workers)
         assert {slot.group_index for slot in slots} <= {STAGE}
         for slot in slots:
@@ -98,7 +100,7 @@ class Stand:
         return [slot.number for slot in slots]
 
     def window(self, seconds: float, busy: Sequence[float] = (1.0,), items: int = 100) -> list[int]:
-        """As `look` at the end of a window, which begins now if none has begun."""
+        """Like `look`, at the end of a window. The window begins now if none has begun."""
         if self.autoscaler._began is None:
             assert self.look() == []
         self.passes(seconds, busy, items)
@@ -132,22 +134,22 @@ def stand(clock: Clock) -> Iterator[Stand]:
 
 @pytest.fixture
 def committing(clock: Clock) -> Iterator[Stand]:
-    """With auto workers in its sink, which may commit as they end."""
+    """A run with "auto" workers in its sink, which may commit when they end."""
     made = Stand(Pipeline(range(9)).into(sum, on=Threads("auto")), clock)
     yield made
     made.close()
 
 
-# ------------------------------------------------------------------------------------------------------- when it looks
+# ---------------------------------------------------------------------------------------------------- when it measures
 
 
-def test_a_run_without_auto_stages_is_never_looked_at(clock: Clock) -> None:
+def test_a_run_without_auto_stages_is_never_measured(clock: Clock) -> None:
     stand = Stand(Pipeline(range(9)).map(abs, on=Threads(3)).into(sum, on=Threads()), clock)
     assert stand.autoscaler.due is None
     stand.close()
 
 
-def test_windows_are_short_at_first_and_ever_longer_while_all_is_well(stand: Stand) -> None:
+def test_windows_become_longer_while_nothing_changes(stand: Stand) -> None:
     lengths = []
     for _ in range(8):
         begin = stand.clock.now
@@ -158,7 +160,8 @@ def test_windows_are_short_at_first_and_ever_longer_while_all_is_well(stand: Sta
 
 
 def test_nothing_is_decided_before_every_worker_has_begun_with_its_input(stand: Stand) -> None:
-    stand.row(STAGE, 0)[Cell.RECEIVED] = 0  # it loads what it needs
+    # The worker still loads libraries.
+    stand.row(STAGE, 0)[Cell.RECEIVED] = 0
     for _ in range(50):
         stand.clock.now += SHORT
         assert stand.look() == []
@@ -166,7 +169,7 @@ def test_nothing_is_decided_before_every_worker_has_begun_with_its_input(stand: 
     assert stand.window(SHORT) == [1]
 
 
-def test_nothing_is_decided_while_a_worker_that_was_given_gets_ready(stand: Stand) -> None:
+def test_nothing_is_decided_while_an_added_worker_starts(stand: Stand) -> None:
     assert stand.window(SHORT) == [1]
     stand.row(STAGE, 1)[Cell.STARTED] = 0
     for _ in range(10):
@@ -175,34 +178,35 @@ def test_nothing_is_decided_while_a_worker_that_was_given_gets_ready(stand: Stan
     assert stand.window(TRIED, [1, 1], items=1000) == [2, 3]
 
 
-# ---------------------------------------------------------------------------------------------------- who gets workers
+# ---------------------------------------------------------------------------------------------------- adding workers
 
 
-def test_who_is_busy_all_the_time_gets_as_many_workers_as_there_is_room_for(stand: Stand) -> None:
+def test_a_stage_that_is_always_busy_gets_as_many_workers_as_there_is_room_for(stand: Stand) -> None:
     assert stand.window(SHORT, items=20) == [1]
     assert stand.window(TRIED, [1, 1], items=200) == [2, 3]
     assert stand.window(TRIED, [1, 1, 1, 1], items=400) == []
     assert stand.changes == [(1, 2), (2, 4)]
 
 
-def test_a_decision_tells_the_time_since_the_run_was_opened(stand: Stand) -> None:
+def test_a_decision_has_the_time_since_the_run_was_opened(stand: Stand) -> None:
     stand.passes(3)
     stand.window(SHORT)
     (decision,) = stand.autoscaler.decisions
     assert (round(decision.at, 3), decision.stage) == (3 + SHORT, "abs")
 
 
-def test_what_brings_nothing_is_taken_back_and_not_given_again_for_a_while(stand: Stand) -> None:
+def test_workers_without_a_gain_are_retired_and_not_added_again_for_some_time(stand: Stand) -> None:
     for losses in range(3):
         assert stand.window(SHORT, items=20) == [1]
-        assert stand.window(TRIED, [1, 1], items=100) == []  # the same rate
+        # The rate is the same as before.
+        assert stand.window(TRIED, [1, 1], items=100) == []
         assert (stand.retiring, stand.changes[-1]) == ([1], (2, 1))
         stand.end(STAGE, 1)
         assert stand.window(HOLD * 2**losses - 1) == []
         stand.passes(1, items=200)
 
 
-def test_what_was_given_is_left_until_enough_items_have_come_to_tell(stand: Stand) -> None:
+def test_added_workers_stay_until_enough_items_have_come_to_judge_them(stand: Stand) -> None:
     assert stand.window(SHORT, items=20) == [1]
     stand.look()
     for _ in range(7):
@@ -214,23 +218,23 @@ def test_what_was_given_is_left_until_enough_items_have_come_to_tell(stand: Stan
     assert stand.retiring == [1]
 
 
-def test_items_that_take_long_are_not_waited_for_without_end(stand: Stand) -> None:
+def test_a_window_ends_after_some_time_even_with_few_items(stand: Stand) -> None:
     assert stand.window(SHORT, items=0) == [1]
     assert stand.window(PATIENCE - 1, [1, 1], items=1) == []
     stand.passes(1, [1, 1], items=0)
     assert stand.look() == [2, 3]
 
 
-def test_who_has_come_to_the_end_of_its_input_gets_no_more_workers(stand: Stand) -> None:
+def test_a_stage_at_the_end_of_its_input_gets_no_more_workers(stand: Stand) -> None:
     assert stand.window(SHORT, items=20) == [1]
     stand.end(STAGE, 1)
     assert stand.window(TRIED) == []
 
 
-# --------------------------------------------------------------------------------------------------- who loses workers
+# --------------------------------------------------------------------------------------------------- retiring workers
 
 
-def test_idle_workers_are_taken_back_but_not_at_once(stand: Stand) -> None:
+def test_idle_workers_are_retired_but_not_at_once(stand: Stand) -> None:
     assert stand.window(SHORT, items=20) == [1]
     assert stand.window(TRIED, [0.2, 0.2], items=200) == []
     assert stand.retiring == []
@@ -238,8 +242,8 @@ def test_idle_workers_are_taken_back_but_not_at_once(stand: Stand) -> None:
     assert (stand.retiring, stand.changes) == ([1], [(1, 2), (2, 1)])
 
 
-def test_a_stage_of_which_only_those_are_left_that_are_to_retire_gets_nobody(stand: Stand) -> None:
-    """The others have come to the end of their input."""
+def test_a_stage_with_only_retiring_workers_gets_no_more_workers(stand: Stand) -> None:
+    """The other workers have reached the end of their input."""
     stand.window(SHORT, items=20)
     stand.window(IDLE, [0.1, 0.1])
     stand.end(STAGE, 0)
@@ -247,16 +251,17 @@ def test_a_stage_of_which_only_those_are_left_that_are_to_retire_gets_nobody(sta
     assert stand.retiring == [1]
 
 
-def test_who_still_waits_for_an_item_after_it_was_to_retire_stays_after_all(stand: Stand) -> None:
+def test_a_retiring_worker_that_still_waits_for_an_item_can_stay(stand: Stand) -> None:
     stand.window(SHORT, items=20)
     stand.window(IDLE, [0.1, 0.1])
     assert stand.retiring == [1]
     stand.passes(HOLD, [0.1, 0.0])
-    assert stand.window(SHORT, [1.0, 0.0]) == []  # nobody is started
+    # No worker is started.
+    assert stand.window(SHORT, [1.0, 0.0]) == []
     assert (stand.retiring, stand.changes[-1]) == ([], (1, 2))
 
 
-def test_the_place_of_one_that_has_retired_is_used_again(stand: Stand) -> None:
+def test_the_slot_of_a_retired_worker_is_used_again(stand: Stand) -> None:
     stand.window(SHORT, items=20)
     stand.window(IDLE, [0.1, 0.1])
     stand.end(STAGE, 1)
@@ -265,13 +270,13 @@ def test_the_place_of_one_that_has_retired_is_used_again(stand: Stand) -> None:
     assert stand.retiring == []
 
 
-def test_workers_of_a_sink_function_stay_since_they_may_commit_at_their_end(committing: Stand) -> None:
+def test_workers_of_a_sink_function_stay_because_they_may_commit_at_their_end(committing: Stand) -> None:
     assert committing.window(SHORT, items=20) == [1]
     assert committing.window(IDLE, [0.1, 0.1]) == []
     assert committing.retiring == []
 
 
-def test_a_sink_function_to_which_more_workers_brought_nothing_gets_no_others(committing: Stand) -> None:
+def test_a_sink_function_that_gains_nothing_from_more_workers_gets_no_others(committing: Stand) -> None:
     assert committing.window(SHORT, items=20) == [1]
     assert committing.window(TRIED, [1, 1], items=100) == []
     assert committing.window(SHORT, [1, 1]) == []

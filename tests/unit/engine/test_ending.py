@@ -1,4 +1,4 @@
-"""How a run has ended, made of records of failures: what is raised, and what the report says."""
+"""The ending of a run by its failures: the exception and the status for the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def notes(error: BaseException | None) -> list[str]:
     return getattr(error, "__notes__", [])
 
 
-def test_a_run_that_went_well_raises_nothing() -> None:
+def test_a_successful_run_raises_nothing() -> None:
     assert (Ending().error(), Ending().status()) == (None, ("completed", None))
 
 
@@ -27,21 +27,22 @@ def test_the_first_failure_is_raised_with_its_cause_and_the_others_listed() -> N
     error = Ending([Failed(RAISED, cause), Failed(LOST)]).error()
     assert isinstance(error, StageError)
     assert (error.failures, error.__cause__) == ((RAISED, LOST), cause)
-    assert notes(cause) == ["The worker's traceback (pid 7):\nTrace"]  # it has come from another process, without one
+    # The cause comes from another process, without a traceback.
+    assert notes(cause) == ["The worker's traceback (pid 7):\nTrace"]
 
 
-def test_a_cause_that_could_not_travel_leaves_its_traceback_as_a_note_of_the_error() -> None:
+def test_a_cause_that_cannot_be_pickled_leaves_its_traceback_as_a_note_of_the_error() -> None:
     error = Ending([Failed(RAISED)]).error()
     assert (getattr(error, "__cause__", "no error"), notes(error)) == (None, ["The worker's traceback (pid 7):\nTrace"])
 
 
-def test_the_own_exception_of_a_sink_is_raised_as_it_is() -> None:
+def test_the_exception_of_a_sink_is_raised_unchanged() -> None:
     cause = OSError("full")
     assert Ending([Failed(OF_SINK, cause)]).error() is cause
     assert notes(cause)[-1] == "sink 'save' raised OSError:\n  full"
 
 
-def test_the_error_of_a_run_within_is_raised_as_it_is_with_what_failed_around_it() -> None:
+def test_the_error_of_a_nested_run_is_raised_with_the_failures_of_the_outer_run() -> None:
     inner = StageError(RAISED, [LOST])
     inner.__cause__ = cause = OSError("no file")
     error = Ending([Failed(RAISED, inner), Failed(UNCLOSED)]).error()
@@ -50,12 +51,12 @@ def test_the_error_of_a_run_within_is_raised_as_it_is_with_what_failed_around_it
 
 
 @pytest.mark.parametrize("others", [[], [LOST], [LOST, UNCLOSED]], ids=["alone", "with another", "with others"])
-def test_the_report_says_what_the_error_says_without_an_error(others: list[Failure]) -> None:
+def test_the_report_has_the_same_text_as_the_error(others: list[Failure]) -> None:
     ending = Ending([Failed(failure) for failure in (RAISED, *others)])
     assert ending.status() == ("failed", f"StageError: {ending.error()}")
 
 
-def test_a_run_that_its_caller_has_left_is_cancelled_and_raises_why_it_gives_no_items() -> None:
+def test_a_run_that_its_caller_has_ended_is_cancelled_and_has_an_error_that_says_so() -> None:
     left = Failure(RunError, "sink", "iteration", 1, None, "the run was closed before its end.")
     ending = Ending([Failed(left)], was_left=True)
     assert (type(ending.error()), ending.status()) == (RunError, ("cancelled", None))
@@ -65,7 +66,7 @@ def test_a_run_that_its_caller_has_left_is_cancelled_and_raises_why_it_gives_no_
     "exception, status",
     [(KeyboardInterrupt(), ("cancelled", None)), (ValueError("a defect"), ("failed", "ValueError: a defect"))],
 )
-def test_what_no_stage_is_to_blame_for_is_raised_as_it_is(
+def test_an_exception_that_no_stage_has_caused_is_raised_unchanged(
     exception: BaseException, status: tuple[str, str | None]
 ) -> None:
     ending = Ending(exception=exception)

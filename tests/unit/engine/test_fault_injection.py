@@ -1,4 +1,4 @@
-"""What the variable may say, and what a worker meets of it."""
+"""The texts of the variable, and the faults of a worker."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from chainpump.worker.stage_run import Assignment
 from chainpump.worker.worker import Worker
 
 
-def concerned(
+def faults_of(
     text: str, stages: tuple[str, ...] = ("score",), number: int = 0, generation: int = 0
 ) -> FaultsOfWorker | None:
     return Faults.read(text).of_worker(list(stages), number, generation)
 
 
-def struck(text: str, point: Point, calls: int, number: int = 0) -> list[int]:
-    """At which of so many calls it raises."""
-    met = concerned(text, number=number)
-    fault = met.at(point) if met is not None else None
+def failed_calls(text: str, point: Point, calls: int, number: int = 0) -> list[int]:
+    """The numbers of the calls that raise."""
+    faults = faults_of(text, number=number)
+    fault = faults.at(point) if faults is not None else None
     assert fault is not None
     found = []
     for n in range(1, calls + 1):
@@ -64,7 +64,7 @@ def struck(text: str, point: Point, calls: int, number: int = 0) -> list[int]:
         ),
     ],
 )
-def test_text_says_which_points_fail_when_and_how(text: str, rules: tuple[Rule, ...], seed: str) -> None:
+def test_a_text_is_read_as_rules(text: str, rules: tuple[Rule, ...], seed: str) -> None:
     assert Faults.read(text) == Faults(rules, seed)
 
 
@@ -81,60 +81,61 @@ def test_text_says_which_points_fail_when_and_how(text: str, rules: tuple[Rule, 
         *((f"send=0.1;{seed}", seed, "behind ';' comes seed=NUMBER") for seed in ("7", "seed", "seed=", "seed=x")),
     ],
 )
-def test_text_that_means_nothing_is_refused_with_the_part_that_does_not(text: str, part: str, rule: str) -> None:
+def test_an_invalid_text_is_refused_with_its_invalid_part(text: str, part: str, rule: str) -> None:
     with pytest.raises(StageOptionError) as caught:
         Faults.read(text)
     assert str(caught.value) == f"{VARIABLE}={text!r} cannot be read at {part!r}: {rule}."
 
 
-def test_bad_value_ends_a_run_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_ends_a_run_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "sent=0.1")
     with pytest.raises(StageOptionError, match=rf"^{VARIABLE}='sent=0\.1' cannot be read at 'sent=0\.1': "):
         list(Pipeline(range(3)))
 
 
-def test_worker_whom_nothing_concerns_has_no_concerned() -> None:
-    assert concerned("") is None
-    assert concerned("send@other=0.5") is None
-    assert concerned("send@score=#1", generation=1) is None  # its predecessor has met it
+def test_a_worker_that_no_rule_applies_to_has_no_faults() -> None:
+    assert faults_of("") is None
+    assert faults_of("send@other=0.5") is None
+    # The predecessor of this worker has had the counted fault.
+    assert faults_of("send@score=#1", generation=1) is None
 
 
-def test_stages_that_share_a_worker_share_its_concerned() -> None:
-    met = concerned("send@score=#1", stages=("decode", "score"))
-    assert met is not None
-    assert met.rules == (Rule(Point.SEND, "score", 0.0, 1, "raise"),)
+def test_stages_that_share_a_worker_share_its_faults() -> None:
+    faults = faults_of("send@score=#1", stages=("decode", "score"))
+    assert faults is not None
+    assert faults.rules == (Rule(Point.SEND, "score", 0.0, 1, "raise"),)
 
 
-def test_successor_meets_what_comes_by_chance_but_not_what_was_counted_out() -> None:
-    met = concerned("send=#1,receive=0.5", generation=1)
-    assert met is not None
-    assert [rule.point for rule in met.rules] == [Point.RECEIVE]
+def test_a_replacement_has_random_faults_but_no_counted_ones() -> None:
+    faults = faults_of("send=#1,receive=0.5", generation=1)
+    assert faults is not None
+    assert [rule.point for rule in faults.rules] == [Point.RECEIVE]
 
 
-def test_call_that_was_counted_out_fails_once() -> None:
-    assert struck("send=#3", Point.SEND, 10) == [3]
+def test_a_counted_fault_happens_once() -> None:
+    assert failed_calls("send=#3", Point.SEND, 10) == [3]
 
 
-def test_chance_is_the_same_for_the_same_seed_and_worker_and_differs_between_workers() -> None:
-    first = struck("send=0.3;seed=7", Point.SEND, 100)
+def test_random_faults_depend_on_the_seed_and_on_the_worker() -> None:
+    first = failed_calls("send=0.3;seed=7", Point.SEND, 100)
     assert 10 < len(first) < 60
-    assert struck("send=0.3;seed=7", Point.SEND, 100) == first
-    assert struck("send=0.3;seed=8", Point.SEND, 100) != first
-    assert struck("send=0.3;seed=7", Point.SEND, 100, number=1) != first
+    assert failed_calls("send=0.3;seed=7", Point.SEND, 100) == first
+    assert failed_calls("send=0.3;seed=8", Point.SEND, 100) != first
+    assert failed_calls("send=0.3;seed=7", Point.SEND, 100, number=1) != first
 
 
-def test_other_points_meet_nothing() -> None:
-    met = concerned("send=1")
-    assert met is not None
-    assert met.at(Point.RECEIVE) is None
+def test_other_points_have_no_fault() -> None:
+    faults = faults_of("send=1")
+    assert faults is not None
+    assert faults.at(Point.RECEIVE) is None
 
 
 @pytest.mark.parametrize("action", ["exit", "kill"])
-def test_main_process_is_spared(action: str) -> None:
-    met = concerned(f"spawn=1:{action}")
-    assert met is not None
-    assert met.process == os.getpid()
-    fault = met.at(Point.SPAWN)
+def test_the_main_process_is_not_ended(action: str) -> None:
+    faults = faults_of(f"spawn=1:{action}")
+    assert faults is not None
+    assert faults.process == os.getpid()
+    fault = faults.at(Point.SPAWN)
     assert fault is not None
     with pytest.raises(OSError, match=rf"^\[Errno 5\] {VARIABLE} asked for a fault at 'spawn'$"):
         fault.inject()
@@ -142,7 +143,7 @@ def test_main_process_is_spared(action: str) -> None:
 
 @pytest.fixture(params=[MemoryChannel, PacketChannel])
 def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
-    """Of the stage `score`, between two channels; nobody has started it."""
+    """A worker of the stage `score` between two channels. It is not started."""
     with ExitStack() as stack:
         before, behind = (request.param(1, 1, None) for _ in range(2))
         endpoints = Endpoints(before.receiver(), behind.sender(0), None, None)
@@ -153,7 +154,7 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])
-def test_worker_whom_nothing_concerns_is_the_worker_itself(worker: Worker, text: str) -> None:
+def test_a_worker_without_faults_is_not_wrapped(worker: Worker, text: str) -> None:
     endpoints, code = worker._endpoints, worker._code
     assert with_faults(worker, Faults.read(text), generation=1) is worker
     assert (type(worker), worker._endpoints, worker._code) == (Worker, endpoints, code)
@@ -169,7 +170,7 @@ def test_worker_whom_nothing_concerns_is_the_worker_itself(worker: Worker, text:
         ("control", set()),
     ],
 )
-def test_only_what_is_to_fail_is_wrapped(worker: Worker, point: str, wrapped: set[type]) -> None:
+def test_only_objects_with_a_fault_are_wrapped(worker: Worker, point: str, wrapped: set[type]) -> None:
     had_slabs = isinstance(worker._endpoints.sender, PacketSender)
     faulty = with_faults(worker, Faults.read(f"{point}=1"), generation=0)
     sender, code = faulty._endpoints.sender, faulty._code
@@ -181,7 +182,7 @@ def test_only_what_is_to_fail_is_wrapped(worker: Worker, point: str, wrapped: se
     )
 
 
-def test_call_fails_before_it_is_made_and_is_made_if_no_fault_is_due(worker: Worker) -> None:
+def test_a_fault_comes_before_the_call_and_other_calls_are_made(worker: Worker) -> None:
     sender = with_faults(worker, Faults.read("send=#2"), generation=0)._endpoints.sender
     assert sender is not None
     sender.open()
@@ -191,10 +192,10 @@ def test_call_fails_before_it_is_made_and_is_made_if_no_fault_is_due(worker: Wor
     assert sender.send([3], False, Span(1, 2), None) > 0
 
 
-def test_fault_travels_and_counts_its_calls_anew() -> None:
-    met = concerned("send=#1")
-    assert met is not None
-    fault = met.at(Point.SEND)
+def test_a_pickled_fault_counts_its_calls_from_the_first_one() -> None:
+    faults = faults_of("send=#1")
+    assert faults is not None
+    fault = faults.at(Point.SEND)
     assert fault is not None
     for each in (fault, pickle.loads(pickle.dumps(fault))):
         with pytest.raises(OSError, match="asked for a fault at 'send'"):

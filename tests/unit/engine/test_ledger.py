@@ -1,4 +1,4 @@
-"""The account of every item, and whether it adds up."""
+"""The ledger: the counts of all stages, and their checks."""
 
 from __future__ import annotations
 
@@ -47,21 +47,25 @@ def test_a_stage_has_stopped_if_one_of_its_workers_has() -> None:
 @pytest.mark.parametrize(
     "accounts",
     [
-        pytest.param([LOAD, DECODE, SAVE], id="what one sent the next received, and finished"),
+        pytest.param([LOAD, DECODE, SAVE], id="all sent items are received and finished"),
         pytest.param([replace(LOAD, sent=0), replace(SAVE, received=0, finished=0)], id="nothing at all"),
         pytest.param([LOAD], id="one stage"),
-        pytest.param([LOAD, replace(DECODE, finished=90, skipped=7, dead=3), SAVE], id="a policy deals with items too"),
+        pytest.param([LOAD, replace(DECODE, finished=90, skipped=7, dead=3), SAVE], id="a policy handles items, too"),
         pytest.param(
-            [replace(LOAD, sent=500), replace(DECODE, stopped=True), SAVE], id="before a stop there is no end to check"
+            [replace(LOAD, sent=500), replace(DECODE, stopped=True), SAVE],
+            id="not checked before an early stop",
         ),
-        pytest.param([LOAD, replace(DECODE, finished=99, stopped=True), SAVE], id="who stops leaves items unfinished"),
+        pytest.param(
+            [LOAD, replace(DECODE, finished=99, stopped=True), SAVE],
+            id="unfinished because of an early stop",
+        ),
         pytest.param(
             [LOAD, replace(DECODE, received=7), replace(SAVE, received=3, finished=1, stopped=True)],
             id="only the last stop counts",
         ),
     ],
 )
-def test_ledger_closes(accounts: list[Account]) -> None:
+def test_a_ledger_that_closes(accounts: list[Account]) -> None:
     assert check(accounts) is None
 
 
@@ -86,21 +90,21 @@ def test_ledger_closes(accounts: list[Account]) -> None:
         pytest.param(
             [LOAD, replace(DECODE, finished=90, skipped=4, dead=5), SAVE],
             "the ledger of stage 'decode' does not close: it received 100 items and dealt with 99.",
-            id="lost beside those that a policy left out",
+            id="lost besides those that a policy has skipped",
         ),
         pytest.param(
             [LOAD, replace(DECODE, skipped=1), SAVE],
             "the ledger of stage 'decode' does not close: it received 100 items and dealt with 101.",
-            id="finished and left out",
+            id="finished and skipped",
         ),
         pytest.param(
             [LOAD, replace(DECODE, stopped=True), replace(SAVE, received=79)],
             "the ledger of sink 'save' does not close: 'decode' sent 80 items, of which 79 arrived.",
-            id="behind a stop every item counts",
+            id="checked after an early stop",
         ),
     ],
 )
-def test_ledger_that_does_not_close_says_where(accounts: list[Account], headline: str) -> None:
+def test_a_ledger_that_does_not_close_names_the_stage(accounts: list[Account], headline: str) -> None:
     failure = check(accounts)
     assert failure is not None
     assert failure.error is LedgerError

@@ -1,4 +1,4 @@
-"""The life of a run: what has happened goes in, what is to be done comes out."""
+"""The lifecycle of a run: events, states and actions."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ FINISHED, EARLY = Finished(), Finished(early=True)
 
 
 def after(run: Run, *events: Event) -> tuple[Run, list[tuple[Action, ...]]]:
-    """The state after these events, and the actions that each of them asked for."""
-    asked = []
+    """The state after these events, and the actions of each event."""
+    expected = []
     for event in events:
         run, actions = step(run, event)
-        asked.append(actions)
-    return run, asked
+        expected.append(actions)
+    return run, expected
 
 
 def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: int = 0, number: int = 0) -> Ended:
@@ -43,21 +43,21 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
 
 
 @pytest.mark.parametrize(
-    "running,has_caller,events,asked",
+    "running,has_caller,events,expected",
     [
         pytest.param(
             (1, 1, 1),
             False,
             [ended(0), ended(1), ended(2)],
             [(Seal(0),), (Seal(1),), (Conclude(),)],
-            id="each group that finishes seals the junction behind it",
+            id="each group that finishes seals the junction after it",
         ),
         pytest.param(
             (1, 1),
             False,
             [Started(0), ended(0), ended(0), ended(1)],
             [(), (), (Seal(0),), (Conclude(),)],
-            id="one that was started meanwhile has to end as well",
+            id="a worker that was started later must end, too",
         ),
         pytest.param(
             (2, 1),
@@ -85,14 +85,14 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             False,
             [ended(1, EARLY), ended(1), ended(0, Interrupted()), ended(2)],
             [(), (Seal(1), Cancel(1)), (), (Conclude(),)],
-            id="a group that stopped cancels what is before it, once all of it has ended",
+            id="a group that has stopped early cancels the groups before it, once it has ended",
         ),
         pytest.param(
             (1, 1, 1),
             False,
             [ended(1, EARLY), ended(0, FIRST), ended(2)],
             [(Seal(1), Cancel(1)), (), (Conclude(),)],
-            id="what comes before a stage that has stopped may fail",
+            id="a stage before one that has stopped early may fail",
         ),
         pytest.param(
             (1, 1, 1, 1),
@@ -120,37 +120,37 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             False,
             [ended(1, Interrupted()), ended(0, FIRST)],
             [(Cancel(2),), (Conclude(),)],
-            id="whoever was cut off first cancels all",
+            id="an interruption cancels all",
         ),
         pytest.param(
             (1, 1),
             True,
             [ended(0), ended(1)],
             [(Seal(0),), (Conclude(),)],
-            id="a run that goes well waits for its caller",
+            id="a successful run waits for its caller",
         ),
         pytest.param(
             (1, 1),
             True,
             [Left(0), ended(0, Interrupted())],
             [(Cancel(2),), (Conclude(),)],
-            id="a caller who leaves is not waited for",
+            id="a run does not wait for a caller that has left",
         ),
-        pytest.param((1,), True, [Left(0)], [(Cancel(1), Conclude())], id="a caller alone leaves at once"),
+        pytest.param((1,), True, [Left(0)], [(Cancel(1), Conclude())], id="a run with only the caller ends at once"),
         pytest.param(
             (1,),
             True,
             [ended(0), Left(0), ended(0)],
             [(Conclude(),), (UseForce(),), ()],
-            id="after the end there is nothing to do but to hurry who still ends",
+            id="after the end, the only action is to use force",
         ),
     ],
 )
-def test_events_ask_for_actions(
-    running: tuple[int, ...], has_caller: bool, events: list[Event], asked: list[tuple[Action, ...]]
+def test_events_lead_to_actions(
+    running: tuple[int, ...], has_caller: bool, events: list[Event], expected: list[tuple[Action, ...]]
 ) -> None:
     state, actions = after(Run(running, has_caller), *events)
-    assert actions == asked
+    assert actions == expected
     assert state.phase is Phase.OVER
 
 
@@ -161,24 +161,24 @@ def test_events_ask_for_actions(
         pytest.param([ended(0, FIRST, 5), ended(1, SECOND, 6 + WINDOW_NS)], (FIRST,), id="later: a consequence"),
         pytest.param([ended(1, SECOND), ended(0, FIRST), ended(2, THIRD)], (SECOND, FIRST, THIRD), id="in their order"),
         pytest.param([ended(0, Interrupted()), ended(1, FIRST)], (FIRST,), id="the cause may follow its consequence"),
-        pytest.param([ended(2, EARLY), ended(1, FIRST)], (), id="before a stage that has stopped: nobody's business"),
-        pytest.param([Stalled(SECOND, 5), ended(0, FIRST, 6)], (SECOND, FIRST), id="a stall, and what it induced"),
-        pytest.param([ended(0, FIRST, 5), Stalled(SECOND, 6)], (FIRST,), id="no stall of a run that is ending"),
-        pytest.param([ended(0, EARLY), ended(1, FIRST)], (FIRST,), id="behind a stage that has stopped: listed"),
+        pytest.param([ended(2, EARLY), ended(1, FIRST)], (), id="before a stage that has stopped early: ignored"),
+        pytest.param([Stalled(SECOND, 5), ended(0, FIRST, 6)], (SECOND, FIRST), id="a stall and its consequence"),
+        pytest.param([ended(0, FIRST, 5), Stalled(SECOND, 6)], (FIRST,), id="a stall of a cancelled run: ignored"),
+        pytest.param([ended(0, EARLY), ended(1, FIRST)], (FIRST,), id="after a stage that has stopped early: listed"),
     ],
 )
-def test_failures_that_are_listed(events: list[Event], listed: tuple[Failed, ...]) -> None:
+def test_the_failures_that_are_listed(events: list[Event], listed: tuple[Failed, ...]) -> None:
     state, _ = after(Run((1, 1, 1), has_caller=False), *events)
     assert state.failures == listed
 
 
-def test_a_worker_cut_off_without_a_cause_is_remembered() -> None:
+def test_an_interrupted_worker_without_a_cause_is_remembered() -> None:
     state, _ = after(Run((1, 3), has_caller=False), ended(1, Interrupted(), number=2), ended(0, Interrupted()))
     assert state.broken == (1, 2)
     assert state.failures == ()
 
 
-def test_the_cause_of_a_worker_cut_off_is_listed_however_late_it_is_told() -> None:
+def test_the_cause_of_an_interruption_is_listed_even_if_it_is_reported_late() -> None:
     late = 50 * WINDOW_NS
     run, _ = after(Run((1, 1, 1), has_caller=False), ended(2, Interrupted()), ended(1, FIRST, at=late))
     assert run.failures == (FIRST,)
@@ -186,16 +186,16 @@ def test_the_cause_of_a_worker_cut_off_is_listed_however_late_it_is_told() -> No
     assert run.failures == (FIRST, SECOND)
 
 
-def test_the_cause_of_a_worker_cut_off_is_the_failure_nearest_to_it() -> None:
-    """Another worker, killed as the run is cancelled, may be told before it."""
-    cut_off = ended(3, Interrupted())
-    run, _ = after(Run((1, 1, 1, 1), has_caller=True), cut_off, ended(1, FIRST), ended(2, SECOND))
+def test_the_cause_of_an_interruption_is_the_nearest_failure() -> None:
+    """A worker that is killed because of the cancel may be reported first."""
+    interruption = ended(3, Interrupted())
+    run, _ = after(Run((1, 1, 1, 1), has_caller=True), interruption, ended(1, FIRST), ended(2, SECOND))
     assert run.failures == (SECOND, FIRST)
-    run, _ = after(Run((1, 1, 1, 1), has_caller=True), cut_off, ended(2, FIRST), ended(1, SECOND))
+    run, _ = after(Run((1, 1, 1, 1), has_caller=True), interruption, ended(2, FIRST), ended(1, SECOND))
     assert run.failures == (FIRST, SECOND)
 
 
-def test_a_worker_cut_off_after_a_cancel_is_no_riddle() -> None:
+def test_an_interruption_after_a_cancel_needs_no_cause() -> None:
     state, _ = after(Run((1, 1), has_caller=True), Left(0), ended(0, Interrupted()))
     assert state.broken is None
     assert state.left

@@ -1,4 +1,4 @@
-"""What a window of a run has shown, from two readings of its board and what the system tells of its processes."""
+"""The utilisation of a run in a window, from two readings of the board and processor times of its processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BEGAN = mark(
 
 
 def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> Utilisation:
-    """Two seconds later."""
+    """The utilisation of the two seconds after `BEGAN`."""
     now = mark(
         12,
         [worker(12, sent=100 + made, blocked=1)],
@@ -61,42 +61,44 @@ def after(made: int = 40, first: int = 40, second: int = 40, **options: Any) -> 
     return utilisation(PLACES, BEGAN, now, {6: 2, 7: 1, 8: 2})
 
 
-def test_who_was_busy_is_told_in_workers() -> None:
+def test_utilisation_is_a_number_of_busy_workers() -> None:
     found = after(taken={})
     assert (found.at, found.seconds, found.busy, found.received) == (12, 2, [0.5, 1.5, 0.25, 0], [0, 40, 40, 40])
 
 
-def test_who_runs_ahead_is_as_busy_as_those_behind_it_need() -> None:
+def test_a_group_that_runs_ahead_is_discounted_by_what_downstream_consumes() -> None:
     found = after(made=80, first=40, second=20, taken={})
     assert found.busy == [0.5 * 20 / 80, 1.5 * 20 / 40, 0.25, 0]
 
 
-def test_a_few_items_do_not_tell_who_is_ahead() -> None:
+def test_a_few_items_do_not_show_that_a_group_runs_ahead() -> None:
     assert after(made=7, first=2, second=1, taken={}).busy == [0.5, 1.5, 0.25, 0]
 
 
-def test_processes_that_were_there_all_the_time_tell_what_they_asked_for() -> None:
-    asked = after(taken={7: 10.5, 8: 1.25, 6: 100.0}).asked  # 9 has ended, 6 has come
+def test_processes_that_exist_in_the_whole_window_count_with_their_processor_time() -> None:
+    # Process 9 has ended in the window, and process 6 has started in it.
+    asked = after(taken={7: 10.5, 8: 1.25, 6: 100.0}).asked
     assert asked == pytest.approx((1.5 + 0.25 + 0.4) / 2)
 
 
-def test_what_is_made_ahead_of_others_is_asked_for_by_nobody() -> None:
+def test_processor_time_of_a_group_that_runs_ahead_is_discounted() -> None:
     asked = after(made=80, first=40, second=20, taken={7: 10.5, 8: 1.25}).asked
     assert asked == pytest.approx((1.5 * 20 / 40 + 0.25 + 0.4) / 2)
 
 
-def test_where_the_system_does_not_tell_who_is_busy_asks_for_a_processor() -> None:
+def test_without_processor_times_each_busy_worker_counts_as_a_processor() -> None:
     assert after(taken={7: 10.5, 8: None}).asked == pytest.approx(1.5 + 0.25 + 0.2)
 
 
 def test_neighbours_that_share_their_workers_are_one_group() -> None:
-    joined = (SOURCE, Place("one", Role.STAGE, "", 1, 0), Place("two", Role.STAGE, "", 1, 1))
+    places = (SOURCE, Place("one", Role.STAGE, "", 1, 0), Place("two", Role.STAGE, "", 1, 1))
     began = mark(0, [worker(0)], [worker(0)], [worker(0)])
     now = mark(1, [worker(1, sent=30)], [worker(1, received=30, sent=10)], [worker(1, received=5, sent=5)])
-    found = utilisation(joined, began, now, {})
+    found = utilisation(places, began, now, {})
     assert (found.busy, found.received) == ([0.5, 1.0], [0, 5])
 
 
-def test_this_process_has_taken_something_and_one_that_is_gone_tells_nothing() -> None:
+def test_the_processor_time_of_a_running_process_is_known_and_that_of_an_ended_one_is_not() -> None:
     assert (taken(os.getpid()) or 0) > 0
-    assert taken(2**22 + 1) is None  # above what Linux gives
+    # Linux does not use numbers of processes as large as this one.
+    assert taken(2**22 + 1) is None

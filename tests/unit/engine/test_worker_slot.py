@@ -1,4 +1,4 @@
-"""A slot keeps what lasts while one worker after another fills it."""
+"""A slot keeps its state while one worker after another runs in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chainpump.worker.outcome import Finished, Interrupted
 
 
 class Handle:
-    """Of a worker that a test has die."""
+    """The handle of a worker. A test makes the worker die."""
 
     pid = 7
     dies_within = 0.0
@@ -32,7 +32,8 @@ class Handle:
 
 
 def started(slot: WorkerSlot) -> StartedWorker:
-    worker = StartedWorker(Handle(), slot.who, 0.5, print)  # type: ignore[arg-type]  # as much of one as a slot asks for
+    # The handle has only the members that a slot needs.
+    worker = StartedWorker(Handle(), slot.who, 0.5, print)  # type: ignore[arg-type]
     slot.fill(worker)
     return worker
 
@@ -64,7 +65,7 @@ def test_every_group_has_a_slot_for_each_of_its_workers_along_the_chain(wiring: 
     ]
 
 
-def test_a_slot_is_occupied_from_the_start_of_its_worker_until_that_has_told_its_end_and_nothing_of_it_runs(
+def test_a_slot_is_occupied_until_its_worker_has_reported_and_its_processes_have_ended(
     slot: WorkerSlot,
 ) -> None:
     assert not slot.is_occupied
@@ -76,7 +77,7 @@ def test_a_slot_is_occupied_from_the_start_of_its_worker_until_that_has_told_its
     assert not slot.is_occupied
 
 
-def test_a_slot_whose_worker_has_died_is_occupied_until_it_is_known_what_that_means(slot: WorkerSlot) -> None:
+def test_the_slot_of_a_dead_worker_is_occupied_until_the_worker_has_an_outcome(slot: WorkerSlot) -> None:
     """As one that somebody has sent SIGTERM, which counts as lost only after a while."""
     worker = started(slot)
     die(worker)
@@ -98,9 +99,7 @@ def test_a_worker_that_has_left_processes_behind_stays_with_the_slot_until_they_
     assert [each.handle.is_closed for each in (first, second, third)] == [True, False, False]  # type: ignore[attr-defined]
 
 
-def test_the_next_worker_goes_on_with_the_counts_and_the_checkpoint_of_the_one_before(
-    wiring: Wiring, slot: WorkerSlot
-) -> None:
+def test_the_next_worker_continues_the_counts_and_the_checkpoint(wiring: Wiring, slot: WorkerSlot) -> None:
     wiring.worker(slot).hand_over()
     checkpoint, row = id(slot.checkpoint), slot.rows[0]
     row[Cell.STATE], row[Cell.STARTED], row[Cell.RECEIVED], row[Cell.ITEM] = State.RUNNING, 100, 7, 3
@@ -119,16 +118,15 @@ def test_slots_whose_workers_are_not_replaced_have_no_checkpoint(wiring: Wiring)
     assert sink.checkpoint is None
 
 
-def test_who_is_to_retire_and_stays_after_all_no_longer_sees_the_end_of_its_input(slot: WorkerSlot) -> None:
+def test_a_worker_that_may_stay_no_longer_sees_the_request_to_retire(slot: WorkerSlot) -> None:
     slot.retire()
     assert (slot.read().retires, slot.is_retired) == (True, True)
     slot.keep()
-    assert (slot.read().retires, slot.is_retired) == (False, True)  # it may have seen it already
+    # It remains retired, because the worker may have seen the request already.
+    assert (slot.read().retires, slot.is_retired) == (False, True)
 
 
-def test_a_slot_that_is_closed_keeps_what_its_worker_returned_and_nothing_of_the_worker(
-    wiring: Wiring, slot: WorkerSlot
-) -> None:
+def test_a_closed_slot_keeps_only_the_returned_value_of_its_worker(wiring: Wiring, slot: WorkerSlot) -> None:
     worker = started(slot)
     slot.finished = Finished(42)
     wiring.close()
@@ -145,7 +143,9 @@ def test_a_slot_that_is_closed_keeps_what_its_worker_returned_and_nothing_of_the
     ],
     ids=["in an item", "in one of several", "between two frames"],
 )
-def test_what_a_worker_had_in_hand_is_told_by_its_row(slot: WorkerSlot, cells: dict[Cell, int], in_hand: range) -> None:
+def test_the_unfinished_items_of_a_worker_are_known_from_its_row(
+    slot: WorkerSlot, cells: dict[Cell, int], in_hand: range
+) -> None:
     for cell, value in cells.items():
         slot.rows[0][cell] = value
     assert slot.in_hand == in_hand

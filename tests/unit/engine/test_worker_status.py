@@ -1,4 +1,4 @@
-"""What a worker is at, as its row of the board tells it."""
+"""The status of a worker by its row of the board."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROSTER = Roster(
 
 
 def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
-    """What all are at, by their rows, where one row has these cells and the others have ended."""
+    """The status of all workers, by their rows. One row has these cells; the other workers have ended."""
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     for number, each in enumerate(board):
         each[Cell.STATE] = State.RUNNING if number == row else State.DONE
@@ -34,18 +34,18 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
     return {ROSTER.teams[each.slot[0]].rows[0] + each.slot[1]: each.at for each in found}
 
 
-def test_a_roster_travels_as_text() -> None:
+def test_a_roster_can_be_packed_as_text() -> None:
     assert Roster.unpacked(ROSTER.packed()) == ROSTER
 
 
 @pytest.mark.parametrize("text", ["", "?", '{"teams": 1}', "{}", "3", '{"teams": [], "speed": 1}'])
-def test_what_is_no_roster_of_this_version_is_refused(text: str) -> None:
+def test_a_text_of_another_version_is_no_roster(text: str) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         Roster.unpacked(text)
 
 
 @pytest.mark.parametrize(
-    "cells, told",
+    "cells, words",
     [
         ({Cell.STATE: State.STARTING}, "starting"),
         ({Cell.STARVED: -1 & MASK, Cell.PASSED: 4}, "waiting for items"),
@@ -57,16 +57,17 @@ def test_what_is_no_roster_of_this_version_is_refused(text: str) -> None:
         ({Cell.RECEIVED: 1, Cell.DEAD: 1}, "at work after 1 item"),
     ],
 )
-def test_what_a_worker_says_is_put_into_words(cells: Mapping[Cell, int], told: str) -> None:
-    expected = "waiting for item 0" if told == "waiting for items" else told  # of who puts them in order
+def test_the_status_of_a_worker_has_words(cells: Mapping[Cell, int], words: str) -> None:
+    # The group of row 2 restores order, so it waits for a certain item.
+    expected = "waiting for item 0" if words == "waiting for items" else words
     assert at(2, cells) == {2: expected}
 
 
-def test_a_source_is_told_by_what_it_has_made() -> None:
+def test_the_status_of_a_source_has_the_number_of_its_next_item() -> None:
     assert at(0, {Cell.SENT: 7}) == {0: "making item 7"}
 
 
-def test_who_has_ended_is_not_told() -> None:
+def test_an_ended_worker_has_no_status() -> None:
     assert at(1, {Cell.ENDED: 3}) == {}
 
 
@@ -80,7 +81,7 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
 
 
 @pytest.mark.parametrize(
-    "stack, told",
+    "stack, words",
     [
         ([USER, OTHER, OURS, ENTRY], [USER, OTHER]),
         ([WAIT, USER, OURS], [WAIT, USER]),
@@ -102,9 +103,9 @@ USER, OTHER = (f'  File "jobs.py", line {line} in decode' for line in (7, 8))
         "no answer",
     ],
 )
-def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) -> None:
+def test_a_stack_is_shown_without_calls_of_the_library(stack: list[str], words: list[str]) -> None:
     _, *lines = stacks([("who", "\n".join(["Stack (most recent call first):", *stack]))]).splitlines()
-    assert lines == (["who", *told] if told else [])
+    assert lines == (["who", *words] if words else [])
 
 
 @pytest.mark.parametrize(
@@ -118,15 +119,13 @@ def test_of_a_stack_the_users_calls_are_told(stack: list[str], told: list[str]) 
         (2, Cell.MOVED, True),
     ],
 )
-def test_a_worker_that_came_later_has_moved_only_once_it_has_dealt_with_an_item(
-    row: int, cell: Cell, counts: bool
-) -> None:
+def test_an_added_worker_counts_as_a_move_only_after_its_first_item(row: int, cell: Cell, counts: bool) -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
     assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == (7 if counts else 0)
 
 
-def test_a_stall_is_not_told_while_a_worker_starts_but_after_a_minute() -> None:
+def test_a_starting_worker_delays_a_stall_to_one_minute() -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
     board[0][Cell.MOVED] = 7_000_000_000
@@ -137,7 +136,7 @@ def test_a_stall_is_not_told_while_a_worker_starts_but_after_a_minute() -> None:
     assert Stalls(ROSTER, 5).due(ROSTER.read(board.__getitem__)) == 7 + 5
 
 
-def test_a_stall_tells_what_is_known_to_make_workers_wait() -> None:
+def test_a_stall_has_the_suspected_cause() -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     for row in board:
         row[Cell.STATE] = State.RUNNING
