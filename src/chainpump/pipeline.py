@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import chainpump
 
 from .building import checks
-from .building.checked_function import Subject
+from .building.checked_function import CheckedFunction
 from .building.problems import Problems
 from .building.restart_checks import check_restarts
 from .building.stage_builder import (
@@ -260,7 +260,7 @@ class Pipeline(_Chain, Generic[T_co]):
             checks.check_flag(may_stop, f"stage {name!r}: may_stop")
         yields = checks.check_stage(bound, name, last.yields, last.name, last.call.where, problems)
         if self._strict:
-            check_known(problems, Subject(bound, name, "stage", last.yields), yields)
+            check_known(problems, CheckedFunction(bound, name, "stage", last.yields), yields)
         on = _synchronous(on, name, problems)
         made = bounded(planned(Role.STAGE, name, bound, on, yields, may_stop), in_flight, problems)
         return self._made(Pipeline, self._with(made, problems))

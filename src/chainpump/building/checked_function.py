@@ -23,7 +23,7 @@ from ..lazy_dataclass import dataclass
 from ..plan.bound import Bound
 from .bound_arguments import bind_arguments
 
-__all__ = ["Subject", "argument_of", "is_any", "show_annotation", "text_unit"]
+__all__ = ["CheckedFunction", "argument_of", "is_any", "show_annotation", "text_unit"]
 
 # What iterating a text gives: probably not what the user means.
 TEXTS: Mapping[type, str] = {str: "character", bytes: "byte", bytearray: "byte"}
@@ -57,7 +57,7 @@ class _Text(str):
 
 
 @dataclass(frozen=True)
-class Subject:
+class CheckedFunction:
     """One bound function that is checked, with the hint of the items that it receives."""
 
     bound: Bound

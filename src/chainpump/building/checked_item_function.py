@@ -15,13 +15,13 @@ from ..hints.objects import attribute
 from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
 from ..lazy_dataclass import dataclass
-from .checked_function import Subject, argument_of, is_any
+from .checked_function import CheckedFunction, argument_of, is_any
 
-__all__ = ["ItemSubject"]
+__all__ = ["CheckedItemFunction"]
 
 
 @dataclass(frozen=True)
-class ItemSubject(Subject):
+class CheckedItemFunction(CheckedFunction):
     """A function of one item that is checked. It needs no hints: what is unknown is not checked."""
 
     # `returns=`: it overrides the annotation.

@@ -18,8 +18,8 @@ from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
 from ..pickling import functions
 from ..plan.bound import Bound, Sink, Source
-from .checked_function import Subject, is_any, text_unit
-from .checked_item_function import ItemSubject
+from .checked_function import CheckedFunction, is_any, text_unit
+from .checked_item_function import CheckedItemFunction
 from .problems import Problems
 
 __all__ = [
@@ -44,11 +44,11 @@ def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = Fal
 
     What is wrong is noted; the hint is then what is known nevertheless, as in all checks.
     """
-    subject = Subject(bound, name, "source", awaits=awaits)
-    if _is_callable(subject, problems):
+    function = CheckedFunction(bound, name, "source", awaits=awaits)
+    if _is_callable(function, problems):
         with problems:
-            subject.check_annotated()
-            return bound_to(subject.items(), _argument_bindings(subject, {}, problems))
+            function.check_annotated()
+            return bound_to(function.items(), _argument_bindings(function, {}, problems))
     return UNKNOWN
 
 
@@ -60,13 +60,13 @@ def check_stage(
         with problems:
             raise StageTypeError(f".then(...) takes a stage but got: {bound!r}.\n  A sink goes last: .into({bound!r}).")
         return UNKNOWN
-    subject = Subject(bound, name, "stage", after)
-    if not _is_callable(subject, problems):
+    function = CheckedFunction(bound, name, "stage", after)
+    if not _is_callable(function, problems):
         return UNKNOWN
     with problems:
-        subject.check_annotated()
-        bindings = _stream_bindings(subject, after_name, after_where, problems)
-        return bound_to(subject.items(), bindings)
+        function.check_annotated()
+        bindings = _stream_bindings(function, after_name, after_where, problems)
+        return bound_to(function.items(), bindings)
     return UNKNOWN
 
 
@@ -74,97 +74,102 @@ def check_sink(
     bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
 ) -> Hint:
     """The hint of the value of a sink that follows items of the hint `after`."""
-    subject = Subject(bound, name, "sink", after)
-    if not _is_callable(subject, problems):
+    function = CheckedFunction(bound, name, "sink", after)
+    if not _is_callable(function, problems):
         return UNKNOWN
     with problems:
         if is_any(bound.function, inspect.isgeneratorfunction):
-            subject.refuse(
+            function.refuse(
                 "is a generator function, which would never run: nobody iterates what a sink returns",
-                f"Make it a stage, .then({subject.short}), or let it loop over its items and return a value.",
+                f"Make it a stage, .then({function.short}), or let it loop over its items and return a value.",
             )
         # A lambda cannot have hints. As a sink it is allowed, since no stage follows.
-        if subject.short != "<lambda>":
-            subject.check_annotated()
-        bindings = _stream_bindings(subject, after_name, after_where, problems)
-        return bound_to(subject.result, bindings)
+        if function.short != "<lambda>":
+            function.check_annotated()
+        bindings = _stream_bindings(function, after_name, after_where, problems)
+        return bound_to(function.result, bindings)
     return UNKNOWN
 
 
-def check_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+def check_map(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of what a function of one item returns."""
-    bindings = _bindings_of(subject, after_name, after_where, problems)
+    bindings = _bindings_of(function, after_name, after_where, problems)
     with problems:
-        if is_any(subject.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-            subject.refuse(
+        if is_any(function.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            function.refuse(
                 "is a generator function, which returns a generator for each item",
-                f"Use .flat_map({subject.short}) for what it yields, or .then({subject.short}) if it takes all items.",
+                f"Use .flat_map({function.short}) for what it yields, "
+                f"or .then({function.short}) if it takes all items.",
             )
-        return bound_to(subject.result, bindings)
+        return bound_to(function.result, bindings)
     return UNKNOWN
 
 
-def check_filter(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+def check_filter(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of the items that a filter keeps: the same, unless it declares that it narrows them."""
-    _bindings_of(subject, after_name, after_where, problems)
+    _bindings_of(function, after_name, after_where, problems)
     with problems:
-        subject.check_runs()
-        return subject.narrowed
-    return subject.after
+        function.check_runs()
+        return function.narrowed
+    return function.after
 
 
-def check_flat_map(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+def check_flat_map(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """The hint of the items that a function of one item returns or yields."""
-    bindings = _bindings_of(subject, after_name, after_where, problems)
+    bindings = _bindings_of(function, after_name, after_where, problems)
     with problems:
-        return UNKNOWN if subject.result is UNKNOWN else bound_to(subject.items(), bindings)
+        return UNKNOWN if function.result is UNKNOWN else bound_to(function.items(), bindings)
     return UNKNOWN
 
 
-def check_each(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+def check_each(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
     """None: an `each` stage has no results."""
-    _bindings_of(subject, after_name, after_where, problems)
+    _bindings_of(function, after_name, after_where, problems)
     with problems:
-        subject.check_runs()
+        function.check_runs()
     return None
 
 
-def _is_callable(subject: Subject, problems: Problems) -> bool:
+def _is_callable(function: CheckedFunction, problems: Problems) -> bool:
     """Whether it is a function that can take items. Its arguments are checked elsewhere."""
     with problems:
-        subject.check_callable()
+        function.check_callable()
         with problems:
-            subject.check_arguments()
+            function.check_arguments()
         return True
     return False
 
 
-def _stream_bindings(subject: Subject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+def _stream_bindings(
+    function: CheckedFunction, after_name: str, after_where: str | None, problems: Problems
+) -> Bindings:
     """The bindings of type variables for a function of all items; raises if it does not take an iterator."""
-    bindings = subject.bindings()
+    bindings = function.bindings()
     if bindings is None:
-        subject.check_takes_stream()
+        function.check_takes_stream()
         with problems:
-            subject.refuse_junction(after_name, after_where)
-    return _argument_bindings(subject, bindings or {}, problems)
+            function.refuse_junction(after_name, after_where)
+    return _argument_bindings(function, bindings or {}, problems)
 
 
-def _argument_bindings(subject: Subject, bindings: Bindings, problems: Problems) -> Bindings:
+def _argument_bindings(function: CheckedFunction, bindings: Bindings, problems: Problems) -> Bindings:
     """The same with what the arguments say; problems of functions among them are collected."""
     with problems:
-        subject.check_functions(bindings)
+        function.check_functions(bindings)
     return bindings
 
 
-def _bindings_of(subject: ItemSubject, after_name: str, after_where: str | None, problems: Problems) -> Bindings:
+def _bindings_of(
+    function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems
+) -> Bindings:
     """The bindings of type variables for a function of one item that follows this stage."""
     bindings: Bindings | None = None
-    if _is_callable(subject, problems):
+    if _is_callable(function, problems):
         with problems:
-            bindings = subject.bindings()
+            bindings = function.bindings()
             if bindings is None:
-                subject.refuse_junction(after_name, after_where)
-            subject.check_functions(bindings)
+                function.refuse_junction(after_name, after_where)
+            function.check_functions(bindings)
     return bindings or {}
 
 

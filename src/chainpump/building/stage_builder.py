@@ -26,8 +26,8 @@ from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage
 from ..policies import is_policy
 from . import checks
-from .checked_function import Subject
-from .checked_item_function import ItemSubject
+from .checked_function import CheckedFunction
+from .checked_item_function import CheckedItemFunction
 from .problems import Problems
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
     "resized",
 ]
 
-CHECKS: dict[type[Operator[Any, Any]], Callable[[ItemSubject, str, str | None, Problems], Any]] = {
+CHECKS: dict[type[Operator[Any, Any]], Callable[[CheckedItemFunction, str, str | None, Problems], Any]] = {
     Map: checks.check_map,
     Filter: checks.check_filter,
     FlatMap: checks.check_flat_map,
@@ -71,7 +71,7 @@ def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, pr
     on = known_executor(on, name, problems)
     yields = checks.check_source(bound, name, problems, on.capabilities.runs_async)
     if strict:
-        check_known(problems, Subject(bound, name, "source", awaits=on.capabilities.runs_async), yields)
+        check_known(problems, CheckedFunction(bound, name, "source", awaits=on.capabilities.runs_async), yields)
     return planned(Role.SOURCE, name, bound, on, yields)
 
 
@@ -180,22 +180,22 @@ def planned_operator(
         _check_policy(operator.policy)
     with problems:
         _check_timeout(operator.timeout, on, name)
-    subject = ItemSubject(operator, name, operator.verb, last.yields, on.capabilities.runs_async, returns)
+    function = CheckedItemFunction(operator, name, operator.verb, last.yields, on.capabilities.runs_async, returns)
     yields: Any = UNKNOWN
     with problems:
         _check_unbound(operator.function)
-        yields = CHECKS[type(operator)](subject, last.name, last.call.where, problems)
+        yields = CHECKS[type(operator)](function, last.name, last.call.where, problems)
         if strict:
-            check_known(problems, subject, yields)
+            check_known(problems, function, yields)
     role = Role.SINK if isinstance(operator, Each) else Role.STAGE
     return planned(role, name, operator, on, yields)
 
 
-def check_known(problems: Problems, subject: Subject, yields: Any) -> None:
+def check_known(problems: Problems, function: CheckedFunction, yields: Any) -> None:
     """Collect the problem that a strict pipeline does not know the result of a stage, unless it has another problem."""
     if not problems:
         with problems:
-            subject.check_known(yields)
+            function.check_known(yields)
 
 
 def _check_unbound(function: object) -> None:
