@@ -287,19 +287,19 @@ class Kill:
 
 def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None, judge: Judge | None = None) -> None:
     """Run it, and note what is wrong. judge: of its end."""
-    with TemporaryDirectory() as folder, nothing_left(case, verdict), _staffed_by_chance(case.index):
+    with TemporaryDirectory() as folder, nothing_left(case, verdict), _scaled_by_chance(case.index):
         _run(case, Path(folder) / "log", verdict, stacks, judge or judge_kill)
 
 
 @contextmanager
-def _staffed_by_chance(seed: int) -> Iterator[None]:
+def _scaled_by_chance(seed: int) -> Iterator[None]:
     """Workers of auto stages come and go, some of them every few milliseconds."""
     import pytest  # not in a worker, which imports this module as well
 
-    from support.staff import Staff
+    from support.scaling import ForcedScaling
 
     with pytest.MonkeyPatch.context() as patches:
-        Staff(patches).shuffle(seed)
+        ForcedScaling(patches).shuffle(seed)
         yield
 
 

@@ -15,7 +15,7 @@ import pytest
 from chainpump import Pipeline, source
 from support.gate import Gate, Journal
 from support.processes import become_reaper, descendants, descriptors, gone, kill_and_reap, mappings, watching
-from support.staff import Staff
+from support.scaling import ForcedScaling
 from support.threads import threads_that_stay
 from support.wires import crosses_a_wire
 
@@ -132,9 +132,9 @@ def journal(tmp_path: Path) -> Journal:
 
 
 @pytest.fixture
-def staff(monkeypatch: pytest.MonkeyPatch) -> Staff:
-    """Who decides how many workers auto stages have."""
-    return Staff(monkeypatch)
+def scaling(monkeypatch: pytest.MonkeyPatch) -> ForcedScaling:
+    """Lets a test decide how many workers "auto" stages have."""
+    return ForcedScaling(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from faults.places import places
 from support.cases import in_turns
 from support.gate import Gate, Journal
 from support.processes import until
-from support.staff import MOST, Staff
+from support.scaling import MOST, ForcedScaling
 
 N = 3_000
 AUTO: Mapping[str, Executor] = {
@@ -56,8 +56,8 @@ def workers(run: Run[Any], name: str) -> int:
 @in_turns
 @PLACES
 @pytest.mark.parametrize("chain", CHAINS)
-def test_items_come_once_and_in_order_while_workers_come_and_go(chain: str, place: str, staff: Staff) -> None:
-    staff.shuffle(seed=len(chain))
+def test_items_come_once_and_in_order_while_workers_come_and_go(chain: str, place: str, scaling: ForcedScaling) -> None:
+    scaling.shuffle(seed=len(chain))
     pipeline = CHAINS[chain](AUTO[place])
     with pipeline.open() as run:
         assert list(run) == list(pipeline.inline())
@@ -65,8 +65,8 @@ def test_items_come_once_and_in_order_while_workers_come_and_go(chain: str, plac
 
 
 @PLACES
-def test_generator_stages_give_each_item_once_while_workers_come_and_go(place: str, staff: Staff) -> None:
-    staff.shuffle(seed=1)
+def test_generator_stages_give_each_item_once_while_workers_come_and_go(place: str, scaling: ForcedScaling) -> None:
+    scaling.shuffle(seed=1)
     pipeline = ITEMS.then(stages.increased, on=AUTO[place]).then(stages.repeated, on=AUTO[place])
     pipeline = pipeline.then(stages.increased, on=AUTO[place], in_flight=4)
     with pipeline.open() as run:
@@ -75,17 +75,19 @@ def test_generator_stages_give_each_item_once_while_workers_come_and_go(place: s
 
 
 @PLACES
-def test_a_sink_on_auto_workers_returns_a_list_of_what_each_returned(place: str, staff: Staff) -> None:
+def test_a_sink_on_auto_workers_returns_a_list_of_what_each_returned(place: str, scaling: ForcedScaling) -> None:
     pipeline = Pipeline(range(N)).map(operations.increased, on=AUTO[place])
     assert pipeline.into(stages.total, on=AUTO[place]).run().value == [sum(range(1, N + 1))]
-    staff.shuffle(seed=2)
+    scaling.shuffle(seed=2)
     values: Any = pipeline.into(stages.total, on=AUTO[place]).run().value
     assert sum(values) == sum(range(1, N + 1))
 
 
 @PLACES
-def test_each_on_auto_workers_is_called_once_for_each_item(place: str, staff: Staff, journal: Journal) -> None:
-    staff.shuffle(seed=3)
+def test_each_on_auto_workers_is_called_once_for_each_item(
+    place: str, scaling: ForcedScaling, journal: Journal
+) -> None:
+    scaling.shuffle(seed=3)
     report = ITEMS.each(partial(operations.written, journal=journal), on=AUTO[place]).run()
     assert sorted(map(int, journal.lines)) == list(range(N))
     assert (report.value, bool(report.decisions)) == (None, True)
@@ -96,12 +98,12 @@ def test_each_on_auto_workers_is_called_once_for_each_item(place: str, staff: St
 
 @PLACES
 def test_an_auto_stage_begins_with_one_worker_and_those_that_are_given_take_part(
-    place: str, gate: Gate, staff: Staff
+    place: str, gate: Gate, scaling: ForcedScaling
 ) -> None:
     with Pipeline(range(4)).map(gate.hold, on=AUTO[place], name="held").open() as run:
         pids = [gate.wait_held()]
         until(lambda: workers(run, "held") == 1, "its one worker")
-        staff.wanted["held"] = 2
+        scaling.wanted["held"] = 2
         pids.append(gate.wait_held())
         assert workers(run, "held") == 2
         assert len(set(pids)) == (1 if place == "threads" else 2)
@@ -112,14 +114,14 @@ def test_an_auto_stage_begins_with_one_worker_and_those_that_are_given_take_part
 
 @PLACES
 def test_a_worker_that_is_taken_back_ends_as_if_its_input_had_ended(
-    place: str, gate: Gate, journal: Journal, staff: Staff
+    place: str, gate: Gate, journal: Journal, scaling: ForcedScaling
 ) -> None:
     held = stage(stages.held_with_a_last_one, gate, journal)
     with Pipeline(source(stages.endless), on=Threads()).then(held, on=AUTO[place], name="held").open() as run:
-        staff.wanted["held"] = 2
+        scaling.wanted["held"] = 2
         gate.wait_held()
         gate.wait_held()
-        staff.wanted["held"] = 1
+        scaling.wanted["held"] = 1
         until(lambda: len(run.report().decisions) == 2, "the decision")
         gate.release(1_000)
         assert -1 in run  # what it yields behind its loop arrives
@@ -128,12 +130,12 @@ def test_a_worker_that_is_taken_back_ends_as_if_its_input_had_ended(
 
 
 @PLACES
-def test_a_place_is_used_again(place: str, staff: Staff) -> None:
+def test_a_place_is_used_again(place: str, scaling: ForcedScaling) -> None:
     pipeline = Pipeline(source(stages.endless), on=Threads()).map(operations.increased, on=AUTO[place], name="one")
     with pipeline.open() as run:
         items = iter(run)
         for wanted in (MOST, 1, MOST, 1):
-            staff.wanted["one"] = wanted
+            scaling.wanted["one"] = wanted
             while workers(run, "one") != wanted:
                 deque(islice(items, 1_000), maxlen=0)
         report = run.report()
@@ -159,8 +161,8 @@ def test_the_stage_that_holds_up_the_others_gets_workers(place: str, monkeypatch
 # --------------------------------------------------------------------------------------------------------- what is told
 
 
-def test_decisions_are_in_every_form_of_the_report(gate: Gate, staff: Staff, tmp_path: Path) -> None:
-    staff.wanted["held"] = 2
+def test_decisions_are_in_every_form_of_the_report(gate: Gate, scaling: ForcedScaling, tmp_path: Path) -> None:
+    scaling.wanted["held"] = 2
     with Pipeline(range(2)).map(gate.hold, on=Threads("auto"), name="held").open() as run:
         gate.wait_held()
         gate.wait_held()

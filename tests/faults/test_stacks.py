@@ -231,19 +231,19 @@ def test_where_there_is_nothing_to_tell_it_says_why(gate: Gate, monkeypatch: pyt
         assert list(run) == [0]
 
 
-ROSTER = {"teams": [], "board": 0, "bell": 0, "cells": looking.CELLS, "pid": 1, "opened": 0}
-TEAM = {"stages": [["stage", "decode", None]], "rows": [0], "workers": 1, "at_first": 1, "restores": False}
+ROSTER = {"groups": [], "board": 0, "bell": 0, "cells": looking.CELLS, "pid": 1, "opened": 0}
+GROUP = {"stages": [["stage", "decode", None]], "rows": [0], "workers": 1, "at_first": 1, "restores": False}
 
 
 @pytest.mark.parametrize(
     "roster, board",
     [
         pytest.param("[" * 100_000, 0, id="nested deeply"),
-        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "workers": 10**12}]}), 0, id="more workers than rows"),
-        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "rows": [-(10**30)]}]}), 8, id="no row"),
-        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "rows": []}]}), 8, id="no rows"),
-        pytest.param(json.dumps({**ROSTER, "teams": [{**TEAM, "stages": []}]}), 8 * looking.CELLS, id="no stage"),
-        pytest.param(json.dumps({**ROSTER, "teams": 3}), 0, id="no teams"),
+        pytest.param(json.dumps({**ROSTER, "groups": [{**GROUP, "workers": 10**12}]}), 0, id="more workers than rows"),
+        pytest.param(json.dumps({**ROSTER, "groups": [{**GROUP, "rows": [-(10**30)]}]}), 8, id="no row"),
+        pytest.param(json.dumps({**ROSTER, "groups": [{**GROUP, "rows": []}]}), 8, id="no rows"),
+        pytest.param(json.dumps({**ROSTER, "groups": [{**GROUP, "stages": []}]}), 8 * looking.CELLS, id="no stage"),
+        pytest.param(json.dumps({**ROSTER, "groups": 3}), 0, id="no groups"),
         pytest.param(json.dumps(ROSTER), looking.LARGEST + 1, id="a board that is too large"),
         pytest.param("\ud800", 0, id="no text"),
     ],

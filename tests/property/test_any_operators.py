@@ -27,7 +27,7 @@ from chainpump import (
     stage,
 )
 from property import chains
-from support.staff import Staff
+from support.scaling import ForcedScaling
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -48,7 +48,7 @@ POLICY = st.sampled_from([Skip(), DeadLetter(ValueError), Retry(1, otherwise=Ski
 def workers_come_and_go() -> Iterator[None]:
     """Those of auto stages, by chance."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        Staff(monkeypatch).shuffle(seed=1)
+        ForcedScaling(monkeypatch).shuffle(seed=1)
         yield
 
 

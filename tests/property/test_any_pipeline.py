@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Stage, Threads, source, stage
 from property import chains
-from support.staff import Staff
+from support.scaling import ForcedScaling
 
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -44,7 +44,7 @@ FAULTY = st.builds(stage, st.sampled_from([chains.failing, chains.hasty]), st.in
 def workers_come_and_go() -> Iterator[None]:
     """Those of auto stages, by chance."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        Staff(monkeypatch).shuffle(seed=1)
+        ForcedScaling(monkeypatch).shuffle(seed=1)
         yield
 
 

@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from ..engine.introspection import ASKED, RUN, answered
+from ..engine.introspection import REQUEST, RUN, read_answer
 from ..engine.worker_status import Roster, WorkerStack, WorkerStatus, stacks_of, table_of, worker_statuses
 from ..executors.process_main import SHOW_STACK, STACK
 from ..ipc.board import BOARD, CELLS
@@ -172,7 +172,7 @@ class _Answer(_File):
         start = max(len(self.owner.encode()) + 1, os.fstat(self._fd).st_size - LONGEST)
         text = os.pread(self._fd, LONGEST, start).decode(errors="replace")
         if text.endswith("\n"):
-            at, found = answered(text.splitlines()[-1])
+            at, found = read_answer(text.splitlines()[-1])
             self.found = found if at >= self._asked else None
         return self.found is not None
 
@@ -231,7 +231,7 @@ class _Run:
         """Its status and its stacks."""
         reading = self._roster.read(self._row)
         found = list(worker_statuses(self._roster, reading))
-        names = " → ".join(name for team in self._roster.teams for _, name, _ in team.stages)
+        names = " → ".join(name for group in self._roster.groups for _, name, _ in group.stages)
         where, silent = self._answers(found)
         lines = [
             f"{names}: process {self._pid}, for {clock(reading.at / 1e9)}",
@@ -299,5 +299,5 @@ def _requested(pid: int, bell: int) -> bool:
         for held in _held(pid, f"pipe:[{bell}]"):
             if stat.S_ISFIFO(os.fstat(held).st_mode):
                 with _opened(held, os.O_WRONLY | os.O_NONBLOCK) as end:
-                    return os.write(end, ASKED) > 0
+                    return os.write(end, REQUEST) > 0
     return False

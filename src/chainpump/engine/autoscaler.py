@@ -153,14 +153,14 @@ class Autoscaler:
     def _wanted(self, pools: Mapping[int, Pool], seen: Utilisation) -> Changes:
         """The changes by the scaling rule. If there is a rate, also remember the expected gain."""
         groups = list(pools)
-        room, found = scale(list(pools.values()), self._processors, seen.asked)
+        room, found = scale(list(pools.values()), self._processors, seen.demand)
         changes = {groups[index]: change for index, change in found.items()}
         for group, (workers, _) in changes.items():
             if workers < pools[group].workers:
                 self._auto_stages[group].hold(workers)
             elif seen.received[group] >= COUNTED:
                 rate = seen.received[group] / seen.seconds
-                self._auto_stages[group].trial = Trial(pools[group].workers, workers, rate, seen.asked, room)
+                self._auto_stages[group].trial = Trial(pools[group].workers, workers, rate, seen.demand, room)
         return changes
 
     def _change(
@@ -216,7 +216,7 @@ def _failed_trials(stages: Mapping[int, _AutoStage], pools: Mapping[int, Pool], 
     changes = {}
     for group, stage in stages.items():
         trial, stage.trial = stage.trial, None
-        reason = trial.failure(seen.received[group] / seen.seconds, seen.asked) if trial is not None else None
+        reason = trial.failure(seen.received[group] / seen.seconds, seen.demand) if trial is not None else None
         if trial is not None and reason is not None:
             keeps = pools[group].workers if stage.commits else trial.before
             stage.hold(keeps)

@@ -143,7 +143,7 @@ class Faults:
     seed: str = "0"
 
     @classmethod
-    def asked(cls) -> Faults:
+    def requested(cls) -> Faults:
         """The faults that the environment requests now. Raises StageOptionError."""
         return cls.read(os.environ.get(VARIABLE, ""))
 

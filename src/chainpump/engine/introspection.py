@@ -20,12 +20,12 @@ from contextlib import suppress
 from ..ipc.system import text_file, trim
 from .worker_status import Roster, WorkerStack
 
-__all__ = ["ASKED", "RUN", "Introspection", "answered"]
+__all__ = ["REQUEST", "RUN", "Introspection", "read_answer"]
 
 # The name of the memory file.
 RUN = "chainpump-run"
 # The byte in the wake-up pipe that requests stacks.
-ASKED = b"?"
+REQUEST = b"?"
 
 
 class Introspection:
@@ -48,7 +48,7 @@ class Introspection:
         self._file.close()
 
 
-def answered(text: str) -> tuple[int, list[WorkerStack]]:
+def read_answer(text: str) -> tuple[int, list[WorkerStack]]:
     """When `answer` was called, in ns, and the stacks. Raises ValueError or TypeError for another version."""
     at, found = json.loads(text)
     return at, [WorkerStack(slot and tuple(slot), within, stack) for slot, within, stack in found]

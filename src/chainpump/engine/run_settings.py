@@ -34,7 +34,7 @@ class RunSettings:
     apart: bool = False
 
     @property
-    def is_watched(self) -> bool:
+    def reports_items(self) -> bool:
         """Whether workers write the number of their current item to the board."""
         return self.stall_timeout is not None
 

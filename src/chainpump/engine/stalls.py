@@ -36,8 +36,8 @@ class Stalls:
         """Seconds for which nothing may move. The time is longer while a worker starts: items may wait for it."""
         is_starting = any(
             stages[0].state == State.STARTING
-            for team, workers in self._roster.by_team(reading)
-            for stages in workers[: team.at_first]
+            for group, workers in self._roster.by_group(reading)
+            for stages in workers[: group.at_first]
         )
         return max(self._seconds, START_UP) if is_starting else self._seconds
 

@@ -26,7 +26,7 @@ from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 from ..worker.worker import Worker
 from . import lifecycle, replacement
 from .autoscaler import Autoscaler
-from .introspection import ASKED, Introspection
+from .introspection import REQUEST, Introspection
 from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
@@ -66,7 +66,7 @@ class Supervisor:
         self._mail: deque[Event] = deque()
         self._wake_reader, self._wake_writer = pipe()
         os.set_blocking(self._wake_writer.fileno(), False)
-        has_thread = settings.is_watched or not all(group.is_caller for group in wiring.groups)
+        has_thread = settings.reports_items or not all(group.is_caller for group in wiring.groups)
         roster = wiring.roster(bell=os.fstat(self._wake_reader.fileno()).st_ino if has_thread else 0)
         self._introspection = Introspection(roster)
         self._stalls: Stalls | None = None
@@ -216,7 +216,7 @@ class Supervisor:
         for fd in (self._wake_reader.fileno(), *by_descriptor):
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(timeout)]
-        if self._wake_reader.fileno() in ready and ASKED in os.read(self._wake_reader.fileno(), 4096):
+        if self._wake_reader.fileno() in ready and REQUEST in os.read(self._wake_reader.fileno(), 4096):
             for each in self._workers:
                 if each.is_running:
                     each.handle.trim_stacks()

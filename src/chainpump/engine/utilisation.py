@@ -32,16 +32,16 @@ class Mark:
 class Utilisation:
     """The measurements of a window. at: its end, in seconds since the run was opened. seconds: its length.
 
-    busy: how many workers of each group were busy, on average. received: how many items each group has received. asked:
-    how many processors the run could have kept busy, on average. `busy` and `asked` are discounted by what downstream
-    has consumed: a stage that runs ahead is not a bottleneck.
+    busy: how many workers of each group were busy, on average. received: how many items each group has received.
+    demand: how many processors the run could have kept busy, on average. `busy` and `demand` are discounted by what
+    downstream has consumed: a stage that runs ahead is not a bottleneck.
     """
 
     at: float
     seconds: float
     busy: Sequence[float]
     received: Sequence[int]
-    asked: float
+    demand: float
 
 
 def mark(reading: Reading, interpreter: int, processes: Collection[int]) -> Mark:
@@ -67,14 +67,14 @@ def utilisation(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[
         sent.append(made)
     parts = _consumed(sent, received)
     busy = [each * part for each, part in zip(busy, parts, strict=True)]
-    asked = (now.interpreter - began.interpreter) / ns
+    demand = (now.interpreter - began.interpreter) / ns
     both = [(began.taken[pid], late, hosts[pid]) for pid, late in now.taken.items() if pid in began.taken]
     known = [
         (late - early) / ns * parts[group] for early, late, group in both if early is not None and late is not None
     ]
     # If the system does not report processor time, busy workers count as users of a processor.
-    asked += sum(known) if len(known) == len(both) else sum(busy[group] for group in {group for _, _, group in both})
-    return Utilisation(now.reading.at / SECOND, ns / SECOND, busy, received, asked)
+    demand += sum(known) if len(known) == len(both) else sum(busy[group] for group in {group for _, _, group in both})
+    return Utilisation(now.reading.at / SECOND, ns / SECOND, busy, received, demand)
 
 
 def _consumed(sent: Sequence[int], received: Sequence[int]) -> Sequence[float]:

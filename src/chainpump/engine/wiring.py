@@ -29,7 +29,7 @@ from .groups import Group, Section, groups_of, makers, sections_of
 from .ledger import Account, Passed, account
 from .run_settings import RunSettings
 from .worker_slot import WorkerSlot
-from .worker_status import Roster, Team
+from .worker_status import Roster, RosterGroup
 
 __all__ = ["Wiring"]
 
@@ -40,7 +40,7 @@ class Wiring:
     def __init__(
         self, stages: Sequence[PlannedStage], settings: RunSettings, dead_letters: DeadLetters, logs: Logs
     ) -> None:
-        self._faults = Faults.asked()
+        self._faults = Faults.requested()
         self._settings = settings
         self._dead_letters = dead_letters
         self._logs = logs
@@ -131,7 +131,7 @@ class Wiring:
             awaits=this.executor.capabilities.runs_async,
             whole=any(group in self._after_replacements(section) for section in self.sections),
             condemned=condemned,
-            watched=self._settings.is_watched,
+            watched=self._settings.reports_items,
             logs=self._logs.pipe(slot.who) if this.own_process else None,
             surroundings=self._surroundings[min(group, 1)] if this.own_process else None,
             seed=self._settings.seed.derived(group, number, generation) if this.own_process else None,
@@ -170,8 +170,8 @@ class Wiring:
     def roster(self, bell: int) -> Roster:
         """The facts that another process needs to read the board. bell: see `Roster`."""
         restoring = {section.end for section in self.sections if section.room is not None}
-        teams = [
-            Team(
+        groups = [
+            RosterGroup(
                 [(role.value, name, where) for role, name, where in group.names],
                 [rows.start for rows in group.rows],
                 group.workers,
@@ -180,7 +180,7 @@ class Wiring:
             )
             for index, group in enumerate(self.groups)
         ]
-        return Roster(teams, self.board.number, bell)
+        return Roster(groups, self.board.number, bell)
 
     def _origin_of(self, group: int) -> Group:
         """The group that numbers the input of this group."""

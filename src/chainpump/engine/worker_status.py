@@ -20,7 +20,7 @@ from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 
 __all__ = [
     "Roster",
-    "Team",
+    "RosterGroup",
     "WorkerStack",
     "WorkerStatus",
     "moved_last",
@@ -35,7 +35,7 @@ PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class RosterGroup:
     """The facts about a group that are needed to read the board: see `groups.Group`.
 
     stages: role as a text, name and place of definition of each stage. rows: for each stage, the row of its first
@@ -62,7 +62,7 @@ class Roster:
     has. board, bell: the inode numbers of the board and of the pipe that wakes the supervisor; 0 if there is none.
     """
 
-    teams: Sequence[Team]
+    groups: Sequence[RosterGroup]
     board: int = 0
     bell: int = 0
     cells: int = CELLS
@@ -74,19 +74,19 @@ class Roster:
         now = time.monotonic_ns()
         stages = [
             [
-                read_worker(Rows(*(row(start + number) for start in (own, team.rows[0], team.rows[-1]))), now)
-                for number in range(team.workers)
+                read_worker(Rows(*(row(start + number) for start in (own, group.rows[0], group.rows[-1]))), now)
+                for number in range(group.workers)
             ]
-            for team in self.teams
-            for own in team.rows
+            for group in self.groups
+            for own in group.rows
         ]
         return Reading(now - self.opened, 0, stages, now=now)
 
-    def by_team(self, reading: Reading) -> Iterator[tuple[Team, Sequence[Sequence[WorkerReading]]]]:
-        """Each team, with the readings of the stages of each of its workers."""
+    def by_group(self, reading: Reading) -> Iterator[tuple[RosterGroup, Sequence[Sequence[WorkerReading]]]]:
+        """Each group, with the readings of the stages of each of its workers."""
         stages = iter(reading.stages)
-        for team in self.teams:
-            yield team, list(zip(*islice(stages, len(team.stages)), strict=True))
+        for group in self.groups:
+            yield group, list(zip(*islice(stages, len(group.stages)), strict=True))
 
     def packed(self) -> str:
         """The roster as one line of JSON. It is no pickle: other processes must not load a pickle of this one."""
@@ -96,14 +96,17 @@ class Roster:
     def unpacked(cls, text: str) -> Roster:
         """The roster from a text of `packed`. Raises ValueError, LookupError or TypeError for another version."""
         fields = json.loads(text)
-        teams = [Team(**{**team, "stages": [tuple(stage) for stage in team["stages"]]}) for team in fields["teams"]]
-        if not all(len(team.stages) == len(team.rows) > 0 for team in teams):
-            raise ValueError(teams)
-        return cls(**{**fields, "teams": teams})
+        groups = [
+            RosterGroup(**{**group, "stages": [tuple(stage) for stage in group["stages"]]})
+            for group in fields["groups"]
+        ]
+        if not all(len(group.stages) == len(group.rows) > 0 for group in groups):
+            raise ValueError(groups)
+        return cls(**{**fields, "groups": groups})
 
 
-def _fields(value: Roster | Team) -> dict[str, Any]:
-    """The fields for JSON. They are strings, numbers, lists of these, and teams."""
+def _fields(value: Roster | RosterGroup) -> dict[str, Any]:
+    """The fields for JSON. They are strings, numbers, lists of these, and groups."""
     return {name: getattr(value, name) for name in value.__match_args__}
 
 
@@ -138,11 +141,11 @@ class WorkerStack(NamedTuple):
 def moved_last(roster: Roster, reading: Reading) -> int:
     """When an item last moved, or a worker started or ended, in ns.
 
-    Starts and ends of workers that the autoscaler adds do not count: the autoscaler also adds workers to a stalled run.
+    Starts and ends of added workers do not count: the autoscaler also adds workers to a stalled run.
     """
     return max(
-        each.moved if number >= team.at_first else _stamp(each)
-        for team, workers in roster.by_team(reading)
+        each.moved if number >= group.at_first else _stamp(each)
+        for group, workers in roster.by_group(reading)
         for number, stages in enumerate(workers)
         for each in stages
     )
@@ -154,25 +157,27 @@ def _stamp(worker: WorkerReading) -> int:
 
 def turns(roster: Roster, reading: Reading) -> dict[int, int]:
     """The number of the next item, by the index of each group that restores order."""
-    return {group: workers[0][0].turn for group, (team, workers) in enumerate(roster.by_team(reading)) if team.restores}
+    return {
+        index: workers[0][0].turn for index, (group, workers) in enumerate(roster.by_group(reading)) if group.restores
+    }
 
 
 def worker_statuses(roster: Roster, reading: Reading) -> Iterator[WorkerStatus]:
     """The status of every worker that has not ended."""
     awaited = turns(roster, reading)
-    for group, (team, workers) in enumerate(roster.by_team(reading)):
+    for index, (group, workers) in enumerate(roster.by_group(reading)):
         for number, stages in enumerate(workers):
             if stages[-1].state >= State.DONE or stages[-1].ended:
                 continue
             pid = stages[0].pid
-            at, works, item = _at(group, stages, awaited.get(group))
+            at, works, item = _at(index, stages, awaited.get(index))
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
             since = max(roster.opened, *map(_stamp, stages))
-            yield WorkerStatus(team.who(number), pid, (group, number), at, since, works, item)
+            yield WorkerStatus(group.who(number), pid, (index, number), at, since, works, item)
 
 
-def _at(group: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
+def _at(group_index: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
     """The fields `at`, `works` and `item` of the status of a worker. turn: the item that the group waits for."""
     first = stages[0]
     if first.state == State.STARTING:
@@ -183,7 +188,7 @@ def _at(group: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[
         return ("waiting for items" if turn is None else f"waiting for item {turn}"), False, None
     if first.waits_for_room:
         return "waiting for credit", False, None
-    if group == 0:
+    if group_index == 0:
         return (f"making item {first.sent}" if len(stages) == 1 else _after(first.sent)), True, None
     return _in_hand(first)
 
@@ -240,13 +245,13 @@ def table_of(found: Sequence[WorkerStatus], now: int) -> str:
 
 def stacks_of(roster: Roster, reading: Reading, found: Iterable[WorkerStack]) -> str:
     """The stacks of the workers that run code of the user, as a text."""
-    workers = [workers for _, workers in roster.by_team(reading)]
+    workers = [workers for _, workers in roster.by_group(reading)]
 
     def named(slot: tuple[int, int] | None, within: str) -> str:
         if slot is None:
             return f"the thread that has opened the run (pid {roster.pid})"
         group, number = slot
-        who = roster.teams[group].who(number).placed(workers[group][number][0].pid)
+        who = roster.groups[group].who(number).placed(workers[group][number][0].pid)
         return f"{who}, {within}" if within else who
 
     return stacks((named(each.slot, each.within), each.stack) for each in found)

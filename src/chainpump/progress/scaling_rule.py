@@ -77,36 +77,36 @@ class Pool:
 class Trial:
     """An addition of workers and the gain that is expected of it, to be compared with the result.
 
-    before, after: numbers of workers. rate: items per second before. asked: processors that the run could have used
+    before, after: numbers of workers. rate: items per second before. demand: processors that the run could have used
     before. room: the expected gain in rate, as a factor.
     """
 
     before: int
     after: int
     rate: float
-    asked: float
+    demand: float
     room: float
 
-    def failure(self, rate: float, asked: float) -> str | None:
+    def failure(self, rate: float, demand: float) -> str | None:
         """Why the added workers do not help, by the measurements of a later window; None if they help.
 
         On a machine that other programs use, the rate may fall although the workers are busy. So it is enough if the
         demand for processors has risen.
         """
         is_faster = rate >= self.rate * (1 + (self.room - 1) * ENOUGH)
-        if is_faster or asked >= self.asked + (self.after - self.before) * ENOUGH:
+        if is_faster or demand >= self.demand + (self.after - self.before) * ENOUGH:
             return None
         return (
             f"the rate went from {self.rate:.4g}/s to {rate:.4g}/s, where {self.room:.2f} times as much was hoped for"
         )
 
 
-def scale(pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, dict[int, tuple[int, str]]]:
+def scale(pools: Sequence[Pool], processors: int, demand: float) -> tuple[float, dict[int, tuple[int, str]]]:
     """The room, and for each pool that is to change, by its index: how many workers, and why.
 
-    asked: how many processors the run could have used, on average.
+    demand: how many processors the run could have used, on average.
     """
-    room, bound = _room(pools, processors, asked)
+    room, bound = _room(pools, processors, demand)
     changes = {}
     for place, pool in enumerate(pools):
         wanted = pool.busy * room
@@ -122,17 +122,17 @@ def scale(pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, 
     return room, changes
 
 
-def _room(pools: Sequence[Pool], processors: int, asked: float) -> tuple[float, str]:
+def _room(pools: Sequence[Pool], processors: int, demand: float) -> tuple[float, str]:
     """The factor by which the rate can rise, and what limits it."""
     held_up = any(pool.load >= HOLDS_UP and pool.most > pool.workers for pool in pools)
-    room, bound = min(_bounds(pools, processors, asked))
+    room, bound = min(_bounds(pools, processors, demand))
     return (room, bound) if held_up and room >= WORTH_IT else (1.0, "")
 
 
-def _bounds(pools: Sequence[Pool], processors: int, asked: float) -> Iterator[tuple[float, str]]:
+def _bounds(pools: Sequence[Pool], processors: int, demand: float) -> Iterator[tuple[float, str]]:
     yield AT_ONCE, "the most at one time"
-    if asked > 0:
-        yield processors / asked, f"{processors} processors / {asked:.2f} asked for"
+    if demand > 0:
+        yield processors / demand, f"{processors} processors / {demand:.2f} asked for"
     for pool in pools:
         if pool.busy > 0:
             yield pool.most / pool.busy, f"{pool.most} of '{pool.name}' / {pool.busy:.2f} busy"

@@ -77,17 +77,17 @@ def test_a_few_items_do_not_show_that_a_group_runs_ahead() -> None:
 
 def test_processes_that_exist_in_the_whole_window_count_with_their_processor_time() -> None:
     # Process 9 has ended in the window, and process 6 has started in it.
-    asked = after(taken={7: 10.5, 8: 1.25, 6: 100.0}).asked
-    assert asked == pytest.approx((1.5 + 0.25 + 0.4) / 2)
+    demand = after(taken={7: 10.5, 8: 1.25, 6: 100.0}).demand
+    assert demand == pytest.approx((1.5 + 0.25 + 0.4) / 2)
 
 
 def test_processor_time_of_a_group_that_runs_ahead_is_discounted() -> None:
-    asked = after(made=80, first=40, second=20, taken={7: 10.5, 8: 1.25}).asked
-    assert asked == pytest.approx((1.5 * 20 / 40 + 0.25 + 0.4) / 2)
+    demand = after(made=80, first=40, second=20, taken={7: 10.5, 8: 1.25}).demand
+    assert demand == pytest.approx((1.5 * 20 / 40 + 0.25 + 0.4) / 2)
 
 
 def test_without_processor_times_each_busy_worker_counts_as_a_processor() -> None:
-    assert after(taken={7: 10.5, 8: None}).asked == pytest.approx(1.5 + 0.25 + 0.2)
+    assert after(taken={7: 10.5, 8: None}).demand == pytest.approx(1.5 + 0.25 + 0.2)
 
 
 def test_neighbours_that_share_their_workers_are_one_group() -> None:

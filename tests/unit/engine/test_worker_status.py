@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from chainpump.engine.stalls import START_UP, Stalls
-from chainpump.engine.worker_status import Roster, Team, moved_last, worker_statuses
+from chainpump.engine.worker_status import Roster, RosterGroup, moved_last, worker_statuses
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK
 from chainpump.messages.call_stacks import stacks
@@ -15,7 +15,7 @@ from chainpump.messages.source_files import PACKAGE
 
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
 ROSTER = Roster(
-    [Team([LOAD], [0], 1, 1, restores=False), Team([DECODE], [1], 2, 1, restores=True)],
+    [RosterGroup([LOAD], [0], 1, 1, restores=False), RosterGroup([DECODE], [1], 2, 1, restores=True)],
     board=5,
     bell=6,
     pid=9,
@@ -31,14 +31,14 @@ def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
     for cell, value in cells.items():
         board[row][cell] = value
     found = worker_statuses(ROSTER, ROSTER.read(board.__getitem__))
-    return {ROSTER.teams[each.slot[0]].rows[0] + each.slot[1]: each.at for each in found}
+    return {ROSTER.groups[each.slot[0]].rows[0] + each.slot[1]: each.at for each in found}
 
 
 def test_a_roster_can_be_packed_as_text() -> None:
     assert Roster.unpacked(ROSTER.packed()) == ROSTER
 
 
-@pytest.mark.parametrize("text", ["", "?", '{"teams": 1}', "{}", "3", '{"teams": [], "speed": 1}'])
+@pytest.mark.parametrize("text", ["", "?", '{"groups": 1}', "{}", "3", '{"groups": [], "speed": 1}'])
 def test_a_text_of_another_version_is_no_roster(text: str) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         Roster.unpacked(text)

@@ -20,7 +20,7 @@ def fixed(name: str, workers: int, busy: float) -> Pool:
 
 
 @pytest.mark.parametrize(
-    "pools,processors,asked,changes",
+    "pools,processors,demand,changes",
     [
         pytest.param(
             [fixed("source", 1, 0.1), auto("a", 1, 0.1), auto("b", 1, 1.0)],
@@ -89,14 +89,14 @@ def fixed(name: str, workers: int, busy: float) -> Pool:
     ],
 )
 def test_workers_go_where_the_others_are_held_up(
-    pools: list[Pool], processors: int, asked: float, changes: dict[int, int]
+    pools: list[Pool], processors: int, demand: float, changes: dict[int, int]
 ) -> None:
-    _, found = scale(pools, processors, asked)
+    _, found = scale(pools, processors, demand)
     assert {place: workers for place, (workers, _) in found.items()} == changes
 
 
 @pytest.mark.parametrize(
-    "pools,processors,asked,reason",
+    "pools,processors,demand,reason",
     [
         (
             [fixed("source", 1, 0.1), auto("a", 1, 1.0)],
@@ -119,8 +119,8 @@ def test_workers_go_where_the_others_are_held_up(
         ([fixed("source", 1, 1.0), auto("a", 4, 0.5)], MANY, 2, "busy 12% of the time on 4: work for 0.50"),
     ],
 )
-def test_the_reason_has_the_arithmetic(pools: list[Pool], processors: int, asked: float, reason: str) -> None:
-    _, found = scale(pools, processors, asked)
+def test_the_reason_has_the_arithmetic(pools: list[Pool], processors: int, demand: float, reason: str) -> None:
+    _, found = scale(pools, processors, demand)
     assert [told for _, told in found.values()] == [reason]
 
 
@@ -135,9 +135,9 @@ pools = st.builds(
 
 @given(st.lists(pools, max_size=6), st.integers(1, 64), st.floats(0, 64))
 def test_no_pool_gets_more_than_it_may_have_or_than_twice_its_work(
-    pools: list[Pool], processors: int, asked: float
+    pools: list[Pool], processors: int, demand: float
 ) -> None:
-    room, changes = scale(pools, processors, asked)
+    room, changes = scale(pools, processors, demand)
     assert 1 <= room <= AT_ONCE
     for place, (workers, _) in changes.items():
         assert pools[place].least <= workers <= pools[place].most
@@ -145,19 +145,19 @@ def test_no_pool_gets_more_than_it_may_have_or_than_twice_its_work(
 
 
 @given(st.lists(pools, max_size=6), st.integers(1, 64), st.floats(0, 64))
-def test_what_was_decided_is_not_undone_by_the_same_figures(pools: list[Pool], processors: int, asked: float) -> None:
+def test_what_was_decided_is_not_undone_by_the_same_figures(pools: list[Pool], processors: int, demand: float) -> None:
     """With as much more work as was hoped for, the new pools keep who they have got."""
-    room, changes = scale(pools, processors, asked)
+    room, changes = scale(pools, processors, demand)
     then = [
         Pool(pool.name, workers := changes.get(place, (pool.workers,))[0], min(pool.busy * room, workers), 1, workers)
         for place, pool in enumerate(pools)
     ]
-    _, again = scale(then, processors, asked * room)
+    _, again = scale(then, processors, demand * room)
     assert not again.keys() & {place for place, (workers, _) in changes.items() if workers > pools[place].workers}
 
 
 @pytest.mark.parametrize(
-    "rate,asked,is_failure",
+    "rate,demand,is_failure",
     [
         pytest.param(180, 1.8, False, id="as was hoped for"),
         pytest.param(121, 1.0, False, id="a quarter of it"),
@@ -166,13 +166,13 @@ def test_what_was_decided_is_not_undone_by_the_same_figures(pools: list[Pool], p
         pytest.param(90, 1.3, False, id="they do what they can on a machine that others use, too"),
     ],
 )
-def test_workers_that_bring_nothing_have_failed(rate: float, asked: float, is_failure: bool) -> None:
-    failure = Trial(before=1, after=2, rate=100, asked=1.0, room=1.8).failure(rate, asked)
+def test_workers_that_bring_nothing_have_failed(rate: float, demand: float, is_failure: bool) -> None:
+    failure = Trial(before=1, after=2, rate=100, demand=1.0, room=1.8).failure(rate, demand)
     assert (failure is not None) is is_failure
 
 
 def test_the_failure_of_a_trial_has_its_figures() -> None:
-    told = Trial(before=1, after=2, rate=100, asked=1.0, room=1.8).failure(99.04, 1.0)
+    told = Trial(before=1, after=2, rate=100, demand=1.0, room=1.8).failure(99.04, 1.0)
     assert told == "the rate went from 100/s to 99.04/s, where 1.80 times as much was hoped for"
 
 
