@@ -475,7 +475,7 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
     most = verdict.kills + rng.randint(1, KILLS_EACH)
     while verdict.kills < most and not over.wait(rng.random() * PAUSE):
         try:
-            slots = [slot.worker for slot in run._wiring.all_slots if slot.group.guarded]
+            slots = [slot.worker for slot in run._wiring.all_slots if slot.group.replaceable]
             workers = [worker.handle.pid for worker in slots if worker is not None]
         except (AssertionError, ValueError):  # one is being replaced at this moment
             continue

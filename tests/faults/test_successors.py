@@ -61,7 +61,7 @@ def renewed(workers: int = 2, restarts: int = 1, place: StartMethod = "forkserve
 
 def pids(run: Any) -> list[int]:
     """The workers that are replaced when they die, as they are now."""
-    workers = [slot.worker for slot in run._wiring.all_slots if slot.group.guarded is not None]
+    workers = [slot.worker for slot in run._wiring.all_slots if slot.group.replaceable is not None]
     found = []
     for worker in workers:
         if worker is not None:

@@ -99,7 +99,7 @@ class Autoscaler:
         """When to measure again, in seconds of the monotonic clock; None if no stage is "auto"."""
         return self._due if self._auto_stages else None
 
-    def look(self, active: Collection[WorkerSlot], occupied: Collection[WorkerSlot]) -> Sequence[WorkerSlot]:
+    def decide(self, active: Collection[WorkerSlot], occupied: Collection[WorkerSlot]) -> Sequence[WorkerSlot]:
         """The slots in which workers should be started now. Asks superfluous workers to retire.
 
         active: the slots whose workers have not reported their end. occupied: the slots in which no worker can be

@@ -64,7 +64,7 @@ class Group:
         return self.executor.capabilities.own_process
 
     @property
-    def guarded(self) -> Operator[Any, Any] | None:
+    def replaceable(self) -> Operator[Any, Any] | None:
         """The element-wise stage, if its workers are replaced when they die or exceed the time limit; else None."""
         return self.stages[0].replaceable if len(self.stages) == 1 else None
 
@@ -79,9 +79,9 @@ class Group:
         return 1 if self.is_auto else self.workers
 
     @property
-    def is_renewed(self) -> bool:
+    def may_start_later(self) -> bool:
         """Whether workers of it may be started while the run goes on."""
-        return self.is_auto or self.guarded is not None
+        return self.is_auto or self.replaceable is not None
 
     @property
     def is_element_wise(self) -> bool:

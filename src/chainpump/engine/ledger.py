@@ -19,7 +19,7 @@ class Account:
 
     skipped, dead: items that a policy has skipped, and items that it has collected as dead letters.
     stopped: the stage returned before the end of its input, as it was allowed to.
-    renewed: replaced workers before the stage may have sent items twice, so `Passed` counts instead.
+    may_repeat: replaced workers before the stage may have sent items twice, so `Passed` counts instead.
     """
 
     stage: str
@@ -31,7 +31,7 @@ class Account:
     skipped: int = 0
     dead: int = 0
     stopped: bool = False
-    renewed: bool = False
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Passed:
     numbered: int
 
 
-def account(role: Role, stage: str, workers: Sequence[WorkerReading], renewed: bool = False) -> Account:
+def account(role: Role, stage: str, workers: Sequence[WorkerReading], may_repeat: bool = False) -> Account:
     """The sum of the counts of a stage's workers."""
     return Account(
         stage,
@@ -56,7 +56,7 @@ def account(role: Role, stage: str, workers: Sequence[WorkerReading], renewed: b
         sum(each.skipped for each in workers),
         sum(each.dead for each in workers),
         any(each.state == State.STOPPED for each in workers),
-        renewed,
+        may_repeat,
     )
 
 
@@ -67,7 +67,7 @@ def check(accounts: Sequence[Account]) -> Failure | None:
     """
     first = max((index for index, account in enumerate(accounts) if account.stopped), default=0)
     for before, after in zip(accounts[first:], accounts[first + 1 :], strict=False):
-        if before.sent != after.received and not after.renewed:
+        if before.sent != after.received and not after.may_repeat:
             return _failure(after, f"'{before.stage}' sent {before.sent} items, of which {after.received} arrived.")
     for account in accounts[first:]:
         handled = account.finished + account.skipped + account.dead

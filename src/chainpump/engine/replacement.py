@@ -32,7 +32,7 @@ POISONOUS = 3
 def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | Failed | None:
     """The condemned items for the replacement of a dead worker, or the failure that ends the run; None if neither."""
     group, row, record = slot.group, slot.rows[0], slot.replacements
-    if group.guarded is None or slot.checkpoint is None or slot.worker is None:
+    if group.replaceable is None or slot.checkpoint is None or slot.worker is None:
         return None
     if row[Cell.STATE] >= State.DONE and slot.who.role is not Role.SINK:
         # Only workers of a sink must report their end themselves, so only they are replaced after all their work.
@@ -62,13 +62,13 @@ def _judge_item(
 
     Returns the failure that ends the run, if the policy wants that. Otherwise adds the item to the condemned ones.
     """
-    row, record, guarded = slot.rows[0], slot.replacements, slot.group.guarded
+    row, record, replaceable = slot.rows[0], slot.replacements, slot.group.replaceable
     position, item = row[Cell.ITEM] - 1, Item(row[Cell.INDEX])
     record.cost = record.cost + 1 if record.suspect == position else 1
     record.suspect = position
-    if guarded is not None and overdue == (row[Cell.ITEM], row[Cell.SINCE]):
+    if replaceable is not None and overdue == (row[Cell.ITEM], row[Cell.SINCE]):
         stack = worker.handle.read_stack()
-        failure = failure_texts.timed_out(slot.who, worker.pid, item, guarded.timeout or 0.0, stack)
+        failure = failure_texts.timed_out(slot.who, worker.pid, item, replaceable.timeout or 0.0, stack)
         tries = record.cost
     elif record.cost >= POISONOUS:
         failure = failure_texts.poisonous(slot.who, worker.pid, exit_code, item, record.cost)
@@ -77,7 +77,7 @@ def _judge_item(
         return None
     error = failure.error(failure)
     try:
-        ends_run = guarded is None or decide(guarded.policy, error, tries).action is Action.RAISE
+        ends_run = replaceable is None or decide(replaceable.policy, error, tries).action is Action.RAISE
     except Exception as own:
         # A policy of the user has raised an exception.
         failure = failure_texts.raised(slot.who, os.getpid(), own, item)
@@ -134,4 +134,4 @@ def outcome_of_loss(slot: WorkerSlot, lost: Lost, is_ending: bool) -> Outcome:
 
 
 def _timeout(slot: WorkerSlot) -> float | None:
-    return slot.group.guarded.timeout if slot.group.guarded is not None else None
+    return slot.group.replaceable.timeout if slot.group.replaceable is not None else None

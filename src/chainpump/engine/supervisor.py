@@ -342,7 +342,7 @@ class Supervisor:
         if self.caller is not None:
             active.add(self._slots[-1])
         occupied = {slot for slot in self._slots if slot.is_occupied}
-        for slot in self._autoscaler.look(active, occupied):
+        for slot in self._autoscaler.decide(active, occupied):
             self._apply(Started(slot.group_index))
             failed = self._start(slot)
             if failed is not None:

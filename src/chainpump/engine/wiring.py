@@ -76,7 +76,7 @@ class Wiring:
             for end, (left, right) in enumerate(junctions, start=1):
                 kind = PacketChannel if left.own_process or right.own_process else MemoryChannel
                 in_flight = None if end in exact else right.in_flight
-                renewable = left.is_renewed or right.is_renewed
+                renewable = left.may_start_later or right.may_start_later
                 self.channels.append(kind(left.workers, right.workers, in_flight, renewable))
         except BaseException:
             self.close()
@@ -210,16 +210,18 @@ class Wiring:
 
     def accounts(self, reading: Reading) -> list[Account]:
         """The account of every stage so far."""
-        renewed = {index for section in self.sections for index in self._after_replacements(section)}
+        may_repeat = {index for section in self.sections for index in self._after_replacements(section)}
         return [
-            account(role, name, reading.stages[stage], index in renewed)
+            account(role, name, reading.stages[stage], index in may_repeat)
             for index, group in enumerate(self.groups)
             for stage, (role, name, _) in enumerate(group.names, start=group.first_stage)
         ]
 
     def _after_replacements(self, section: Section) -> range:
         """The groups of a section that may receive items twice, because a worker before them may be replaced."""
-        first = next((index for index in range(section.origin, section.end) if self.groups[index].guarded), section.end)
+        first = next(
+            (index for index in range(section.origin, section.end) if self.groups[index].replaceable), section.end
+        )
         return range(first + 1, section.end + 1)
 
     def started(self) -> None:
@@ -227,7 +229,7 @@ class Wiring:
         for channel in self.channels:
             channel.started()
         for group in self.groups:
-            if not group.is_renewed:
+            if not group.may_start_later:
                 group.code.drop()
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ class WorkerSlot:
         """Prepare the slot for a worker, which continues the counts. Returns how many workers have run before it."""
         for row in self.rows:
             wait_times.begin_again(row)
-        if self.group.guarded is not None and self.checkpoint is None:
+        if self.group.replaceable is not None and self.checkpoint is None:
             self.checkpoint = Checkpoint(PACKET_BYTES)
         generation = self._generation
         self._generation += 1
@@ -158,7 +158,7 @@ class WorkerSlot:
     def in_hand(self) -> range:
         """The numbers of the items that its worker has received and not finished."""
         worker = self.read()
-        if worker.item is not None and self.group.guarded is not None:
+        if worker.item is not None and self.group.replaceable is not None:
             return range(worker.item, worker.item + 1)
         return worker.in_hand
 

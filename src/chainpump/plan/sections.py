@@ -45,7 +45,7 @@ class StageGroup(Protocol):
         ...
 
     @property
-    def guarded(self) -> Operator[Any, Any] | None:
+    def replaceable(self) -> Operator[Any, Any] | None:
         """Return the element-wise stage whose workers are replaced when they die or take too long; otherwise None."""
         ...
 
@@ -70,7 +70,7 @@ class _Group:
         return all(stage.operator is not None for stage in self.stages) and not self.iterated
 
     @property
-    def guarded(self) -> Operator[Any, Any] | None:
+    def replaceable(self) -> Operator[Any, Any] | None:
         return self.stages[0].replaceable if len(self.stages) == 1 else None
 
 
@@ -118,7 +118,7 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
         if end > origin + 1:
             stages = [stage for each in groups[origin + 1 : end + group.is_element_wise] for stage in each.stages]
             wanted = all(stage.operator.ordered for stage in stages if stage.operator is not None)
-            may = groups[origin].workers == group.at_once == 1 and not group.guarded
+            may = groups[origin].workers == group.at_once == 1 and not group.replaceable
             yield Section(origin, end, may and (wanted or any(stage.restarts for stage in stages)))
         origin = end
 

@@ -92,7 +92,7 @@ class Stand:
 
     def look(self) -> list[int]:
         """Let the autoscaler measure, and start the workers that it wants. Returns their numbers."""
-        slots = self.autoscaler.look(self.workers, self.workers)
+        slots = self.autoscaler.decide(self.workers, self.workers)
         assert {slot.group_index for slot in slots} <= {STAGE}
         for slot in slots:
             self.wiring.worker(slot).close(Interrupted())
