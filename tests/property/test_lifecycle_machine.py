@@ -1,4 +1,4 @@
-"""The lifecycle against a simple model: whatever happens in whatever order, a run ends, and tells why."""
+"""The lifecycle against a simple model: after any events in any order, a run ends with the right failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from chainpump.worker.outcome import Failed, Finished, Interrupted
 class Lifecycle(RuleBasedStateMachine):
     """Workers end in any order and in any way.
 
-    The model only keeps what was told to the machine and what it asked for; the rules below say what must follow.
+    The model keeps the events and the actions of the machine. The rules below check the actions.
     """
 
     @initialize(
@@ -42,19 +42,26 @@ class Lifecycle(RuleBasedStateMachine):
         self.has_caller = has_caller
         self.run = Run(tuple(workers), has_caller)
         self.now = 0
-        self.asked: list[Action] = []
-        self.expected: list[Failed] = []  # the failures that must be listed
-        self.cut_off: int | None = None  # group of a worker that was cut off, for which there was no cause yet
-        self.nearest = 0  # how far from there the first failure is
-        self.stopped: set[int] = set()  # groups of which a worker has stopped early
-        self.superfluous = 0  # groups before this one may end as they like: what follows them has stopped early
-        self.is_clean = True  # nothing but clean ends so far
+        self.actions: list[Action] = []
+        # The failures that must be listed.
+        self.expected: list[Failed] = []
+        # The group of an interrupted worker, whose cause is not known yet.
+        self.interrupted: int | None = None
+        # The distance of the first failure from that group.
+        self.nearest = 0
+        # Groups with a worker that has stopped early.
+        self.stopped: set[int] = set()
+        # How groups before this one end does not matter: this group has stopped early.
+        self.superfluous = 0
+        # All workers so far have finished.
+        self.is_clean = True
         self.is_over = False
 
-    def tell(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         self.run, actions = step(self.run, event)
-        self.asked += actions
-        ignores_caller = self.has_caller and not self.is_clean  # a cancelled run does not wait for its caller
+        self.actions += actions
+        # A cancelled run does not wait for its caller.
+        ignores_caller = self.has_caller and not self.is_clean
         self.is_over |= not any(self.left_to_end[:-1] if ignores_caller else self.left_to_end)
 
     @property
@@ -63,7 +70,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def end(self, group: int, outcome: Finished | Failed | Interrupted) -> None:
         self.left_to_end[group] -= 1
-        self.tell(Ended(group, self.left_to_end[group], outcome, self.now))
+        self.send(Ended(group, self.left_to_end[group], outcome, self.now))
 
     @rule(ns=st.sampled_from([0, 1, WINDOW_NS // 2, WINDOW_NS, 2 * WINDOW_NS]))
     def time_passes(self, ns: int) -> None:
@@ -71,7 +78,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @property
     def growing(self) -> list[int]:
-        """The groups in which one more may be started."""
+        """The groups in which one more worker may be started."""
         return [group for group in self.running if not self.has_caller or group < self.run.last]
 
     @precondition(lambda self: self.run.phase is Phase.RUNNING and self.growing)
@@ -79,7 +86,7 @@ class Lifecycle(RuleBasedStateMachine):
     def a_worker_is_started(self, data: st.DataObject) -> None:
         group = data.draw(st.sampled_from(self.growing))
         self.left_to_end[group] += 1
-        self.tell(Started(group))
+        self.send(Started(group))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), early=st.booleans())
@@ -97,10 +104,10 @@ class Lifecycle(RuleBasedStateMachine):
         group = data.draw(st.sampled_from(self.running))
         failed = Failed(Failure(StageError, "stage", f"group {group}", len(self.expected), None, "failed"))
         matters = group >= self.superfluous and not self.is_over
-        is_cause = self.cut_off is not None and not self.expected
+        is_cause = self.interrupted is not None and not self.expected
         in_time = self.run.phase is Phase.RUNNING or self.now - self.run.cancelled_at <= WINDOW_NS
         if matters and (in_time or is_cause):
-            away = 0 if self.cut_off is None else abs(group - self.cut_off)
+            away = 0 if self.interrupted is None else abs(group - self.interrupted)
             if is_cause or away < self.nearest:
                 self.expected.insert(0, failed)
                 self.nearest = away
@@ -112,19 +119,19 @@ class Lifecycle(RuleBasedStateMachine):
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
-    def a_worker_is_cut_off(self, data: st.DataObject) -> None:
+    def a_worker_is_interrupted(self, data: st.DataObject) -> None:
         group = data.draw(st.sampled_from(self.running))
         if group >= self.superfluous and not self.is_over:
             self.is_clean = False
             if self.run.phase is Phase.RUNNING:
-                self.cut_off = group
+                self.interrupted = group
         self.end(group, Interrupted())
 
     @rule()
     def the_caller_leaves(self) -> None:
         if not self.is_over:
             self.is_clean = False
-        self.tell(Left(self.now))
+        self.send(Left(self.now))
 
     @rule()
     def nothing_moves(self) -> None:
@@ -132,47 +139,47 @@ class Lifecycle(RuleBasedStateMachine):
         if self.run.phase is Phase.RUNNING:
             self.expected.append(stalled)
             self.is_clean = False
-        self.tell(Stalled(stalled, self.now))
+        self.send(Stalled(stalled, self.now))
 
     @invariant()
-    def a_run_is_over_when_nobody_is_left_and_never_before(self) -> None:
+    def a_run_is_over_exactly_when_all_workers_have_ended(self) -> None:
         assert (self.run.phase is Phase.OVER) == self.is_over
-        assert self.asked.count(Conclude()) == self.is_over
+        assert self.actions.count(Conclude()) == self.is_over
 
     @invariant()
     def no_failure_is_lost(self) -> None:
         assert list(self.run.failures) == self.expected
 
     @invariant()
-    def a_clean_run_is_never_cancelled_as_a_whole(self) -> None:
+    def a_successful_run_is_never_cancelled_as_a_whole(self) -> None:
         everything = Cancel(len(self.left_to_end))
-        assert self.asked.count(everything) == (not self.is_clean)
+        assert self.actions.count(everything) == (not self.is_clean)
 
     @invariant()
-    def what_follows_a_permitted_stop_is_never_cancelled_by_it(self) -> None:
+    def an_early_stop_never_cancels_later_groups(self) -> None:
         partial = [
-            each.before for each in self.asked if isinstance(each, Cancel) and each.before < len(self.left_to_end)
+            each.before for each in self.actions if isinstance(each, Cancel) and each.before < len(self.left_to_end)
         ]
         assert set(partial) <= self.stopped
         assert partial == sorted(set(partial))
 
     @invariant()
-    def each_junction_is_sealed_once_by_the_last_of_its_producers(self) -> None:
-        sealed = [each.junction for each in self.asked if isinstance(each, Seal)]
+    def each_junction_is_sealed_once_by_its_last_producer(self) -> None:
+        sealed = [each.junction for each in self.actions if isinstance(each, Seal)]
         assert len(sealed) == len(set(sealed))
         assert all(not self.left_to_end[junction] for junction in sealed)
         if self.is_clean and self.is_over and not self.superfluous:
             assert sorted(sealed) == list(range(len(self.left_to_end) - 1))
 
     def teardown(self) -> None:
-        """Whatever has happened, the run is over once the last worker has ended."""
+        """The run is over once the last worker has ended."""
         if not hasattr(self, "run"):
             return
         while self.running:
             self.end(self.running[0], Interrupted())
         assert self.run.phase is Phase.OVER
-        assert self.asked.count(Conclude()) == 1
-        assert set(self.asked[self.asked.index(Conclude()) + 1 :]) <= {UseForce()}
+        assert self.actions.count(Conclude()) == 1
+        assert set(self.actions[self.actions.index(Conclude()) + 1 :]) <= {UseForce()}
 
 
 TestLifecycle = Lifecycle.TestCase
