@@ -8,8 +8,10 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.error_on_missing_interpreters = False  # a machine need not have every Python
-nox.options.sessions = ["tests", "dependencies", "codecs", "lint", "types"]  # not `constraints`, which writes a file
+# A machine need not have every Python.
+nox.options.error_on_missing_interpreters = False
+# Not `constraints`, which writes a file.
+nox.options.sessions = ["tests", "dependencies", "codecs", "lint", "types"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")

@@ -45,7 +45,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "shared": shared.run,
     "startup": startup.run,
 }
-QUICK_PAYLOADS = {  # those of which something is wanted
+# Those of which something is wanted.
+QUICK_PAYLOADS = {
     "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],
     "map": [name for name in PAYLOADS if name in WANTED_MAP_RATES],
 }

@@ -7,17 +7,22 @@ from functools import partial
 from itertools import product
 from statistics import median
 from time import perf_counter, sleep
-from typing import Any  # what a case returns is JSON
+
+# What a case returns is JSON.
+from typing import Any
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
 from benchmarks.scaling import ITEM_SECONDS, spin
 from benchmarks.targets import WANTED_OF_BEST
 
-PROCESSORS = 4  # at most: of five, there were 125 splits of three stages to try
-LENGTH = 8  # times the seconds of other runs: at first, auto has to measure
+# At most: of five, there were 125 splits of three stages to try.
+PROCESSORS = 4
+# Times the seconds of other runs: at first, auto has to measure.
+LENGTH = 8
 AUTO = "auto"
-DOUBT = 0.05  # of a time, between the middle run and the one next to it: above, there is no verdict
+# Of a time, between the middle run and the one next to it: above, there is no verdict.
+DOUBT = 0.05
 COLUMNS = ("chain", "best split", "its time", "auto came to", "after", "time", "rate", "2nd half", "wanted", "met")
 
 

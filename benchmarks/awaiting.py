@@ -11,7 +11,8 @@ from benchmarks.systems import SYSTEMS, count
 
 AT_ONCE = 1_000
 ITEMS = 20_000
-ITEM_SECONDS = (0.01, 0.0)  # sleep of one item; with none, what is left is the cost of the machinery
+# Sleep of one item; with none, what is left is the cost of the machinery.
+ITEM_SECONDS = (0.01, 0.0)
 COLUMNS = (
     "sleep",
     "order",

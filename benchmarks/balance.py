@@ -11,9 +11,12 @@ from benchmarks.targets import WANTED_BALANCE
 from benchmarks.timing import STARTS, Timing
 
 ITEMS, WORKERS = 400, 4
-ITEM_SECONDS = 5e-3  # sleep of one item
-FEW = 4  # items of the run that measures start-up, with no sleep in them
-DOUBT = 0.05  # of the net time: above, there is no verdict
+# Sleep of one item.
+ITEM_SECONDS = 5e-3
+# Items of the run that measures start-up, with no sleep in them.
+FEW = 4
+# Of the net time: above, there is no verdict.
+DOUBT = 0.05
 COLUMNS = ("system", "total", "start-up", "net", "ideal", "net/ideal", "wanted", "met")
 
 

@@ -10,7 +10,8 @@ from benchmarks.experiment import Result, Settings
 from benchmarks.targets import WANTED_BUILD
 
 STAGES = 10
-BUILDS = 50  # of which the median counts; the first one imports what all others need
+# Of which the median counts; the first one imports what all others need.
+BUILDS = 50
 COLUMNS = ("what", "figure", "wanted", "met")
 
 T = TypeVar("T")

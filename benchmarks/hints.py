@@ -15,7 +15,8 @@ from chainpump.hints.assignability import compared, fits
 from chainpump.hints.display import difference
 
 T = TypeVar("T")
-TIMES = 3  # of which the fastest counts
+# Of which the fastest counts.
+TIMES = 3
 
 
 def deep(form: Callable[[Any], Any], leaf: Any, depth: int = 200) -> Any:

@@ -9,10 +9,13 @@ from benchmarks.experiment import Result, Settings
 from benchmarks.systems import identity
 from benchmarks.targets import MODEL_LATENCY, WANTED_LONE_P50
 
-LONE_GAP = 10e-3  # seconds between items, each of which travels alone
+# Seconds between items, each of which travels alone.
+LONE_GAP = 10e-3
 GAPS = (LONE_GAP, 1e-3)
-FLOW_SECONDS = 2.0  # of Settings.seconds: how long the source goes on
-WARM_UP = 10  # items at the start that are not counted
+# Of Settings.seconds: how long the source goes on.
+FLOW_SECONDS = 2.0
+# Items at the start that are not counted.
+WARM_UP = 10
 COLUMNS = ("system", "an item every", "items", "p10", "p50", "p99", "wanted p50", "met", "design model")
 
 

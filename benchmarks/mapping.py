@@ -10,7 +10,8 @@ from benchmarks.systems import MAPS, SYSTEMS
 from benchmarks.targets import WANTED_MAP_CPU, WANTED_MAP_RATES
 
 WORKERS = (1, 2)
-CHUNKED = "pool-1000"  # whose CPU is the measure
+# Whose CPU is the measure.
+CHUNKED = "pool-1000"
 COLUMNS = (
     *("payload", "workers", "system", "items/s", "CPU/item", "chainpump/it", "CPU chainpump/it"),
     *("wanted rate", "met", "wanted CPU", "met", "remark"),
@@ -44,7 +45,8 @@ def run(settings: Settings) -> Result:
 
 
 def _systems(payload: str, settings: Settings) -> Sequence[str]:
-    same = "pool-1" if PAYLOADS[payload].chunk == 1 else ""  # as the one with chunks, then
+    # As the one with chunks, then.
+    same = "pool-1" if PAYLOADS[payload].chunk == 1 else ""
     return [system for system in MAPS if system in settings.systems and system != same]
 
 

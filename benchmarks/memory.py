@@ -11,20 +11,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self  # items are opaque
+
+# Items are opaque.
+from typing import Any, Self
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
 
 MB = 1_000_000
-SECONDS = 3.0  # for which an item is slow, or a slow consumer takes items
-CONSUMER_SECONDS = 0.02  # sleep of a slow consumer for each item
+# For which an item is slow, or a slow consumer takes items.
+SECONDS = 3.0
+# Sleep of a slow consumer for each item.
+CONSUMER_SECONDS = 0.02
 SLOW_ITEM = 20
-SMALL_ITEMS = 3_000  # before sizes jump
-BOUND = 192 * MB  # two places where items wait, 64 MB each, and what 4 workers and the consumer have in hand
-CAP = 1_000 * MB  # a case ends beyond that
-PRIVATE = ("Pss_Anon:", "Pss_File:")  # kB; shared memory is counted by its files
-LOOK_SECONDS = 0.03  # between two looks at the memory
+# Before sizes jump.
+SMALL_ITEMS = 3_000
+# Two places where items wait, 64 MB each, and what 4 workers and the consumer have in hand.
+BOUND = 192 * MB
+# A case ends beyond that.
+CAP = 1_000 * MB
+# kB; shared memory is counted by its files.
+PRIVATE = ("Pss_Anon:", "Pss_File:")
+# Between two looks at the memory.
+LOOK_SECONDS = 0.03
 COLUMNS = ("items", "slow", "order", "Processes(4)", "Threads(4)", "Tasks(4)", "Tasks(4), Processes(2)")
 PLACES = COLUMNS[3:]
 
@@ -161,14 +170,16 @@ class Watch:
             self.peak = max(self.peak, _memory(os.getpid()))
             if self.peak > self._most:
                 print(json.dumps({"growth": CAP}), flush=True)
-                os._exit(0)  # whatever the run is in
+                # Whatever the run is in.
+                os._exit(0)
 
 
 def _memory(root: int) -> int:
     """Bytes that a process and its descendants have for themselves, and their shared memory, mapped or not."""
     own, shared = 0, {}
     for process in _descendants(root):
-        with suppress(OSError):  # it has just ended
+        # It has just ended.
+        with suppress(OSError):
             own += sum(int(line.split()[1]) for line in _lines(process / "smaps_rollup") if line.startswith(PRIVATE))
             for descriptor in (process / "fd").iterdir():
                 with suppress(OSError):

@@ -12,10 +12,14 @@ from benchmarks.systems import count
 from benchmarks.targets import WANTED_ORDER
 
 ITEMS, WORKERS = 10_000, 4
-ITEM_SECONDS = 0.1e-3  # sleep of one item
-SLOW_ITEM = 500  # among the first tenth: all the others could overtake it
-SLOW_SECONDS = 2.0  # sleep of that one
-RESULT_BYTES = 100_000  # bytes of a large result: 1 GB in all
+# Sleep of one item.
+ITEM_SECONDS = 0.1e-3
+# Among the first tenth: all the others could overtake it.
+SLOW_ITEM = 500
+# Sleep of that one.
+SLOW_SECONDS = 2.0
+# Bytes of a large result: 1 GB in all.
+RESULT_BYTES = 100_000
 COLUMNS = ("results", "slow item", "order", "total", "wanted", "met", "peak RSS", "more than at start")
 
 

@@ -14,9 +14,12 @@ from itertools import cycle, islice
 from random import Random
 from typing import Any
 
-RING_BYTES_100 = 4096  # items; more than the largest chunk (1000) and than a 64 KB frame holds
-RING_BYTES_64K = 64  # items; more than the largest chunk (16)
-RING_ARRAYS = 2  # items; an array never shares a message
+# Items; more than the largest chunk (1000) and than a 64 KB frame holds.
+RING_BYTES_100 = 4096
+# Items; more than the largest chunk (16).
+RING_BYTES_64K = 64
+# Items; an array never shares a message.
+RING_ARRAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Payload:
     """
 
     name: str
-    make: Callable[[int], Iterator[Any]]  # Any: items are opaque to every system
+    # Any: items are opaque to every system.
+    make: Callable[[int], Iterator[Any]]
     size: int
     chunk: int = 1000
     needs: str | None = None
@@ -77,7 +81,8 @@ def bytearrays_1m(n: int) -> Iterator[bytearray]:
 
 def tensors_1m(n: int) -> Iterator[Any]:
     """float32 tensors, (262144,), 1 MiB each, in a dict."""
-    torch: Any = import_module("torch")  # Any: an optional package
+    # Any: an optional package.
+    torch: Any = import_module("torch")
     torch.set_num_threads(1)
     ring = [torch.rand(262_144) for _ in range(RING_ARRAYS)]
     return ({"image": tensor.clone(), "label": 3} for tensor in islice(cycle(ring), n))
@@ -85,7 +90,8 @@ def tensors_1m(n: int) -> Iterator[Any]:
 
 def images_1m(n: int) -> Iterator[Any]:
     """Pillow images, RGBA, 512 x 512, 1 MiB each."""
-    images: Any = import_module("PIL.Image")  # Any: an optional package
+    # Any: an optional package.
+    images: Any = import_module("PIL.Image")
     random = Random(0)
     ring = [images.frombytes("RGBA", (512, 512), random.randbytes(1 << 20)) for _ in range(RING_ARRAYS)]
     return islice(cycle(ring), n)
@@ -97,7 +103,8 @@ def _random_bytes(n: int, size: int, distinct: int) -> Iterator[bytes]:
 
 
 def _random_arrays(n: int, length: int) -> Iterator[Any]:
-    numpy: Any = import_module("numpy")  # Any: an optional package
+    # Any: an optional package.
+    numpy: Any = import_module("numpy")
     random = numpy.random.default_rng(0)
     return islice(cycle([random.random(length, dtype=numpy.float32) for _ in range(RING_ARRAYS)]), n)
 

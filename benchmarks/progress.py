@@ -15,9 +15,11 @@ from benchmarks.experiment import Result, Settings
 from benchmarks.systems import count, identity, make
 from benchmarks.targets import WANTED_WATCHED
 
-PAYLOADS = ("int", "dict")  # those with the most items a second, where each costs most
+# Those with the most items a second, where each costs most.
+PAYLOADS = ("int", "dict")
 ALONE, AGAIN, *_ = WATCHED = ("by nobody", "by nobody, again", "by a function", "by progress=True")
-TURNS = 8  # for each repeat that is asked for: quartiles need some
+# For each repeat that is asked for: quartiles need some.
+TURNS = 8
 COLUMNS = ("payload", "watched", "items/s", "CPU/item", "rate/unwatched", "CPU/unwatched", "observer", "wanted", "met")
 
 
@@ -48,7 +50,8 @@ def send(payload: str, watched: str, n: int) -> tuple[float, float, float]:
 def enough(payload: str, seconds: float) -> int:
     """How many items take about so long, start-up left out."""
     n = 1_000
-    send(payload, ALONE, 2)  # starts the fork server
+    # Starts the fork server.
+    send(payload, ALONE, 2)
     start_up = send(payload, ALONE, 2)[0]
     while (elapsed := send(payload, ALONE, n)[0] - start_up) < seconds / 2:
         n *= 4
@@ -95,9 +98,11 @@ def _cells(
         _quartiles([each[ALONE][0] / each[way][0] for each in turns]) for way in (watched, AGAIN)
     )
     cost = _quartiles([each[watched][1] / each[ALONE][1] for each in turns])
-    trusted = (upper - lower) / sqrt(len(turns)) <= 1 - WANTED_WATCHED  # about as far as a median may be off
+    # About as far as a median may be off.
+    trusted = (upper - lower) / sqrt(len(turns)) <= 1 - WANTED_WATCHED
     wanted = (f">= {WANTED_WATCHED:g}x", table.verdict(met=rate[1] >= WANTED_WATCHED, trusted=trusted))
-    looking = median(each[watched][2] / each[watched][0] for each in turns)  # of one processor
+    # Of one processor.
+    looking = median(each[watched][2] / each[watched][0] for each in turns)
     own = f"{looking:.2%}" if looking else ""
     return (*figures, _text(rate), _text(cost), own, *(wanted if watched != AGAIN else ("", "")))
 

@@ -10,19 +10,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from time import perf_counter
-from typing import Any  # arguments are JSON
+
+# Arguments are JSON.
+from typing import Any
 
 from benchmarks.experiment import Settings
 from benchmarks.runner import CaseError, Outcome
 from benchmarks.timing import STARTS, Timing
 
-FEW = 2  # items of the runs that measure start-up
-LEAST = 20  # items of a measured run: what is allocated beforehand flatters a shorter one
-PILOT_SECONDS = 0.05  # least length of a pilot beyond start-up; and half the start-up, which varies by as much
-PILOT_GROWTH = 8  # times as many items as in a run that was too short
-SIZINGS = 4  # tries to reach half of the seconds asked for, before the row is shown with a remark
-DOUBT = 0.3  # of the net time: above, a rate is shown with a remark, and no verdict rests on it
-CPU_MARGIN = 1.25  # times all cores: a rate that takes more CPU time than this is an artefact
+# Items of the runs that measure start-up.
+FEW = 2
+# Items of a measured run: what is allocated beforehand flatters a shorter one.
+LEAST = 20
+# Least length of a pilot beyond start-up; and half the start-up, which varies by as much.
+PILOT_SECONDS = 0.05
+# Times as many items as in a run that was too short.
+PILOT_GROWTH = 8
+# Tries to reach half of the seconds asked for, before the row is shown with a remark.
+SIZINGS = 4
+# Of the net time: above, a rate is shown with a remark, and no verdict rests on it.
+DOUBT = 0.3
+# Times all cores: a rate that takes more CPU time than this is an artefact.
+CPU_MARGIN = 1.25
 
 
 # Run in the process of a case.

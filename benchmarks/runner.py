@@ -23,11 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from time import monotonic
-from typing import Any  # what a case returns is JSON
 
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-ORPHAN_GRACE = 5.0  # seconds for a fork server and the like to end after their case
-STACKS_GRACE = 1.0  # seconds for a case to print its stacks
+# What a case returns is JSON.
+from typing import Any
+
+# prctl(2).
+PR_SET_CHILD_SUBREAPER = 36
+# Seconds for a fork server and the like to end after their case.
+ORPHAN_GRACE = 5.0
+# Seconds for a case to print its stacks.
+STACKS_GRACE = 1.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -71,7 +76,8 @@ def run_case(function: str, arguments: Mapping[str, object], limit: float) -> Ou
         late = True
         try:
             late = not _ends_within(case.pid, limit)
-        finally:  # also on Ctrl-C, which does not reach the case: its session is its own
+        finally:
+            # Also on Ctrl-C, which does not reach the case: its session is its own.
             if late:
                 _kill(case.pid)
         case.returncode, cpu = _reap(case.pid)

@@ -11,11 +11,15 @@ from benchmarks.systems import count, run_into_count
 from benchmarks.targets import WANTED_SPEEDUP
 from benchmarks.timing import STARTS, Timing
 
-ITEM_SECONDS = 5e-3  # CPU time of one item
-FEW = 4  # items of the run that measures start-up, with no work in them
-ITEMS = 300  # 1.5 s with one worker, 0.75 s with two
+# CPU time of one item.
+ITEM_SECONDS = 5e-3
+# Items of the run that measures start-up, with no work in them.
+FEW = 4
+# 1.5 s with one worker, 0.75 s with two.
+ITEMS = 300
 WORKERS = (1, 2)
-DOUBT = 0.1  # of the net time: above, there is no verdict
+# Of the net time: above, there is no verdict.
+DOUBT = 0.1
 NAMES = {"spin_bare": "bare processes", "spin_in_chainpump": "chainpump"}
 COLUMNS = ("system", "1 worker", "2 workers", "speed-up", "wanted", "met")
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any  # arrays: numpy is imported late
+
+# Arrays: numpy is imported late.
+from typing import Any
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
@@ -18,7 +20,8 @@ COLUMNS = ("case", "what", "kept", "held", "wanted", "met")
 TABLE_MB = 200
 WORKERS = (1, 4, 8)
 SLOW_VIEWS = 120
-SLOW_SECONDS = 0.1  # each: so that it takes some seconds in all
+# Each: so that it takes some seconds in all.
+SLOW_SECONDS = 0.1
 
 
 # Run in the process of a case.
@@ -42,7 +45,8 @@ def held() -> float:
                 if str(path.readlink()).startswith(OURS):
                     status = path.stat()
                     found[status.st_ino] = status.st_blocks * 512
-            except OSError:  # closed meanwhile
+            except OSError:
+                # Closed meanwhile.
                 continue
     return sum(found.values()) / MB
 
@@ -57,7 +61,8 @@ def jump(scale: int) -> tuple[float, float]:
         for number, item in enumerate(run):
             if item.nbytes == MB:
                 sleep(SLOW_SECONDS)
-            if number == 3005 + SLOW_VIEWS:  # before the end, which gives all back
+            # Before the end, which gives all back.
+            if number == 3005 + SLOW_VIEWS:
                 last = held()
     return 1.0, last
 
@@ -110,7 +115,8 @@ def functions(workers: int, scale: int) -> tuple[float, float, float]:
     from chainpump import Pipeline, Processes, source, stage
 
     tables = (np.arange(TABLE_MB * MB // scale) % 256).astype("u1")
-    list(Pipeline(range(3)).map(abs, on=Processes(1)))  # the fork server runs
+    # The fork server runs.
+    list(Pipeline(range(3)).map(abs, on=Processes(1)))
     began = monotonic()
     with Pipeline(source(range, 400)).then(stage(looked_up, tables), on=Processes(workers)).open() as run:
         items = iter(run)

@@ -17,7 +17,8 @@ from benchmarks.targets import WANTED_START
 
 METHODS = ("forkserver", "spawn", "fork")
 WORKERS = (1, 4, 8)
-LATER = 5  # runs after the first
+# Runs after the first.
+LATER = 5
 COLUMNS = (
     "start method",
     "workers",

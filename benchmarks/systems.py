@@ -11,16 +11,22 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, TypeVar  # Any: items are opaque, and the peers are optional and untyped
+
+# Any: items are opaque, and the peers are optional and untyped.
+from typing import Any, TypeVar
 
 from benchmarks.payloads import PAYLOADS, ints
 
 T = TypeVar("T")
 
-IN_FLIGHT_ITEMS = 64  # items per junction for a peer; 8 to 1000 differ within the noise
-IN_FLIGHT_BYTES = 8 << 20  # bytes per junction, 2 items at least; 64 MB are half as fast with 1 MB arrays
-TENSORS_IN_FLIGHT = 8  # per queue of torch; each holds a descriptor, and 64 are no faster
-MESSAGE_ROOM = 4096  # bytes a message may take beside its payload
+# Items per junction for a peer; 8 to 1000 differ within the noise.
+IN_FLIGHT_ITEMS = 64
+# Bytes per junction, 2 items at least; 64 MB are half as fast with 1 MB arrays.
+IN_FLIGHT_BYTES = 8 << 20
+# Per queue of torch; each holds a descriptor, and 64 are no faster.
+TENSORS_IN_FLIGHT = 8
+# Bytes a message may take beside its payload.
+MESSAGE_ROOM = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ def run_pipeline_lib(payload: str, n: int) -> int:
 
 def run_torch(payload: str, n: int) -> int:
     """Three processes with queues of torch.multiprocessing between them, which share the memory of tensors."""
-    context: Any = import_module("torch.multiprocessing").get_context("fork")  # Any: an optional package
+    # Any: an optional package.
+    context: Any = import_module("torch.multiprocessing").get_context("fork")
     queues = [context.Queue(TENSORS_IN_FLIGHT) for _ in range(2)]
     counted, done = context.RawValue("q", -1), context.Event()
     workers = [
@@ -175,7 +182,8 @@ def _put(items: Callable[[], Iterable[Any]], queue: Any, done: Any) -> None:
     for item in items():
         queue.put(item)
     queue.put(None)
-    done.wait()  # whoever takes a tensor asks its sender for the descriptor of its memory
+    # Whoever takes a tensor asks its sender for the descriptor of its memory.
+    done.wait()
 
 
 def _taken(queue: Any) -> Iterator[Any]:

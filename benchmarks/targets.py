@@ -39,12 +39,16 @@ TARGETS: dict[str, Target] = {
     "array40M": Target(70, 12e-3),
 }
 
-WANTED_SPEEDUP = 1.85  # times as fast with 2 workers as with 1, on 2 cores, 5 ms of pure Python per item
-WANTED_BALANCE = 1.15  # times the ideal time, at most, for 400 items of 5 ms over 4 workers
+# Times as fast with 2 workers as with 1, on 2 cores, 5 ms of pure Python per item.
+WANTED_SPEEDUP = 1.85
+# Times the ideal time, at most, for 400 items of 5 ms over 4 workers.
+WANTED_BALANCE = 1.15
 WANTED_OF_BEST = (
-    0.95  # times the rate of the best split of workers by hand, at least, where they are given by measuring
+    # Times the rate of the best split of workers by hand, at least, where they are given by measuring.
+    0.95
 )
-WANTED_LONE_P50 = 3e-3  # seconds over two hops, at most, for an item that comes alone
+# Seconds over two hops, at most, for an item that comes alone.
+WANTED_LONE_P50 = 3e-3
 
 # Seconds between items -> p10, p50, p99, in seconds, of the design's model over two hops (flush after 2 ms).
 MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
@@ -56,9 +60,11 @@ MODEL_LATENCY: dict[float, tuple[float, float, float]] = {
 # order without it.
 WANTED_ORDER = 1.1
 
-WANTED_WATCHED = 0.99  # times the rate of a run that nobody watches, at least
+# Times the rate of a run that nobody watches, at least.
+WANTED_WATCHED = 0.99
 
-WANTED_BUILD = 2e-3  # seconds to check a pipeline of 10 stages
+# Seconds to check a pipeline of 10 stages.
+WANTED_BUILD = 2e-3
 
 # A run that is not the first of its process, of the time that the faster of the pools of the standard library takes.
 WANTED_START = 1.5

@@ -7,7 +7,8 @@ figure. Hence several samples of which the least counts, and a doubt: how far th
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-STARTS = 2  # runs for start-up per measured run
+# Runs for start-up per measured run.
+STARTS = 2
 
 
 @dataclass(slots=True)

@@ -47,7 +47,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
+# As the tests have it, also in a worker that imports this module.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
 from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
@@ -63,9 +64,12 @@ __all__ = ["chaos", "chaos_with_faults", "chaos_with_successors", "main"]
 # ------------------------------------------------------------------------------------------- what the pipelines do
 
 
-HEAD = struct.Struct("<2I")  # in front of bytes: number and checksum
-NOISE = random.Random(0).randbytes(1 << 21)  # what payloads are cut from, each elsewhere
-DAMAGED = -1  # in place of the number of an item that is not what its source has made
+# In front of bytes: number and checksum.
+HEAD = struct.Struct("<2I")
+# What payloads are cut from, each elsewhere.
+NOISE = random.Random(0).randbytes(1 << 21)
+# In place of the number of an item that is not what its source has made.
+DAMAGED = -1
 
 
 def made(n: int, kind: str) -> Iterator[Any]:
@@ -104,8 +108,10 @@ KINDS: dict[str, Callable[[int], Any]] = {
     "300 KB": lambda number: _packed(number, 300_000),
     "1 MB array": lambda number: np.frombuffer(_packed(number, 1 << 20), np.uint8),
 }
-MOST = {"int": 20_000, "dict": 5_000, "64 KB": 300, "300 KB": 80, "1 MB array": 60}  # items: about a tenth of a second
-MOST_ONE_BY_ONE = 2_000  # of them, where `in_flight` bounds a channel
+# Items: about a tenth of a second.
+MOST = {"int": 20_000, "dict": 5_000, "64 KB": 300, "300 KB": 80, "1 MB array": 60}
+# Of them, where `in_flight` bounds a channel.
+MOST_ONE_BY_ONE = 2_000
 
 
 def number_of(value: Any) -> int:
@@ -132,7 +138,8 @@ def checked(value: Any) -> int:
 class Log:
     """Which items have gone through one place of a run; the kernel appends whole records, whoever is killed."""
 
-    RECORD = struct.Struct("<2I")  # place and number
+    # Place and number.
+    RECORD = struct.Struct("<2I")
 
     def __init__(self, path: Path, place: int) -> None:
         self._path = path
@@ -256,7 +263,8 @@ class Kill:
         group = slot.group
         try:
             self._row = own_view(run._wiring.board, group.rows[-1][slot.number])
-        except ValueError:  # the run is over, and its board released
+        except ValueError:
+            # The run is over, and its board released.
             self.victim = None
             return
         self.worker: int = slot.number + 1
@@ -294,7 +302,8 @@ def run_case(case: Case, verdict: Verdict, stacks: TextIO | None = None, judge: 
 @contextmanager
 def _scaled_by_chance(seed: int) -> Iterator[None]:
     """Workers of auto stages come and go, some of them every few milliseconds."""
-    import pytest  # not in a worker, which imports this module as well
+    # Not in a worker, which imports this module as well.
+    import pytest
 
     from support.scaling import ForcedScaling
 
@@ -404,9 +413,12 @@ def judge_kill(case: Case, kill: Kill | None, error: BaseException | None, ended
 
 # ------------------------------------------------------------------------------------------------ with successors
 
-RESTARTS = 1000  # more than any run needs
-PAUSE = 0.2  # seconds between two kills, at most; a worker takes about as long to start
-KILLS_EACH = 30  # in one run, at most
+# More than any run needs.
+RESTARTS = 1000
+# Seconds between two kills, at most; a worker takes about as long to start.
+PAUSE = 0.2
+# In one run, at most.
+KILLS_EACH = 30
 
 
 def worked(value: Any) -> Any:
@@ -441,7 +453,8 @@ CHAINED: dict[str, tuple[Any, Any, str]] = {
         "several",
     ),
 }
-CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}  # items
+# Items.
+CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,7 +490,8 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
         try:
             slots = [slot.worker for slot in run._wiring.all_slots if slot.group.replaceable]
             workers = [worker.handle.pid for worker in slots if worker is not None]
-        except (AssertionError, ValueError):  # one is being replaced at this moment
+        except (AssertionError, ValueError):
+            # One is being replaced at this moment.
             continue
         if workers:
             with suppress(ProcessLookupError):
@@ -543,8 +557,10 @@ def chaos_with_successors(kills: int, seed: int, verdict: Verdict, stacks: TextI
 # ------------------------------------------------------------------------------------------------ with faults
 
 ENDING = ("exit", "kill")
-SLOW = 0.02  # the most that a call is to wait with
-ACTIONS = {  # of each point; a worker that cannot say how it ended would print that
+# The most that a call is to wait with.
+SLOW = 0.02
+# Of each point; a worker that cannot say how it ended would print that.
+ACTIONS = {
     "spawn": ("raise", "delay"),
     "start": ("raise", *ENDING, "delay"),
     "send": ("raise", *ENDING, "delay"),
@@ -625,7 +641,8 @@ def chaos(runs: Iterable[int], seed: int, verdict: Verdict, stacks: TextIO | Non
 
 def _get_ready() -> None:
     become_reaper()
-    list(Pipeline(source(range, 1), on=Processes(1)))  # the fork server is there from now on
+    # The fork server is there from now on.
+    list(Pipeline(source(range, 1), on=Processes(1)))
 
 
 @contextmanager

@@ -51,14 +51,17 @@ class Noise:
         if self._server is not None and server["_forkserver_pid"] == self._server and _is_running(self._server):
             return
         if server["_forkserver_pid"] is not None:
-            os.close(server["_forkserver_alive_fd"])  # which ends it
-            with suppress(ChildProcessError):  # it has ended, and a test has reaped it with all else that was left
+            # Which ends it.
+            os.close(server["_forkserver_alive_fd"])
+            # It has ended, and a test has reaped it with all else that was left.
+            with suppress(ChildProcessError):
                 os.waitpid(server["_forkserver_pid"], 0)
             server.update(_forkserver_pid=None, _forkserver_alive_fd=None, _forkserver_address=None)
         # It starts with the first worker, and stays.
         with self.heard(), pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-            monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # who forks has no threads
+            # Who forks has no threads.
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
             monkeypatch.setitem(server, "_preload_modules", [*server["_preload_modules"], *IMPORTED_ONCE])
             assert list(Pipeline(source(range, 1))) == [0]
         self._server = server["_forkserver_pid"]
@@ -86,7 +89,8 @@ def _is_running(child: int) -> bool:
     """Whether a child of this process has not ended."""
     try:
         return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    except ChildProcessError:  # it has been reaped
+    except ChildProcessError:
+        # It has been reaped.
         return False
 
 
@@ -148,7 +152,8 @@ def nothing_left(request: pytest.FixtureRequest, worker_noise: Noise) -> Iterato
     assert not orphans, f"processes are left: {orphans}"
     assert not threads_that_stay()
     assert worker_noise.read() == ""
-    if not request.node.stash.get(FAILED, False):  # the frames of a failed test are kept, with all they hold
+    # The frames of a failed test are kept, with all they hold.
+    if not request.node.stash.get(FAILED, False):
         assert not _left(lambda: descriptors() - before - _descriptors_of_helpers())
         assert not _left(mappings)
 

@@ -35,7 +35,8 @@ from typing import Any, TextIO, get_args
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
+# As the tests have it, also in a worker that imports this module.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from chainpump import Pipeline, Processes, RunError, WorkerLostError, sink, source, stage
 from chainpump.executors.start_methods import StartMethod
@@ -51,9 +52,12 @@ from support.verdict import Verdict, limited, nothing_left, quiet
 __all__ = ["STAGES", "Plan", "enumerate_points", "main", "run_point"]
 
 STAGES = ("source", "stage", "map", "sink")
-BEGUN, CLEANED_UP = "begun", "cleaned up"  # of a function
-ENDS = {False: "lost worker named", True: "cancelled"}  # how a run ends whose bomb goes off in time
-ENOUGH = 3  # times in a row that the worker has ended before the n-th step: how many it takes differs from run to run
+# Of a function.
+BEGUN, CLEANED_UP = "begun", "cleaned up"
+# How a run ends whose bomb goes off in time.
+ENDS = {False: "lost worker named", True: "cancelled"}
+# Times in a row that the worker has ended before the n-th step: how many it takes differs from run to run.
+ENOUGH = 3
 
 
 # ---------------------------------------------------------------------------------------------- what the pipeline does
@@ -181,7 +185,8 @@ def _cancelled_by(bomb: Bomb, run: Any) -> Generator[None, None, None]:
 
     with meanwhile(cancel):
         yield
-        if bomb.died_at is None:  # nor will it: no worker is left
+        # Nor will it: no worker is left.
+        if bomb.died_at is None:
             gate.announce()
 
 
@@ -236,7 +241,8 @@ def enumerate_points(
     most = missed = 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        with plan.open(Journal(folder / "journal")):  # what `multiprocessing` keeps for good is there from now on
+        # What `multiprocessing` keeps for good is there from now on.
+        with plan.open(Journal(folder / "journal")):
             pass
         tracer = stack.enter_context(Tracer.running(folder)) if calls else None
         for n in count(1 + offset, every):

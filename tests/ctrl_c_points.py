@@ -27,7 +27,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TextIO
 
-sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
+# As the tests have it, also in a worker that imports this module.
+sys.path.insert(0, str(Path(__file__).parent))
 
 import chainpump
 from chainpump import Inline, Pipeline, Processes, Threads, sink, source
@@ -45,7 +46,8 @@ PLACES: dict[str, Any] = {
 }
 # Where the main thread of a run is: here, and in what of the standard library takes locks, or undoes what was begun.
 WITHIN = (str(Path(chainpump.__file__).parent), threading.__file__, contextlib.__file__)
-LOOKS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD"}  # behind these, it looks for signals
+# Behind these, it looks for signals.
+LOOKS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD"}
 ITEMS = 30
 
 
@@ -85,13 +87,16 @@ class Finger:
 
     def __init__(self, n: int) -> None:
         self._left = n
-        self._done: dict[int, int] = {}  # by frame: the instruction that it has done last
-        self.pressed_at: float | None = None  # seconds of the monotonic clock
+        # By frame: the instruction that it has done last.
+        self._done: dict[int, int] = {}
+        # Seconds of the monotonic clock.
+        self.pressed_at: float | None = None
         self.where = ""
 
     def run(self, work: Callable[[], object]) -> None:
         """Do it, and count. Raises what it raises; KeyboardInterrupt ends the counting."""
-        sys._getframe().f_trace_opcodes = True  # of any frame: 3.12 asks for it before it traces
+        # Of any frame: 3.12 asks for it before it traces.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._step)
         try:
             work()
@@ -133,7 +138,8 @@ def _moments(code: CodeType) -> dict[int, set[int]]:
     What is raised then counts as raised by the first of them. It can only be raised here in front of the second: in
     front of one that another `with` protects, or none, it would be raised in a place where it never is.
     """
-    entries = vars(dis.Bytecode(code))["exception_entries"]  # unknown to its stubs
+    # Unknown to its stubs.
+    entries = vars(dis.Bytecode(code))["exception_entries"]
     offsets = {
         each.offset: [entry.target for entry in entries if entry.start <= each.offset < entry.end]
         for each in dis.get_instructions(code)
@@ -173,7 +179,8 @@ def _press_at(place: str, way: str, n: int, verdict: Verdict) -> bool:
 def press_at_each(place: str, way: str, every: int, offset: int, verdict: Verdict, stacks: TextIO | None = None) -> int:
     """Press at each of these moments; returns how many there are, but for `every`. stacks: where to tell of a hang."""
     become_reaper()
-    WAYS[way](place)  # what is imported late, and what `multiprocessing` keeps, is there from now on
+    # What is imported late, and what `multiprocessing` keeps, is there from now on.
+    WAYS[way](place)
     for n in count(1 + offset, every):
         faulthandler.dump_traceback_later(LIMIT, exit=True, file=stacks or sys.stderr)
         try:

@@ -15,7 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it
+# As the tests have it.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from chaos import busy
 from support.cases import ALL_CASES
@@ -23,7 +24,8 @@ from support.cases import ALL_CASES
 __all__ = ["main"]
 
 FAULTS = Path(__file__).parent / "faults"
-NO_CELLS = {  # campaigns in short, what is injected, and what belongs to one feature
+# Campaigns in short, what is injected, and what belongs to one feature.
+NO_CELLS = {
     "test_auto_stages.py",
     "test_chaos.py",
     "test_crash_points.py",

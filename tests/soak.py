@@ -35,26 +35,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))  # as the tests have it, also in a worker that imports this module
+# As the tests have it, also in a worker that imports this module.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from chainpump import Pipeline, Processes, StageError, StageStoppedError, Threads, WorkerLostError, source, stage
 from support.processes import become_reaper, descendants, helpers, until
 
 __all__ = ["Verdict", "main", "soak_one_run", "soak_runs"]
 
-WARM = 0.2  # of all samples: what a process reaches in its first moments is no growth
+# Of all samples: what a process reaches in its first moments is no growth.
+WARM = 0.2
 WARM_ITEMS = (
-    10_000  # of a long run, 20 arrays among them, before the first look: by then every worker has met all kinds
+    # Of a long run, 20 arrays among them, before the first look: by then every worker has met all kinds.
+    10_000
 )
-SLABS = ("/memfd:chainpump-slabs", "/dev/shm/#")  # the latter have no name by which to tell them from others
+# The latter have no name by which to tell them from others.
+SLABS = ("/memfd:chainpump-slabs", "/dev/shm/#")
 COUNTS = ("descriptors", "slabs", "threads")
-LASTING = ("descriptors", "threads")  # in one run the slabs in use come and go; how many there may be is bounded
-LEAST_LOOKS = 8  # at a process, for a slope to mean anything
-MINUTE_BOUND = 1024.0  # KB per minute of one process; its memory goes up and down by some MB
+# In one run the slabs in use come and go; how many there may be is bounded.
+LASTING = ("descriptors", "threads")
+# At a process, for a slope to mean anything.
+LEAST_LOOKS = 8
+# KB per minute of one process; its memory goes up and down by some MB.
+MINUTE_BOUND = 1024.0
 # KB per run of the main process. Each run has threads, and the C library keeps memory for each that has run at the same
 # time as others: with MALLOC_ARENA_MAX=1 the slope is below 1, and what is in use of it grows by 0.1.
 RUN_BOUND = 4.0
-LIMIT = 60.0  # seconds for one short run; a hang ends the program with the stacks of all threads
+# Seconds for one short run; a hang ends the program with the stacks of all threads.
+LIMIT = 60.0
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -77,7 +85,8 @@ def look(pid: int, at: float) -> Sample:
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     targets = []
     for path in (process / "fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
+        # Closed meanwhile.
+        with suppress(FileNotFoundError):
             targets.append(str(path.readlink()))
     slabs = sum(target.startswith(SLABS) for target in targets)
     return Sample(at, int(status["VmRSS"].split()[0]), len(targets) - slabs, slabs, int(status["Threads"]))
@@ -113,7 +122,8 @@ class Verdict:
         for what in COUNTS:
             found = [getattr(sample, what) for sample in kept]
             line += f", {min(found)} to {max(found)} {what}"
-            quarter = len(found) // 4  # of several looks the least: one may have met a thread that was just ending
+            # Of several looks the least: one may have met a thread that was just ending.
+            quarter = len(found) // 4
             before, after = min(found[:quarter]), min(found[-quarter:])
             if after > before and what in counts:
                 self.wrong.append(f"{name}: {what} grow from {before} to {after}")
@@ -195,7 +205,8 @@ def soak_one_run(seconds: float, bound: float = MINUTE_BOUND, every: float = 1.0
             if arrived > WARM_ITEMS and due <= now and not over.exists():
                 due = now + every
                 for name, pid in pids.items():
-                    with suppress(FileNotFoundError, KeyError):  # the last item of the source has come, and it ended
+                    # The last item of the source has come, and it ended.
+                    with suppress(FileNotFoundError, KeyError):
                         samples[name].append(look(pid, (now - started) / 60))
                 if len(samples["main"]) * every >= seconds:
                     over.touch()
@@ -301,7 +312,8 @@ RUNS: Mapping[Callable[[], None], type[Exception] | None] = {
     ints_into_a_sink: None,
     loop_that_is_left: None,
 }
-WARM_ROUNDS = 3  # of all runs above, before anything is counted
+# Of all runs above, before anything is counted.
+WARM_ROUNDS = 3
 
 
 def package_objects() -> Counter[str]:
@@ -314,7 +326,8 @@ def named_memory() -> set[str]:
     """Names of shared memory, this user's."""
     found = set()
     for path in SHARED_MEMORY.iterdir():
-        with suppress(FileNotFoundError):  # somebody else's, who has just removed it
+        # Somebody else's, who has just removed it.
+        with suppress(FileNotFoundError):
             if path.stat().st_uid == os.getuid():
                 found.add(path.name)
     return found

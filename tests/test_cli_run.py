@@ -105,7 +105,8 @@ def test_failure_exits_with_1_and_tells_it_without_the_librarys_traceback(comman
     done = run(command("failing"))
     assert done.returncode == 1
     assert done.stderr.startswith("StageError: stage 'fail' (worker 1 of 1, pid ")
-    assert 'sample_jobs.py", line ' in done.stderr  # the worker's own traceback, from the user's line on
+    # The worker's own traceback, from the user's line on.
+    assert 'sample_jobs.py", line ' in done.stderr
     assert 'raise ValueError("three is too many")' in done.stderr
     assert "chainpump/cli/main.py" not in done.stderr
 
@@ -145,7 +146,8 @@ def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, statu
     environment = {**os.environ, "FIFO": str(fifo)}
     with (
         subprocess.Popen(command("held"), stderr=subprocess.PIPE, text=True, env=environment) as process,
-        watching([int(fifo.read_text())]) as workers,  # the text comes once the worker is inside an item
+        # The text comes once the worker is inside an item.
+        watching([int(fifo.read_text())]) as workers,
     ):
         process.send_signal(number)
         assert process.stderr is not None
@@ -224,7 +226,8 @@ def test_report_of_a_run_that_was_interrupted_says_so(command, tmp_path, name, n
     report = tmp_path / "run.json"
     environment = {**os.environ, "FIFO": str(fifo)}
     with subprocess.Popen(command(name, "--report", report), stderr=subprocess.PIPE, env=environment) as process:
-        fifo.read_text()  # returns once the worker is inside an item
+        # Returns once the worker is inside an item.
+        fifo.read_text()
         process.send_signal(number)
         assert process.wait() == status
     told = json.loads(report.read_text())

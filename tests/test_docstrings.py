@@ -16,7 +16,8 @@ MODULES = [each.name for each in pkgutil.walk_packages(chainpump.__path__, "chai
 
 @pytest.mark.parametrize("name", ["chainpump", *sorted(set(MODULES) - {"chainpump.__main__"})])
 def test_examples_do_what_they_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_REGISTERED", {})  # other tests need not know what an example registers
+    # Other tests need not know what an example registers.
+    monkeypatch.setattr(registry, "_REGISTERED", {})
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 

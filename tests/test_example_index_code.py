@@ -93,10 +93,16 @@ def broken(index_code, folder, database):
 
 def test_command_line_of_the_library_prints_ranked_hits(folder, tmp_path):
     environment = {**os.environ, "INDEX_CODE_FOLDER": str(folder), "INDEX_CODE_QUERY": "wind"}
+    # Fmt: skip.
     done = subprocess.run(
         [sys.executable, "-m", "chainpump", "run", f"{EXAMPLES}/index_code.py:pipeline"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False,
-    )  # fmt: skip
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=WHOLE,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "10 records in " in done.stdout
     assert "   1. boats.sail  (module, " in done.stdout
@@ -105,9 +111,14 @@ def test_command_line_of_the_library_prints_ranked_hits(folder, tmp_path):
 
 @pytest.mark.parametrize("arguments,expected", [(["wind"], "   1. boats.sail  (module, "), (["--check"], "are equal")])
 def test_script_takes_folder_and_query_or_checks(folder, tmp_path, arguments, expected):
+    # Fmt: skip.
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "index_code.py"), str(folder), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=WHOLE,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert expected in done.stdout

@@ -54,7 +54,8 @@ def test_example_prints_what_the_readme_says(tmp_path):
 @pytest.mark.parametrize("shown,change", [*zip(ERRORS, FAILURES, strict=True)])
 def test_errors_read_as_the_readme_shows_them(tmp_path, shown, change):
     script = EXAMPLE.replace(*change)
-    if "sleep" in change[1]:  # long enough for all to have started, on a machine however slow
+    # Long enough for all to have started, on a machine however slow.
+    if "sleep" in change[1]:
         script = script.replace(".run()", ".run(stall_timeout=3)")
     assert change[1] in script
     done = run(script, tmp_path)

@@ -21,8 +21,10 @@ ROOT = Path(__file__).parent.parent
 RIGHT, WRONG = ROOT / "tests/typing/right.py", ROOT / "tests/typing/wrong.py"
 TABLE = ROOT / "tests/unit/hints/test_hints.py"
 
-SAMPLE = 25  # every so many of the pairs of `tests.typing.verdicts`, which are 15,000
-Lines = set[tuple[str, int]]  # file name and line, counted from 1
+# Every so many of the pairs of `tests.typing.verdicts`, which are 15,000.
+SAMPLE = 25
+# File name and line, counted from 1.
+Lines = set[tuple[str, int]]
 
 
 def mypy(folder: Path) -> Lines:
@@ -81,7 +83,8 @@ def test_type_checkers_give_the_verdicts_of_the_table_of_hints(checker: Callable
     (tmp_path / "table.py").write_text("\n".join(lines))
     made = verdicts.table(each=SAMPLE)
     verdicts.write(tmp_path, made)
-    refused = checker(tmp_path)  # both tables at once: a checker takes most of its time to start
+    # Both tables at once: a checker takes most of its time to start.
+    refused = checker(tmp_path)
     found = {each for each in refused if each[0] == "table.py" and "case_" in lines[each[1] - 1]}
     differ = {lines[number - 1] for _, number in found ^ expected}
     assert not differ

@@ -11,7 +11,9 @@ import time
 import traceback
 from collections.abc import Iterable
 from functools import partial
-from typing import Any  # items are opaque
+
+# Items are opaque.
+from typing import Any
 
 from benchmarks.faults.systems import SYSTEMS
 from benchmarks.faults.wrongs import EARLY, WRONGS, Wrong
@@ -24,7 +26,8 @@ def main() -> None:
     error: str | None = None
     try:
         run(wrong, partial(consume, wrong, sys.argv[3]))
-    except BaseException as raised:  # also what a worker's `sys.exit` may become
+    except BaseException as raised:
+        # Also what a worker's `sys.exit` may become.
         error = "".join(traceback.format_exception(raised))
     _say("ended", error)
     sys.stdin.readline()

@@ -4,7 +4,9 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from typing import Any  # items are opaque, and the peers are optional and untyped
+
+# Items are opaque, and the peers are optional and untyped.
+from typing import Any
 
 from benchmarks.faults.wrongs import WRONGS, Wrong
 
@@ -29,7 +31,8 @@ def run_pypeln(wrong: Wrong, consume: Consume) -> None:
 def run_pipeline_lib(wrong: Wrong, consume: Consume) -> None:
     """The source and the loop are in processes of their own; its type check accepts Iterable results only."""
     pipeline_lib = import_module("pipeline_lib")
-    room = {"packets_in_flight": WORKERS}  # the least that it takes for so many workers
+    # The least that it takes for so many workers.
+    room = {"packets_in_flight": WORKERS}
     tasks = [
         pipeline_lib.PipelineTask(wrong.items, **room),
         pipeline_lib.PipelineTask(refine_all, constants={"place": WRONGS.index(wrong)}, num_workers=WORKERS, **room),

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
-from typing import IO, Any  # what a cell says is JSON
+
+# What a cell says is JSON.
+from typing import IO, Any
 
 from benchmarks.faults.wrongs import WRONGS, Wrong
 from benchmarks.runner import ROOT
 
-LINGER = 2.0  # seconds; what is there so long after the end counts as left behind
-GLANCE = 0.02  # seconds from one look at the processes to the next
-HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # they stay for the life of a program
+# Seconds; what is there so long after the end counts as left behind.
+LINGER = 2.0
+# Seconds from one look at the processes to the next.
+GLANCE = 0.02
+# They stay for the life of a program.
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn  # Any: items are opaque
 
-PLACE = 613  # of the culprit
-FIRST = 40_000  # the number of the first item
+# Any: items are opaque.
+from typing import Any, NoReturn
+
+# Of the culprit.
+PLACE = 613
+# The number of the first item.
+FIRST = 40_000
 CULPRIT = FIRST + PLACE
 ITEMS = 1000
 SLOW_ITEMS = 500
-SLOW = 0.02  # seconds per item: ten seconds in all, where the end is to come long before
-EARLY = 10  # items after which a loop is left, or the main process killed
+# Seconds per item: ten seconds in all, where the end is to come long before.
+SLOW = 0.02
+# Items after which a loop is left, or the main process killed.
+EARLY = 10
 
 
 # ---------------------------------------------------------------------------------------------------- sources

@@ -18,7 +18,8 @@ from support.gate import Gate, Journal
 
 T = TypeVar("T")
 
-MANY = 5_000  # results of one item: enough for several frames
+# Results of one item: enough for several frames.
+MANY = 5_000
 
 
 # ----------------------------------------------------------------------------------------------------- functions

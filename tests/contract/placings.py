@@ -46,5 +46,7 @@ def _named(*names: str) -> Sequence[Any]:
 
 
 EVERYWHERE = _named(*PLACINGS)
-MOST = _named(*(name for name in PLACINGS if name != "spawn"))  # each spawned worker takes 100 ms of a processor
-WITH_WORKERS = _named("forkserver", "fork", "threads", "threads-forkserver-fork")  # each can have several
+# Each spawned worker takes 100 ms of a processor.
+MOST = _named(*(name for name in PLACINGS if name != "spawn"))
+# Each can have several.
+WITH_WORKERS = _named("forkserver", "fork", "threads", "threads-forkserver-fork")

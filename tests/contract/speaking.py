@@ -16,7 +16,8 @@ from support.gate import Gate, Journal
 
 T = TypeVar("T")
 
-__all__: list[str] = []  # tests say `speaking.counted`
+# Tests say `speaking.counted`.
+__all__: list[str] = []
 
 LOG = logging.getLogger("spoken")
 

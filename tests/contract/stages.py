@@ -94,7 +94,8 @@ def summed(values: Iterable[int]) -> Iterator[int]:
     for value in values:
         total += value
         yield total
-    yield -1  # one more after the end of its input
+    # One more after the end of its input.
+    yield -1
 
 
 def counted_at_the_end(values: Iterable[int]) -> Iterator[int]:

@@ -53,7 +53,8 @@ def test_successor_has_the_arguments_as_they_were(gate: Gate) -> None:
         items = iter(run)
         assert next(items) == 0
         os.kill(gate.wait_held(), signal.SIGKILL)
-        gate.wait_held()  # its successor is there
+        # Its successor is there.
+        gate.wait_held()
         gate.release()
         assert list(items) == list(range(1, 10))
 
@@ -73,7 +74,8 @@ def test_main_process_drops_what_it_has_sent_its_workers(gate: Gate) -> None:
         assert list(run) == list(range(10))
     with Pipeline(range(10)).map(scale, on=Processes(1, restarts=1)).open() as run:
         gate.wait_held()
-        assert open_here() != []  # for a successor
+        # For a successor.
+        assert open_here() != []
         gate.release()
         assert list(run) == list(range(10))
     assert open_here() == []

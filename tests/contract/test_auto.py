@@ -124,7 +124,8 @@ def test_a_worker_that_is_taken_back_ends_as_if_its_input_had_ended(
         scaling.wanted["held"] = 1
         until(lambda: len(run.report().decisions) == 2, "the decision")
         gate.release(1_000)
-        assert -1 in run  # what it yields behind its loop arrives
+        # What it yields behind its loop arrives.
+        assert -1 in run
         until(lambda: workers(run, "held") == 1, "its end")
         assert journal.lines == ["over"]
 
@@ -140,7 +141,8 @@ def test_a_place_is_used_again(place: str, scaling: ForcedScaling) -> None:
                 deque(islice(items, 1_000), maxlen=0)
         report = run.report()
     assert report.stages[1].workers == MOST
-    assert report.stages[1].restarts == 0  # nobody has died
+    # Nobody has died.
+    assert report.stages[1].restarts == 0
 
 
 # -------------------------------------------------------------------------------------------------------- by measuring

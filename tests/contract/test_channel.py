@@ -24,7 +24,8 @@ from chainpump.transport.frames import Frame, Span
 from chainpump.transport.process_channel import PacketChannel
 from chainpump.transport.thread_channel import MemoryChannel
 
-LIMIT = 60  # seconds; for every wait of a test. Only a defect comes near it.
+# Seconds; for every wait of a test. Only a defect comes near it.
+LIMIT = 60
 
 
 class Endpoints(Protocol):
@@ -75,7 +76,8 @@ def ends(
         for end in (*senders, *receivers):
             end.open()
         for step in (channel.close, *(end.close for end in (*senders, *receivers)), pool.shutdown, channel.hang_up):
-            stack.callback(step)  # backwards: a test that fails lets its threads go first
+            # Backwards: a test that fails lets its threads go first.
+            stack.callback(step)
         return channel, senders, receivers
 
     with stack:
@@ -154,7 +156,8 @@ def test_bytes_too_large_for_a_packet_go_beside_their_pickle_from_the_second_on(
     assert isinstance(large, Large)
     assert (len(large.data) < 300, nbytes == large.size) == (True, True)
     sender.send([large], True, Span(1, 2), None)
-    data.append(1)  # nobody holds on to it, once it was sent
+    # Nobody holds on to it, once it was sent.
+    data.append(1)
     sender.send([bytes(data)], False, Span(2, 3), None)
     sender.send([bytes(data)], False, Span(3, 4), None)
     found = [items_of(frame)[0] for frame in (receiver.receive(wait=True) for _ in range(4)) if frame]
@@ -179,7 +182,8 @@ def test_frames_keep_the_span_that_they_stand_for(
     ends: Endpoints, entries: list[Any], span: Span, numbers: list[int] | None, snapshots: bool
 ) -> None:
     _, senders, [receiver] = ends(producers=2)
-    if snapshots:  # what has large buffers travels alone
+    # What has large buffers travels alone.
+    if snapshots:
         entries = [entry if isinstance(entry, str) else "array" for entry in entries]
     senders[1].send(
         [senders[1].admit(entry)[0] for entry in entries] if snapshots else entries, snapshots, span, numbers
@@ -248,7 +252,8 @@ def test_an_item_of_any_size_comes_through(ends: Endpoints, thread: Callable[...
 
 def test_a_huge_array_comes_through_and_may_be_written_to(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], [receiver] = ends()
-    thread(send_all, sender, [np.full(5_000_000, number) for number in range(3)])  # 40 MB each
+    # 40 MB each.
+    thread(send_all, sender, [np.full(5_000_000, number) for number in range(3)])
     for number, frame in enumerate(frames(receiver)):
         (array,) = items_of(frame)
         np.add(array, 1, out=array)
@@ -264,7 +269,8 @@ def test_a_wait_ends_when_a_frame_is_there(ends: Endpoints) -> None:
     assert not receiver.wait(0.001)
     send(sender, [1])
     assert receiver.wait(0)
-    assert receiver.wait(LIMIT)  # it takes nothing
+    # It takes nothing.
+    assert receiver.wait(LIMIT)
     assert receiver.receive(wait=False) is not None
     assert not receiver.wait(0)
 
@@ -325,7 +331,8 @@ def test_every_consumer_sees_the_end(ends: Endpoints, thread: Callable[..., Futu
 
 @between_processes
 def test_a_sealed_channel_ends_after_what_is_queued_though_somebody_still_holds_a_writing_end(
-    ends: Endpoints,  # a thread leaks none
+    # A thread leaks none.
+    ends: Endpoints,
 ) -> None:
     channel, [sender], [receiver] = ends()
     leaked = [descriptor.dup() for descriptor in sender.descriptors]
@@ -349,7 +356,8 @@ def test_closing_twice_does_nothing(ends: Endpoints) -> None:
     senders[0].close()
     senders[0].close()
     with pytest.raises(BlockingIOError):
-        receiver.receive(wait=False)  # the other producer's end is still open
+        # The other producer's end is still open.
+        receiver.receive(wait=False)
     receiver.close()
     receiver.close()
 
@@ -363,7 +371,8 @@ def test_a_hang_up_wakes_a_sender_that_waits_for_room(ends: Endpoints, thread: C
 
     def send_for_ever() -> None:
         for number in count():
-            if number == 3:  # fits into every channel
+            # Fits into every channel.
+            if number == 3:
                 full.set()
             send(sender, [b"x" * 100_000], number)
 
@@ -447,7 +456,8 @@ def test_who_waits_for_a_credit_goes_on_when_one_is_given(ends: Endpoints, threa
 def test_a_frame_above_what_the_socket_takes_goes_through_a_slab(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
     out = sender.descriptors[0].dup()
-    out.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # as a system might grant
+    # As a system might grant.
+    out.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
     out.close()
     items = list(range(30_000))
     sender.send(items, False, Span(0, len(items)), None)
@@ -521,7 +531,8 @@ def test_frame_that_another_thread_sends_while_an_item_is_admitted_disturbs_neit
 @between_processes
 def test_large_buffers_of_a_frame_share_a_slab(ends: Endpoints) -> None:
     _, [sender], [receiver] = ends()
-    arrays = [np.full(50_000, number) for number in range(3)]  # 400 KB each
+    # 400 KB each.
+    arrays = [np.full(50_000, number) for number in range(3)]
     nbytes = sender.send([*arrays, "small"], False, Span(0, 4), None)
     assert nbytes >= 1_200_000
     frame = receiver.receive(wait=True)
@@ -539,8 +550,10 @@ def test_what_is_too_long_to_say_beside_a_slab_goes_through_one(ends: Endpoints,
     """What the packet itself says is longer than a record, and in the end longer than any packet."""
     _, [sender], [receiver] = ends()
     numbers = range(0, 80_000, 2)
-    items = [np.full(20_000, number) for number in range(buffers)] or list(numbers)  # 160 KB each
-    for _ in range(20):  # more than there are slabs: they come back
+    # 160 KB each.
+    items = [np.full(20_000, number) for number in range(buffers)] or list(numbers)
+    # More than there are slabs: they come back.
+    for _ in range(20):
         sender.send(items, False, Span(0, 80_000), None if buffers else list(numbers))
         frame = receiver.receive(wait=True)
         assert frame is not None
@@ -562,7 +575,8 @@ def test_what_cannot_be_pickled_is_a_fault_with_its_place_in_the_frame(ends: End
 @between_processes
 def test_a_consumer_that_keeps_every_array_starves_nobody(ends: Endpoints, thread: Callable[..., Future[Any]]) -> None:
     _, [sender], receivers = ends(consumers=2)
-    thread(send_all, sender, [np.full(50_000, number) for number in range(60)])  # 400 KB each, 24 MB in all
+    # 400 KB each, 24 MB in all.
+    thread(send_all, sender, [np.full(50_000, number) for number in range(60)])
     kept = [future.result(LIMIT) for future in [thread(drain, receiver) for receiver in receivers]]
     assert sorted(int(array[-1]) for arrays in kept for array in arrays) == list(range(60))
 

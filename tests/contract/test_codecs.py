@@ -12,7 +12,8 @@ from chainpump import Pipeline, RunError, Threads, UnpicklableItemError, registe
 from chainpump.pickling import registry
 from contract.placings import EVERYWHERE, MOST, Placing
 
-LARGE = 200_000  # bytes; above what leaves the pickle
+# Bytes; above what leaves the pickle.
+LARGE = 200_000
 
 
 class Grid:
@@ -37,7 +38,8 @@ def decode(buffers: Sequence[Any], metadata: tuple[int, str]) -> Grid:
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only in the main process: workers that import this file find no codec in it."""
     monkeypatch.setattr(registry, "_REGISTERED", {})
-    prefix = "decoded from "  # of a closure, which no worker could import
+    # Of a closure, which no worker could import.
+    prefix = "decoded from "
     register_codec(Grid, encode, lambda buffers, metadata: _named(decode(buffers, metadata), prefix))
 
 
@@ -59,7 +61,8 @@ def nested(sizes: Sequence[int]) -> Iterator[dict[str, list[Any]]]:
 def doubled(grid: Grid) -> Grid:
     assert type(grid) is Grid
     view = memoryview(grid.cells)
-    view[0] = (2 * view[0]) % 256  # buffers are writable, as they were
+    # Buffers are writable, as they were.
+    view[0] = (2 * view[0]) % 256
     return grid
 
 

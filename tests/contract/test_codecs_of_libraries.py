@@ -49,7 +49,8 @@ def test_a_dense_tensor_keeps_its_type_its_shape_and_the_order_of_its_memory(nam
     assert torch.equal(one, tensor)
     assert (one.dtype, one.stride()) == (tensor.dtype, tensor.stride())
     assert beside == tensor.numel() * tensor.element_size()
-    one[:] = tensor.flip(0)  # writable
+    # Writable.
+    one[:] = tensor.flip(0)
 
 
 def test_a_part_of_a_tensor_travels_without_the_rest() -> None:
@@ -80,7 +81,8 @@ def test_small_and_odd_tensors_arrive_as_torch_itself_sends_them() -> None:
 
 
 def batches() -> Iterator[Any]:
-    torch: Any = importlib.import_module("torch")  # Any: an optional package
+    # Any: an optional package.
+    torch: Any = importlib.import_module("torch")
     for number in range(4):
         yield {"images": torch.full((64, 64, 64), float(number)), "number": number}
 
@@ -106,7 +108,8 @@ def test_an_image_keeps_its_mode_and_its_palette(mode: str) -> None:
     assert arrived == [image]
     assert arrived[0].info == image.info
     assert beside == len(image.tobytes())
-    arrived[0].putpixel((0, 0), arrived[0].getpixel((1, 1)))  # writable
+    # Writable.
+    arrived[0].putpixel((0, 0), arrived[0].getpixel((1, 1)))
 
 
 def test_an_image_from_a_file_arrives_as_pillow_itself_sends_it() -> None:

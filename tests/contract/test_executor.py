@@ -189,7 +189,8 @@ def blame(runnable: Runnable[Any]) -> tuple[object, ...]:
     with pytest.raises((RunError, Bad)) as caught:
         runnable.run()
     error = caught.value
-    if isinstance(error, Bad):  # of a sink: the exception itself, and the message as a note
+    # Of a sink: the exception itself, and the message as a note.
+    if isinstance(error, Bad):
         text, facts = error.__notes__[-1], repr(error)
     else:
         text = str(error)

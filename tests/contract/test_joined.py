@@ -335,7 +335,8 @@ def test_failure_of_one_part_ends_another_that_waits_for_ever(
     failing = Pipeline(source(stages.raising_source, 2), on=Processes())
     with pytest.raises(StageError, match=r"^source 'raising_source' \(worker 1 of 1, pid \d+\) raised Bad:"):
         list(Pipeline.merge(held, failing).then(stages.same, on=end))
-    gate.release(3)  # a thread is left behind: let it go
+    # A thread is left behind: let it go.
+    gate.release(3)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -405,7 +406,8 @@ def test_part_that_ignores_that_it_is_cancelled_is_killed_after_the_grace(way: W
         items = iter(run)
         gate.release()
         assert next(items) == 0
-        assert gate.wait_held() == gate.wait_held()  # it is at the second item
+        # It is at the second item.
+        assert gate.wait_held() == gate.wait_held()
     assert descendants() == set()
 
 

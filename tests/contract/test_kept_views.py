@@ -16,7 +16,8 @@ from chainpump import Pipeline, source
 from faults.places import PROCESSES, on
 
 MIB = 1 << 20
-SLABS = ("/memfd:chainpump-slabs", "/dev/shm/#")  # the latter on the portable transport, among others
+# The latter on the portable transport, among others.
+SLABS = ("/memfd:chainpump-slabs", "/dev/shm/#")
 
 
 def arrays(count: int) -> Iterator[Any]:

@@ -21,10 +21,13 @@ from chainpump.transport.thread_channel import FRAMES_EACH
 from support.cases import pairwise
 from support.gate import LIMIT, Gate
 
-SIZE = 100_000  # bytes of an item
-HELD = 20 * SIZE  # what may wait in one place in these tests
+# Bytes of an item.
+SIZE = 100_000
+# What may wait in one place in these tests.
+HELD = 20 * SIZE
 WORKERS = 3
-FORKED = Processes(WORKERS, start_method="fork")  # they inherit what is patched
+# They inherit what is patched.
+FORKED = Processes(WORKERS, start_method="fork")
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +70,8 @@ class Maker:
         self._small = small
         self._lock = threading.Lock()
         self.may_go_on = threading.Event()
-        self.large = 0  # items made
+        # Items made.
+        self.large = 0
 
     def __call__(self, number: int) -> object:
         if number == self._slow:
@@ -158,7 +162,8 @@ def test_all_items_come_in_order_when_those_behind_a_slow_one_had_to_wait(places
 
     def release() -> None:
         gate.wait_held()
-        threading.Event().wait(0.1)  # others may overtake it meanwhile; that they do is no part of the test
+        # Others may overtake it meanwhile; that they do is no part of the test.
+        threading.Event().wait(0.1)
         gate.release()
 
     with ThreadPoolExecutor() as pool:

@@ -257,7 +257,8 @@ def blame(pipeline: Pipeline[Any] | Runnable[Any]) -> tuple[object, ...]:
     with pytest.raises((RunError, Bad)) as caught:
         list(pipeline) if isinstance(pipeline, Pipeline) else pipeline.run()
     error = caught.value
-    if isinstance(error, Bad):  # of a sink: the exception itself, and the message as a note
+    # Of a sink: the exception itself, and the message as a note.
+    if isinstance(error, Bad):
         return type(error), repr(error), anywhere(error.__notes__[-1])
     first = error.failures[0]
     return type(error), error.stage, first.index, first.item, repr(error.__cause__), anywhere(str(first))
@@ -744,8 +745,10 @@ def test_a_batch_with_fewer_in_flight_than_it_holds_leaves_in_time(on: Executor,
 
 # ------------------------------------------------------------------------------------------------ one slow item
 
-LARGE = 400  # items of 1 MiB that there are
-AHEAD = 160  # of them may have been made: 64 MiB too early, and what is under way
+# Items of 1 MiB that there are.
+LARGE = 400
+# Of them may have been made: 64 MiB too early, and what is under way.
+AHEAD = 160
 
 
 @pytest.mark.parametrize("on", [Threads(4), Processes(4)], ids=["threads", "processes"])

@@ -180,7 +180,8 @@ def test_what_a_busy_stage_has_in_flight_is_seen_however_short_the_run_is(place:
     held = Pipeline(range(10)).map(gate.hold, on=on(place), in_flight=1)
     with held.open(observe=lambda _: None) as run:
         gate.wait_held()
-        while not run.report().stages[1].peak_in_flight:  # nobody but the thread that looks on can tell when it does
+        # Nobody but the thread that looks on can tell when it does.
+        while not run.report().stages[1].peak_in_flight:
             pass
         gate.release(10)
         assert len(list(run)) == 10
@@ -257,7 +258,8 @@ def test_the_report_of_a_run_that_ctrl_c_ends_in_a_stage_calls_it_cancelled() ->
 
 
 def interrupted(_: int) -> int:
-    raise KeyboardInterrupt  # as the handler of SIGINT does
+    # As the handler of SIGINT does.
+    raise KeyboardInterrupt
 
 
 def test_a_run_that_is_cancelled_since_nobody_takes_its_dead_letters_has_failed(gate: Gate) -> None:
@@ -304,7 +306,8 @@ def test_those_who_took_the_place_of_others_are_counted_and_their_times_added(jo
 def test_a_stall_tells_how_everybody_was(gate: Gate) -> None:
     held = Pipeline(source(faults.held_at, range(10), gate, 3), name="load")
     with pytest.raises(StallError) as caught:
-        held.into(sum, on=Threads()).run(stall_timeout=3.0)  # a worker has started by then
+        # A worker has started by then.
+        held.into(sum, on=Threads()).run(stall_timeout=3.0)
     progress = caught.value.progress
     assert (progress.is_over, progress.stages[0].alive, progress.stages[1].received) == (False, 1, 3)
 

@@ -33,7 +33,8 @@ def collected(items: Iterable[tuple[float, float]]) -> list[tuple[float, float]]
 
 @pytest.mark.parametrize("place", FORKING)
 def test_no_two_workers_and_no_two_runs_draw_the_same_unless_they_have_the_same_seed(place):
-    numpy.random.seed(0)  # a fork has this state, too
+    # A fork has this state, too.
+    numpy.random.seed(0)
     random.seed(0)
     without = drawn(place, None), drawn(place, None)
     first, other, again = drawn(place, 1), drawn(place, 2), drawn(place, 1)

@@ -33,7 +33,8 @@ def consumed_by_threads(shared: Callable[[], Iterable[int]]) -> Consumed:
         try:
             for item in shared():
                 consumed.items.append(item)
-        except BaseException as error:  # the test looks at it
+        except BaseException as error:
+            # The test looks at it.
             consumed.errors.append(error)
 
     with ExitStack() as stack:

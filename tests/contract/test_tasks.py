@@ -46,8 +46,10 @@ from support.cases import in_turns, pairwise
 from support.gate import LIMIT, WHOLE, Gate
 
 N = 300
-PAGE = 100_000  # bytes
-FOR_EVER = 3_600.0  # seconds; nobody waits so long
+# Bytes.
+PAGE = 100_000
+# Seconds; nobody waits so long.
+FOR_EVER = 3_600.0
 NEIGHBOURS: dict[str, Executor] = {"inline": Inline(), "threads": Threads(2), "processes": Processes(2)}
 ORDERS = pytest.mark.parametrize("ordered", [True, False])
 
@@ -324,7 +326,8 @@ def test_no_more_are_in_flight_before_tasks_than_it_says(
         pipeline = Pipeline(counting.source(200))
     assert sorted(pipeline.map(counting.work, on=Tasks(at_once), ordered=ordered, in_flight=in_flight)) == [*range(200)]
     if before.workers == 1:
-        assert counting.most <= at_once + in_flight - (at_once == 1)  # in the one hand or behind it; n hands ask
+        # In the one hand or behind it; n hands ask.
+        assert counting.most <= at_once + in_flight - (at_once == 1)
 
 
 @ORDERS
@@ -377,9 +380,8 @@ def test_large_results_of_tasks_wait_for_a_slow_consumer_in_bounded_memory(
     with pipeline.map(turnpike.passing, on=Threads()).open() as run:
         deque(islice(run, 500), maxlen=0)
         turnpike.is_open.clear()
-        waiting = (
-            (20 if ordered else 2 * 4) + 4 + 20 + 2 * (FRAME_BYTES // PAGE + 1)
-        )  # for room, in the channel, in hands
+        # For room, in the channel, in hands.
+        waiting = (20 if ordered else 2 * 4) + 4 + 20 + 2 * (FRAME_BYTES // PAGE + 1)
         assert turnpike.taken + 8 <= settled(lambda: made) <= turnpike.taken + waiting
         turnpike.is_open.set()
 
@@ -470,7 +472,8 @@ def blame(pipeline: Pipeline[Any] | Runnable[Any]) -> tuple[object, ...]:
     with pytest.raises((RunError, Bad, asyncio.CancelledError)) as caught:
         list(pipeline) if isinstance(pipeline, Pipeline) else pipeline.run()
     error = caught.value
-    if not isinstance(error, RunError):  # of a sink: the exception itself, and the message as a note
+    # Of a sink: the exception itself, and the message as a note.
+    if not isinstance(error, RunError):
         return type(error), repr(error), anywhere(error.__notes__[-1])
     first = error.failures[0]
     return type(error), error.stage, first.index, first.item, repr(error.__cause__), anywhere(str(first))
@@ -602,7 +605,8 @@ def test_dead_letters_of_tasks_come_as_they_fail() -> None:
 # --------------------------------------------------------------------------------------------------------- timeouts
 
 
-SOON = 0.5  # seconds that an item may take; those that are not stuck take none, however busy the machine is
+# Seconds that an item may take; those that are not stuck take none, however busy the machine is.
+SOON = 0.5
 
 
 async def stuck_at_some(value: int) -> int:
@@ -764,17 +768,20 @@ def _threads_ended() -> None:
 
 def test_a_run_does_not_wait_for_a_task_that_blocks_in_synchronous_code(gate: Gate) -> None:
     async def blocking(value: int) -> int:
-        return gate.hold(value) if value == 5 else value  # it blocks the loop on purpose
+        # It blocks the loop on purpose.
+        return gate.hold(value) if value == 5 else value
 
     with numbers().map(blocking, on=Tasks(10)).open(grace=0.05) as run:
         gate.wait_held()
         run.close()
-    gate.release()  # its thread was left behind; the fixture sees that it ends now
+    # Its thread was left behind; the fixture sees that it ends now.
+    gate.release()
 
 
 def test_a_task_that_blocks_does_not_keep_a_failure_from_being_told(gate: Gate) -> None:
     async def blocking(value: int) -> int:
-        return gate.hold(value) if value == 5 else value  # it blocks the loop on purpose
+        # It blocks the loop on purpose.
+        return gate.hold(value) if value == 5 else value
 
     pipeline = numbers().map(blocking, on=Tasks(1)).then(stage(stages.raising_stage, 0), on=Threads())
     with pytest.raises(StageError, match="cannot take 0"):
@@ -806,7 +813,8 @@ def test_a_program_ends_that_has_left_a_run_with_tasks_open(tmp_path: Path) -> N
     path.write_text(EXITING)
     done = subprocess.run([sys.executable, path], check=False, capture_output=True, text=True, timeout=WHOLE)
     assert (done.returncode, done.stdout) == (0, "1\n")
-    left_behind, at, *calls = done.stderr.splitlines()  # its thread waits for ever; of the tasks, nothing is told
+    # Its thread waits for ever; of the tasks, nothing is told.
+    left_behind, at, *calls = done.stderr.splitlines()
     assert left_behind.startswith("source 'one_and_no_end' (worker 1 of 1, pid ")
     assert at == "It was at (most recent call first):"
     assert all(line.startswith("  File ") for line in calls)
@@ -1135,7 +1143,8 @@ def test_the_loop_goes_on_while_a_run_waits(way: str, gate: Gate) -> None:
     async def ticking() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
-        gate.release(3)  # nobody else would
+        # Nobody else would.
+        gate.release(3)
 
     async def main() -> Any:
         ticks = asyncio.create_task(ticking())

@@ -18,7 +18,8 @@ from support.gate import LIMIT
 
 REQUESTS = 2_500
 AT_ONCE = 1_000
-DESCRIPTORS = 2 * AT_ONCE + 200  # both ends of a connection are in this process, beside what the tests have
+# Both ends of a connection are in this process, beside what the tests have.
+DESCRIPTORS = 2 * AT_ONCE + 200
 
 
 class Server:
@@ -38,7 +39,8 @@ class Server:
         if self.open == AT_ONCE:
             self._is_full.set()
         await self._is_full.wait()
-        await asyncio.sleep(0.02)  # as a server that has something to do
+        # As a server that has something to do.
+        await asyncio.sleep(0.02)
         self.open -= 1
         if number % 10 == 0 and self.asked[number] == 1:
             raise web.HTTPServiceUnavailable
@@ -57,7 +59,8 @@ class Server:
             yield
         finally:
             await runner.cleanup()
-            await asyncio.sleep(0)  # a connection has closed one turn of the loop after it was told to
+            # A connection has closed one turn of the loop after it was told to.
+            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -120,7 +123,8 @@ class Client:
             await asyncio.Event().wait()
         finally:
             await session.close()
-            await asyncio.sleep(0)  # as the server does
+            # As the server does.
+            await asyncio.sleep(0)
 
 
 @pytest.mark.usefixtures("descriptors")

@@ -21,7 +21,8 @@ from chainpump.worker.output import Output
 from faults import stages
 from support.gate import Gate, Journal
 
-__all__: list[str] = []  # tests say `deaths.doubled`
+# Tests say `deaths.doubled`.
+__all__: list[str] = []
 
 Die = Callable[[], Any]
 
@@ -117,7 +118,8 @@ def changed_dict(places: Iterable[int], die: Die, journal: Journal, times: int, 
 
 def made_array(places: Iterable[int], die: Die, journal: Journal, times: int, item: int) -> Any:
     """An array of 1 MB."""
-    import numpy as np  # see stages.arrays
+    # See stages.arrays.
+    import numpy as np
 
     die_at(places, die, journal, times, item)
     return np.full(1 << 20, item % 251, np.uint8)

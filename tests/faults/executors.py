@@ -13,7 +13,8 @@ METHODS: dict[str, Any] = {
     "spawn": lambda workers: Processes(workers, start_method="spawn"),
     "fork": lambda workers: Processes(workers, start_method="fork"),
     "threads": Threads,
-    "tasks": Tasks,  # of async functions only
+    # Of async functions only.
+    "tasks": Tasks,
     "inline": lambda _: Inline(),
 }
 

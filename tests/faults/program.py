@@ -24,7 +24,8 @@ from faults.executors import on
 from support.gate import LIMIT, WHOLE, Gate
 
 TESTS = Path(__file__).parents[1]
-KEPT: list[object] = []  # what is open until the interpreter is gone
+# What is open until the interpreter is gone.
+KEPT: list[object] = []
 
 
 # ------------------------------------------------------------------------------------------ what a test calls
@@ -227,6 +228,7 @@ def stuck_handler(gate: Gate, place: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where a shell started the tests behind `&`
+    # It is ignored where a shell started the tests behind `&`.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(os.getpid(), flush=True)
     globals()[sys.argv[1]](pickle.load(sys.stdin.buffer), sys.argv[2])

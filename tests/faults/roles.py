@@ -14,7 +14,8 @@ from support.gate import Gate
 __all__ = ["Fail", "counted", "failing_sink", "failing_source", "failing_stage", "made", "passed", "stuck", "through"]
 
 Fail = Callable[[], Any]
-AT = 3  # the item at which they fail
+# The item at which they fail.
+AT = 3
 
 
 def counted(place: str, n: int = 10) -> Pipeline[Any]:

@@ -38,9 +38,11 @@ from support.gate import Gate, Journal
 
 T = TypeVar("T")
 
-__all__: list[str] = []  # tests say `stages.count`
+# Tests say `stages.count`.
+__all__: list[str] = []
 
-LONG = 200_000  # characters; three times what a pipe holds
+# Characters; three times what a pipe holds.
+LONG = 200_000
 
 
 # ----------------------------------------------------------------------------------------------- well behaved
@@ -73,7 +75,8 @@ def tally(items: Iterable[Any]) -> int:
 
 def arrays(n: int, size: int = 1 << 20) -> Iterator[Any]:
     """n arrays of `size` bytes, each filled with its number."""
-    import numpy as np  # most workers need none of it, and each would pay for it
+    # Most workers need none of it, and each would pay for it.
+    import numpy as np
 
     for number in range(n):
         yield np.full(size, number % 251, np.uint8)
@@ -618,7 +621,8 @@ def _forward_next(end: Any, out: Any) -> None:
     def receive_and_forward(buffer: memoryview, wait: bool) -> int:
         length: int = receive_into(buffer, wait)
         out.send(bytes(buffer[:length]))
-        del end.receive_into  # once
+        # Once.
+        del end.receive_into
         return length
 
     end.receive_into = receive_and_forward
@@ -719,7 +723,8 @@ def swallowing(items: Iterable[Any], journal: Journal) -> int:
             seen += 1
     except BaseException as error:
         journal.write(type(error).__name__)
-    for _ in items:  # asks again, as if nothing had happened
+    # Asks again, as if nothing had happened.
+    for _ in items:
         journal.write("item after the failure")
     return seen
 
@@ -1167,7 +1172,8 @@ def returns_unpicklable(items: Iterable[Any]) -> object:
 
 # ------------------------------------------------------------------------------- what a process does at its end
 
-KEPT: list[Any] = []  # until the process has ended
+# Until the process has ended.
+KEPT: list[Any] = []
 
 
 def upload_later(item: Any, gate: Gate, journal: Journal) -> None:

@@ -77,7 +77,8 @@ def test_worker_that_is_killed_as_another_one_is_started_is_replaced(
     with Pipeline(range(N)).map(held, on=auto(place, restarts=1), name="held").open() as run:
         pids.append(gate.wait_held())
         scaling.wanted["held"] = 2
-        gate.wait_held()  # the successor, in the same item
+        # The successor, in the same item.
+        gate.wait_held()
         gate.release(1)
         assert list(run) == list(range(N))
         assert [each.restarts for each in run.report().stages] == [0, 1, 0]

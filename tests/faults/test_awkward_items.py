@@ -10,7 +10,8 @@ from faults.places import ANYWHERE, MOST_WORKERS, PROCESSES, WAYS, WITH_WORKERS,
 from faults.roles import passed, through
 from support.cases import in_turns
 
-HUGE = 300 << 20  # bytes; much more than the memory that a channel shares at first
+# Bytes; much more than the memory that a channel shares at first.
+HUGE = 300 << 20
 MANY = 100_000
 
 
@@ -61,7 +62,8 @@ def test_item_that_kills_whoever_rebuilds_it_kills_its_worker_alone(place: str, 
     message = r"^stage 'reader' lost worker 1 of 1 \(pid \d+\): killed by SIGKILL, \d+ items? in flight\.\n"
     with pytest.raises(WorkerLostError, match=message) as caught:
         way(deadly.then(stages.same, on=on(beside(place))), place)
-    assert caught.value.failures[0].index in range(5)  # from the first to the last of the frame in hand
+    # From the first to the last of the frame in hand.
+    assert caught.value.failures[0].index in range(5)
 
 
 @pytest.mark.parametrize("place", PROCESSES)

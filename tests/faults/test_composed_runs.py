@@ -143,7 +143,8 @@ def test_sink_that_hoards_large_arrays_gets_all_of_them(workers: int) -> None:
 
 def test_several_workers_that_hoard_large_arrays_get_all_of_them() -> None:
     numbers = Pipeline(source(stages.arrays, 60), on=Processes(1))
-    values: Any = numbers.into(stages.hoard_numbers, on=Processes(2)).run().value  # a list of what each returned
+    # A list of what each returned.
+    values: Any = numbers.into(stages.hoard_numbers, on=Processes(2)).run().value
     assert sorted(number for value in values for number in value) == list(range(60))
 
 

@@ -8,7 +8,8 @@ from crash_points import Plan, enumerate_points
 from faults.places import FORK
 from support.verdict import Verdict
 
-EVERY = 600  # steps of about 3,000: so a run of the tests takes seconds, and another offset in each place other lines
+# Steps of about 3,000: so a run of the tests takes seconds, and another offset in each place other lines.
+EVERY = 600
 
 
 @pytest.mark.parametrize(

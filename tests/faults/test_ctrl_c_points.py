@@ -17,7 +17,8 @@ from support.cases import in_turns
 from support.threads import ends
 from support.verdict import Verdict
 
-EVERY = 131  # moments of about 2,500: so a run of the tests takes seconds
+# Moments of about 2,500: so a run of the tests takes seconds.
+EVERY = 131
 
 
 @in_turns

@@ -60,7 +60,8 @@ BUILDS = pytest.mark.parametrize(
 def test_sink_never_sees_an_end_when_upstream_failed(place: str, fail: Any, build: Any, journal: Journal) -> None:
     with pytest.raises(RunError):
         build(fail, place).into(sink(stages.committing, journal), on=on(place)).run()
-    assert journal.lines in (["sink cleaned up"], [])  # it may have been cancelled before it began
+    # It may have been cancelled before it began.
+    assert journal.lines in (["sink cleaned up"], [])
 
 
 @pairwise
@@ -120,7 +121,8 @@ def test_swallowing_cancelled_does_not_make_a_failed_run_a_success(place: str, j
     pipeline = source_fails(stages.raise_value_error, place).then(stage(stages.swallowing_stage, journal), on=on(place))
     with pytest.raises(RunError, match=r"^source 'failing_source' .* raised ValueError:\n"):
         pipeline.into(sink(stages.swallowing, journal), on=on(place)).run()
-    assert set(journal.lines) <= {"Cancelled", "GeneratorExit"}  # the latter at a `yield`, as its generator is closed
+    # The latter at a `yield`, as its generator is closed.
+    assert set(journal.lines) <= {"Cancelled", "GeneratorExit"}
 
 
 @pytest.mark.parametrize("place", FORKING)
@@ -128,7 +130,8 @@ def test_swallowing_cancelled_does_not_make_a_killed_run_a_success(place: str, j
     pipeline = source_fails(stages.sigkill, place).then(stage(stages.swallowing_stage, journal), on=on(place))
     with pytest.raises(WorkerLostError, match=r"^source 'failing_source' lost worker 1 of 1 "):
         pipeline.into(sink(stages.swallowing, journal), on=on(place)).run()
-    assert set(journal.lines) <= {"Cancelled", "GeneratorExit"}  # the latter at a `yield`, as its generator is closed
+    # The latter at a `yield`, as its generator is closed.
+    assert set(journal.lines) <= {"Cancelled", "GeneratorExit"}
 
 
 @pytest.mark.parametrize("place", MOST)

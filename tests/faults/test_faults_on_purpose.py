@@ -31,7 +31,8 @@ from support.gate import LIMIT, Gate, Journal
 N = 12
 MESSAGE = rf"\[Errno 5\] {VARIABLE} asked for a fault at "
 ENDS = [pytest.param("forkserver", "kill"), pytest.param("fork", "exit", marks=FORK)]
-LOST = {"exit": (EXIT_CODE, None), "kill": (-signal.SIGKILL, signal.SIGKILL)}  # exit code and signal
+# Exit code and signal.
+LOST = {"exit": (EXIT_CODE, None), "kill": (-signal.SIGKILL, signal.SIGKILL)}
 
 
 def made() -> Iterator[bytes]:
@@ -92,7 +93,8 @@ def test_call_that_fails_ends_the_run_and_names_stage_and_worker(place: str, poi
     ask(f"{point}@score=#2")
     with pytest.raises(RunError, match=could_not(point)) as caught:
         list(scored(place))
-    assert type(caught.value) is RunError  # no StageError: user code has not raised
+    # No StageError: user code has not raised.
+    assert type(caught.value) is RunError
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.stage == "score"
 

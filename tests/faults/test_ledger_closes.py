@@ -52,7 +52,8 @@ def test_descriptors_closed_by_user_code_end_the_run_with_blame(worker_noise) ->
     with pytest.raises(RunError, match=r"^stage 'close_everything' ") as caught:
         list(Pipeline(source(stages.count, 5000)).then(stages.close_everything, on=Processes(1)))
     assert caught.value.stage == "close_everything"
-    assert "Bad file descriptor" in worker_noise.read()  # its process could not say how it ended
+    # Its process could not say how it ended.
+    assert "Bad file descriptor" in worker_noise.read()
 
 
 def test_worker_that_has_closed_everything_does_not_keep_the_supervisor_busy(

@@ -20,7 +20,8 @@ from support.processes import descendants
 
 SHARED_MEMORY = Path("/dev/shm")
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-LISTENING = 0x10000  # in the flags of /proc/net/unix
+# In the flags of /proc/net/unix.
+LISTENING = 0x10000
 OURS = "/memfd:chainpump-"
 # Of each kind of memory: what may not be done to it. Nobody maps the texts.
 SEALED = {
@@ -51,7 +52,8 @@ class Open(NamedTuple):
 
 def open_in(pid: int) -> Iterator[Open]:
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
+        # Closed meanwhile.
+        with suppress(FileNotFoundError):
             yield Open(str(path.readlink()), path)
 
 
@@ -87,7 +89,8 @@ def names_of_ours() -> set[Path]:
     """Named shared memory of this user."""
     found = set()
     for path in SHARED_MEMORY.iterdir():
-        with suppress(FileNotFoundError):  # somebody else's, who has just removed it
+        # Somebody else's, who has just removed it.
+        with suppress(FileNotFoundError):
             if path.stat().st_uid == os.getuid():
                 found.add(path)
     return found
@@ -98,7 +101,8 @@ def test_running_pipeline_listens_nowhere_and_has_no_named_file(
     place: str, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = names_of_ours()
-    with TemporaryDirectory() as folder:  # a short name: that of a socket has 108 bytes at most
+    # A short name: that of a socket has 108 bytes at most.
+    with TemporaryDirectory() as folder:
         monkeypatch.setenv("TMPDIR", folder)
         with started(program.large_items, place, gate) as process:
             workers = {gate.wait_held() for _ in range(3)}

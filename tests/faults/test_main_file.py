@@ -20,7 +20,8 @@ GUARD = 'if __name__ == "__main__":'
 ADVICE = f"Put what starts the pipeline under `{GUARD}`."
 
 
-LIMIT = 300  # seconds of a program, which starts two or three workers
+# Seconds of a program, which starts two or three workers.
+LIMIT = 300
 
 
 def run(program: str, folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -169,7 +170,8 @@ MOVE = f"Move what starts the pipeline into a function, and call it under `{GUAR
 def test_an_imported_module_that_starts_a_run_does_so_once(program, method, tmp_path):
     (tmp_path / "jobs.py").write_text(JOBS.format(method=method))
     done = run(program, tmp_path, *(("-c", "import jobs") if program == "-c" else ()))
-    assert (done.returncode, done.stdout) == (1, 2 * "imported\n")  # in the main process, and in its only worker
+    # In the main process, and in its only worker.
+    assert (done.returncode, done.stdout) == (1, 2 * "imported\n")
     headline, advice = last_error(done)
     assert headline.startswith("chainpump.errors.StageError: stage 'double' could not start worker 1 of 1: StageOption")
     assert "jobs.py:8 starts worker processes while module 'jobs' is imported in a worker process" in headline

@@ -100,7 +100,8 @@ def test_run_that_was_opened_and_dropped_unread_cancels_every_worker(place: str,
     del run
     gc.collect()
     assert descendants() == set()
-    assert set(journal.lines) <= set(CLEANED_UP)  # a worker may have been cancelled before it began
+    # A worker may have been cancelled before it began.
+    assert set(journal.lines) <= set(CLEANED_UP)
 
 
 @pytest.mark.parametrize("place", ANYWHERE)
@@ -288,7 +289,8 @@ def test_views_of_shared_memory_outlive_their_run() -> None:
     kept = list(Pipeline(source(stages.arrays, 20, 300_000), on=Processes(1)).then(stages.same, on=Processes(1)))
     assert [int(array[0]) for array in kept] == list(range(20))
     assert all((array == array[0]).all() for array in kept)
-    kept[0][:] = 99  # they are writable, and do not share memory with each other
+    # They are writable, and do not share memory with each other.
+    kept[0][:] = 99
     assert [int(array[0]) for array in kept[1:]] == list(range(1, 20))
 
 
@@ -395,7 +397,8 @@ def test_descriptors_and_memory_of_a_run_go_without_the_garbage_collector(place:
         with pytest.raises(RunError):
             list(same.then(stage(stages.failing_stage, stages.raise_value_error, 3), on=on(plain(place))))
 
-    run_in_every_way()  # what the fork server and the standard library keep is there from now on
+    # What the fork server and the standard library keep is there from now on.
+    run_in_every_way()
     gc.collect()
     gc.disable()
     try:

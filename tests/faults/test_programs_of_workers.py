@@ -15,8 +15,10 @@ from support.gate import Gate
 from support.processes import descendants, gone, kill_and_reap, parent, until, watching
 from support.threads import meanwhile
 
-GRACE = 0.2  # seconds
-SOON = 1.0  # seconds; a program has begun by then
+# Seconds.
+GRACE = 0.2
+# Seconds; a program has begun by then.
+SOON = 1.0
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -45,7 +47,8 @@ def test_a_program_ends_with_the_worker_that_takes_too_long_for_it(
     assert re.match(r"stage 'run_it' \(worker 1 of 1, pid \d+\) has ended, and ", told(caplog)[0])
     assert f"pid {pid} (/bin/sh -c " in told(caplog)[0]
     ends = ["are told to end (SIGTERM)", "were ended by force after 0.2 s (SIGKILL)"]
-    if not is_deaf:  # seen to end by itself
+    # Seen to end by itself.
+    if not is_deaf:
         del ends[1]
     assert len(told(caplog)) == len(ends)
     assert all(how in text for how, text in zip(ends, told(caplog), strict=True))
@@ -100,7 +103,8 @@ def test_a_program_in_a_session_of_its_own_outlives_its_worker(place: str, gate:
         assert list(left.open(grace=0)) == [0]
     alive = descendants()
     kill_and_reap(alive)
-    assert len(alive) == 2  # a shell, and its sleep
+    # A shell, and its sleep.
+    assert len(alive) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)

@@ -74,7 +74,8 @@ def test_what_is_no_exception_never_looks_like_success_from_a_sink(
 ) -> None:
     with pytest.raises(kind) as caught:
         failing_sink(fail, place).run()
-    if (place, kind) != ("inline", KeyboardInterrupt):  # which is Ctrl-C, for all that anybody can tell
+    # Which is Ctrl-C, for all that anybody can tell.
+    if (place, kind) != ("inline", KeyboardInterrupt):
         blame = rf" \(worker 1 of 1, pid \d+\) raised {kind.__name__} on item \d:\n"
         assert re.search(blame, caught.value.__notes__[-1])
 

@@ -7,7 +7,8 @@ import pytest
 import soak
 
 STEADY = [soak.Sample(at=number, rss=50_000 + number % 7, descriptors=20, slabs=0, threads=3) for number in range(100)]
-COARSE = 1_000_000  # KB per minute: arrays come and go within the few seconds of a test
+# KB per minute: arrays come and go within the few seconds of a test.
+COARSE = 1_000_000
 
 
 def test_nothing_grows_in_a_run_of_all_kinds_of_stages() -> None:
@@ -15,9 +16,8 @@ def test_nothing_grows_in_a_run_of_all_kinds_of_stages() -> None:
 
 
 def test_nothing_is_left_of_runs_half_of_which_fail() -> None:
-    assert (
-        soak.soak_runs(2 * len(soak.RUNS), bound=200, warm_rounds=1).wrong == []
-    )  # KB: its memory has not come to rest yet
+    # KB: its memory has not come to rest yet.
+    assert soak.soak_runs(2 * len(soak.RUNS), bound=200, warm_rounds=1).wrong == []
 
 
 def test_process_that_stays_as_it_is_does_not_grow() -> None:

@@ -221,7 +221,8 @@ def test_where_there_is_nothing_to_tell_it_says_why(gate: Gate, monkeypatch: pyt
     assert refusal(gone.pid) == f"there is no process {gone.pid}."
     with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
         pid = gate.wait_held()
-        for below in (pid, *helpers()):  # the worker, the fork server and the resource tracker
+        # The worker, the fork server and the resource tracker.
+        for below in (pid, *helpers()):
             said = f"no pipeline runs in process {below}, but in process {os.getpid()} above it: ask for that one."
             assert refusal(below) == said
         with monkeypatch.context() as patch:

@@ -23,7 +23,8 @@ from support.gate import LIMIT, Gate
 from support.processes import descendants, until
 from support.threads import meanwhile
 
-TIMEOUT = 2.0  # seconds
+# Seconds.
+TIMEOUT = 2.0
 LINE = re.compile(r"^  (\S+) +\d of \d, pid \d+ +(.*?)(?: for [\d.]+ s)?$", re.MULTILINE)
 
 
@@ -195,7 +196,8 @@ def test_who_iterates_is_named_and_told_at_the_next_item() -> None:
         items = iter(run)
         assert next(items) == 0
         assert descendants(), "the source is at work"
-        run._supervisor.join()  # as code between two items would, outside the library
+        # As code between two items would, outside the library.
+        run._supervisor.join()
         with pytest.raises(StallError, match=r"; sink 'iteration' .* is in item 0") as caught:
             list(items)
     assert re.search(rf"^sink 'iteration' .*\n(.*\n)*.*{re.escape(__file__)}", caught.value.__notes__[0], re.MULTILINE)

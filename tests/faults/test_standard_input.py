@@ -110,7 +110,8 @@ def run(program: str, folder: Path, *, stdin: int | None = None, text: str | Non
 @pytest.mark.parametrize("place", WITH_WORKERS)
 def test_source_reads_it_in_every_way_that_there_is_and_all_others_are_told_where_to_read_it(place, tmp_path):
     """What a stage starts finds the null device there, in a process."""
-    ways = WAYS[:1] if place == "spawn" else WAYS  # each takes an interpreter there
+    # Each takes an interpreter there.
+    ways = WAYS[:1] if place == "spawn" else WAYS
     refused = [] if place == "threads" else [each.format(on=EXPRESSIONS[place]) for each in REFUSED]
     (tmp_path / "lines").write_text(LINES)
     runs = RUNS.format(on=EXPRESSIONS[place], ways=f"[{', '.join(ways)}]", refused=f"[{', '.join(refused)}]")
@@ -149,7 +150,8 @@ def test_source_reads_a_terminal_until_its_end_is_typed(place, tmp_path):
             start_new_session=True,
             preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # it takes no lock
         ) as process:
-            os.write(keyboard, LINES.encode() + b"\4")  # Ctrl-D, which the terminal keeps in order with the lines
+            # Ctrl-D, which the terminal keeps in order with the lines.
+            os.write(keyboard, LINES.encode() + b"\4")
             told = process.communicate(timeout=WHOLE)
     finally:
         os.close(keyboard)

@@ -22,8 +22,10 @@ from support.gate import LIMIT, Gate, Journal
 from support.processes import descendants, until
 from support.threads import meanwhile, threads_that_stay
 
-GRACE = 0.2  # seconds
-OWN = ("chainpump", "WARNING")  # the logger of the library itself, and its level
+# Seconds.
+GRACE = 0.2
+# The logger of the library itself, and its level.
+OWN = ("chainpump", "WARNING")
 
 PROCESSES_STUCK = [(place, how) for place in ("forkserver", "spawn", "fork") for how in stages.STUCK]
 THREADS_STUCK = [
@@ -168,7 +170,8 @@ def test_dead_letters_that_are_never_taken_do_not_keep_a_run_that_was_left(gate:
     with Pipeline(["no number"] * 3).map(int, on=Threads(1), on_error=policy).open(grace=GRACE):
         gate.wait_held()
     gate.release()
-    taken[0].join(LIMIT)  # it is handed no other
+    # It is handed no other.
+    taken[0].join(LIMIT)
     assert len(taken) == 1
 
 
@@ -224,7 +227,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.ahead = 0.0
-        self.looks = threading.Semaphore(0)  # since it was put forward
+        # Since it was put forward.
+        self.looks = threading.Semaphore(0)
 
     def monotonic(self) -> float:
         if self.ahead:
@@ -246,8 +250,10 @@ def test_time_in_which_the_whole_program_was_stopped_does_not_count_as_grace(
     def go_on_an_hour_later() -> None:
         second_gate.wait_held()
         clock.ahead = 3600.0
-        run.cancel()  # which has the supervisor look
-        for _ in range(2):  # after the second look, it has done what was due at the first
+        # Which has the supervisor look.
+        run.cancel()
+        # After the second look, it has done what was due at the first.
+        for _ in range(2):
             assert clock.looks.acquire(timeout=LIMIT)
         second_gate.release()
 

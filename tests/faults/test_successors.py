@@ -40,7 +40,8 @@ from support.threads import meanwhile
 
 N = 100
 
-INHERITING = [place for place in FORKING if "fork" in place.values]  # what a test has put in the place of a method
+# What a test has put in the place of a method.
+INHERITING = [place for place in FORKING if "fork" in place.values]
 
 DEATHS = [stages.sigkill, stages.sigsegv, stages.exit_0, stages.exit_3]
 
@@ -65,7 +66,8 @@ def pids(run: Any) -> list[int]:
     found = []
     for worker in workers:
         if worker is not None:
-            with suppress(AssertionError, ValueError):  # it is being replaced at this moment
+            # It is being replaced at this moment.
+            with suppress(AssertionError, ValueError):
                 found.append(worker.handle.pid)
     return found
 
@@ -354,7 +356,8 @@ def test_each_worker_has_restarts_of_its_own(gate: Gate) -> None:
     held = partial(deaths.held_at, gate, range(4))
     with Pipeline(range(4)).map(held, on=renewed(2, 1), name="held").open() as run:
         gate.wait_held()
-        for pid in pids(run):  # one death in each place
+        # One death in each place.
+        for pid in pids(run):
             kill_and_wait_for_successor(run, pid)
         alive = pids(run)
         until(lambda: {gate.wait_held()} & set(alive) != set(), "a successor at the gate")
@@ -496,7 +499,8 @@ def test_stage_that_may_stop_ends_a_run_whose_workers_die(journal: Journal) -> N
 
 # ---------------------------------------------------------------------------------------------------------- timeouts
 
-SOON = 0.5  # seconds that an item may take; the others take none, however busy the machine is
+# Seconds that an item may take; the others take none, however busy the machine is.
+SOON = 0.5
 
 
 @pytest.mark.parametrize("place", PROCESSES)
@@ -564,7 +568,8 @@ def test_tries_that_all_take_too_long_end_as_the_policy_says(gate: Gate) -> None
     slow = partial(deaths.slow_at, [3], gate)
     report = Pipeline(range(9)).map(slow, on=Processes(1), timeout=SOON, on_error=policy).into(list, on=Inline()).run()
     assert report.value == [0, 1, 2, 4, 5, 6, 7, 8]
-    assert [gate.wait_held() for _ in range(3)]  # three workers were in it
+    # Three workers were in it.
+    assert [gate.wait_held() for _ in range(3)]
     assert report.stages[1].skipped == 1
 
 

@@ -278,7 +278,8 @@ def test_process_whose_death_cannot_be_watched_is_reaped(monkeypatch: pytest.Mon
 def test_error_of_a_start_that_was_refused_holds_no_descriptors(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "spawn@same=#1")
     errors = []
-    gc.collect()  # of what ran before
+    # Of what ran before.
+    gc.collect()
     before = descriptors()
     for _ in range(3):
         with pytest.raises(RunError) as caught:
@@ -347,7 +348,8 @@ LOST = (
     r"source 'range' lost worker 1 of 1 \(pid \d+\): exited with code 255\.\n"
     r"  Or the fork server has died, which tells of exit codes; check the kernel log\.\n(- .*\n|  .*\n|Also .*\n)*"
 )
-MORE_THAN_CAN_PASS = "1000000000"  # items; workers that have done all their work are not lost with their fork server
+# Items; workers that have done all their work are not lost with their fork server.
+MORE_THAN_CAN_PASS = "1000000000"
 
 
 @pytest.mark.parametrize(
@@ -388,7 +390,8 @@ def dying_at(call: str, kills: int) -> Callable[..., Any]:
         if next(calls) > kills:
             return original(*args)
         if method == "sendfds":
-            os.kill(vars(forkserver._forkserver)["_forkserver_pid"], signal.SIGSTOP)  # so that it answers nothing
+            # So that it answers nothing.
+            os.kill(vars(forkserver._forkserver)["_forkserver_pid"], signal.SIGSTOP)
         made = original(*args)
         server = vars(forkserver._forkserver)["_forkserver_pid"]
         os.kill(server, signal.SIGKILL)

@@ -30,7 +30,8 @@ def test_policy_decides_about_an_item_whose_task_takes_too_long_whatever_it_does
     with numbers(late, on_error=DeadLetter(ItemTimeoutError), ordered=ordered).open() as run:
         found = sorted(run)
         late_ones = [letter.item for letter in run.dead_letters]
-    assert 1 in late_ones  # another one may have waited for the event loop
+    # Another one may have waited for the event loop.
+    assert 1 in late_ones
     assert sorted([*found, *late_ones]) == [0, 1, 2, 3]
 
 

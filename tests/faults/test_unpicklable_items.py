@@ -35,7 +35,8 @@ def test_item_that_cannot_be_pickled_names_the_path_to_the_part_at_fault(place: 
     first_line = rf"^source 'load' yielded item {at}, which cannot be sent to another process:\n"
     with pytest.raises(UnpicklableItemError, match=first_line) as caught:
         way(pipeline, place)
-    assert re.search(r"dict\['source'\]\.handle: cannot pickle .*TextIOWrapper", str(caught.value))  # Python's words
+    # Python's words.
+    assert re.search(r"dict\['source'\]\.handle: cannot pickle .*TextIOWrapper", str(caught.value))
     assert caught.value.failures[0].index == at
 
 

@@ -184,7 +184,8 @@ def test_worker_killed_before_it_could_start_is_named(place: str) -> None:
     pipeline = Pipeline(source(stages.count_for_ever), on=on(place)).then(stages.same, on=on(place))
     with pipeline.open() as run:
         killed = run._wiring.slots[1][0].pid
-        os.kill(killed, signal.SIGKILL)  # it may have got anywhere by now, but not to its end
+        # It may have got anywhere by now, but not to its end.
+        os.kill(killed, signal.SIGKILL)
         with pytest.raises(WorkerLostError) as caught:
             list(run)
     assert (caught.value.pid, caught.value.signal) == (killed, signal.SIGKILL)
@@ -230,7 +231,8 @@ def test_death_that_is_told_late_is_still_the_cause(gate: Gate) -> None:
 
         def let_the_server_tell() -> None:
             until(lambda: run._supervisor.state.phase is not Phase.RUNNING, "the caller to find its channel broken")
-            late = time.monotonic() + 0.2  # seconds; failures are listed together if they are 0.1 s apart
+            # Seconds; failures are listed together if they are 0.1 s apart.
+            late = time.monotonic() + 0.2
             until(lambda: time.monotonic() > late, "more than failures may lie apart")
             os.kill(server, signal.SIGCONT)
 

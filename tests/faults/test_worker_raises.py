@@ -241,7 +241,8 @@ def test_the_one_of_several_workers_that_raised_is_named(place: str, gate: Gate)
     with pipeline.open() as run:
         for _ in range(3):
             gate.wait_held()
-        gate.release(1000)  # whoever passes comes again
+        # Whoever passes comes again.
+        gate.release(1000)
         with pytest.raises(StageError, match=raised("stage 'fail_at_one'", "ValueError", " on item 1", of=3)):
             list(run)
 
@@ -260,7 +261,8 @@ def test_item_is_numbered_by_the_worker_that_made_it_where_several_did(place: st
 @pytest.mark.parametrize("place", FORKING)
 def test_function_that_cannot_be_loaded_in_the_worker_is_named(place: str) -> None:
     pipeline = Pipeline(range(3)).then(stage(stages.ignoring, stages.Unloadable()), on=on(place))
-    if place == "fork":  # it inherits the arguments as they are
+    # It inherits the arguments as they are.
+    if place == "fork":
         assert list(pipeline) == [0, 1, 2]
         return
     first_line = r"^stage 'ignoring' could not start worker 1 of 1: ValueError: not for you"

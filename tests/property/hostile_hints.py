@@ -191,7 +191,8 @@ def _made(form: Callable[..., Any], one: Any, other: Any) -> Any:
     """A form of two hints; the first of them, where Python itself refuses it."""
     try:
         return form(one, other)
-    except Exception:  # what a hint of these does with others is its own
+    except Exception:
+        # What a hint of these does with others is its own.
         return one
 
 

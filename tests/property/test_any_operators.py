@@ -207,7 +207,8 @@ def test_ordered_operators_give_the_same_items_in_the_same_order(length: int, on
     items, letters = result(pipeline, numbered)
     expected, dead = result(pipeline.inline(), numbered)
     assert items == expected
-    if not any(link.method == "take" for link in links):  # what is before it may have gone further
+    # What is before it may have gone further.
+    if not any(link.method == "take" for link in links):
         assert letters == dead
 
 
@@ -221,7 +222,8 @@ def test_operators_without_order_give_the_same_items(length: int, on: Executor, 
     if all(link.keeps_order for link in links):
         assert items == expected
     assert Counter(map(repr, items)) == Counter(map(repr, expected))
-    if all(link.method != "then" for link in links):  # they number the items anew
+    # They number the items anew.
+    if all(link.method != "then" for link in links):
         assert letters == dead
 
 

@@ -17,7 +17,8 @@ from support.scaling import ForcedScaling
 # Python 3.12 and later warn of a fork beside threads, which the tests themselves have.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-SOME = settings(max_examples=settings().max_examples // 5)  # an example starts up to a dozen processes
+# An example starts up to a dozen processes.
+SOME = settings(max_examples=settings().max_examples // 5)
 
 SMALL = st.integers(1, 5)
 FEW = st.none() | SMALL

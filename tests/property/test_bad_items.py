@@ -64,7 +64,8 @@ def test_the_first_item_that_cannot_be_rebuilt_is_found(before: list[Any], fault
     assert find_bad_item(data, ()) == len(before)
 
 
-@pytest.mark.parametrize("n", [1, 1_000, 1_001, 70_000])  # one by one, in thousands, in many of pickle's own frames
+# One by one, in thousands, in many of pickle's own frames.
+@pytest.mark.parametrize("n", [1, 1_000, 1_001, 70_000])
 @pytest.mark.parametrize("behind", [0, 1, 2_500])
 def test_the_item_is_found_among_many(n: int, behind: int) -> None:
     data = pickle.dumps([*range(n), Unloadable(None), *range(behind)], PROTOCOL)
@@ -74,7 +75,8 @@ def test_the_item_is_found_among_many(n: int, behind: int) -> None:
 def test_the_item_is_found_among_large_ones() -> None:
     array = np.zeros(1 << 20, np.uint8)
     made = Pickling().frame([array, bytes(1 << 20), Unloadable(array), array])
-    assert not isinstance(made, bytes)  # the arrays are beside it
+    # The arrays are beside it.
+    assert not isinstance(made, bytes)
     assert find_bad_item(made.data, made.buffers) == 2
     made.release()
 

@@ -19,7 +19,8 @@ from chainpump.worker.input import Input
 from chainpump.worker.output import Output
 
 EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, ROOM - 100, ROOM, 2 * ROOM]
-SIZES = st.sampled_from(EDGES) | st.integers(0, 4 * LARGE_BYTES)  # bytes, around every limit
+# Bytes, around every limit.
+SIZES = st.sampled_from(EDGES) | st.integers(0, 4 * LARGE_BYTES)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.text() | st.binary()
 NESTED = st.recursive(

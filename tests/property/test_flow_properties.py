@@ -32,7 +32,8 @@ def test_a_hint_is_always_possible_and_grows_in_steps(hint: int, service_ns: flo
 
 @given(HINTS, TIMES)
 def test_a_steady_consumer_s_hint_settles(hint: int, service_ns: float) -> None:
-    for _ in range(7):  # 4**6 is the limit
+    # 4**6 is the limit.
+    for _ in range(7):
         hint = next_hint(hint, service_ns)
     assert next_hint(hint, service_ns) == hint
 

@@ -14,7 +14,8 @@ from chainpump.hints.assignability import fits
 from chainpump.hints.display import show
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of what it imports
+    # Of what it imports.
+    warnings.simplefilter("ignore")
     from pycroscope.annotations import type_from_runtime
     from pycroscope.checker import Checker
     from pycroscope.relations import Relation, has_relation

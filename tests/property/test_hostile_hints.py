@@ -115,7 +115,8 @@ LARGE = {
     "a tuple": (tuple[tuple(SOME)], Iterable[tuple(MANY)]),  # type: ignore[misc]  # values
     "literals": (Literal[tuple(range(500))], Literal[tuple(range(499))]),
 }
-MOST = 2_000  # questions, some 4 for each of 500 members, or 10 for each of 200 levels: 30 ms
+# Questions, some 4 for each of 500 members, or 10 for each of 200 levels: 30 ms.
+MOST = 2_000
 
 
 @pytest.mark.parametrize("pair", LARGE.values(), ids=LARGE)

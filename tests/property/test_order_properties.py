@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from chainpump.transport.frames import Frame
 from chainpump.transport.order import Numbering, Order, SpanSplitter
 
-Item = tuple[int, ...]  # number at the source, then which of its results at each stage
+# Number at the source, then which of its results at each stage.
+Item = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,8 @@ def test_spans_tile_the_whole_without_a_gap(items: int, steps: list[Step], habit
     position: tuple[int, ...] = (0,)
     for frame in chain(items, steps, 0, habits):
         begins = frame.span.position
-        assert begins == position + (0,) * (
-            len(begins) - len(position)
-        )  # there, or with the first part of what is there
+        # There, or with the first part of what is there.
+        assert begins == position + (0,) * (len(begins) - len(position))
         span, numbers = frame.span, [frame.number(place) for place in range(len(frame.entries))]
         assert numbers == sorted(numbers)
         assert all(span.start <= number < span.stop for number in numbers)

@@ -11,7 +11,8 @@ from chainpump.messages.printable import printable
 from support.pictures import SVG, Picture
 
 NAMES = st.lists(st.text(st.characters(codec=None), min_size=1, max_size=80), min_size=1, max_size=4)
-LINE = re.compile(r'    s\d+(?: -->\|"[^"|\[\]]*"\| s\d+|\["[^"|\[\]]*"\])')  # a node or an arrow, and no sign astray
+# A node or an arrow, and no sign astray.
+LINE = re.compile(r'    s\d+(?: -->\|"[^"|\[\]]*"\| s\d+|\["[^"|\[\]]*"\])')
 
 
 def chain_of(names: list[str]) -> Pipeline[int]:

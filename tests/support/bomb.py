@@ -25,7 +25,8 @@ from support.ptrace import Tracer
 __all__ = ["Bomb"]
 
 LIBRARY = str(Path(chainpump.__file__).parent)
-CELLS, STEPS, DIED_AT, PID = 4, 0, 1, 2  # words of 8 bytes at the start of the file; then a text: where it died
+# Words of 8 bytes at the start of the file; then a text: where it died.
+CELLS, STEPS, DIED_AT, PID = 4, 0, 1, 2
 TEXT_BYTES = 1024
 
 
@@ -147,7 +148,8 @@ def _wait_for_signal(gate: Gate) -> None:
         os.close(told)
 
 
-INHERITED: list[Bomb] = []  # by the next process that is forked
+# By the next process that is forked.
+INHERITED: list[Bomb] = []
 os.register_at_fork(after_in_child=lambda: [bomb.arm() for bomb in INHERITED])
 
 

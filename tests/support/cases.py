@@ -26,7 +26,8 @@ import pytest
 
 __all__ = ["ALL_CASES", "in_turns", "pairs", "pairwise"]
 
-ALL_CASES = "CHAINPUMP_TEST_ALL_CASES"  # environment variable: set to anything, every value meets every other
+# Environment variable: set to anything, every value meets every other.
+ALL_CASES = "CHAINPUMP_TEST_ALL_CASES"
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 

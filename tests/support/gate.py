@@ -13,8 +13,10 @@ __all__ = ["LIMIT", "WHOLE", "Gate", "Journal"]
 
 T = TypeVar("T")
 
-LIMIT = 60.0  # seconds; for every wait of a test. Only a defect comes near it, on a machine however slow and busy.
-WHOLE = 300.0  # seconds; for a program of several interpreters, which takes 1 s alone
+# Seconds; for every wait of a test. Only a defect comes near it, on a machine however slow and busy.
+LIMIT = 60.0
+# Seconds; for a program of several interpreters, which takes 1 s alone.
+WHOLE = 300.0
 
 
 class Gate:
@@ -54,7 +56,8 @@ class Gate:
 
     def announce(self) -> None:
         """Say that this process is here, without waiting."""
-        held = os.open(self._held, os.O_WRONLY)  # no file object: one that Cancelled cuts off would warn
+        # No file object: one that Cancelled cuts off would warn.
+        held = os.open(self._held, os.O_WRONLY)
         os.write(held, b"%d\n" % os.getpid())
         os.close(held)
 

@@ -80,7 +80,8 @@ class Picture:
 def _box_of_text(text: ET.Element) -> Box:
     width = LETTER["name" if text.get("class") == "name" else "text"] * columns(text.text or "")
     left, line = float(text.attrib["x"]), float(text.attrib["y"])
-    return Box(left, line - 12, left + width, line + 4)  # from the top of its letters to below the line
+    # From the top of its letters to below the line.
+    return Box(left, line - 12, left + width, line + 4)
 
 
 def _box_of(mark: ET.Element) -> Box:

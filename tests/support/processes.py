@@ -34,8 +34,10 @@ __all__ = [
     "watching",
 ]
 
-PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
-SHARED = ("memfd:chainpump", "/dev/shm/#")  # how the library's memory is called in a list of mappings
+# <linux/prctl.h>.
+PR_SET_CHILD_SUBREAPER = 36
+# How the library's memory is called in a list of mappings.
+SHARED = ("memfd:chainpump", "/dev/shm/#")
 LISTS_CHILDREN = Path("/proc/thread-self/children").exists()
 
 
@@ -109,7 +111,8 @@ def _stat(pid: int) -> list[str] | None:
 def _reaped(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:  # somebody else's child, who reaps it
+    except ChildProcessError:
+        # Somebody else's child, who reaps it.
         return state(pid) in ("", "Z")
 
 
@@ -154,7 +157,8 @@ def _rest(pid: int) -> tuple[str, ...]:
     """The state of a process, the system call of each of its threads, and the switches so far."""
     calls = []
     for thread in sorted(Path(f"/proc/{pid}/task").iterdir()):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        # It has ended since it was listed.
+        with suppress(FileNotFoundError, ProcessLookupError):
             calls.append((thread / "syscall").read_text())
     switches = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "ctxt_switches" in line]
     return (state(pid), *calls, *switches)
@@ -203,7 +207,8 @@ def descriptors() -> set[str]:
     """What each open descriptor of this process leads to."""
     found = set()
     for path in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the listing's own
+        # The listing's own.
+        with suppress(FileNotFoundError):
             found.add(str(path.readlink()))
     return found
 
@@ -211,6 +216,7 @@ def descriptors() -> set[str]:
 def mappings() -> set[str]:
     """The library's shared memory in this process."""
     maps = Path("/proc/self/maps").read_text()
-    if not any(name in maps for name in SHARED):  # nearly always, and there are a thousand lines
+    # Nearly always, and there are a thousand lines.
+    if not any(name in maps for name in SHARED):
         return set()
     return {line for line in maps.splitlines() if any(name in line for name in SHARED)}

@@ -22,14 +22,21 @@ from pathlib import Path
 
 __all__ = ["Tracer"]
 
-SYSCALL, SEIZE, INTERRUPT = 24, 0x4206, 0x4207  # <sys/ptrace.h>
-MARK_CALLS, FOLLOW_THREADS = 1, 8  # its options TRACESYSGOOD and TRACECLONE
-ALL_THREADS = 0x40000000  # __WALL of <sys/wait.h>
+# <sys/ptrace.h>.
+SYSCALL, SEIZE, INTERRUPT = 24, 0x4206, 0x4207
+# Its options TRACESYSGOOD and TRACECLONE.
+MARK_CALLS, FOLLOW_THREADS = 1, 8
+# __WALL of <sys/wait.h>.
+ALL_THREADS = 0x40000000
 AT_CALL = signal.SIGTRAP | 0x80
-SET_PDEATHSIG = 1  # of `prctl`
-SET_PTRACER, ANY = 0x59616D61, -1  # the same: where only ancestors may trace, this permits others
-COUNTS = struct.Struct("<3Q")  # at the start of the file in which it counts: calls, nanoseconds of the death, process
-ANSWER = struct.Struct("<Q")  # to whom
+# Of `prctl`.
+SET_PDEATHSIG = 1
+# The same: where only ancestors may trace, this permits others.
+SET_PTRACER, ANY = 0x59616D61, -1
+# At the start of the file in which it counts: calls, nanoseconds of the death, process.
+COUNTS = struct.Struct("<3Q")
+# To whom.
+ANSWER = struct.Struct("<Q")
 
 LIBC = ctypes.CDLL(None)
 LIBC.ptrace.argtypes = [ctypes.c_long] * 4
@@ -61,12 +68,14 @@ class Tracer:
         self._ask.write_text(f"{os.getpid()} {n} {counts}\n")
         with self._answer.open("rb", buffering=0) as answer:
             while answer.read(ANSWER.size) != ANSWER.pack(os.getpid()):
-                pass  # meant for one that died before it had read it
+                # Meant for one that died before it had read it.
+                pass
 
 
 def _serve(ask: str, answer: str) -> None:
     LIBC.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    told = os.open(answer, os.O_RDWR)  # so that it never waits for a worker, which cannot go on meanwhile
+    # So that it never waits for a worker, which cannot go on meanwhile.
+    told = os.open(answer, os.O_RDWR)
     while True:
         pid, n, counts = Path(ask).read_text().split(maxsplit=2)
         with Path(counts.rstrip("\n")).open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
@@ -74,7 +83,8 @@ def _serve(ask: str, answer: str) -> None:
 
 
 def _trace(pid: int, n: int, memory: mmap.mmap, told: int) -> None:
-    if LIBC.ptrace(SEIZE, pid, 0, MARK_CALLS | FOLLOW_THREADS) == -1:  # not permitted here: nothing is counted
+    # Not permitted here: nothing is counted.
+    if LIBC.ptrace(SEIZE, pid, 0, MARK_CALLS | FOLLOW_THREADS) == -1:
         os.write(told, ANSWER.pack(pid))
         return
     LIBC.ptrace(INTERRUPT, pid, 0, 0)
@@ -82,7 +92,8 @@ def _trace(pid: int, n: int, memory: mmap.mmap, told: int) -> None:
     while True:
         thread, status = os.waitpid(-1, ALL_THREADS)
         if not os.WIFSTOPPED(status):
-            if thread == pid:  # a process ends with the last of its threads
+            # A process ends with the last of its threads.
+            if thread == pid:
                 return
             continue
         stopped_by, event = status >> 8 & 0xFF, status >> 16

@@ -21,9 +21,12 @@ from support.threads import threads_that_stay
 
 __all__ = ["KINDS_OF_WRONG", "Verdict", "limited", "nothing_left", "quiet"]
 
-WITHIN = 60.0  # seconds for an orphan to end, which should be gone already
-LIMIT = 120.0  # seconds for one run
-KINDS_OF_WRONG = {  # name -> as a summary counts them
+# Seconds for an orphan to end, which should be gone already.
+WITHIN = 60.0
+# Seconds for one run.
+LIMIT = 120.0
+# Name -> as a summary counts them.
+KINDS_OF_WRONG = {
     "hang": "hangs",
     "lost": "losses",
     "doubled": "duplicates",

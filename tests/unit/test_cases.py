@@ -19,7 +19,8 @@ def test_any_two_values_meet(sizes: tuple[int, ...]) -> None:
 
 
 def test_pairs_are_few_and_always_the_same() -> None:
-    assert len(pairs(5, 4, 2, 3)) <= 22  # of 120; 20 is the least
+    # Of 120; 20 is the least.
+    assert len(pairs(5, 4, 2, 3)) <= 22
     assert pairs(3, 2, 2) == [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 1, 1)]
 
 

@@ -21,6 +21,7 @@ def test_descendants_are_children_and_their_children_and_orphans_alike(
         grandchild = int(shell.stdout.readline())
         assert descendants() == {shell.pid, grandchild}
         os.kill(shell.pid, signal.SIGKILL)
-    assert descendants() == {grandchild}  # an orphan, which this process has adopted
+    # An orphan, which this process has adopted.
+    assert descendants() == {grandchild}
     kill_and_reap([grandchild])
     assert descendants() == set()

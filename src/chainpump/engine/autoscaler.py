@@ -116,7 +116,7 @@ class Autoscaler:
         if began is None:
             self._began = now
             return ()
-        seen = utilisation(self._meter.places, began, now, hosts)
+        seen = utilisation(self._meter.stage_facts, began, now, hosts)
         staying = [
             [slot for slot in slots if slot in active and not slot.read_in(reading).retires]
             for slots in self._wiring.slots

@@ -8,7 +8,7 @@ from typing import Any
 from ..executors.base import Executor
 from ..executors.inline import Inline
 from ..lazy_dataclass import dataclass
-from ..messages.names import Role, Who
+from ..messages.names import Role, WorkerName
 from ..pickling.shared_functions import SharedFunctions
 from ..plan import sections
 from ..plan.operators import Operator
@@ -94,10 +94,10 @@ class Group:
         named = [(stage.role, stage.name, stage.call.where) for stage in self.stages]
         return [*named, (Role.SINK, LOOP, None)] if self.iterated else named
 
-    def who(self, stage: int, number: int) -> Who:
+    def who(self, stage: int, number: int) -> WorkerName:
         """The name of a worker of one of its stages. number: counted from 0."""
         role, name, where = self.names[stage]
-        return Who(role, name, number + 1, self.workers, where)
+        return WorkerName(role, name, number + 1, self.workers, where)
 
 
 @dataclass(frozen=True, slots=True)

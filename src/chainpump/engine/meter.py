@@ -10,7 +10,7 @@ from ..messages.names import Role
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..progress.latency import Counts, counted
-from ..progress.reading import Place, Reading, Rows, WorkerReading, count_items, read_worker
+from ..progress.reading import Reading, Rows, StageFacts, WorkerReading, count_items, read_worker
 from .groups import Group
 from .wiring import Wiring
 
@@ -24,8 +24,8 @@ class Meter:
         self._opened = time.monotonic_ns()
         self._began = 0
         self._cpu = time.process_time_ns()
-        self.places: Sequence[Place] = [
-            place for number, group in enumerate(wiring.groups) for place in _places(number, group)
+        self.stage_facts: Sequence[StageFacts] = [
+            facts for number, group in enumerate(wiring.groups) for facts in _stage_facts(number, group)
         ]
         # The rows, by stage and worker.
         self._rows: Sequence[Sequence[Rows]] | None = [
@@ -67,8 +67,8 @@ class Meter:
     def _read(self, rows: Sequence[Sequence[Rows]], is_over: bool) -> Reading:
         now = time.monotonic_ns()
         stages = [
-            [read_worker(each, now, place.slots) for each in workers]
-            for place, workers in zip(self.places, rows, strict=True)
+            [read_worker(each, now, facts.slots) for each in workers]
+            for facts, workers in zip(self.stage_facts, rows, strict=True)
         ]
         started = (each.started for workers in stages for each in workers)
         # A replacement overwrites the start time of its predecessor, so the earliest one is kept here.
@@ -84,14 +84,14 @@ class Meter:
             self._rows = None
 
 
-def _places(number: int, group: Group) -> Iterator[Place]:
+def _stage_facts(number: int, group: Group) -> Iterator[StageFacts]:
     executor = group.executor
     able = executor.capabilities
     workers = "" if able.shares_thread else executor.workers
     for index, (role, name, _) in enumerate(group.names):
         call = group.stages[index].call if index < len(group.stages) else None
         is_operator = isinstance(call, Operator)
-        yield Place(
+        yield StageFacts(
             name,
             role,
             "caller" if call is None else f"{type(executor).__name__}({workers})",

@@ -73,7 +73,9 @@ class Run(Generic[T]):
             self._observing: Observing | None = None
             if settings.observers:
                 meter = self._supervisor.meter
-                self._observing = Observing(settings.observers, meter.places, meter.read, meter.counts, meter.length)
+                self._observing = Observing(
+                    settings.observers, meter.stage_facts, meter.read, meter.counts, meter.length
+                )
             self._at_exit = partial(_close, weakref.ref(self))
             atexit.register(self._at_exit)
         self._start()
@@ -278,7 +280,7 @@ class Run(Generic[T]):
 
     def _progress(self, reading: Reading) -> Progress:
         meter = self._supervisor.meter
-        return progress(meter.places, reading, length=meter.length)
+        return progress(meter.stage_facts, reading, length=meter.length)
 
     def report(self, value: Any = None) -> Report[Any]:
         """The report of the run, with this value. While the run goes on, the report covers the time so far."""
@@ -288,7 +290,7 @@ class Run(Generic[T]):
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         latency = seen.latencies.latency if seen is not None else None
         return report(
-            meter.places,
+            meter.stage_facts,
             reading,
             value,
             self.dead_letters,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..errors import WorkerLostError
 from ..executors.base import WorkerHandle
 from ..messages import failure_texts
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from ..worker.outcome import Failed, Finished, Interrupted, Outcome
 
 __all__ = ["STACK_WITHIN", "StartedWorker"]
@@ -31,7 +31,7 @@ class StartedWorker:
     left_behind: it could not be ended, and is not waited for any more.
     """
 
-    def __init__(self, handle: WorkerHandle, who: Who, grace: float, warn: Callable[[str], object]) -> None:
+    def __init__(self, handle: WorkerHandle, who: WorkerName, grace: float, warn: Callable[[str], object]) -> None:
         self.handle = handle
         self.who = who
         self.pid = handle.pid

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..lazy_dataclass import dataclass
-from ..progress.reading import Place, Reading, WorkerReading
+from ..progress.reading import Reading, StageFacts, WorkerReading
 
 __all__ = ["Mark", "Utilisation", "mark", "utilisation"]
 
@@ -49,17 +49,17 @@ def mark(reading: Reading, interpreter: int, processes: Collection[int]) -> Mark
     return Mark(reading, interpreter, {pid: taken(pid) for pid in processes})
 
 
-def utilisation(places: Sequence[Place], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Utilisation:
+def utilisation(stage_facts: Sequence[StageFacts], began: Mark, now: Mark, hosts: Mapping[int, int]) -> Utilisation:
     """The utilisation between two marks. hosts: the index of the group, for each worker process."""
     ns = now.reading.at - began.reading.at
     busy: list[float] = []
     received: list[int] = []
     sent: list[int] = []
-    for index, place in enumerate(places):
+    for index, facts in enumerate(stage_facts):
         pairs = list(_pairs(index, began, now))
         made = sum(late.sent - early.sent for early, late in pairs)
         # The stage shares its workers with the previous one.
-        if place.group < len(busy):
+        if facts.group < len(busy):
             sent[-1] = made
             continue
         busy.append(sum(max(late.busy - early.busy, 0) for early, late in pairs) / ns)

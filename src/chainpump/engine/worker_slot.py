@@ -18,7 +18,7 @@ from ..ipc import wait_times
 from ..ipc.board import Cell, State
 from ..ipc.checkpoint import Checkpoint
 from ..lazy_dataclass import dataclass, field
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 from ..transport.process_channel import PACKET_BYTES
 from ..worker.operator_run import Condemned
@@ -64,7 +64,7 @@ class WorkerSlot:
         self.group = group
         self.number = number
         self.rows: Sequence[memoryview] = rows
-        self.who: Who = group.who(0, number)
+        self.who: WorkerName = group.who(0, number)
         self.checkpoint: Checkpoint | None = None
         self.replacements = ReplacementRecord()
         self.worker: StartedWorker | None = None

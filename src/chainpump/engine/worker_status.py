@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..ipc.board import CELLS, State
 from ..lazy_dataclass import dataclass, field
 from ..messages.call_stacks import stacks
-from ..messages.names import Role, Who
+from ..messages.names import Role, WorkerName
 from ..messages.table import table
 from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 
@@ -48,10 +48,10 @@ class RosterGroup:
     at_first: int
     restores: bool
 
-    def who(self, number: int) -> Who:
+    def who(self, number: int) -> WorkerName:
         """The name of a worker, by its last stage. number: counted from 0."""
         role, name, where = self.stages[-1]
-        return Who(Role(role), name, number + 1, self.workers, where)
+        return WorkerName(Role(role), name, number + 1, self.workers, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class WorkerStatus:
     works: whether it is busy, not waiting for other workers. item: the number of its current item, if it is known.
     """
 
-    who: Who
+    who: WorkerName
     pid: int
     slot: tuple[int, int]
     at: str

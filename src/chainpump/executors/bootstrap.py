@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from ..ipc.descriptors import Descriptor
 from ..messages import failure_texts
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from ..pickling.loading import become_worker
 from ..worker.outcome import Failed
 from ..worker.surroundings import Surroundings
@@ -40,11 +40,13 @@ class BootstrapName(str):
 
     __slots__ = ("_report_pipe", "_surroundings", "_was_transferred", "_who")
     _report_pipe: Descriptor | None
-    _who: Who
+    _who: WorkerName
     _surroundings: Surroundings | None
     _was_transferred: bool
 
-    def __new__(cls, name: str, report_pipe: Descriptor | None, who: Who, surroundings: Surroundings | None) -> Self:
+    def __new__(
+        cls, name: str, report_pipe: Descriptor | None, who: WorkerName, surroundings: Surroundings | None
+    ) -> Self:
         """Create the name of a process that is about to be started."""
         self = super().__new__(cls, name)
         self._report_pipe, self._who, self._surroundings, self._was_transferred = report_pipe, who, surroundings, False
@@ -90,7 +92,7 @@ class _DeferredCall:
 
 
 def _unpickle(
-    name: str, report_pipe: Descriptor, who: Who, surroundings: Surroundings | None, parent: int
+    name: str, report_pipe: Descriptor, who: WorkerName, surroundings: Surroundings | None, parent: int
 ) -> BootstrapName:
     _set_up_process(surroundings)
     # `multiprocessing` sets the parent process only after the import. The main file may read it before that.
@@ -131,7 +133,7 @@ def _prepare(prepare: Callable[[dict[str, Any]], None], surroundings: Surroundin
 class _ImportErrorHook:
     """An exception hook that reports to the main process why this process ended before its worker ran."""
 
-    def __init__(self, report_pipe: Descriptor, who: Who) -> None:
+    def __init__(self, report_pipe: Descriptor, who: WorkerName) -> None:
         self._report_pipe = report_pipe
         self._who = who
 

@@ -199,25 +199,25 @@ def _of(field: Field) -> str:
 
 
 def _step_into_argument(given: Hint, view: Hint, expected: Hint, known: Comparison) -> Step | None:
-    for place, question in known.drive(argument_questions(view, expected, {})):
+    for index, question in known.drive(argument_questions(view, expected, {})):
         if not known.answer(question):
-            where = f"{_part(split(expected)[0], place)} of {_name(split(given)[0], full=False)}"
+            where = f"{_part(split(expected)[0], index)} of {_name(split(given)[0], full=False)}"
             one, other = get_args(view), get_args(expected)
-            is_aligned = max(len(one), len(other)) <= place + 1 or len(one) == len(other)
-            return Step(where, *((one[place], other[place]) if is_aligned else (question.given, question.expected)))
+            is_aligned = max(len(one), len(other)) <= index + 1 or len(one) == len(other)
+            return Step(where, *((one[index], other[index]) if is_aligned else (question.given, question.expected)))
     return None
 
 
-def _part(base: type, place: int) -> str:
+def _part(base: type, index: int) -> str:
     """Which argument of a generic class it is, in words."""
     if issubclass(base, abc.Mapping):
-        return ("key", "value")[place]
+        return ("key", "value")[index]
     if issubclass(base, abc.Generator):
-        return ("item", "value that is sent", "result")[place]
+        return ("item", "value that is sent", "result")[index]
     if issubclass(base, abc.Iterable | abc.AsyncIterable) and not parameters_of(base):
         return "item"
     parameters = dict(enumerate(parameters_of(base)))
-    return str(parameters[place].__name__) if place in parameters else f"argument {place + 1}"
+    return str(parameters[index].__name__) if index in parameters else f"argument {index + 1}"
 
 
 def _step_into_tuple(given: Hint, expected: Hint, known: Comparison) -> Step | None:

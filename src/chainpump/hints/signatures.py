@@ -21,10 +21,10 @@ def positional(takes: Hint) -> Iterator[Parameter]:
         yield from positional(first)
         yield from positional(rest)
     elif isinstance(takes, (list, tuple)):
-        for place, hint in enumerate(_spread(takes)):
+        for index, hint in enumerate(_spread(takes)):
             rest = unpacked(hint)
             kind = Parameter.POSITIONAL_ONLY if rest is None else Parameter.VAR_POSITIONAL
-            yield Parameter(f"_{place}", kind, annotation=plain(hint) if rest is None else _repeated(rest))
+            yield Parameter(f"_{index}", kind, annotation=plain(hint) if rest is None else _repeated(rest))
             # A parameter after it can only have its default.
             if rest is not None:
                 return
@@ -60,10 +60,10 @@ def parameter_pairs(
         return ()
     given, wanted = _Parameters(have), _Parameters(want)
     pairs: list[tuple[inspect.Parameter, inspect.Parameter | None]] = []
-    for place, each in enumerate(wanted.by_place):
-        taker = given.by_place[place] if place < len(given.by_place) else given.rest
+    for index, each in enumerate(wanted.by_position):
+        taker = given.by_position[index] if index < len(given.by_position) else given.rest
         pairs.append((each, taker if taker is not None and _takes_by_name(taker, each, given) else None))
-    left = given.by_place[len(wanted.by_place) :]
+    left = given.by_position[len(wanted.by_position) :]
     by_name = {each.name: each for each in (*given.by_name, *left)}
     pairs += [(each, by_name.pop(each.name, given.named_rest)) for each in wanted.by_name]
     pairs += [(each, rest) for each, rest in ((wanted.rest, given.rest), (wanted.named_rest, given.named_rest)) if each]
@@ -90,20 +90,20 @@ def _shortened(
     # 3. An unbound one is bound to the remaining parameters of the given signature.
     given, wanted = _Parameters(have), _Parameters(want)
     if given.variable is not None:
-        first = [Parameter(each.name, each.kind, annotation=each.annotation) for each in given.by_place]
-        return inspect.Signature(first), inspect.Signature(wanted.by_place[: len(first)])
+        first = [Parameter(each.name, each.kind, annotation=each.annotation) for each in given.by_position]
+        return inspect.Signature(first), inspect.Signature(wanted.by_position[: len(first)])
     if wanted.variable is None:
         return have, want
-    count = len(wanted.by_place)
+    count = len(wanted.by_position)
     if wanted.variable in bindings:
         behind = [each.replace(name=f"rest{each.name}") for each in positional(bindings[wanted.variable])]
-        first = [each.replace(kind=Parameter.POSITIONAL_ONLY) for each in wanted.by_place]
+        first = [each.replace(kind=Parameter.POSITIONAL_ONLY) for each in wanted.by_position]
         return have, inspect.Signature([*first, *behind])
-    behind = given.by_place[count:]
+    behind = given.by_position[count:]
     is_plain = not (given.rest or given.named_rest or given.by_name)
     bindings[wanted.variable] = [each.annotation for each in behind] if is_plain else ...
     rest = [given.rest] if given.rest is not None else []
-    return inspect.Signature([*given.by_place[:count], *rest]), inspect.Signature(wanted.by_place)
+    return inspect.Signature([*given.by_position[:count], *rest]), inspect.Signature(wanted.by_position)
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:
@@ -115,7 +115,7 @@ def _takes_anything(signature: inspect.Signature) -> bool:
     """Whether it is `(*args, **kwargs)` of unknown types, as for a function without hints or `Callable[..., X]`."""
     found = _Parameters(signature)
     unknown = all(plain(each.annotation) is UNKNOWN for each in signature.parameters.values())
-    return unknown and bool(found.rest and found.named_rest) and not (found.by_place or found.by_name)
+    return unknown and bool(found.rest and found.named_rest) and not (found.by_position or found.by_name)
 
 
 class _Parameters:
@@ -126,7 +126,7 @@ class _Parameters:
         for each in signature.parameters.values():
             kinds.setdefault(each.kind, []).append(each)
         kind = inspect.Parameter
-        self.by_place = [*kinds.get(kind.POSITIONAL_ONLY, ()), *kinds.get(kind.POSITIONAL_OR_KEYWORD, ())]
+        self.by_position = [*kinds.get(kind.POSITIONAL_ONLY, ()), *kinds.get(kind.POSITIONAL_OR_KEYWORD, ())]
         self.by_name = kinds.get(kind.KEYWORD_ONLY, [])
         self.rest = next(iter(kinds.get(kind.VAR_POSITIONAL, ())), None)
         self.named_rest = next(iter(kinds.get(kind.VAR_KEYWORD, ())), None)

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 
 from ..ipc.descriptors import Descriptor, pipe
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from .message_pipe import ChunkReader
 from .records import Levels, LibraryWarning, LogsEnd, WorkerMessage
 
@@ -28,7 +28,7 @@ PATIENCE = 2.0
 class Source:
     """The pipe of one worker."""
 
-    def __init__(self, who: Who, end: Descriptor) -> None:
+    def __init__(self, who: WorkerName, end: Descriptor) -> None:
         self.who = who
         self.end = end
         self._reader = ChunkReader()
@@ -73,7 +73,7 @@ class Logs:
         # The number of messages handed to loggers.
         self._handed = 0
 
-    def pipe(self, who: Who) -> LogsEnd:
+    def pipe(self, who: WorkerName) -> LogsEnd:
         """Make the pipe of a worker; the worker is started with the end that this returns."""
         if self._wakeup is None:
             self._wakeup = pipe()
@@ -191,7 +191,7 @@ def _wait(wakeup: Descriptor, sources: list[Source]) -> None:
         os.read(wakeup.fileno(), 4096)
 
 
-def _hand_on(message: WorkerMessage | LibraryWarning, *who: Who) -> None:
+def _hand_on(message: WorkerMessage | LibraryWarning, *who: WorkerName) -> None:
     try:
         message.hand_on(*who)
     except BaseException:

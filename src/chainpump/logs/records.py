@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
 from ..messages.item_repr import short_repr
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from ..pickling import functions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Logged:
         }
         return cls({name: value for name, value in fields.items() if name not in others}, others, os.getpid())
 
-    def hand_on(self, who: Who) -> None:
+    def hand_on(self, who: WorkerName) -> None:
         """Let this process's loggers handle it; an error of a handler is reported as `logging` reports it."""
         import logging
 
@@ -104,7 +104,7 @@ class Warned:
         """Make it of a warning, whose parts may not be picklable."""
         return cls(functions.travelling(message), str(message), functions.travelling(category), filename, lineno)
 
-    def hand_on(self, who: Who) -> None:
+    def hand_on(self, who: WorkerName) -> None:
         """Show it as this process shows its own warnings. Raises what `warnings.showwarning` raises."""
         category = _loaded(self.category, Warning)
         warnings.showwarning(_loaded(self.message, self.text), category, self.filename, self.lineno)

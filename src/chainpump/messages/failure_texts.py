@@ -20,7 +20,7 @@ from ..errors import (
     WorkerLostError,
 )
 from .call_stacks import DEEP, calls_in, user_stack, user_traceback
-from .names import Item, Role, Who, text_of
+from .names import Item, Role, WorkerName, text_of
 from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 from .shadowing import shadowed
@@ -73,7 +73,7 @@ SIGNALS: Mapping[int, str] = {
 }
 
 
-def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -> Failure:
+def raised(who: WorkerName, pid: int | None, error: BaseException, item: Item | None) -> Failure:
     """User code raised."""
     on_item = f" on {item}" if item else ""
     advice = NOT_ITS_WORD if isinstance(error, Cancelled) else ""
@@ -90,7 +90,7 @@ def raised(who: Who, pid: int | None, error: BaseException, item: Item | None) -
     )
 
 
-def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
+def returned_early(who: WorkerName, pid: int | None, delivered: int) -> Failure:
     """A stage or sink returned while its input had more."""
     place = {Role.SINK: "into(sink", Role.STAGE: "then(stage"}[who.role]
     return who.failure(
@@ -101,7 +101,7 @@ def returned_early(who: Who, pid: int | None, delivered: int) -> Failure:
     )
 
 
-def too_many(who: Who, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
+def too_many(who: WorkerName, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
     """More items failed than a policy allows. latest: texts of the last failures in this worker."""
     return who.failure(
         TooManyFailuresError,
@@ -128,7 +128,7 @@ def refused(stage: str, index: int, error: BaseException) -> Failure:
     )
 
 
-def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
+def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
     """A worker's process died before it reported its end.
 
     exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
@@ -148,7 +148,7 @@ def lost(who: Who, pid: int, exit_code: int | None, in_hand: Sequence[int], star
     )
 
 
-def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Failure:
+def timed_out(who: WorkerName, pid: int, item: Item, seconds: float, stack: str) -> Failure:
     """A function exceeded its time limit on an item. stack: where it was; empty if the worker did not answer."""
     return who.failure(
         ItemTimeoutError,
@@ -161,7 +161,7 @@ def timed_out(who: Who, pid: int, item: Item, seconds: float, stack: str) -> Fai
     )
 
 
-def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
+def stalled(who: WorkerName, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
     """No item has moved for some time. who, at: the worker to look at, its status. lines: the status of each worker."""
     return who.failure(
         StallError,
@@ -174,7 +174,7 @@ def stalled(who: Who, pid: int, at: str, seconds: float, lines: Sequence[str], i
     )
 
 
-def poisonous(who: Who, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
+def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
     """Several workers died on the same item."""
     return who.failure(
         WorkerLostError,
@@ -223,7 +223,7 @@ def _advice(exit_code: int | None, started: bool) -> str:
     return "Something called os._exit() or ended the process; a worker ends by returning."
 
 
-def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: str) -> Failure:
+def mistyped(who: WorkerName, pid: int | None, item: Item | None, declared: str, what: str) -> Failure:
     """A stage yielded an item that is not of its declared type. item: that item, or the one that it was made of."""
     on_item = f" on {item}" if item else ""
     return who.failure(
@@ -237,7 +237,9 @@ def mistyped(who: Who, pid: int | None, item: Item | None, declared: str, what: 
     )
 
 
-def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseException | None = None) -> Failure:
+def unpicklable(
+    who: WorkerName, pid: int | None, index: int, reason: str, error: BaseException | None = None
+) -> Failure:
     """An item cannot be pickled. error: an exception that the class of the item raised itself."""
     advice = "Yield plain data, or run both stages on Threads."
     if error is not None:
@@ -253,7 +255,7 @@ def unpicklable(who: Who, pid: int | None, index: int, reason: str, error: BaseE
     )
 
 
-def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
+def unreadable(who: WorkerName, pid: int | None, item: Item, reason: str) -> Failure:
     """A received item cannot be unpickled."""
     return who.failure(
         UnpicklableItemError,
@@ -264,7 +266,7 @@ def unreadable(who: Who, pid: int | None, item: Item, reason: str) -> Failure:
     )
 
 
-def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
+def unpicklable_value(who: WorkerName, pid: int | None, reason: str) -> Failure:
     """The value that a sink returned cannot be pickled, or cannot be unpickled in the main process."""
     return who.failure(
         UnpicklableItemError,
@@ -274,7 +276,7 @@ def unpicklable_value(who: Who, pid: int | None, reason: str) -> Failure:
     )
 
 
-def not_started(who: Who, error: BaseException) -> Failure:
+def not_started(who: WorkerName, error: BaseException) -> Failure:
     """A worker could not be started, or could not load its function."""
     return who.failure(
         StageError,
@@ -291,7 +293,7 @@ def no_run(error: OSError | RuntimeError) -> Failure:
     return Failure(RunError, "", "", 0, None, headline, (start_advice(error),))
 
 
-def left(who: Who) -> Failure:
+def left(who: WorkerName) -> Failure:
     """The caller iterates a run that was closed."""
     return who.failure(
         RunError,
@@ -301,7 +303,7 @@ def left(who: Who) -> Failure:
     )
 
 
-def asked_within(who: Who) -> Failure:
+def asked_within(who: WorkerName) -> Failure:
     """A stage, or a signal handler that interrupted it, iterates the run that it belongs to, in the same thread."""
     return who.failure(
         RunError,
@@ -311,7 +313,7 @@ def asked_within(who: Who) -> Failure:
     )
 
 
-def forked_off(who: Who, owner: int) -> Failure:
+def forked_off(who: WorkerName, owner: int) -> Failure:
     """A forked process iterates a run of its parent."""
     return who.failure(
         RunError,
@@ -321,7 +323,7 @@ def forked_off(who: Who, owner: int) -> Failure:
     )
 
 
-def broken_off(who: Who) -> Failure:
+def broken_off(who: WorkerName) -> Failure:
     """A channel broke although none of its workers died: something closed its descriptors."""
     return who.failure(
         RunError,
@@ -331,19 +333,19 @@ def broken_off(who: Who) -> Failure:
     )
 
 
-def forced(who: Who, pid: int, seconds: float, stack: str) -> str:
+def forced(who: WorkerName, pid: int, seconds: float, stack: str) -> str:
     """A worker did not end in the grace and was ended by force. stack: as in `timed_out`."""
     told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, and was ended by force:"
     return f"{told} its clean-up may not have run. If it needs longer: grace=.{_was_at(stack)}"
 
 
-def still_ending(who: Who, pid: int, seconds: float, stack: str) -> str:
+def still_ending(who: WorkerName, pid: int, seconds: float, stack: str) -> str:
     """A worker has finished, but its process has not ended. stack: of all its threads, as in `timed_out`."""
     told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
     return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
 
 
-def survived(who: Who, pid: int, left: Sequence[str], seconds: float | None) -> str:
+def survived(who: WorkerName, pid: int, left: Sequence[str], seconds: float | None) -> str:
     """A worker's process has ended and left processes behind. seconds: the grace after which they were ended by force,
     None while it lasts.
     """
@@ -352,7 +354,7 @@ def survived(who: Who, pid: int, left: Sequence[str], seconds: float | None) -> 
     return f"{who.placed(pid)} has ended, and what it had started and left behind {told}: {', '.join(left)}. {advice}"
 
 
-def left_behind(who: Who, pid: int, seconds: float, stack: str) -> str:
+def left_behind(who: WorkerName, pid: int, seconds: float, stack: str) -> str:
     """A worker did not end even by force. stack: as in `timed_out`."""
     told = f"{who.placed(pid)} did not end within {seconds:g} s of being told to, nor by force, and is left behind."
     advice = "Nothing ends a thread in a call that does not return: give that call a time limit of its own."
@@ -376,7 +378,7 @@ def unclean(lost: Failure) -> str:
     return f"{lost.headline} Its clean-up may not have run."
 
 
-def channel_failed(who: Who, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
+def channel_failed(who: WorkerName, pid: int | None, error: OSError | MemoryError, what: str) -> Failure:
     """The system refused a worker what it needs to send or receive. Its function has not raised this."""
     return who.failure(
         RunError,

@@ -8,7 +8,7 @@ from ..errors import Failure, RunError
 from ..lazy_dataclass import dataclass
 from .printable import printable, printable_lines
 
-__all__ = ["Item", "Role", "Who", "text_of"]
+__all__ = ["Item", "Role", "WorkerName", "text_of"]
 
 
 class Role(Enum):
@@ -20,7 +20,7 @@ class Role(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class WorkerName:
     """A worker, as messages name it.
 
     number: counted from 1. where: where the function is defined, `file:line`.

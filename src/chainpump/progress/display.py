@@ -117,14 +117,14 @@ def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> T
 
     heads, rows = cells(progress.stages)
     left_out = {"starved", "blocked", *(() if width >= WIDE else LESS)}
-    kept = [place for place, head in enumerate(heads) if head not in left_out]
+    kept = [index for index, head in enumerate(heads) if head not in left_out]
     table = Table(box=None, padding=(0, 2, 0, 0), caption=Text(progress.line()), caption_justify="left")
-    for place in kept:
-        table.add_column(heads[place], justify="left" if heads[place] in {"stage", "on"} else "right", no_wrap=True)
+    for index in kept:
+        table.add_column(heads[index], justify="left" if heads[index] in {"stage", "on"} else "right", no_wrap=True)
     table.add_column("busy/starved/blocked", no_wrap=True)
     mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
     for each, row in zip(progress.stages, rows, strict=True):
-        name, *others = (row[place] for place in kept)
+        name, *others = (row[index] for index in kept)
         # A `Text`, so that a name in square brackets is not taken for markup.
         named = Text(f"{name} {mark}" if each.is_bottleneck else name)
         table.add_row(named, *others, _bar(each, marks), style="bold" if each.is_bottleneck else None)

@@ -95,9 +95,9 @@ def _chain(stages: Sequence[StageReport]) -> str:
     """Each stage as a box with a bar for its time; between two stages a flow, whose width is its number of items."""
     most = max((stage.sent for stage in stages), default=0) or 1
     parts = []
-    for place, stage in enumerate(stages):
-        y = place * (BOX + GAP)
-        if place + 1 < len(stages):
+    for index, stage in enumerate(stages):
+        y = index * (BOX + GAP)
+        if index + 1 < len(stages):
             width = THIN + (THICK - THIN) * stage.sent / most
             parts.append(
                 f'<rect x="{WIDTH / 2 - width / 2:.1f}" y="{y + BOX}" width="{width:.1f}" height="{GAP}" '
@@ -146,7 +146,7 @@ def _over_time(report: RunRecord[Any]) -> str:
     return (
         f"<section><h2>Items a second</h2>{_chart(rates, report.duration)}"
         f"<h2>Items in flight</h2>{_chart(waiting, report.duration)}"
-        f"{_legend([(name, _colour(place)) for place, name in enumerate(names)])}</section>"
+        f"{_legend([(name, _colour(index)) for index, name in enumerate(names)])}</section>"
     )
 
 
@@ -156,9 +156,9 @@ def _chart(points: Sequence[tuple[float, Sequence[float]]], duration: float) -> 
     across, up = (WIDTH - LEFT - RIGHT) / (duration or 1.0), (CHART - TOP - BOTTOM) / most
     base = CHART - BOTTOM
     lines = []
-    for place in range(len(points[0][1]) if points else 0):
-        path = " ".join(f"{LEFT + at * across:.1f},{base - figures[place] * up:.1f}" for at, figures in points)
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{_colour(place)}" stroke-width="1.6"/>')
+    for index in range(len(points[0][1]) if points else 0):
+        path = " ".join(f"{LEFT + at * across:.1f},{base - figures[index] * up:.1f}" for at, figures in points)
+        lines.append(f'<polyline points="{path}" fill="none" stroke="{_colour(index)}" stroke-width="1.6"/>')
     return (
         f'<svg viewBox="0 0 {WIDTH} {CHART}" role="img"><path d="M{LEFT} {TOP}H{WIDTH - RIGHT}M{LEFT} {base}'
         f'H{WIDTH - RIGHT}" stroke="var(--line)"/><text x="{LEFT}" y="{TOP - 5}" class="faint">{most:,.0f}</text>'
@@ -172,21 +172,21 @@ def _latency(latency: Latency | None) -> str:
     if latency is None:
         return ""
 
-    def place(seconds: float) -> int:
+    def index(seconds: float) -> int:
         return round(STEPS * log2(seconds / first))
 
     first, last = latency.classes[0][0], latency.classes[-1][0]
-    wide = (WIDTH - LEFT - RIGHT) / (place(last) + 1)
+    wide = (WIDTH - LEFT - RIGHT) / (index(last) + 1)
     base, most = CHART - BOTTOM, max(count for _, count in latency.classes)
     parts = []
     for seconds, count in latency.classes:
         height = max((base - 2 * TOP) * count / most, 1.0)
         parts.append(
-            f'<rect x="{LEFT + place(seconds) * wide:.1f}" y="{base - height:.1f}" width="{0.9 * wide:.1f}" '
+            f'<rect x="{LEFT + index(seconds) * wide:.1f}" y="{base - height:.1f}" width="{0.9 * wide:.1f}" '
             f'height="{height:.1f}" fill="var(--flow)"><title>{count:,} within {readable(seconds)}</title></rect>'
         )
     for row, percent in enumerate(PERCENTS):
-        x, y = LEFT + (place(latency.quantile(percent / 100)) + 0.95) * wide, (row + 1) * LABEL
+        x, y = LEFT + (index(latency.quantile(percent / 100)) + 0.95) * wide, (row + 1) * LABEL
         parts.append(
             f'<path d="M{x:.1f} {y}V{base}" stroke="var(--faint)" stroke-dasharray="3 3"/>'
             f'<text x="{x - 3:.1f}" y="{y}" text-anchor="end" class="faint">{percent}%</text>'
@@ -200,9 +200,9 @@ def _latency(latency: Latency | None) -> str:
     )
 
 
-def _colour(place: int) -> str:
+def _colour(index: int) -> str:
     # Steps of the golden angle, so that neighbours differ most.
-    return f"hsl({(210 + place * 137) % 360} 60% 50%)"
+    return f"hsl({(210 + index * 137) % 360} 60% 50%)"
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:

@@ -99,12 +99,12 @@ class Latencies:
 
     def look(self, stages: Sequence[Counts], at: float) -> None:
         """Move the marks on by a new reading. at: its time in seconds."""
-        for place in range(1, len(stages) - 1):
-            coming, later = self._coming[place], self._coming[place + 1]
-            while coming and coming[0].items <= stages[place].dealt_with:
+        for index in range(1, len(stages) - 1):
+            coming, later = self._coming[index], self._coming[index + 1]
+            while coming and coming[0].items <= stages[index].dealt_with:
                 # At the last reading its item was not done: what the stage made of it was sent later.
                 _, since, stands_for = coming.popleft()
-                later.append(_Mark(self._sent[place] + 1, since, stands_for))
+                later.append(_Mark(self._sent[index] + 1, since, stands_for))
         last = self._coming[-1]
         while last and last[0].items <= stages[-1].received:
             mark = last.popleft()

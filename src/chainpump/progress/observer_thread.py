@@ -14,7 +14,7 @@ from ..ipc.wakeups import Event
 from ..messages.names import Role
 from .history import History
 from .latency import Counts, Latencies
-from .reading import Place, Reading
+from .reading import Reading, StageFacts
 from .snapshot import Progress, progress
 
 __all__ = ["Observer", "Observing"]
@@ -39,13 +39,13 @@ class Observing:
     def __init__(
         self,
         observers: Sequence[Observer],
-        places: Sequence[Place],
+        stage_facts: Sequence[StageFacts],
         read: Callable[[], Reading],
         counts: Callable[[], Sequence[Counts]],
         length: int | None,
     ) -> None:
         self._observers = list(observers)
-        self._places = places
+        self._stage_facts = stage_facts
         self._read = read
         self._counts = counts
         self._length = length
@@ -55,9 +55,9 @@ class Observing:
         self._left = False
         self._thread = threading.Thread(target=self._run, name="chainpump observer", daemon=True)
         # The most items in flight that were seen, by stage. A source has none.
-        self.peaks: Sequence[int | None] = [None] * len(places)
+        self.peaks: Sequence[int | None] = [None] * len(stage_facts)
         self.history = History()
-        self.latencies = Latencies(len(places))
+        self.latencies = Latencies(len(stage_facts))
 
     def start(self) -> None:
         """Start the thread."""
@@ -68,7 +68,7 @@ class Observing:
         while not self._ended.wait(INTERVAL / LOOKS):
             counts, now = self._counts(), time.monotonic()
             self.latencies.look(counts, now)
-            self.peaks = [_peak(*each) for each in zip(self._places, self.peaks, counts, strict=True)]
+            self.peaks = [_peak(*each) for each in zip(self._stage_facts, self.peaks, counts, strict=True)]
             # By the clock, not by the number of readings: late readings would make snapshots rare.
             if now >= due:
                 due = now + INTERVAL
@@ -80,7 +80,7 @@ class Observing:
 
     def _show(self) -> None:
         reading = self._read()
-        shown = progress(self._places, reading, self._readings[0] if self._readings else None, self._length)
+        shown = progress(self._stage_facts, reading, self._readings[0] if self._readings else None, self._length)
         self._readings.append(reading)
         self.history.add(shown)
         for observer in tuple(self._observers):
@@ -106,8 +106,8 @@ class Observing:
             self._left = True
 
 
-def _peak(place: Place, before: int | None, counts: Counts) -> int | None:
-    return None if place.role is Role.SOURCE else max(before or 0, counts.received - counts.dealt_with)
+def _peak(facts: StageFacts, before: int | None, counts: Counts) -> int | None:
+    return None if facts.role is Role.SOURCE else max(before or 0, counts.received - counts.dealt_with)
 
 
 def _warn(observer: Observer, error: BaseException) -> None:

@@ -16,11 +16,11 @@ from ..ipc.wait_times import is_waiting, waited
 from ..lazy_dataclass import dataclass
 from ..messages.names import Role
 
-__all__ = ["Place", "Reading", "Rows", "WorkerReading", "count_items", "read_worker"]
+__all__ = ["Reading", "Rows", "StageFacts", "WorkerReading", "count_items", "read_worker"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StageFacts:
     """What is known of a stage before its run starts.
 
     workers: how many items it may process at once. slots: the same number if they are tasks of one worker, else None.

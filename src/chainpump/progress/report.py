@@ -17,7 +17,7 @@ from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
-from .reading import Place, Reading, WorkerReading
+from .reading import Reading, StageFacts, WorkerReading
 from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
 from .snapshot import SECOND, units
@@ -85,7 +85,7 @@ class Report(RunRecord[T]):
 
 
 def report(
-    places: Sequence[Place],
+    stage_facts: Sequence[StageFacts],
     final: Reading,
     value: T,
     dead_letters: Sequence[DeadItem],
@@ -101,11 +101,14 @@ def report(
 
     interpreter: ns of processors of the main process.
     """
-    found = units(places, final)
+    found = units(stage_facts, final)
     held_by = bottleneck(found)
     seconds = (final.at - final.began) / SECOND
     telling = [
-        worker for place, workers in zip(places, final.stages, strict=True) if place.on_processes for worker in workers
+        worker
+        for facts, workers in zip(stage_facts, final.stages, strict=True)
+        if facts.on_processes
+        for worker in workers
     ]
     is_told = all(worker.memory for worker in telling)
     asked = (sum(worker.cpu + worker.delayed for worker in telling) + interpreter) / SECOND
@@ -113,9 +116,9 @@ def report(
     return Report(
         value,
         tuple(
-            _stage(place, workers, final.at / SECOND, peak, mark)
-            for place, workers, peak, mark in zip(
-                places, final.stages, peaks or repeat(None, len(places)), of_bottleneck(found), strict=True
+            _stage(facts, workers, final.at / SECOND, peak, mark)
+            for facts, workers, peak, mark in zip(
+                stage_facts, final.stages, peaks or repeat(None, len(stage_facts)), of_bottleneck(found), strict=True
             )
         ),
         final.at / SECOND,
@@ -131,17 +134,17 @@ def report(
 
 
 def _stage(
-    place: Place, workers: Sequence[WorkerReading], duration: float, peak: int | None, is_bottleneck: bool
+    facts: StageFacts, workers: Sequence[WorkerReading], duration: float, peak: int | None, is_bottleneck: bool
 ) -> StageReport:
     def total(name: str) -> int:
         return sum(getattr(each, name) for each in workers)
 
-    moved = total("sent" if place.role is Role.SOURCE else "received")
+    moved = total("sent" if facts.role is Role.SOURCE else "received")
     return StageReport(
-        stage=place.stage,
-        role=place.role.value,
-        executor=place.executor,
-        workers=sum(each.lived > 0 for each in workers) if place.is_auto else place.workers,
+        stage=facts.stage,
+        role=facts.role.value,
+        executor=facts.executor,
+        workers=sum(each.lived > 0 for each in workers) if facts.is_auto else facts.workers,
         received=total("received"),
         finished=total("finished"),
         sent=total("sent"),

@@ -108,17 +108,17 @@ def scale(pools: Sequence[Pool], processors: int, demand: float) -> tuple[float,
     """
     room, bound = _room(pools, processors, demand)
     changes = {}
-    for place, pool in enumerate(pools):
+    for index, pool in enumerate(pools):
         wanted = pool.busy * room
         more, fewer = ceil(wanted - ROUNDING), max(ceil(wanted + SPARE), pool.least)
         work = f"busy {pool.load:.0%} of the time on {pool.workers}"
         if min(more, pool.most) > pool.workers:
-            changes[place] = (
+            changes[index] = (
                 min(more, pool.most),
                 f"{work}: {room:.2f} times the rate, {bound}, is work for {wanted:.2f}",
             )
         elif fewer < pool.workers:
-            changes[place] = (fewer, f"{work}: work for {wanted:.2f}")
+            changes[index] = (fewer, f"{work}: work for {wanted:.2f}")
     return room, changes
 
 

@@ -12,7 +12,7 @@ from ..messages.names import Role
 from ..messages.printable import printable
 from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
-from .reading import Place, Reading, WorkerReading
+from .reading import Reading, StageFacts, WorkerReading
 
 __all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
 
@@ -142,17 +142,17 @@ def clock(seconds: float) -> str:
 
 
 def progress(
-    places: Sequence[Place], now: Reading, before: Reading | None = None, length: int | None = None
+    stage_facts: Sequence[StageFacts], now: Reading, before: Reading | None = None, length: int | None = None
 ) -> Progress:
     """Make a snapshot. before: the reading from which rates and shares are counted; None for the start."""
     since = before.at if before is not None else 0
     seconds = (now.at - since) / SECOND
     earlier = before.stages if before is not None else [[WorkerReading()] * len(workers) for workers in now.stages]
-    found = units(places, now, before)
+    found = units(stage_facts, now, before)
     held_by = bottleneck(found)
     stages = tuple(
-        _stage(place, late, early, seconds, mark)
-        for place, late, early, mark in zip(places, now.stages, earlier, of_bottleneck(found), strict=True)
+        _stage(facts, late, early, seconds, mark)
+        for facts, late, early, mark in zip(stage_facts, now.stages, earlier, of_bottleneck(found), strict=True)
     )
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
@@ -172,20 +172,24 @@ def progress(
 
 
 def _stage(
-    place: Place, late: Sequence[WorkerReading], early: Sequence[WorkerReading], seconds: float, is_bottleneck: bool
+    facts: StageFacts,
+    late: Sequence[WorkerReading],
+    early: Sequence[WorkerReading],
+    seconds: float,
+    is_bottleneck: bool,
 ) -> StageProgress:
     total, then = _total(late), _total(early)
-    gained = total["sent"] - then["sent"] if place.role is Role.SOURCE else total["received"] - then["received"]
+    gained = total["sent"] - then["sent"] if facts.role is Role.SOURCE else total["received"] - then["received"]
     lived = total["lived"] - then["lived"]
     starved, blocked = (
         min(max(total[name] - then[name], 0) / lived, 1.0) if lived > 0 else 0.0 for name in ("starved", "blocked")
     )
     blocked = min(blocked, 1 - starved)
     return StageProgress(
-        stage=place.stage,
-        role=place.role.value,
-        executor=place.executor,
-        workers=place.workers,
+        stage=facts.stage,
+        role=facts.role.value,
+        executor=facts.executor,
+        workers=facts.workers,
         alive=sum(each.alive for each in late),
         received=total["received"],
         sent=total["sent"],
@@ -237,14 +241,14 @@ def _done(reading: Reading, length: int | None) -> float | None:
     return min(done, 1.0)
 
 
-def units(places: Sequence[Place], now: Reading, before: Reading | None = None) -> list[Unit]:
+def units(stage_facts: Sequence[StageFacts], now: Reading, before: Reading | None = None) -> list[Unit]:
     """The units of a run, with their loads since an earlier reading, or since the first worker began."""
     since = max(before.at, now.began) if before is not None else now.began
     seconds = now.at - since
     found = []
-    for _, members in groupby(range(len(places)), lambda index: places[index].group):
+    for _, members in groupby(range(len(stage_facts)), lambda index: stage_facts[index].group):
         indices = list(members)
-        first = places[indices[0]]
+        first = stage_facts[indices[0]]
         total = _total(now.stages[indices[0]])
         if before is not None:
             total.subtract(_total(before.stages[indices[0]]))
@@ -254,7 +258,7 @@ def units(places: Sequence[Place], now: Reading, before: Reading | None = None) 
         load, blocked = (min(max(ns, 0) / whole, 1.0) if whole > 0 else 0.0 for ns in (busy, total["blocked"]))
         found.append(
             Unit(
-                tuple(places[index].stage for index in indices),
+                tuple(stage_facts[index].stage for index in indices),
                 round(whole / seconds) if first.is_auto and seconds > 0 else first.workers,
                 load,
                 blocked,

@@ -18,7 +18,7 @@ from ..errors import DeadItem, Failure, RemoteError
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
-from ..messages.names import Who, text_of
+from ..messages.names import WorkerName, text_of
 from ..pickling import functions
 
 __all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem"]
@@ -34,7 +34,7 @@ class Finished:
     value: Any = None
     early: bool = False
 
-    def packed(self, who: Who) -> Outcome:
+    def packed(self, who: WorkerName) -> Outcome:
         """The same with a pickled value. The result is Failed if the value cannot be pickled."""
         try:
             return replace(self, value=functions.plain(self.value))
@@ -42,7 +42,7 @@ class Finished:
             reason = functions.unpicklable_part(self.value, functions.plain) or str(error)
             return Failed(failure_texts.unpicklable_value(who, os.getpid(), reason))
 
-    def unpacked(self, who: Who) -> Outcome:
+    def unpacked(self, who: WorkerName) -> Outcome:
         """The inverse of `packed`, in the main process."""
         try:
             return replace(self, value=pickle.loads(self.value))
@@ -58,7 +58,7 @@ class Failed:
     failure: Failure
     cause: BaseException | bytes | None = None
 
-    def packed(self, who: Who) -> Failed:
+    def packed(self, who: WorkerName) -> Failed:
         """The same with its cause as a pickle that is known to load, or without a cause."""
         try:
             cause = functions.plain(self.cause)
@@ -68,7 +68,7 @@ class Failed:
             pass
         return self._without_cause()
 
-    def unpacked(self, who: Who) -> Failed:
+    def unpacked(self, who: WorkerName) -> Failed:
         """The inverse of `packed`, in the main process."""
         if not isinstance(self.cause, bytes):
             return self
@@ -89,11 +89,11 @@ class Failed:
 class Interrupted:
     """The worker was cancelled and did not fail."""
 
-    def packed(self, who: Who) -> Interrupted:
+    def packed(self, who: WorkerName) -> Interrupted:
         """Itself."""
         return self
 
-    def unpacked(self, who: Who) -> Interrupted:
+    def unpacked(self, who: WorkerName) -> Interrupted:
         """Itself."""
         return self
 

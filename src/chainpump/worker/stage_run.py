@@ -14,7 +14,7 @@ from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
-from ..messages.names import Item, Role, Who
+from ..messages.names import Item, Role, WorkerName
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import batch_within
@@ -37,7 +37,7 @@ class Assignment:
     siblings: the board rows of all workers of the stage.
     """
 
-    who: Who
+    who: WorkerName
     row: int
     may_stop: bool = False
     makers: Sequence[str] = ("",)

@@ -24,7 +24,7 @@ from ..ipc.descriptors import Descriptor
 from ..ipc.wakeups import Event
 from ..logs.records import LogsEnd
 from ..messages import failure_texts
-from ..messages.names import Who
+from ..messages.names import WorkerName
 from ..pickling.items import ItemFault
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
@@ -115,7 +115,7 @@ class Worker:
         self.was_terminated = False
 
     @property
-    def who(self) -> Who:
+    def who(self) -> WorkerName:
         """The stage that messages name if they mean no single stage: the last one."""
         return self.assignments[-1].who
 

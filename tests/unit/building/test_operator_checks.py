@@ -283,7 +283,8 @@ def test_a_function_that_needs_an_option_is_refused_and_one_with_a_default_is_no
 def test_a_function_that_takes_no_item_is_refused(method: str) -> None:
     text = refusal(NUMBERS, method, of_none)
     assert text.startswith(f".{method}(of_none) has no parameter for an item ({line(of_none)}).\n")
-    assert "takes them all" not in text  # that is advice for a stage; here it takes one
+    # That is advice for a stage; here it takes one.
+    assert "takes them all" not in text
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -134,7 +134,8 @@ def test_workers_are_set_by_the_name_of_a_stage(module, capsys):
     command = ["graph", "cli_target.py:pipeline", "--workers", "abs==3", "--workers", "str=auto"]
     assert main(command) == 0
     assert workers_of(capsys.readouterr().out) == {"abs#61;": "3", "str": "auto", "repr": "1"}
-    assert main(command[:2]) == 0  # the pipeline is a value, and stays what it was
+    # The pipeline is a value, and stays what it was.
+    assert main(command[:2]) == 0
     assert workers_of(capsys.readouterr().out) == {"abs#61;": "1", "str": "1", "repr": "1"}
 
 
@@ -242,8 +243,10 @@ def test_missing_import_of_the_module_is_not_mistaken_for_the_module(module):
         ("nightly.zzz", "cli_target has no 'nightly.zzz'.\n  Its pipelines are: numbers"),
         ("nightli.ingest", "cli_target has no 'nightli.ingest'. Did you mean 'nightly'?"),
         ("mak", "cli_target has no 'mak'. Did you mean 'make'?"),
-        ("pipeline", "cli_target has no 'pipeline'.\n  Its pipelines are: numbers"),  # Pipeline is imported there
-        ("limits", "cli_target has no 'limits'.\n  Its pipelines are: numbers"),  # limit is an int
+        # Pipeline is imported there.
+        ("pipeline", "cli_target has no 'pipeline'.\n  Its pipelines are: numbers"),
+        # Limit is an int.
+        ("limits", "cli_target has no 'limits'.\n  Its pipelines are: numbers"),
     ],
 )
 def test_missing_name_says_what_is_there(module, name, hint):
@@ -311,7 +314,8 @@ def test_a_shell_is_told_the_commands_and_the_pipelines_of_a_file(module, shell)
         subprocess.run([sys.executable, "-m", "chainpump"], env=environment, check=True, timeout=WHOLE)
         return Path("told").read_text().split("\v")
 
-    assert [each.partition(":")[0].strip() for each in asked("chainpump ru")] == ["run"]  # zsh gets a note with it
+    # Zsh gets a note with it.
+    assert [each.partition(":")[0].strip() for each in asked("chainpump ru")] == ["run"]
     assert "cli_target.py" in "".join(asked("chainpump run cli_ta"))
     assert "numbers" in "".join(asked("chainpump run cli_target.py:num"))
 

@@ -20,7 +20,7 @@ from chainpump.engine.fault_injection import (
 )
 from chainpump.engine.fault_rules import VARIABLE, Faults, FaultsOfWorker, Point, Rule
 from chainpump.ipc.board import Board
-from chainpump.messages.failure_texts import Who
+from chainpump.messages.failure_texts import WorkerName
 from chainpump.messages.names import Role
 from chainpump.pickling.shared_functions import SharedFunctions
 from chainpump.transport.frames import Span
@@ -149,7 +149,7 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
         endpoints = Endpoints(before.receiver(), behind.sender(0), None, None)
         for each in (before, behind, endpoints):
             stack.callback(each.close)
-        assignment = Assignment(Who(Role.STAGE, "score", 1, 1, None), 1, False, ("",), range(1, 2))
+        assignment = Assignment(WorkerName(Role.STAGE, "score", 1, 1, None), 1, False, ("",), range(1, 2))
         yield Worker([assignment], SharedFunctions([]), board, 1, (0,), endpoints)
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from chainpump.engine.utilisation import Mark, Utilisation, taken, utilisation
 from chainpump.messages.names import Role
-from chainpump.progress.reading import Place, Reading, WorkerReading
+from chainpump.progress.reading import Reading, StageFacts, WorkerReading
 
 SECOND = 1_000_000_000
 SOURCE, ONE, TWO, SINK = (
-    Place(name, role, "", 1, group, on_processes=name in {"one", "two"})
+    StageFacts(name, role, "", 1, group, on_processes=name in {"one", "two"})
     for group, (name, role) in enumerate(
         [("range", Role.SOURCE), ("one", Role.STAGE), ("two", Role.STAGE), ("sum", Role.SINK)]
     )
@@ -91,7 +91,7 @@ def test_without_processor_times_each_busy_worker_counts_as_a_processor() -> Non
 
 
 def test_neighbours_that_share_their_workers_are_one_group() -> None:
-    places = (SOURCE, Place("one", Role.STAGE, "", 1, 0), Place("two", Role.STAGE, "", 1, 1))
+    places = (SOURCE, StageFacts("one", Role.STAGE, "", 1, 0), StageFacts("two", Role.STAGE, "", 1, 1))
     began = mark(0, [worker(0)], [worker(0)], [worker(0)])
     now = mark(1, [worker(1, sent=30)], [worker(1, received=30, sent=10)], [worker(1, received=5, sent=5)])
     found = utilisation(places, began, now, {})

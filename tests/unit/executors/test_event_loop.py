@@ -44,7 +44,8 @@ def test_cancellation_that_has_ended_the_loop_before_the_call_of_it_returns_is_n
 
             def at_once(*call: Any) -> None:
                 soon(*call)
-                assert lock.by_another.wait(LIMIT)  # the loop has ended: its thread is about to say so
+                # The loop has ended: its thread is about to say so.
+                assert lock.by_another.wait(LIMIT)
 
             loop.call_soon_threadsafe = at_once
             try:

@@ -558,7 +558,8 @@ class Raising:
 
 class AnswersAll:
     def __getattr__(self, name: str) -> Any:
-        if name == "_repr_pretty_":  # with which hypothesis shows it
+        # With which hypothesis shows it.
+        if name == "_repr_pretty_":
             raise AttributeError(name)
         return AnswersAll()
 
@@ -600,7 +601,8 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
+# The machine may be busy.
+@settings(deadline=None)
 @given(HOSTILE, st.sampled_from(["map", "filter", "flat_map", "each", "then", "into"]), st.booleans())
 def test_whatever_a_function_is_there_is_a_verdict(function: Any, method: str, strict: bool) -> None:
     pipeline: Any = Pipeline(source(range, 3), on=Inline(), strict=strict)

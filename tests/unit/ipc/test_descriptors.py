@@ -15,7 +15,8 @@ def test_descriptor_is_closed_once_although_ctrl_c_has_broken_in_as_it_became_a_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken_into_behind(fileno: int) -> None:
-        socket.socket(fileno=fileno).close()  # as it is when nobody has kept it
+        # As it is when nobody has kept it.
+        socket.socket(fileno=fileno).close()
         raise KeyboardInterrupt
 
     one, other = socket.socketpair()
@@ -25,7 +26,8 @@ def test_descriptor_is_closed_once_although_ctrl_c_has_broken_in_as_it_became_a_
     with pytest.raises(KeyboardInterrupt):
         owned.socket()
     assert owned.closed
-    taken = os.dup2(other.fileno(), number)  # somebody else's by now
+    # Somebody else's by now.
+    taken = os.dup2(other.fileno(), number)
     owned.close()
     os.fstat(taken)
     os.close(taken)

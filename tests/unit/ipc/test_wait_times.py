@@ -69,7 +69,8 @@ def test_a_successor_goes_on_with_the_times_of_those_before(clock: Clock, row: m
         clock.now += 5 * SECOND
         wait_times.end(row, clock.now)
         wait_times.begin_again(row)
-        clock.now += SECOND  # until the next one has started
+        # Until the next one has started.
+        clock.now += SECOND
     assert [row[cell] for cell in (Cell.LIVED, Cell.STARTED, Cell.ENDED)] == [10 * SECOND, 0, 0]
 
 

@@ -32,7 +32,8 @@ def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -
                 by()
         return step
 
-    sys._getframe().f_trace_opcodes = True  # of any frame: 3.12 asks for it before it traces
+    # Of any frame: 3.12 asks for it before it traces.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(step)
     try:
         call()

@@ -12,7 +12,7 @@ from chainpump.errors import Cancelled
 from chainpump.logs.message_pipe import ChunkWriter
 from chainpump.logs.receiver import Logs
 from chainpump.logs.records import Logged
-from chainpump.messages.names import Role, Who
+from chainpump.messages.names import Role, WorkerName
 
 
 @pytest.mark.parametrize("begins", ["at once", "once all is closed", "never"])
@@ -29,7 +29,7 @@ def test_logs_are_handed_on_once_though_cancelled_breaks_into_the_start_of_their
         raise Cancelled("in the start")
 
     logs = Logs()
-    end = logs.pipe(Who(Role.SOURCE, "numbers", 1, 1))
+    end = logs.pipe(WorkerName(Role.SOURCE, "numbers", 1, 1))
     monkeypatch.setattr(threading.Thread, "start", broken_into)
     with pytest.raises(Cancelled):
         logs.start()

@@ -18,11 +18,11 @@ from chainpump.errors import (
 )
 from chainpump.messages import failure_texts
 from chainpump.messages.call_stacks import user_traceback
-from chainpump.messages.names import Item, Role, Who
+from chainpump.messages.names import Item, Role, WorkerName
 
-DECODE = Who(Role.STAGE, "decode", 3, 8, "app/stages.py:42")
-LOAD = Who(Role.SOURCE, "load", 1, 1, None)
-SAVE = Who(Role.SINK, "save", 1, 1, "app/sinks.py:7")
+DECODE = WorkerName(Role.STAGE, "decode", 3, 8, "app/stages.py:42")
+LOAD = WorkerName(Role.SOURCE, "load", 1, 1, None)
+SAVE = WorkerName(Role.SINK, "save", 1, 1, "app/sinks.py:7")
 
 
 def raised_by(error: BaseException) -> BaseException:

@@ -104,7 +104,8 @@ def test_an_item_of_a_notebook_s_class_brings_its_definition_to_who_does_not_kno
     point = define_in(main)
     data = functions.plain([point(), point()])
     assert [type(each) for each in pickle.loads(data)] == [point, point]
-    monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())  # as in another process
+    # As in another process.
+    monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
     first, second = pickle.loads(data)

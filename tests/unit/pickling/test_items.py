@@ -43,7 +43,8 @@ def test_an_entry_that_cannot_be_pickled_with_its_frame_is_named_by_its_place() 
     with pytest.raises(ItemFault) as caught:
         pickling.frame([buffer(LARGE_BYTES), [1], {"lock": threading.Lock()}, threading.Lock()])
     assert (caught.value.reason, caught.value.index) == ("dict['lock']: cannot pickle '_thread.lock' object", 2)
-    assert isinstance(pickling.frame([1]), bytes)  # nothing is left of the buffers before it
+    # Nothing is left of the buffers before it.
+    assert isinstance(pickling.frame([1]), bytes)
 
 
 def test_a_snapshot_is_the_item_as_it_was() -> None:

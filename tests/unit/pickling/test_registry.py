@@ -123,7 +123,8 @@ def test_a_pickling_holds_nothing_of_what_it_has_pickled() -> None:
     register_codec(Blob, encode, decode)
     pickling, data = Pickling(), bytearray(LARGE_BYTES)
     pickling.snapshot([Blob(data), bytes(LARGE_BYTES)])
-    data.clear()  # raises BufferError while somebody has a view of it
+    # Raises BufferError while somebody has a view of it.
+    data.clear()
 
 
 def test_codecs_are_installed_as_they_were_registered(registry: dict[type, Any]) -> None:

@@ -126,7 +126,8 @@ def test_files_are_closed_once_nobody_needs_them() -> None:
     code = code_of([b"x" * LARGE, np.arange(LARGE)])
     arrived = loaded(code)[0]
     code.drop()
-    assert files() == before + 1  # that of the mapping, which goes with the array
+    # That of the mapping, which goes with the array.
+    assert files() == before + 1
     del arrived
     assert files() == before
 

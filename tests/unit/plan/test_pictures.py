@@ -111,7 +111,8 @@ def test_a_picture_fits_a_phone_and_shows_what_it_cuts_as_a_tooltip() -> None:
     whole = next(line for line in picture.lines() if line.startswith("dict"))
     assert whole == "dict[str, dict[str, dict[str, dict[str, dict[str, int]]]]]"
     assert f"{whole[: COLUMNS - 1]}…" in picture.shown()
-    assert picture.ground().right <= 390  # pixels across a usual phone
+    # Pixels across a usual phone.
+    assert picture.ground().right <= 390
 
 
 def test_a_picture_tells_in_words_what_it_shows() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from chainpump import Pipeline
 from chainpump.errors import StageOptionError
-from chainpump.executors.inline import Inline  # by its text
+
+# By its text.
+from chainpump.executors.inline import Inline
 from chainpump.executors.processes import Processes
 from chainpump.executors.tasks import Tasks
 from chainpump.executors.threads import Threads

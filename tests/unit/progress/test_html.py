@@ -36,7 +36,8 @@ SAVE = StageReport(
 SAMPLES = (Sample(2.0, (300, 80, 40), (0, 5, 1)), Sample(10.0, (400, 400, 200), (0, 0, 0)))
 LATENCY = Latency([(0.5, 10), (1.0, 40), (2.0, 20), (8.0, 1)])
 REPORT = Report(None, (LOAD, MIXED, SAVE), 10.0, (), "mix <&> match", "'mix' is busy.", SAMPLES, LATENCY)
-VOID = {"meta"}  # elements without an end
+# Elements without an end.
+VOID = {"meta"}
 
 
 class Elements(HTMLParser):

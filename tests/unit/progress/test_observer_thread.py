@@ -12,12 +12,15 @@ from chainpump.messages.names import Role
 from chainpump.progress import observer_thread
 from chainpump.progress.latency import Counts
 from chainpump.progress.observer_thread import Observer, Observing
-from chainpump.progress.reading import Place, Reading, WorkerReading
+from chainpump.progress.reading import Reading, StageFacts, WorkerReading
 from chainpump.progress.snapshot import Progress
 from support.gate import LIMIT
 
 SECOND = 1_000_000_000
-PLACES = (Place("load", Role.SOURCE, "Inline()", 1, group=0), Place("save", Role.SINK, "Inline()", 1, group=1))
+PLACES = (
+    StageFacts("load", Role.SOURCE, "Inline()", 1, group=0),
+    StageFacts("save", Role.SINK, "Inline()", 1, group=1),
+)
 
 
 class Run:
@@ -116,7 +119,8 @@ def test_what_was_in_flight_most_is_seen_between_two_snapshots(
     in_flight, looked = iter([3, 7]), threading.Event()
 
     def counts() -> list[Counts]:
-        if (waiting := next(in_flight, None)) is None:  # the third time: the second one was taken into account
+        # The third time: the second one was taken into account.
+        if (waiting := next(in_flight, None)) is None:
             looked.set()
         return [Counts(0, 0, 10), Counts(10, 10 - (waiting or 0), 0)]
 

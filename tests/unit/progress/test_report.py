@@ -10,15 +10,15 @@ import pytest
 
 from chainpump.errors import DeadItem
 from chainpump.messages.names import Role
-from chainpump.progress.reading import Place, Reading, WorkerReading
+from chainpump.progress.reading import Reading, StageFacts, WorkerReading
 from chainpump.progress.report import Report, report
 
 SECOND = 1_000_000_000
 
 PLACES = (
-    Place("load", Role.SOURCE, "Inline()", 1, group=0),
-    Place("decode", Role.STAGE, "Processes(2)", 2, group=1, grows=True, on_processes=True),
-    Place("save", Role.SINK, "Threads(1)", 1, group=2),
+    StageFacts("load", Role.SOURCE, "Inline()", 1, group=0),
+    StageFacts("decode", Role.STAGE, "Processes(2)", 2, group=1, grows=True, on_processes=True),
+    StageFacts("save", Role.SINK, "Threads(1)", 1, group=2),
 )
 
 

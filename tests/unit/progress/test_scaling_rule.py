@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chainpump.progress.scaling_rule import AT_ONCE, Decision, Pool, Trial, scale
 
-MANY = 64  # processors
+# Processors.
+MANY = 64
 
 
 def auto(name: str, workers: int, busy: float, *, least: int = 1, most: int = 8) -> Pool:

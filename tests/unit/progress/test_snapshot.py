@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from chainpump.messages.names import Role
-from chainpump.progress.reading import Place, Reading, WorkerReading
+from chainpump.progress.reading import Reading, StageFacts, WorkerReading
 from chainpump.progress.snapshot import Progress, clock, progress, units
 
 SECOND = 1_000_000_000
 
-LOAD = Place("load", Role.SOURCE, "Inline()", 1, group=0)
-DECODE = Place("decode", Role.STAGE, "Processes(2)", 2, group=1, grows=True, on_processes=True)
-SAVE = Place("save", Role.SINK, "Threads(1)", 1, group=2)
+LOAD = StageFacts("load", Role.SOURCE, "Inline()", 1, group=0)
+DECODE = StageFacts("decode", Role.STAGE, "Processes(2)", 2, group=1, grows=True, on_processes=True)
+SAVE = StageFacts("save", Role.SINK, "Threads(1)", 1, group=2)
 PLACES = (LOAD, DECODE, SAVE)
 
 
@@ -143,7 +143,7 @@ def test_load_of_auto_workers_is_of_the_time_of_those_that_were_there() -> None:
 
 
 def test_neighbours_that_share_their_workers_are_one_unit() -> None:
-    joined = (LOAD, Place("parse", Role.STAGE, "Inline()", 1, group=0), SAVE)
+    joined = (LOAD, StageFacts("parse", Role.STAGE, "Inline()", 1, group=0), SAVE)
     now = reading(10, [WorkerReading(**seconds(10))], [WorkerReading(**seconds(10))], [WorkerReading(**seconds(10, 9))])
     assert [unit.names for unit in units(joined, now)] == [("load", "parse"), ("save",)]
     told = progress(joined, now)

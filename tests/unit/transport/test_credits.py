@@ -36,7 +36,8 @@ def test_a_duplicate_shares_the_count(credits: Credits) -> None:
     other.give(1)
     assert credits.take()
     other.close()
-    assert not credits.take()  # and has a descriptor of its own
+    # And has a descriptor of its own.
+    assert not credits.take()
 
 
 def woken(wait: Callable[[], None], wake: Callable[[], None]) -> bool:
@@ -58,6 +59,7 @@ def test_who_waits_goes_on_when_there_is_a_credit() -> None:
 def test_a_flood_wakes_who_waits_for_good() -> None:
     credits = Credits.of(0)
     assert woken(credits.wait, credits.wake_all)
-    credits.wake_all()  # a second cancel
+    # A second cancel.
+    credits.wake_all()
     credits.wait()
     credits.close()

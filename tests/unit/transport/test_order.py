@@ -185,7 +185,8 @@ def test_who_numbers_items_counts_what_it_has_sent() -> None:
 def test_numbers_are_spelled_out_from_where_an_item_comes_to_nothing() -> None:
     numbering = Numbering(0, SpanSplitter(Span(10, 15)), distinct=True)
     assert list(numbering.pieces(["a"], 0, None, False)) == [Piece(["a"], Span(10, 11), None)]
-    numbering.spell_out(2)  # two are pending, and 13 is left out
+    # Two are pending, and 13 is left out.
+    numbering.spell_out(2)
     numbering.numbers.append(14)
     assert list(numbering.pieces(["b", "c", "d"], 1, 15, True)) == [Piece(["b", "c", "d"], Span(11, 15), [11, 12, 14])]
     assert numbering.numbers == []
@@ -214,7 +215,8 @@ def test_spelling_out_twice_changes_nothing() -> None:
 )
 def test_an_item_is_done_with_its_result_only_if_it_has_no_more_than_one(distinct: bool, pieces: list[Piece]) -> None:
     numbering = Numbering(0, SpanSplitter(Span(10, 15)), distinct)
-    numbering.numbers += [10, 12, 14]  # that of an item which comes to the pending ones a moment later
+    # That of an item which comes to the pending ones a moment later.
+    numbering.numbers += [10, 12, 14]
     assert list(numbering.pieces(["a", "b"], 0, None, False)) == pieces
     assert numbering.numbers == [14]
 
@@ -337,7 +339,8 @@ def test_what_is_given_of_a_frame_keeps_all_else_that_it_carries() -> None:
         order.push(each)
     *_, rest = order.ready()
     assert rest == Frame(2, Span(1, 2, origin=3), ["b"], None, decode, 70)
-    assert second.entries == ["a", "b"]  # whoever sent it by reference may still have it
+    # Whoever sent it by reference may still have it.
+    assert second.entries == ["a", "b"]
 
 
 def test_ready_may_be_left_after_any_frame() -> None:

@@ -169,7 +169,8 @@ def test_when_items_become_large_the_limit_follows_at_once_and_takes_room_back(
     reorder_buffer: ReorderBuffer, board: Board
 ) -> None:
     number = pass_frames(reorder_buffer, 0, 20, 1_000, nbytes=8_000)
-    push(reorder_buffer, number + 1, number + 2, nbytes=1 << 20)  # too early
+    # Too early.
+    push(reorder_buffer, number + 1, number + 2, nbytes=1 << 20)
     assert ahead(reorder_buffer, board) <= 2 * HELD_BYTES >> 20
     push(reorder_buffer, number + 2, number + 3, nbytes=HELD_BYTES)
     assert ahead(reorder_buffer, board) == LEAST
@@ -180,7 +181,8 @@ def test_what_has_waited_for_its_turn_makes_room_again(reorder_buffer: ReorderBu
         push(reorder_buffer, number, number + 1, nbytes=HELD_BYTES // 10)
     assert ahead(reorder_buffer, board) == LEAST
     push(reorder_buffer, 0, 1)
-    push(reorder_buffer, 5, 6, nbytes=HELD_BYTES)  # a second time, by a successor
+    # A second time, by a successor.
+    push(reorder_buffer, 5, 6, nbytes=HELD_BYTES)
     taken(reorder_buffer)
     pass_frames(reorder_buffer, 11, 20, 1_000, nbytes=0)
     assert ahead(reorder_buffer, board) > 1_000
@@ -234,7 +236,8 @@ def test_who_was_woken_is_woken_even_if_the_limit_has_gone_down_again(
             board.row(0)[cell] = value
             if value:
                 push(reorder_buffer, 0, 1)
-                pass_frames(reorder_buffer, 2, 20, 10, nbytes=0)  # small ones: the limit goes up
+                # Small ones: the limit goes up.
+                pass_frames(reorder_buffer, 2, 20, 10, nbytes=0)
                 push(reorder_buffer, 400, 401, nbytes=HELD_BYTES)
                 reorder_buffer.release()
 

@@ -100,7 +100,8 @@ def pair(clock: Clock, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     pair = Pair()
     yield pair
     pair.close()
-    vars(pair).clear()  # pytest holds the object for longer than a test lasts
+    # Pytest holds the object for longer than a test lasts.
+    vars(pair).clear()
 
 
 def offset_of(place: bytes) -> int:
@@ -144,7 +145,8 @@ def test_a_slab_comes_back_when_the_last_view_of_it_dies(pair: Pair) -> None:
     one, two = pair.load(place)
     part = one[10:20]
     del one, two
-    assert offset_of(pair.place(large(MIB, MIB))) != offset_of(place)  # `part` still holds it
+    # `part` still holds it.
+    assert offset_of(pair.place(large(MIB, MIB))) != offset_of(place)
     del part
     assert offset_of(pair.place(large(MIB, MIB))) == offset_of(place)
 
@@ -236,7 +238,8 @@ def test_a_producer_out_of_slabs_goes_on_when_one_comes_back(pair: Pair) -> None
     placed = fill(pair)
     results: list[object] = []
     waiting = placed_by_thread(pair, results)
-    pair.load(placed[2])  # its views die at once
+    # Its views die at once.
+    pair.load(placed[2])
     waiting.join()
     assert results == [offset_of(placed[2])]
 
@@ -254,14 +257,16 @@ def test_a_view_outlives_the_channel(pair: Pair) -> None:
     (view,) = pair.send(MIB, fill=9)
     pair.close()
     assert view[-1] == 9
-    del view  # nobody is left to give it back to
+    # Nobody is left to give it back to.
+    del view
 
 
 def test_a_view_outlives_its_producer(pair: Pair) -> None:
     (view,) = pair.send(MIB, fill=9)
     pair.reading.close()
     assert view[-1] == 9
-    del view  # the pipe is broken
+    # The pipe is broken.
+    del view
 
 
 # ------------------------------------------------------------------------------------------- pages that are given back
@@ -277,7 +282,8 @@ def test_slabs_that_are_not_needed_for_a_window_give_their_pages_back(clock: Clo
         pair.load(place)
     assert resident(pair) == 16 * MIB
     clock.next_window()
-    cross(pair, just_under(4 * MIB), 5)  # all four were needed before; from here on one is
+    # All four were needed before; from here on one is.
+    cross(pair, just_under(4 * MIB), 5)
     assert resident(pair) == 16 * MIB
     clock.next_window()
     cross(pair, just_under(4 * MIB))
@@ -310,7 +316,8 @@ def test_a_producer_that_sends_nothing_any_more_gives_all_pages_back(
     del views[0]
     assert given_up.acquire(timeout=30)
     assert resident(pair) == 2 * MIB
-    views.clear()  # it still looks for these
+    # It still looks for these.
+    views.clear()
     for _ in range(2):
         assert given_up.acquire(timeout=30)
     assert resident(pair) == 0
@@ -322,8 +329,10 @@ def test_the_cap_falls_when_items_are_small_again(clock: Clock, pair: Pair) -> N
     for _ in range(3):
         clock.next_window()
         cross(pair, just_under(MIB))
-    assert len([pair.place(just_under(MIB)) for _ in range(100)]) == 100  # under the cap of the large one
-    pair.wire.hang_up()  # nobody is to wait for ever
+    # Under the cap of the large one.
+    assert len([pair.place(just_under(MIB)) for _ in range(100)]) == 100
+    # Nobody is to wait for ever.
+    pair.wire.hang_up()
     del view
 
 
@@ -335,7 +344,8 @@ def test_the_cap_of_a_stream_of_small_items_does_not_know_of_a_large_one_long_ag
     pair.wire.hang_up()
     for _ in range(arena_cap(MIB, 1) // MIB):
         pair.place(just_under(MIB))
-    with pytest.raises(Cancelled):  # instead of waiting
+    # Instead of waiting.
+    with pytest.raises(Cancelled):
         pair.place(just_under(MIB))
 
 
@@ -391,11 +401,14 @@ def test_what_arrives_once_the_run_is_over_is_not_read(pair: Pair) -> None:
 def test_a_consumer_that_drops_more_views_than_its_pipe_was_made_for_loses_none(pair: Pair) -> None:
     fcntl.fcntl(pair.reading.fileno(), fcntl.F_SETPIPE_SZ, 4096)
     most = 4096 // slab_allocator.RETURN.size
-    pair.arena = Arena(pair.file, pair.reading, 1, pair.out)  # the first has no thread yet
-    cross(pair, large(4 * MIB * most // 16))  # so large that bytes are no bound
+    # The first has no thread yet.
+    pair.arena = Arena(pair.file, pair.reading, 1, pair.out)
+    # So large that bytes are no bound.
+    cross(pair, large(4 * MIB * most // 16))
     kept = [pair.send(131_072)[0] for _ in range(most + 20)]
     assert sum(map(is_view, kept)) == most - 2
-    kept.clear()  # a full pipe would raise in a finalizer, which pytest tells of
+    # A full pipe would raise in a finalizer, which pytest tells of.
+    kept.clear()
     used = {offset_of(pair.place(large(131_072))) for _ in range(most)}
     assert len(used) == most
 

@@ -21,7 +21,8 @@ from chainpump.transport.reorder_buffer import ReorderBuffer
 from chainpump.worker import input as input_module
 from chainpump.worker.input import Input
 
-PRODUCER, WORKER = 0, 1  # rows of the board
+# Rows of the board.
+PRODUCER, WORKER = 0, 1
 
 
 class Script:
@@ -56,7 +57,8 @@ class Script:
             self.checkpoint.clear()
 
     def wait(self, seconds: float) -> bool:
-        self.has_waited = bool(self.frames) or seconds > 0  # the end takes its time
+        # The end takes its time.
+        self.has_waited = bool(self.frames) or seconds > 0
         return self.has_waited
 
     def close(self) -> None:
@@ -152,13 +154,16 @@ def test_a_wait_tells_whether_an_item_or_the_end_is_there(worker_input: Input, s
     assert not worker_input.wait(0)
     script.frames = [Frame(0, Span(0, 3), []), frame(["a", "b"], 3)]
     assert worker_input.wait(0)
-    assert worker_input.wait(0)  # it has not been taken yet
+    # It has not been taken yet.
+    assert worker_input.wait(0)
     items = iter(worker_input)
     assert next(items) == "a"
-    assert worker_input.wait(0)  # there is one more in hand
+    # There is one more in hand.
+    assert worker_input.wait(0)
     assert next(items) == "b"
     assert not worker_input.wait(0)
-    assert worker_input.wait(60)  # the end
+    # The end.
+    assert worker_input.wait(60)
     assert list(items) == []
     assert worker_input.ended
     assert worker_input.wait(0)
@@ -177,7 +182,8 @@ def test_who_waits_for_more_has_asked_for_it(credits: Credits, script: Script, b
     worker_input = Input(script, board, WORKER, 1, [PRODUCER], None)
     next(iter(worker_input))
     worker_input.wait(0)
-    assert credits.take()  # so that one more can come
+    # So that one more can come.
+    assert credits.take()
 
 
 def test_a_reorder_buffer_restores_the_order_and_tells_how_many_have_passed(script: Script, board: Board) -> None:
@@ -190,7 +196,8 @@ def test_a_reorder_buffer_restores_the_order_and_tells_how_many_have_passed(scri
         while credits.take():
             count += 1
         given.append((item, count))
-    assert given == [(0, 0), (2, 2), (3, 1), (4, 1)]  # an item that came to nothing has given its credit back as well
+    # An item that came to nothing has given its credit back as well.
+    assert given == [(0, 0), (2, 2), (3, 1), (4, 1)]
     assert [credits.take() for _ in range(4)] == [True, True, True, False]
     assert board.row(WORKER)[Cell.PASSED] == 7
     assert worker_input.ended
@@ -217,7 +224,8 @@ def test_cancelled_comes_again_however_often_it_is_asked(worker_input: Input, sc
     with pytest.raises(Cancelled):
         list(worker_input)
     board.flag(1)[0] = 0
-    script.frames = frames(2)  # whatever comes now is not believed
+    # Whatever comes now is not believed.
+    script.frames = frames(2)
     for ask in (worker_input.more, lambda: next(iter(worker_input)), lambda: list(worker_input)):
         with pytest.raises(Cancelled):
             ask()
@@ -228,7 +236,8 @@ def test_a_cancelled_run_gives_no_frame_that_is_queued(worker_input: Input, scri
     items = iter(worker_input)
     next(items)
     board.flag(1)[0] = 1
-    assert next(items) == 1  # in hand already
+    # In hand already.
+    assert next(items) == 1
     with pytest.raises(Cancelled):
         next(items)
 
@@ -241,7 +250,8 @@ def test_an_end_that_comes_with_the_cancel_is_no_clean_end(
 
     monkeypatch.setattr(script, "receive", hung_up)
     with pytest.raises(Cancelled):
-        worker_input.more()  # all producers are done: it is the flag alone
+        # All producers are done: it is the flag alone.
+        worker_input.more()
 
 
 def test_more_tells_whether_one_more_item_comes(worker_input: Input, script: Script) -> None:
@@ -388,7 +398,8 @@ def test_consumers_publish_how_many_items_take_them_a_millisecond(
     script.frames = frames(1, 1, 1, 1, 1)
     hints = []
     for _ in worker_input:
-        clock.now += 100_000  # 0.1 ms of work on each item
+        # 0.1 ms of work on each item.
+        clock.now += 100_000
         hints.append(board.hint(0)[0])
     assert hints == [0, 4, 10, 10, 10]
 
@@ -413,7 +424,8 @@ def test_short_repr_survives_a_repr_that_raises() -> None:
 def test_a_worker_that_is_to_retire_finishes_its_frame_and_then_sees_the_end(
     worker_input: Input, script: Script, board: Board
 ) -> None:
-    board.row(PRODUCER)[Cell.STATE] = State.RUNNING  # others go on with what comes from there
+    # Others go on with what comes from there.
+    board.row(PRODUCER)[Cell.STATE] = State.RUNNING
     script.frames = frames(2, 3)
     items = iter(worker_input)
     assert next(items) == 0
@@ -433,7 +445,8 @@ def test_a_successor_that_is_to_retire_first_goes_on_with_what_is_in_its_hand(
     assert list(worker_input) == [0, 1]
     assert len(script.frames) == 1
     script.checkpoint.close()
-    script.checkpoint = None  # the memory goes with it
+    # The memory goes with it.
+    script.checkpoint = None
 
 
 def test_a_worker_that_is_to_stay_after_all_goes_on(worker_input: Input, script: Script, board: Board) -> None:

@@ -60,7 +60,8 @@ class Recorder:
     def __init__(self) -> None:
         self.frames: list[tuple[list[Any], bool, Span]] = []
         self.numbers: list[Sequence[int] | None] = []
-        self.bytes_each = 0  # what it says that an item takes
+        # What it says that an item takes.
+        self.bytes_each = 0
         self.credits: Credits | None = None
         self.is_closed = False
         self.is_hung_up = False
@@ -229,7 +230,8 @@ def test_the_flusher_sends_what_has_waited_for_2_ms(
         yield 2
         yield 3
         clock.pass_by(FLUSH_NS)
-        sender.wait_for(frames=2)  # although the stage is busy and asks for nothing
+        # Although the stage is busy and asks for nothing.
+        sender.wait_for(frames=2)
         yield 4
 
     send(output, stage())
@@ -249,7 +251,8 @@ def test_an_item_that_comes_while_the_flusher_takes_the_one_before_is_not_forgot
 ) -> None:
     output._pending = Crowded(["early"])
     clock.pass_by(FLUSH_NS)
-    assert output.flush_old() == FLUSH_NS  # it looks again in 2 ms: nobody else would
+    # It looks again in 2 ms: nobody else would.
+    assert output.flush_old() == FLUSH_NS
     assert sender.items == [["early"]]
     assert output._pending == ["late"]
 
@@ -366,7 +369,8 @@ def test_what_is_pending_is_sent_before_a_wait(output: Output, sender: Recorder,
 
     def stage() -> Iterator[int]:
         yield from range(3)
-        output.before_wait()  # its input has run dry
+        # Its input has run dry.
+        output.before_wait()
         assert sender.items == [[0], [1, 2]]
 
     send(output, stage())
@@ -419,17 +423,20 @@ def test_the_board_counts_what_was_sent(output: Output, board: Board) -> None:
 
 def test_an_output_without_a_wait_needs_no_thread(output: Output) -> None:
     before = threading.active_count()
-    send(output, range(100))  # one by one: nobody has asked for more
+    # One by one: nobody has asked for more.
+    send(output, range(100))
     assert threading.active_count() == before
 
 
 def test_a_closed_output_goes_with_its_last_reference(sender: Recorder, board: Board, clock: Clock) -> None:
     board.hint(0)[0] = 100
     output = Output(sender, board.row(0), board.hint(0), board.flag(0))
-    send(output, range(3))  # with a flusher
+    # With a flusher.
+    send(output, range(3))
     output.close()
     alive = weakref.ref(output)
-    gc.disable()  # what it holds, the board's memory among it, must not wait for a collection
+    # What it holds, the board's memory among it, must not wait for a collection.
+    gc.disable()
     try:
         del output
         assert alive() is None
@@ -452,7 +459,8 @@ def test_a_credit_is_taken_before_the_next_item_is_made(credits: Credits, output
         assert available(credits) == 1
         yield 1
         assert available(credits) == 0
-        credits.give()  # as a consumer that has finished the first item and asks for the next
+        # As a consumer that has finished the first item and asks for the next.
+        credits.give()
         yield 2
 
     send(output, stage())
@@ -495,7 +503,8 @@ def test_a_worker_that_waits_for_a_credit_is_woken_by_the_cancel(
     credits: Credits, output: Output, sender: Recorder, board: Board
 ) -> None:
     def cancel() -> None:
-        sender.wait_for(frames=2)  # both credits are taken
+        # Both credits are taken.
+        sender.wait_for(frames=2)
         board.flag(0)[0] = 1
         credits.wake_all()
 
@@ -538,7 +547,8 @@ def test_results_carry_the_numbers_of_the_items_that_they_are_made_of(
 
     send(output, stage())
     assert sender.frames == [
-        (["a"], False, Span(0, 1, (40,))),  # a lone one leaves at once, though more may come of it
+        # A lone one leaves at once, though more may come of it.
+        (["a"], False, Span(0, 1, (40,))),
         ([], False, Span(1, 1, (40,), last=True)),
         (["d", "d", "h"], False, Span(41, 50)),
         (["z"], False, Span(60, 65)),
@@ -635,7 +645,8 @@ def gated(gates: Gates, sender: Recorder, board: Board) -> tuple[Output, Gate, L
 
 def test_who_is_too_far_ahead_waits_at_the_gate(gates: Gates, sender: Recorder, board: Board, clock: Clock) -> None:
     output, gate, limit = gated(gates, sender, board)
-    limit.move(0, HELD_BYTES, 0.0, 0)  # one item
+    # One item.
+    limit.move(0, HELD_BYTES, 0.0, 0)
     sent = []
 
     def order() -> None:
@@ -749,7 +760,8 @@ def test_credits_of_several_bounds_are_taken_and_lent_together(
     further = Credits.of(3)
     output = Output(sender, board.row(0), board.hint(0), board.flag(0), further)
     output.take_credits()
-    output.take_credits()  # for the same item
+    # For the same item.
+    output.take_credits()
     assert (available(credits), available(further)) == (1, 2)
     assert output.before_wait()
     assert (available(credits), available(further)) == (2, 3)
