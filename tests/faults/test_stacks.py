@@ -70,7 +70,7 @@ def where(function: Any, line: int) -> str:
 
 @pytest.mark.parametrize("place", places("forkserver", "spawn", "fork", "threads"))
 def test_every_worker_is_told_with_what_it_waits_for_and_where_it_is(place: str, gate: Gate) -> None:
-    held = Pipeline(source(stages.count_for_ever), on=on(place)).map(partial(hold_if, gate=gate, at=50), on=on(place))
+    held = Pipeline(source(stages.count_for_ever), on=on(place)).map(partial(hold_if, gate=gate, at=3), on=on(place))
     with held.then(stages.same, on=on(place)).open() as run:
         pid = gate.wait_held()
         found, text = settled(
@@ -84,7 +84,7 @@ def test_every_worker_is_told_with_what_it_waits_for_and_where_it_is(place: str,
         at = found["hold_if"]
         assert at[0] == pid
         assert (first := re.fullmatch(r"in (?:one of the items|item) (\d+)(?: to \d+)?", at[1]))
-        assert int(first[1]) <= 50
+        assert int(first[1]) <= 3
         calls = text[text.index(f"stage 'hold_if' (worker 1 of 1, pid {pid})") :].splitlines()
         assert calls[1:4] == [calls[1], calls[2], where(hold_if, 1)]
         assert calls[2].endswith(" in hold")
