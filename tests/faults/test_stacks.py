@@ -122,6 +122,14 @@ def test_waits_and_work_go_on_after_a_look(place: str, gate: Gate) -> None:
         assert stages.tally(three) == 1_000_000
 
 
+def test_a_worker_that_dies_as_it_is_asked_is_not_waited_for(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = signal.pidfd_send_signal
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda process, _: send(process, signal.SIGKILL))
+    with Pipeline([0]).map(partial(hold_if, gate=gate, at=0), on=Processes()).open():
+        gate.wait_held()
+        assert "No answer" not in stacks(os.getpid())
+
+
 async def never(item: int) -> int:
     await asyncio.sleep(LIMIT)
     return item

@@ -11,6 +11,7 @@ written to or truncated; and no more is read than a run of this size can have wr
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import time
@@ -196,8 +197,17 @@ class _Stack(_File):
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._process, SHOW_STACK)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the worker has ended: it writes no more."""
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        return bool(poll.poll(0))
+
     def is_complete(self) -> bool:
-        """Whether the first stack is complete."""
+        """Whether the first stack is complete, or as complete as it will be."""
+        if self.has_ended:
+            return True
         begun = self._text.count(HEAD)
         if begun == self._times == 1:
             self.request()
@@ -258,7 +268,9 @@ class _Run:
                 if each.pid != self._roster.pid and (answer := _requested_of_worker(each.pid)) is not None:
                     asked[each] = stack.enter_context(closing(answer))
             _wait_for([*asked.values()])
-            silent = [each.who.placed(each.pid) for each, answer in asked.items() if not answer.stack]
+            silent = [
+                each.who.placed(each.pid) for each, answer in asked.items() if not (answer.stack or answer.has_ended)
+            ]
             silent += [f"the main process (pid {self._pid})"] if is_requested and self._answer.found is None else []
             where = [WorkerStack(each.slot, "", answer.stack) for each, answer in asked.items()]
         return [*where, *(self._answer.found or ())], silent
