@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # No deadline: how long an example takes depends on what else the machine does, and a hang is pytest's to end.
+# No check of how large examples are: whether it fails depends on the seed, and that on the source of the test.
 # No database: what failed once belongs into an `@example`. What fails is shown as it was found: to make it smaller
 # may take minutes of processes, and is for the search.
 settings.register_profile(
@@ -21,7 +22,7 @@ settings.register_profile(
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile("thorough", settings.get_profile("repeatable"), derandomize=False, max_examples=20_000)
 settings.register_profile(

@@ -19,10 +19,19 @@ from chainpump.pickling.items import PROTOCOL, Pickling
 
 SHARED = ["the same object", "in many items"]
 OBJECTS = st.builds(Fraction, st.integers()) | st.dates() | st.builds(PurePath, st.just("a")) | st.just(date)
-LEAVES = st.none() | st.integers() | st.text() | st.binary(max_size=1 << 10) | st.just(SHARED) | OBJECTS
+LEAVES = st.none() | st.integers() | st.text(max_size=8) | st.binary(max_size=64) | st.just(SHARED) | OBJECTS
+
+
+def few(parts: st.SearchStrategy[Any], least: int = 0) -> st.SearchStrategy[list[Any]]:
+    """Short lists: what matters is how parts lie in each other, and a case has to be small to be made often."""
+    return st.lists(parts, min_size=least, max_size=4)
+
+
+FEW_KEYS = st.text(max_size=8)
+FEW_NUMBERS, FEW_TEXTS = few(st.integers()), few(st.text(max_size=8))
 PARTS = st.recursive(
-    LEAVES | st.builds(set, st.lists(st.integers())) | st.builds(frozenset, st.lists(st.text())),
-    lambda parts: st.lists(parts) | st.lists(parts).map(tuple) | st.dictionaries(st.text(), parts),
+    LEAVES | st.builds(set, FEW_NUMBERS) | st.builds(frozenset, FEW_TEXTS),
+    lambda parts: few(parts) | few(parts).map(tuple) | st.dictionaries(st.text(max_size=8), parts, max_size=4),
     max_leaves=8,
 )
 
@@ -51,14 +60,14 @@ class Unset(Unloadable):
 
 
 FAULTY = st.recursive(
-    st.builds(Unloadable, PARTS) | st.builds(Unset, st.lists(PARTS, min_size=1)),
-    lambda parts: st.tuples(PARTS, parts) | st.lists(parts, min_size=1) | st.dictionaries(st.text(), parts, min_size=1),
+    st.builds(Unloadable, PARTS) | st.builds(Unset, few(PARTS, 1)),
+    lambda parts: st.tuples(PARTS, parts) | few(parts, 1) | st.dictionaries(FEW_KEYS, parts, min_size=1, max_size=4),
     max_leaves=3,
 )
 
 
 @settings(max_examples=settings().max_examples // 2)
-@given(st.lists(PARTS), FAULTY, st.lists(PARTS | FAULTY))
+@given(few(PARTS), FAULTY, few(PARTS | FAULTY))
 def test_the_first_item_that_cannot_be_rebuilt_is_found(before: list[Any], faulty: Any, behind: list[Any]) -> None:
     data = pickle.dumps([*before, faulty, *behind], PROTOCOL)
     assert find_bad_item(data, ()) == len(before)
