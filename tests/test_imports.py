@@ -23,7 +23,6 @@ COSTLY = {
     "uuid",
     "xml",
 }
-READING_CODE = {"ast", "dis", "inspect", "tokenize"}
 LIBRARIES = {"argcomplete", "cloudpickle", "numpy", "opentelemetry", "prometheus_client", "rich", "typeguard"}
 STARTING_PROCESSES = {"multiprocessing", "socket", "subprocess", "tempfile"}
 VALUES = "from chainpump import Inline, Pipeline, Processes, Retry, Skip, Tasks, Threads, source, stage"
@@ -67,35 +66,25 @@ def test_building_a_pipeline_starts_no_engine() -> None:
     assert loaded.isdisjoint({"asyncio", "json", "subprocess", "tempfile", *LIBRARIES} - {"cloudpickle"})
 
 
-def test_what_the_fork_server_preloads_reads_no_hints_and_builds_no_pipelines() -> None:
-    server = loaded_by("import multiprocessing.forkserver")
-    loaded = loaded_by("import chainpump.executors.fork_server_preload") - server
-    assert parts(loaded).isdisjoint({"building", "cli", "compat", "engine", "pipeline", "progress", "start"})
-    assert {name for name in loaded if name.startswith("chainpump.hints.")} == {"chainpump.hints.objects"}
-    assert loaded.isdisjoint(COSTLY | LIBRARIES | {"ast", "dis", "inspect"})
-
-
-@pytest.fixture(scope="module", params=["spawn", "forkserver"])
-def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
-    """A start method, and what a worker has loaded once it is in its second item. Its main file imports nothing."""
-    program: Path = tmp_path_factory.mktemp("imports") / "program.py"
-    program.write_text(PROGRAM, encoding="utf-8")
+def loaded_by_a_worker(program: Path, text: str, start_method: str) -> set[str]:
+    """The modules that a worker of this program has loaded once it is in its second item."""
+    program.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(program), request.param], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(program), start_method], capture_output=True, text=True, timeout=60, check=True
     )
-    return request.param, set(done.stdout.splitlines()[1].split())
+    return set(done.stdout.splitlines()[1].split())
 
 
-def test_a_worker_loads_nothing_that_it_does_not_need(worker: tuple[str, set[str]]) -> None:
-    _, loaded = worker
+def test_a_worker_started_afresh_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    loaded = loaded_by_a_worker(tmp_path / "program.py", PROGRAM, "spawn")
     assert parts(loaded).isdisjoint({"building", "cli", "compat", "engine", "pipeline", "progress", "start"})
     assert {name for name in loaded if name.startswith("chainpump.hints.")} == {"chainpump.hints.objects"}
     assert loaded.isdisjoint(COSTLY | LIBRARIES | {"ast", "dis", "inspect"})
 
 
-def test_a_worker_of_the_fork_server_imports_nothing_for_itself(worker: tuple[str, set[str]]) -> None:
-    """What one imports that the server has not, all of them import, one by one."""
-    method, loaded = worker
-    if method == "forkserver":
-        server = loaded_by("import multiprocessing.forkserver, chainpump.executors.fork_server_preload")
-        assert loaded - server - {"__mp_main__"} == set()
+@pytest.mark.parametrize("text", [PROGRAM, f"{VALUES}\n{PROGRAM}"], ids=["main file without names", "with names"])
+def test_a_worker_of_the_fork_server_imports_nothing_for_itself(tmp_path: Path, text: str) -> None:
+    """What one imports that the server has not, all of them import, one by one, in every run."""
+    loaded = loaded_by_a_worker(tmp_path / "program.py", text, "forkserver")
+    server = loaded_by("import multiprocessing.forkserver, chainpump.executors.fork_server_preload")
+    assert loaded - server - {"__mp_main__"} == set()

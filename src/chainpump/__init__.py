@@ -99,7 +99,7 @@ __all__ = [
 if not TYPE_CHECKING:
     # Type checkers do not see `__getattr__`: with it they would accept every name as a name of the package.
 
-    # A name is imported from its module on first access. A worker process accesses none of them, and a program few.
+    # A name is imported from its module on first access, because a program uses few of them.
     _HOMES = {
         ".engine.run": ("Run",),
         ".errors": (

@@ -2,7 +2,8 @@
 
 A worker imports every other module by itself. `multiprocessing` and `process_main` import some modules late, so they
 are listed here by name. `traceback` is listed so that a worker can report a failure even when it has no descriptor left
-to open a module's file.
+to open a module's file. The main file of a program imports `Pipeline` and other names of the package, and each worker
+imports the main file, so all public names are loaded too.
 
 SIGCHLD informs the server that a worker has died. A server inherits the signal mask of the program. If that blocks
 SIGCHLD, the server would wait for ever. Only the fork server imports this module, so no other process changes its mask.
@@ -13,6 +14,7 @@ import multiprocessing.popen_forkserver
 import pkgutil
 import signal
 import traceback
+from importlib import import_module
 
 from ..transport import process_channel, send_limit
 from . import process_main
@@ -26,5 +28,10 @@ __all__ = [
     "send_limit",
     "traceback",
 ]
+
+# By name: an import statement would make this folder depend on those above it.
+package = import_module(__package__.partition(".")[0])
+for name in package.__all__:
+    getattr(package, name)
 
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
