@@ -127,7 +127,7 @@ def test_sigterm_to_all_processes_that_the_program_handles_is_no_loss(
             # signal, which is why it does not take them for losses.
             os.kill(process.pid, signal.SIGSTOP)
             for pid in pids:
-                os.kill(pid, signal.SIGTERM)
+                signal_if_alive(pid, signal.SIGTERM)
             os.kill(process.pid, signal.SIGTERM)
             os.kill(process.pid, signal.SIGCONT)
         assert ended(process) == (0, "", "")

@@ -215,11 +215,10 @@ class Run(Generic[T]):
         error = self._ending().error()
         if error is None:
             return
-        stalled = self._supervisor.stalled
-        if isinstance(error, StallError) and stalled is not None:
-            reading, stacks = stalled
-            error.progress = self._progress(reading)
-            error.add_note(stacks)
+        stall = self._supervisor.stall
+        if isinstance(error, StallError) and stall is not None:
+            error.progress = self._progress(stall.reading)
+            error.add_note(stall.stacks)
         # The sink's own exception may forbid new attributes.
         with suppress(Exception):
             # It may also have a report already, of a run inside the sink.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from ..errors import Failure
 from ..ipc.board import State
@@ -11,14 +12,24 @@ from ..messages.names import Item
 from ..progress.reading import Reading
 from .worker_status import Roster, WorkerStack, moved_last, stacks_of, table_of, turns, worker_statuses
 
-__all__ = ["Stalls"]
+__all__ = ["Stall", "Stalls"]
 
 # Seconds. Before its first item, a worker may import large libraries on a busy machine.
 START_UP = 60.0
+# Seconds that all workers have to write their stacks when the run has stalled.
+STACKS_WITHIN = 0.5
+
+
+class Stall(NamedTuple):
+    """A stall that was found: its failure, the reading that shows it, and the stacks of all workers as a text."""
+
+    failure: Failure
+    reading: Reading
+    stacks: str
 
 
 class Stalls:
-    """Finds stalls in readings of a run.
+    """Finds a stall in readings of a run, in two steps: workers first write their stacks.
 
     seconds: how long nothing moves in a stall. suspicion: a possible cause, as text; empty for none.
     """
@@ -27,6 +38,37 @@ class Stalls:
         self._roster = roster
         self._seconds = seconds
         self._suspicion = suspicion
+        # When the workers were asked for their stacks, in seconds of the monotonic clock; 0 if they were not asked.
+        self._asked = 0.0
+
+    def next_look(self, reading: Reading) -> float:
+        """When `check()` needs the next reading, in seconds of the monotonic clock.
+
+        This may be earlier than `due()`: a worker that has started informs nobody, from then on less time is allowed.
+        """
+        if self._asked:
+            return self._asked + STACKS_WITHIN
+        return min(self.due(reading), reading.now / 1e9 + self._seconds)
+
+    def check(
+        self, reading: Reading, ask: Callable[[], None], stacks: Callable[[], Iterable[WorkerStack]]
+    ) -> Stall | None:
+        """Call `ask` when a stall is due. If the run still stalls when there was time to answer, return the stall.
+
+        stacks: returns the stacks that the workers have written.
+        """
+        now = reading.now / 1e9
+        if self._asked and now < self._asked + STACKS_WITHIN:
+            return None
+        was_asked, self._asked = self._asked, 0.0
+        # The request for stacks may have woken a worker.
+        if self.due(reading) > now:
+            return None
+        if not was_asked:
+            self._asked = now
+            ask()
+            return None
+        return Stall(self.failure(reading), reading, stacks_of(self._roster, reading, stacks()))
 
     def due(self, reading: Reading) -> float:
         """The earliest possible time of a stall, in seconds of the monotonic clock."""
@@ -51,7 +93,3 @@ class Stalls:
         item = Item(holder.item) if holder.item is not None else None
         lines = [*table_of(found, reading.now).splitlines(), self._suspicion]
         return failure_texts.stalled(holder.who, holder.pid, holder.at, self._allowed(reading), lines, item)
-
-    def stacks(self, reading: Reading, found: Iterable[WorkerStack]) -> str:
-        """The stacks of the workers, as a text."""
-        return stacks_of(self._roster, reading, found)

@@ -19,7 +19,6 @@ from ..executors.thread_handle import stack_of
 from ..ipc.descriptors import pipe
 from ..lazy_dataclass import replace
 from ..messages import failure_texts
-from ..progress.reading import Reading
 from ..progress.scaling_rule import Decision
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Failed, Finished, Interrupted, Outcome
@@ -31,7 +30,7 @@ from .ledger import Account, Passed
 from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
 from .run_settings import RunSettings
-from .stalls import Stalls
+from .stalls import Stall, Stalls
 from .started_worker import STACK_WITHIN, StartedWorker
 from .wiring import Wiring
 from .worker_slot import WorkerSlot
@@ -42,8 +41,6 @@ __all__ = ["Supervisor"]
 # Seconds until a worker that has received SIGTERM from outside counts as lost. A scheduler that stops a whole job sends
 # SIGTERM to the main process, too. The reaction of the main process then decides how the run ends.
 LEAVE_WITHIN = 0.25
-# Seconds that all workers have to write their stacks when the run has stalled.
-ALL_STACKS_WITHIN = 0.5
 
 
 class Supervisor:
@@ -53,8 +50,8 @@ class Supervisor:
     has returned.
 
     accounts, passed, unclean, has_left_behind: set once the run is over. unclean: warnings about workers that may not
-    have cleaned up. has_left_behind: a thread of the run still runs. stalled: the reading and the stacks of a run that
-    has stalled. caller: the worker in the caller's thread. defect: the exception that has ended the supervisor itself.
+    have cleaned up. has_left_behind: a thread of the run still runs. stall: the stall that has ended the run. caller:
+    the worker in the caller's thread. defect: the exception that has ended the supervisor itself.
     """
 
     def __init__(self, wiring: Wiring, settings: RunSettings) -> None:
@@ -91,9 +88,7 @@ class Supervisor:
         self.passed: Sequence[Passed] = ()
         self.unclean: Sequence[str] = ()
         self.has_left_behind = False
-        # When all workers were asked for their stacks, in seconds of the monotonic clock; 0 if they were not asked.
-        self._asked = 0.0
-        self.stalled: tuple[Reading, str] | None = None
+        self.stall: Stall | None = None
         self.caller: Worker | None = None
         self.defect: BaseException | None = None
 
@@ -200,7 +195,7 @@ class Supervisor:
         times = [worker.due for worker in self._all_workers if worker.is_running and worker.due is not None]
         times += [due for due, _, _ in self._terminated]
         if self.state.phase is Phase.RUNNING:
-            times += [self._stalls_due(self._stalls)] if self._stalls is not None else []
+            times += [self._stalls.next_look(self.meter.read())] if self._stalls is not None else []
             times += [self._autoscaler.due] if self._autoscaler.due is not None else []
             at_work = [slot for slot in self._slots if slot.is_at_work]
             times += [due for slot in at_work if (due := replacement.due(slot)) is not None]
@@ -333,8 +328,10 @@ class Supervisor:
                 slot.worker.add_step(now + STACK_WITHIN, partial(replacement.kill_if_overdue, slot, slot.worker))
         if self._autoscaler.due is not None and self.state.phase is Phase.RUNNING and self._autoscaler.due <= now:
             self._autoscale()
-        if self._stalls is not None and self.state.phase is Phase.RUNNING and self._stalls_due(self._stalls) <= now:
-            self._check_stall(self._stalls, now)
+        if self._stalls is not None and self.state.phase is Phase.RUNNING:
+            self.stall = self._stalls.check(self.meter.read(), self._ask_stacks, self._stacks)
+            if self.stall is not None:
+                self._apply(Stalled(Failed(self.stall.failure), time.monotonic_ns()))
 
     def _autoscale(self) -> None:
         """Start or retire workers of "auto" stages."""
@@ -349,22 +346,9 @@ class Supervisor:
                 self._apply(Ended(slot.group_index, slot.number, failed, time.monotonic_ns()))
                 return
 
-    def _stalls_due(self, stalls: Stalls) -> float:
-        return self._asked + ALL_STACKS_WITHIN if self._asked else stalls.due(self.meter.read())
-
-    def _check_stall(self, stalls: Stalls, now: float) -> None:
-        """Ask all workers of a stalled run for their stacks; at the second call, end the run with them."""
-        if not self._asked:
-            self._asked = now
-            for worker in self._workers:
-                worker.handle.ask_stack()
-            return
-        self._asked = 0.0
-        reading = self.meter.read()
-        # The request for stacks may have woken a worker.
-        if stalls.due(reading) <= now:
-            self.stalled = (reading, stalls.stacks(reading, self._stacks()))
-            self._apply(Stalled(Failed(stalls.failure(reading)), time.monotonic_ns()))
+    def _ask_stacks(self) -> None:
+        for worker in self._workers:
+            worker.handle.ask_stack()
 
     def _stacks(self, pid: int | None = None) -> Iterator[WorkerStack]:
         """The stacks that workers and their tasks have written. pid: only workers of this process."""

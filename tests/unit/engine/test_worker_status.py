@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -134,6 +135,15 @@ def test_a_starting_worker_delays_a_stall_to_one_minute() -> None:
     assert Stalls(ROSTER, 90).due(reading) == 7 + 90
     board[1][Cell.STATE] = State.RUNNING
     assert Stalls(ROSTER, 5).due(ROSTER.read(board.__getitem__)) == 7 + 5
+
+
+def test_a_stall_is_looked_for_again_while_a_worker_starts_since_nobody_tells_of_its_start() -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
+    board[0][Cell.MOVED] = 7_000_000_000
+    reading = replace(ROSTER.read(board.__getitem__), now=8_000_000_000)
+    assert Stalls(ROSTER, 5).next_look(reading) == 8 + 5
+    assert Stalls(ROSTER, 90).next_look(reading) == 7 + 90
 
 
 def test_a_stall_has_the_suspected_cause() -> None:
