@@ -181,19 +181,18 @@ class _Answer(_File):
 class _Stack(_File):
     """The stack that a worker appends to its file. Raises OSError.
 
-    A stack has no end mark. So a second one is requested once the first one has begun. When the second one begins,
-    the first one is complete.
+    A stack has no end mark. So stacks are requested until the second one has begun: then the first one is complete. One
+    request is not enough for each: `faulthandler` ignores a signal that another thread receives while a stack is being
+    written.
     """
 
     def __init__(self, file: int, process: int) -> None:
         super().__init__(file)
         self._from = os.fstat(file).st_size
         self._process = os.dup(process)
-        self._times = 0
 
     def request(self) -> None:
         """Make the worker write its stack."""
-        self._times += 1
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._process, SHOW_STACK)
 
@@ -208,10 +207,10 @@ class _Stack(_File):
         """Whether the first stack is complete, or as complete as it will be."""
         if self.has_ended:
             return True
-        begun = self._text.count(HEAD)
-        if begun == self._times == 1:
-            self.request()
-        return begun > 1
+        if self._text.count(HEAD) > 1:
+            return True
+        self.request()
+        return False
 
     @property
     def _text(self) -> str:

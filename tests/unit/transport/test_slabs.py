@@ -263,6 +263,7 @@ def test_a_view_outlives_the_channel(pair: Pair) -> None:
 
 def test_a_view_outlives_its_producer(pair: Pair) -> None:
     (view,) = pair.send(MIB, fill=9)
+    pair.arena.close()
     pair.reading.close()
     assert view[-1] == 9
     # The pipe is broken.
