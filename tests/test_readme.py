@@ -114,7 +114,7 @@ def test_there_are_two_commands_of_one_line():
     assert [command.count("\n") for command in commands] == [1, 1]
     example, tests = commands
     assert "python -m chainpump run examples/index_code.py:pipeline" in example
-    assert tests.rstrip().endswith("python -m pytest -n 2 --dist worksteal")
+    assert tests.rstrip().endswith("python -m pytest -n 4 --dist worksteal")
 
 
 def test_both_commands_install_the_versions_that_were_tested():
