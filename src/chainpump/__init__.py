@@ -99,29 +99,10 @@ __all__ = [
 if not TYPE_CHECKING:
     # Type checkers do not see `__getattr__`: with it they would accept every name as a name of the package.
 
-    # A name is imported from its module on first access, because a program uses few of them.
+    # A name is imported from its module on first access, because a program uses few of them. All others of `__all__`
+    # are classes of `errors`.
     _HOMES = {
         ".engine.run": ("Run",),
-        ".errors": (
-            "Cancelled",
-            "DeadItem",
-            "Failure",
-            "ItemTimeoutError",
-            "ItemTypeError",
-            "LedgerError",
-            "PipelineError",
-            "PlanError",
-            "RemoteError",
-            "RunError",
-            "StageError",
-            "StageOptionError",
-            "StageStoppedError",
-            "StageTypeError",
-            "StallError",
-            "TooManyFailuresError",
-            "UnpicklableItemError",
-            "WorkerLostError",
-        ),
         ".executors.base": ("Executor",),
         ".executors.inline": ("Inline",),
         ".executors.processes": ("Processes",),
@@ -164,10 +145,10 @@ if not TYPE_CHECKING:
             from importlib.metadata import version
 
             value = version(__name__)
-        elif name in _HOME_OF:
+        elif name in __all__:
             from importlib import import_module
 
-            value = getattr(import_module(_HOME_OF[name], __name__), name)
+            value = getattr(import_module(_HOME_OF.get(name, ".errors"), __name__), name)
         elif name in _MODULES:
             from importlib import import_module
 
