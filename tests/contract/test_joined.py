@@ -36,7 +36,7 @@ from contract.placings import EVERYWHERE, MOST, WITH_WORKERS, Placing
 from contract.stages import Bad
 from support.cases import in_turns
 from support.gate import Gate, Journal
-from support.processes import descendants, gone, press_ctrl_c, watching
+from support.processes import descendants, gone, press_ctrl_c, until, watching
 from support.threads import meanwhile
 
 Way = Callable[..., Pipeline[Any]]
@@ -408,7 +408,8 @@ def test_part_that_ignores_that_it_is_cancelled_is_killed_after_the_grace(way: W
         assert next(items) == 0
         # It is at the second item.
         assert gate.wait_held() == gate.wait_held()
-    assert descendants() == set()
+    # On a busy machine the part may be killed a little later than the outer run stops waiting for it.
+    until(lambda: descendants() == set(), "the part to be killed")
 
 
 @WAYS
