@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # By name: an import statement would make this folder depend on those above it.
-package = import_module(__package__.partition(".")[0])
+package = import_module(__name__.partition(".")[0])
 for name in package.__all__:
     getattr(package, name)
 
