@@ -21,7 +21,8 @@ WAYS = {
     "names": "from chainpump import Inline, Pipeline, Processes, Tasks, Threads",
     "building": "import chainpump; chainpump.Pipeline([1]).map(str)",
     "all names": "from chainpump import *",
-    "worker": "import chainpump.executors.fork_server_preload",
+    "spawned worker": "import multiprocessing.spawn, chainpump.executors.process_main",
+    "fork server": "import multiprocessing.forkserver, chainpump.executors.fork_server_preload",
 }
 LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)")
 Times = dict[str, float]

@@ -312,6 +312,16 @@ def test_a_stall_tells_how_everybody_was(gate: Gate) -> None:
     assert (progress.is_over, progress.stages[0].alive, progress.stages[1].received) == (False, 1, 3)
 
 
+def test_a_stall_right_after_the_start_does_not_get_the_time_for_a_start(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seconds. A supervisor that slept for so long would not come back.
+    monkeypatch.setattr("chainpump.engine.stalls.START_UP", 1e6)
+    held = Pipeline(source(faults.held_at, range(10), gate, 0), name="load")
+    with pytest.raises(StallError, match=r"no item moved for 0\.5 s; source 'load' "):
+        held.into(sum, on=Threads()).run(stall_timeout=0.5)
+
+
 def test_a_run_in_one_thread_has_no_bottleneck() -> None:
     report = Pipeline(range(10)).map(abs, on=Inline()).into(sum, on=Inline()).run()
     assert (report.bottleneck, report.advice) == (None, "")

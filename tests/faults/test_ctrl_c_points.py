@@ -17,7 +17,7 @@ from support.cases import in_turns
 from support.threads import ends
 from support.verdict import Verdict
 
-# Moments of about 9,000: so a run of the tests takes seconds.
+# Of about 9,000 moments, each 401st is tested, so that the tests take seconds. The command tests all of them.
 EVERY = 401
 
 

@@ -126,6 +126,7 @@ def test_sigterm_to_all_processes_that_the_program_handles_is_no_loss(
             # Stopped meanwhile: so however slow this test is, the deaths do not come long before the main process's own
             # signal, which is why it does not take them for losses.
             os.kill(process.pid, signal.SIGSTOP)
+            # A worker may end by itself as soon as its neighbour has.
             for pid in pids:
                 signal_if_alive(pid, signal.SIGTERM)
             os.kill(process.pid, signal.SIGTERM)

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,29 @@ def test_a_worker_that_runs_a_pipeline_of_its_own_is_told_beside_its_workers(gat
         assert found["inner"][0] == inner
         assert f"stage 'nested' (worker 1 of 1, pid {outer})\n" in stacks(os.getpid())
         assert " in wait_released\n" in text
+        gate.release()
+        assert list(run) == [0]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_request_that_a_worker_does_not_see_is_repeated(
+    lost: int, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `faulthandler` ignores a signal while it writes a stack for another thread."""
+    with Pipeline(range(1)).map(gate.hold, on=Processes()).open() as run:
+        pid = gate.wait_held()
+        wait_asleep(pid)
+        send, requests = signal.pidfd_send_signal, count(1)
+        monkeypatch.setattr(
+            looking.signal,
+            "pidfd_send_signal",
+            lambda process, number: None if next(requests) == lost else send(process, number),
+        )
+        answer = looking._requested_of_worker(pid)
+        assert answer is not None
+        with closing(answer):
+            until(answer.is_complete, "a whole stack")
+            assert " in wait_released" in answer.stack
         gate.release()
         assert list(run) == [0]
 

@@ -44,7 +44,8 @@ class Stalls:
     def next_look(self, reading: Reading) -> float:
         """When `check()` needs the next reading, in seconds of the monotonic clock.
 
-        This may be earlier than `due()`: a worker that has started informs nobody, from then on less time is allowed.
+        This may be earlier than `due()`. While a worker starts, more time is allowed, and when it has started, nobody
+        wakes the supervisor.
         """
         if self._asked:
             return self._asked + STACKS_WITHIN
