@@ -47,11 +47,13 @@ if TYPE_CHECKING:
     from .progress.run_record import StageReport
     from .progress.scaling_rule import Decision
     from .progress.snapshot import Progress, StageProgress
+    from .worker.current_worker import CurrentWorker, current_worker
 
     __version__: str
 
 __all__ = [
     "Cancelled",
+    "CurrentWorker",
     "DeadItem",
     "DeadLetter",
     "Decision",
@@ -90,6 +92,7 @@ __all__ = [
     "TooManyFailuresError",
     "UnpicklableItemError",
     "WorkerLostError",
+    "current_worker",
     "register_codec",
     "sink",
     "source",
@@ -134,6 +137,10 @@ if not TYPE_CHECKING:
         ".progress.snapshot": (
             "Progress",
             "StageProgress",
+        ),
+        ".worker.current_worker": (
+            "CurrentWorker",
+            "current_worker",
         ),
     }
     # Public modules, which are attributes of the package without an import of their own.

@@ -9,6 +9,7 @@ from itertools import chain
 from ..executors.base import WorkerHandle
 from ..ipc.board import Board
 from ..logs.receiver import Logs
+from ..messages.printable import printable
 from ..plan.operators import Operator
 from ..plan.planned_stage import PlannedStage
 from ..progress.reading import Reading
@@ -107,6 +108,8 @@ class Wiring:
                 bool(this.stages[stage].may_stop) if stage < len(this.stages) else False,
                 makers(self._origin_of(group)) if stage == 0 and before else ("",),
                 rows,
+                generation,
+                type(this.executor).__name__,
             )
             for stage, rows in enumerate(this.rows)
         ]
@@ -133,11 +136,17 @@ class Wiring:
             condemned=condemned,
             watched=self._settings.reports_items,
             logs=self._logs.pipe(slot.who) if this.own_process else None,
-            surroundings=self._surroundings[min(group, 1)] if this.own_process else None,
+            surroundings=self._surroundings_of(slot) if this.own_process else None,
             seed=self._settings.seed.derived(group, number, generation) if this.own_process else None,
             context=self._context.copy(),
         )
         return with_faults(worker, self._faults, generation)
+
+    def _surroundings_of(self, slot: WorkerSlot) -> Surroundings:
+        """The surroundings of the program, with the variables that name the worker."""
+        name, number = printable(slot.who.stage).encode(), b"%d" % slot.number
+        around = self._surroundings[min(slot.group_index, 1)]
+        return around.with_variables({b"CHAINPUMP_STAGE": name, b"CHAINPUMP_WORKER": number})
 
     def _room(self, slot: WorkerSlot) -> SendRoom | None:
         """The limit of what a worker may send, if a later group restores the order of its items."""

@@ -20,7 +20,9 @@ from ..ipc.descriptors import Descriptor
 from ..messages import failure_texts
 from ..messages.names import WorkerName
 from ..pickling.loading import become_worker
+from ..worker.current_worker import set_for_process
 from ..worker.outcome import Failed
+from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
 from .process_end import discard_inherited_exit_work
 from .report_pipe import send_report
@@ -38,18 +40,19 @@ class BootstrapName(str):
     report_pipe: a duplicate for this object alone, because a descriptor can be passed to a process only once.
     """
 
-    __slots__ = ("_report_pipe", "_surroundings", "_was_transferred", "_who")
+    __slots__ = ("_assignment", "_report_pipe", "_surroundings", "_was_transferred")
     _report_pipe: Descriptor | None
-    _who: WorkerName
+    _assignment: Assignment
     _surroundings: Surroundings | None
     _was_transferred: bool
 
     def __new__(
-        cls, name: str, report_pipe: Descriptor | None, who: WorkerName, surroundings: Surroundings | None
+        cls, name: str, report_pipe: Descriptor | None, assignment: Assignment, surroundings: Surroundings | None
     ) -> Self:
         """Create the name of a process that is about to be started."""
         self = super().__new__(cls, name)
-        self._report_pipe, self._who, self._surroundings, self._was_transferred = report_pipe, who, surroundings, False
+        self._report_pipe, self._assignment = report_pipe, assignment
+        self._surroundings, self._was_transferred = surroundings, False
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -57,7 +60,9 @@ class BootstrapName(str):
         if self._was_transferred:
             return _unpickle_again, ()
         self.set_transferred()
-        this_name = _DeferredCall(_unpickle, (str(self), self._report_pipe, self._who, self._surroundings, os.getpid()))
+        this_name = _DeferredCall(
+            _unpickle, (str(self), self._report_pipe, self._assignment, self._surroundings, os.getpid())
+        )
         if self._surroundings is None:
             return this_name.__reduce__()
         # A new interpreter does not have the program's search path yet, and may find this package only there.
@@ -72,7 +77,7 @@ class BootstrapName(str):
         """Finish the set-up after the process has imported the program. Returns the plain name of the process."""
         # A forked process unpickles nothing, so it is set up here.
         if not self._was_transferred:
-            _set_up_process(self._surroundings)
+            _set_up_process(self._surroundings, self._assignment)
         if isinstance(sys.excepthook, _ImportErrorHook):
             sys.excepthook.close()
         if self._surroundings is not None:
@@ -92,15 +97,15 @@ class _DeferredCall:
 
 
 def _unpickle(
-    name: str, report_pipe: Descriptor, who: WorkerName, surroundings: Surroundings | None, parent: int
+    name: str, report_pipe: Descriptor, assignment: Assignment, surroundings: Surroundings | None, parent: int
 ) -> BootstrapName:
-    _set_up_process(surroundings)
+    _set_up_process(surroundings, assignment)
     # `multiprocessing` sets the parent process only after the import. The main file may read it before that.
     vars(process)["_parent_process"] = vars(process)["_ParentProcess"]("MainProcess", parent, None)  # pyright: ignore[reportIndexIssue]
-    sys.excepthook = _ImportErrorHook(report_pipe, who)
+    sys.excepthook = _ImportErrorHook(report_pipe, assignment.who)
     if surroundings is not None:
         vars(spawn)["prepare"] = partial(_prepare, spawn.prepare, surroundings)  # pyright: ignore[reportIndexIssue]
-    bootstrap_name = BootstrapName(name, None, who, surroundings)
+    bootstrap_name = BootstrapName(name, None, assignment, surroundings)
     bootstrap_name.set_transferred()
     return bootstrap_name
 
@@ -109,9 +114,10 @@ def _unpickle_again() -> str:
     return process.current_process().name
 
 
-def _set_up_process(surroundings: Surroundings | None) -> None:
+def _set_up_process(surroundings: Surroundings | None, assignment: Assignment) -> None:
     """Set up this process when its name is unpickled, or when it begins as a fork, which unpickles no name."""
     become_worker()
+    set_for_process(assignment.current_worker)
     ignore_ctrl_c()
     # The process leads a group, so that all processes that it starts can be found and ended: docs/adr/0024.
     os.setsid()

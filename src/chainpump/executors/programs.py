@@ -86,7 +86,7 @@ def _start(worker: Worker, report_pipe: Descriptor, stack: Descriptor, launch: L
     who = worker.who
     lifeline_reader, lifeline = pipe()
     bootstrap_pipe = report_pipe.dup()
-    name = BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, who, None)
+    name = BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, worker.assignments[-1], None)
     program: _Program | None = None
     try:
         with closing(text_file(PARCEL)) as parcel:

@@ -100,7 +100,9 @@ class Method:
         child = self.kind(
             target=process_main.run_worker,
             args=(worker, report_pipe, lifeline_reader, stack, is_portable()),
-            name=BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, who, worker.surroundings),
+            name=BootstrapName(
+                f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, worker.assignments[-1], worker.surroundings
+            ),
         )
         try:
             with kept_by_fork((*worker.descriptors, report_pipe, lifeline_reader, stack)):

@@ -12,6 +12,7 @@ from types import FrameType
 from ..errors import Cancelled
 from ..ipc.descriptors import pipe
 from ..messages import failure_texts
+from ..worker.current_worker import worker_of_context
 from ..worker.outcome import Failed, Interrupted, Outcome
 from ..worker.worker import Worker
 from .base import Lost
@@ -38,6 +39,9 @@ class ThreadHandle:
         self._unraisable_hook: UnraisableHook | None = None
         who = worker.who
         name = f"chainpump {who.stage} {who.number}/{who.of}"
+        # The stages that share a thread have one context, so they are found by the call stack only.
+        if len(worker.assignments) == 1:
+            worker.context.run(worker_of_context.set, worker.assignments[0].current_worker)
         self._thread = threading.Thread(target=worker.context.run, args=(self._run,), name=name, daemon=True)
         try:
             self._thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 from ..ipc.wakeups import Event, Wakeup
 from .flow import FLUSH_NS
@@ -38,7 +39,9 @@ class Flusher:
     def arm(self) -> None:
         """A frame is pending. Raises OSError if the system refuses the thread."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            # It pickles items, which runs user code.
+            context = copy_context()
+            self._thread = threading.Thread(target=context.run, args=(self._run,), name=self._name, daemon=True)
             try:
                 self._thread.start()
             except RuntimeError as error:

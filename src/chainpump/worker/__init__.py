@@ -1,6 +1,7 @@
 """What a worker does: it receives items, runs a stage and sends the results. The same on every executor.
 
 * `channel_errors`: errors of a channel, apart from those of user code
+* `current_worker`: which worker runs this code
 * `endpoints`: the ends of the channels of one worker
 * `input`: frames received as one iterator
 * `operator_run`: runs an operator on single items, with its policy

@@ -19,6 +19,7 @@ from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import batch_within
 from ..plan.item_checks import WrongItemError
+from .current_worker import CurrentWorker, runs_stages
 from .input import Input
 from .outcome import Failed, Interrupted, Outcome
 
@@ -34,7 +35,8 @@ class Assignment:
     """One stage of a worker. row: the board row of the worker for it.
 
     makers: the names, by origin, of the workers that number its input. They are empty strings if there is only one.
-    siblings: the board rows of all workers of the stage.
+    siblings: the board rows of all workers of the stage. generation: how many workers have run in its place before.
+    executor: the name of the class of its executor.
     """
 
     who: WorkerName
@@ -42,6 +44,13 @@ class Assignment:
     may_stop: bool = False
     makers: Sequence[str] = ("",)
     siblings: Sequence[int] = ()
+    generation: int = 0
+    executor: str = ""
+
+    def current_worker(self) -> CurrentWorker:
+        """The worker, as user code in this process gets it."""
+        who = self.who
+        return CurrentWorker(who.stage, who.number - 1, who.of, self.generation, self.executor, os.getpid())
 
     @property
     def is_sink(self) -> bool:
@@ -220,6 +229,7 @@ class StageRun:
         current = self.current_item()
         return self.item(*current) if current else None
 
+    @runs_stages(lambda stage: stage.assignment.current_worker())
     def close(self) -> None:
         """Close its generator, so that the `finally` blocks run now."""
         if isinstance(self._result, (Generator, Nested)) and not self.assignment.is_sink:
@@ -263,6 +273,7 @@ class Link:
         self.cancelled = False
         self.ended = False
 
+    @runs_stages(lambda link: link._upstream.assignment.current_worker())  # noqa: SLF001
     def __iter__(self) -> Iterator[Any]:
         sent, received = self._rows
         try:

@@ -56,6 +56,10 @@ class Surroundings:
         """The same for a worker that must not read standard input."""
         return replace(self, streams=self.streams.without_input())
 
+    def with_variables(self, variables: Mapping[bytes, bytes]) -> Surroundings:
+        """The same with more environment variables."""
+        return replace(self, environment={**self.environment, **variables})
+
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """The descriptors that a forked worker keeps open."""

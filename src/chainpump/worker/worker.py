@@ -30,6 +30,7 @@ from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..transport.frames import Span
+from .current_worker import runs_stages
 from .endpoints import Endpoints
 from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
@@ -54,7 +55,6 @@ class Worker:
     takers: take the dead letters of each element-wise stage, in the main process. awaits: an event loop runs it, and
     `run` gets the driver. whole: send all results of an item in one frame. condemned: items that ended its
     predecessors, by position in the current frame. watched: publish the current item and its start time.
-
     logs, surroundings, seed: for a worker process. It keeps `logs` until it ends. The run closes the surroundings.
     context: the context variables for a thread of the main process. Only this thread enters the context.
     """
@@ -143,6 +143,7 @@ class Worker:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, surroundings=None, context=Context(), _woken=Event(), _has_reported=threading.Lock())
 
+    @runs_stages(lambda worker: worker.assignments[-1].current_worker())
     def run(
         self, report_outcome: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
     ) -> Outcome:
