@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 
 import pytest
@@ -18,11 +19,12 @@ MODULES = [each.name for each in pkgutil.walk_packages(chainpump.__path__, "chai
 def test_examples_do_what_they_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Other tests need not know what an example registers.
     monkeypatch.setattr(registry, "_REGISTERED", {})
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    names = {each: getattr(chainpump, each) for each in ("Inline", "Pipeline")}
+    assert doctest.testmod(importlib.import_module(name), extraglobs=names).failed == 0
 
 
-def test_every_operator_has_an_example() -> None:
+def test_every_method_of_a_pipeline_has_an_example() -> None:
     finder = doctest.DocTestFinder(recurse=False)
-    for method in ("map", "filter", "flat_map", "each", "batch", "window", "unbatch", "take", "concat", "merge"):
-        examples = [each for test in finder.find(getattr(chainpump.Pipeline, method), method) for each in test.examples]
-        assert examples, method
+    for method, function in inspect.getmembers(chainpump.Pipeline, inspect.isfunction):
+        if not method.startswith("_") and method not in ("plan", "inline"):
+            assert [each for test in finder.find(function, method) for each in test.examples], method

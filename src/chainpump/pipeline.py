@@ -21,11 +21,11 @@ import chainpump
 
 from .building import checks
 from .building.checked_function import CheckedFunction
+from .building.generator_operators import GeneratorOperators
 from .building.problems import Problems
 from .building.restart_checks import check_restarts
 from .building.stage_builder import (
     DEFAULT,
-    MIN_WAIT,
     bounded,
     check_amount,
     check_known,
@@ -40,19 +40,19 @@ from .building.stage_builder import (
     planned_operator,
     planned_source,
     resized,
+    yielding,
 )
 from .engine.items import items_of
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
 from .executors.tasks import Tasks
-from .hints.annotations import is_unknown
+from .hints.annotations import Hint, is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .lazy_dataclass import replace
 from .messages.names import Role
 from .plan.bound import Bound, Sink, Source, Stage
-from .plan.generator_stages import batch, batch_within, take, unbatch, window
 from .plan.nested_source import NestedSource
 from .plan.operators import Each, Filter, FlatMap, Map, Operator
 from .plan.placement import Workers
@@ -133,7 +133,7 @@ class _Chain:
         return start(self.plan(on=options.on), options, iterated=iterated)
 
 
-class Pipeline(_Chain, Generic[T_co]):
+class Pipeline(_Chain, GeneratorOperators[T_co]):
     """A chain of a source and stages that yields items when it is iterated. It is immutable and can run again.
 
     >>> list(Pipeline(range(3)))
@@ -513,84 +513,9 @@ class Pipeline(_Chain, Generic[T_co]):
         operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
         return self._made(Runnable, self._and(operator, on, in_flight, name))
 
-    def batch(
-        self,
-        n: int,
-        *,
-        within: float | None = None,
-        on: Executor = DEFAULT,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[list[T_co]]:
-        """Make lists of n items; the last one may be shorter.
-
-        >>> list(Pipeline("a b c".split()).batch(2, on=Inline()))
-        [['a', 'b'], ['c']]
-
-        within: seconds after which an incomplete batch is sent, counted from its first item. On Inline behind another
-        Inline stage no worker can wait: there every batch except the last has n items, and `within` is refused.
-        """
-        count = checks.check_count(n, name or "batch", "n")
-        if within is None:
-            return self.then(Stage(batch, (count,)), on=on, in_flight=in_flight, name=name or f"batch({count})")
-        checks.check_seconds(within, "batch: within", least=MIN_WAIT)
-        timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
-        made = self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
-        before, last = made.plan().stages[-2:]
-        if before.shares_worker_with(last):
-            raise StageOptionError(
-                f"batch: within={within:g} does nothing on {on!r} behind '{before.name}', which runs there"
-                " too: the same thread makes the items.\n  Leave it out, or give one of the two an executor of its own."
-            )
-        return made
-
-    def window(
-        self,
-        n: int,
-        *,
-        step: int = 1,
-        on: Executor = DEFAULT,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[tuple[T_co, ...]]:
-        """Make sliding windows: tuples of n neighbouring items, in the order in which they arrive.
-
-        >>> list(Pipeline(range(5)).window(3, on=Inline()))
-        [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
-
-        step: how many items lie between the beginnings of two windows. With `step=n` windows do not overlap; with a
-        larger step the items between two windows are skipped.
-        Every window has n items. Fewer than n items make no window, and items that do not fill a window at the end are
-        dropped; use `batch` to keep them. Between processes an item is sent again with every window that contains it.
-        If items are large, run `window` and the stage after it in one thread, or on `Inline()`. `window` has one
-        worker.
-        """
-        n = checks.check_count(n, name or "window", "n")
-        step = checks.check_count(step, name or "window", "step")
-        by = f", step={step}" if step != 1 else ""
-        return self.then(Stage(window, (n, step)), on=on, in_flight=in_flight, name=name or f"window({n}{by})")
-
-    def unbatch(
-        self: Pipeline[Iterable[T]], *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
-    ) -> Pipeline[T]:
-        """Yield the items of each batch, one after the other.
-
-        >>> list(Pipeline([[1, 2], [3]]).unbatch(on=Inline()))
-        [1, 2, 3]
-        """
-        return self.then(Stage(unbatch), on=on, in_flight=in_flight, name=name)
-
-    def take(
-        self, n: int, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
-    ) -> Pipeline[T_co]:
-        """Yield the first n items, and then cancel all stages before it.
-
-        >>> from itertools import count
-        >>> list(Pipeline(count()).take(3, on=Inline()))
-        [0, 1, 2]
-        """
-        n = checks.check_count(n, name or "take", "n", least=0)
-        return self.then(Stage(take, (n,)), on=on, in_flight=in_flight, may_stop=True, name=name or f"take({n})")
+    def _yielding(self, hint: Hint) -> Pipeline[Any]:
+        *before, last = self._stages
+        return self._made(Pipeline, (*before, yielding(last, hint)))
 
     def _and(
         self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None, returns: Any = None
@@ -618,7 +543,8 @@ class Pipeline(_Chain, Generic[T_co]):
         0
 
         grace: seconds that a cancelled worker has for its clean-up before it is killed.
-        on: the executor of the stages without one; a source, `take` and `window` get one worker of it.
+        on: the executor of the stages without one; a source gets one worker of it, and so does a stage like `take`,
+        whose work several workers cannot share.
         stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`. The report of a stall may also name
         the caller's loop.
         """
@@ -666,7 +592,8 @@ class Runnable(_Chain, Generic[R_co]):
         """Run it to the end, and return the report.
 
         grace: seconds that a cancelled worker has for its clean-up before it is killed.
-        on: the executor of the stages without one; a source, `take` and `window` get one worker of it.
+        on: the executor of the stages without one; a source gets one worker of it, and so does a stage like `take`,
+        whose work several workers cannot share.
         stall_timeout: seconds without any progress after which the run ends with a StallError, which lists the status
         of every worker. While a worker starts, the limit is at least 60 seconds. Each item then costs about half a
         microsecond more per stage. A stage in the caller's own thread cannot be interrupted: its error comes when the

@@ -128,6 +128,11 @@ def linked(method: str, argument: st.SearchStrategy[Any], on: st.SearchStrategy[
     return st.builds(lambda argument, options: Link(method, (argument,), options), argument, chosen)
 
 
+def unnamed(method: str, on: st.SearchStrategy[Executor], **options: Any) -> Any:
+    chosen = st.fixed_dictionaries({"on": on, "in_flight": FEW, **options})
+    return st.builds(lambda options: Link(method, (), options), chosen)
+
+
 def functions(number: st.SearchStrategy[int], *kinds: Callable[..., Any]) -> st.SearchStrategy[Any]:
     return st.builds(lambda kind, number: partial(kind, number=number), st.sampled_from(kinds), number)
 
@@ -151,13 +156,20 @@ def element_wise(ordered: st.SearchStrategy[bool]) -> st.SearchStrategy[Link]:
     )
 
 
+KEPT = functions(st.integers(2, 5), is_kept)
 ACROSS = (
     linked("batch", SMALL, SINGLE)
+    | linked("skip", st.sampled_from([0, 1, 10, 500]), SINGLE)
+    | linked("skip_while", KEPT, SINGLE)
+    | linked("enumerate", st.integers(-2, 2), SINGLE)
+    | linked("shuffle", st.sampled_from([1, 3, 100]), SINGLE, seed=SMALL)
+    | unnamed("distinct", SINGLE, key=MAPPED, within=FEW)
     | linked("window", st.integers(1, 3), SINGLE, step=SMALL)
     | linked("then", st.sampled_from([stage(chains.same), stage(chains.summed), stage(chains.changes)]), SINGLE)
     | linked("then", st.builds(lambda n: stage(chains.last, n), SMALL), SINGLE)
 )
-TAKEN = linked("take", st.sampled_from([0, 1, 2, 10, 500]), SINGLE)
+TAKEN = linked("take", st.sampled_from([0, 1, 2, 10, 500]), SINGLE) | linked("take_while", KEPT, SINGLE)
+STOPPING = ("take", "take_while")
 UNLIKE = st.builds(lambda on, few: Link("then", (stage(chains.same),), {"on": on, "in_flight": few}), SEVERAL, FEW)
 LENGTHS = st.sampled_from([0, 1, 2, 10]) | st.integers(0, 1_000)
 
@@ -208,7 +220,7 @@ def test_ordered_operators_give_the_same_items_in_the_same_order(length: int, on
     expected, dead = result(pipeline.inline(), numbered)
     assert items == expected
     # What is before it may have gone further.
-    if not any(link.method == "take" for link in links):
+    if not any(link.method in STOPPING for link in links):
         assert letters == dead
 
 
@@ -235,7 +247,7 @@ def test_a_sink_behind_operators_returns_the_same_value(
     runnable = chain(length, on, links).into(chains.summed_up, on=end, in_flight=in_flight)
     report, expected = runnable.run(), runnable.inline().run()
     assert report.value == expected.value
-    if not any(link.method == "take" for link in links):
+    if not any(link.method in STOPPING for link in links):
         assert [ledger(each) for each in report.stages] == [ledger(each) for each in expected.stages]
 
 

@@ -47,6 +47,10 @@ def one(path: Path) -> Image:
     return Image()
 
 
+def ones(image: Image) -> list[Image]:
+    return [image]
+
+
 def whole(images: list[Image]) -> Iterator[Image]:
     yield from images
 
@@ -146,6 +150,14 @@ images.window("3")  # E: a str for a count
 images.window(3, 2)  # E: the step is named
 images.window(3).map(area)  # E: takes one image
 images.take(3).map(one)  # E: takes a path
+images.take_while(fetch)  # E: takes a path
+images.skip_while(one)  # E: takes a path
+images.skip("3")  # E: a str for a count
+images.enumerate().map(area)  # E: takes an image, not a pair
+images.shuffle(3, 5)  # E: the seed is named
+images.batch(2).distinct()  # E: lists cannot be hashed
+images.distinct(key=ones)  # E: nor can these keys
+images.distinct(key=one)  # E: takes a path
 images.batch(3).map(area)  # E: takes one image
 images.into(sink(save, "images")).run(observe=one)  # E: takes a path
 images.open(progress="yes")  # E: a str for a bool

@@ -5,6 +5,7 @@
 * `checked_item_function`: the same for a function of one item, which needs no hints
 * `checks`: what is checked of a source, a stage, a sink, an iterable
 * `control_flow`: whether every path through a piece of code passes one instruction
+* `generator_operators`: the methods of a pipeline that add the generator stages of the library
 * `main_guard`: whether a worker that imports the main file would start the run again
 * `patched_programs`: programs patched by gevent or eventlet, which are refused
 * `problems`: problems collected, so that one error lists all of them

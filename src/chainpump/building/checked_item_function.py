@@ -17,7 +17,7 @@ from ..hints.reading import EMPTY
 from ..lazy_dataclass import dataclass
 from .checked_function import CheckedFunction, argument_of, is_any
 
-__all__ = ["CheckedItemFunction"]
+__all__ = ["CheckedItemFunction", "CheckedPart"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class CheckedItemFunction(CheckedFunction):
         return self.parameter.name == "self" and bool(outer) and not outer.endswith("<locals>")
 
     def _to_know(self) -> str:
-        naming = f".{self.role}({self.short}, returns=...)"
+        naming = self._call(f"{self.short}, returns=...")
         return f"{super()._to_know()}, or name it: {naming}" if self.is_own else f"Name it: {naming}"
 
     def check_runs(self) -> None:
@@ -87,11 +87,15 @@ class CheckedItemFunction(CheckedFunction):
 
     @property
     def _label(self) -> str:
-        return f".{self.role}({self.name})"
+        return self._call(self.name)
 
     @property
     def _how(self) -> str:
-        return f"itself: .{self.role}(function)"
+        return f"itself: {self._call('function')}"
+
+    def _call(self, argument: str) -> str:
+        """The call that adds it, as text."""
+        return f".{self.role}({argument})"
 
     def _accepts(self, after: Hint, takes: Hint, bindings: Bindings) -> bool:
         return is_unknown(after, takes) or fits(after, takes, bindings)
@@ -109,6 +113,21 @@ class CheckedItemFunction(CheckedFunction):
     def _refuse_arguments(self, problem: str) -> NoReturn:
         self.refuse(
             f"cannot be called with one item: {problem}",
-            f"Bind the rest of its arguments: .{self.role}(functools.partial({self.short}, ...)).",
+            f"Bind the rest of its arguments: {self._call(f'functools.partial({self.short}, ...)')}.",
             f"It is defined as {self._text()}.",
+        )
+
+
+@dataclass(frozen=True)
+class CheckedPart(CheckedItemFunction):
+    """A function of one item that a generator stage of the library calls. option: `key=` if it is passed like that."""
+
+    option: str = ""
+
+    def _call(self, argument: str) -> str:
+        return super()._call(f"{self.option}{argument}")
+
+    def _refuse_async(self) -> NoReturn:
+        self.refuse(
+            "is async", "A stage of all items calls plain functions; on Tasks, .map() and the like run async ones."
         )

@@ -234,15 +234,18 @@ def _fault_of(bound: Bound) -> str:
     return functions.unpicklable_part(bound, functions.dumps)
 
 
-def check_count(value: object, name: str, option: str, least: int = 1, advice: str = "") -> int:
-    """Check an option that is a count: returns the int or raises StageOptionError. `advice`: what else to do."""
+def check_count(value: object, name: str, option: str, least: int | None = 1, advice: str = "") -> int:
+    """Check an option that is an integer: returns the int or raises StageOptionError.
+
+    least: the smallest one that is allowed; None if any is. advice: what else to do.
+    """
     try:
         count = operator.index(value)  # type: ignore[arg-type]  # whether it has an index is the question
     except TypeError:
         count = None
     if count is None or isinstance(value, bool):
         need = "must be an int"
-    elif count < least:
+    elif least is not None and count < least:
         need = f"must be at least {least}"
     else:
         return count

@@ -11,13 +11,13 @@ from ..executors.base import Executor
 from ..executors.blocking import blocking
 from ..executors.inline import Inline
 from ..executors.processes import Processes
-from ..hints.annotations import UNKNOWN
+from ..hints.annotations import UNKNOWN, Hint
 from ..hints.display import show
 from ..hints.objects import is_a
 from ..lazy_dataclass import replace
 from ..messages.names import Role
 from ..plan import generator_stages
-from ..plan.bound import Bound, Source
+from ..plan.bound import Bound, Source, Stage
 from ..plan.generator_stages import of_several
 from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.nested_source import NestedSource
@@ -27,7 +27,7 @@ from ..plan.planned_stage import PlannedStage
 from ..policies import is_policy
 from . import checks
 from .checked_function import CheckedFunction
-from .checked_item_function import CheckedItemFunction
+from .checked_item_function import CheckedItemFunction, CheckedPart
 from .problems import Problems
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "check_amount",
     "check_executor",
     "check_known",
+    "check_part",
     "check_synchronous",
     "checked",
     "inlined",
@@ -50,6 +51,7 @@ __all__ = [
     "planned_operator",
     "planned_source",
     "resized",
+    "yielding",
 ]
 
 CHECKS: dict[type[Operator[Any, Any]], Callable[[CheckedItemFunction, str, str | None, Problems], Any]] = {
@@ -143,6 +145,11 @@ def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_s
     return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
 
 
+def yielding(stage: PlannedStage, yields: Hint) -> PlannedStage:
+    """The same stage with another hint of its items."""
+    return replace(stage, yields=yields, yields_text=show(yields))
+
+
 def named(name: str | None, own: str, problems: Problems) -> str:
     """The stage with a name: the given one, or that of its function. An invalid name is a collected problem."""
     with problems:
@@ -196,6 +203,20 @@ def check_known(problems: Problems, function: CheckedFunction, yields: Any) -> N
     if not problems:
         with problems:
             function.check_known(yields)
+
+
+def check_part(function: Any, verb: str, last: PlannedStage, option: str = "") -> Hint:
+    """Check a function of one item that a generator stage calls. Returns the hint of the items for which it is true.
+
+    verb: the method that adds the stage. option: `key=` if that is how the function is passed.
+    """
+    _check_unbound(function)
+    bound: Bound = Stage(function)
+    part = CheckedPart(bound, bound.name, verb, last.yields, option=option)
+    problems = Problems()
+    kept = checks.check_filter(part, last.name, last.call.where, problems)
+    problems.tell()
+    return kept
 
 
 def _check_unbound(function: object) -> None:

@@ -2,7 +2,7 @@
 
 * `bound`: a function bound to its arguments: `source`, `stage`, `sink`
 * `diagram`: the content of a picture of a plan
-* `generator_stages`: the generator stages of the library: batch, unbatch, take, window
+* `generator_stages`: the generator stages of the library, which group, select and order items
 * `item_checks`: checks of items against their declared types
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import islice
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from .bound import Bound
 
-__all__ = ["TimedItems", "batch", "batch_within", "of_several", "take", "unbatch", "window"]
+__all__ = [
+    "TimedItems",
+    "batch",
+    "batch_within",
+    "distinct",
+    "numbered",
+    "of_several",
+    "shuffle",
+    "skip",
+    "skip_while",
+    "take",
+    "take_while",
+    "unbatch",
+    "window",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -88,6 +103,7 @@ def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
     """
     for each in batches:
         yield from each
+        del each
 
 
 def take(items: Iterable[T], n: int) -> Iterator[T]:
@@ -99,10 +115,119 @@ def take(items: Iterable[T], n: int) -> Iterator[T]:
     return islice(items, n)
 
 
+def take_while(items: Iterable[T], function: Callable[[T], object]) -> Iterator[T]:
+    """Yield items until the function returns a false value for one, and request no further item.
+
+    >>> list(take_while([1, 2, 9, 1], lambda number: number < 5))
+    [1, 2]
+    """
+    # `itertools.takewhile` would take a StopIteration of the function for the end.
+    for item in items:
+        if not function(item):
+            return
+        yield item
+        del item
+
+
+def skip(items: Iterable[T], n: int) -> Iterator[T]:
+    """Yield all items except the first n.
+
+    >>> list(skip("abc", 2))
+    ['c']
+    """
+    return islice(items, n, None)
+
+
+def skip_while(items: Iterable[T], function: Callable[[T], object]) -> Iterator[T]:
+    """Yield all items from the first one for which the function returns a false value.
+
+    >>> list(skip_while([1, 2, 9, 1], lambda number: number < 5))
+    [9, 1]
+    """
+    taken = iter(items)
+    for item in taken:
+        is_skipped = function(item)
+        if not is_skipped:
+            yield item
+        del item
+        if not is_skipped:
+            yield from taken
+
+
+def numbered(items: Iterable[T], start: int) -> Iterator[tuple[int, T]]:
+    """Yield each item with its number. `enumerate` itself keeps the last item alive while it waits for the next.
+
+    >>> list(numbered("ab", 1))
+    [(1, 'a'), (2, 'b')]
+    """
+    number = start
+    for item in items:
+        yield number, item
+        del item
+        number += 1
+
+
+def shuffle(items: Iterable[T], buffer: int, seed: int | None) -> Iterator[T]:
+    """Yield the items in a random order: each is drawn from `buffer` items, and the next item takes its place.
+
+    >>> sorted(shuffle("abc", 2, None))
+    ['a', 'b', 'c']
+    """
+    # Each worker process has its own seed for the generator of the module, and `run(seed=...)` repeats it.
+    chosen = random.getrandbits(64) if seed is None else seed
+    # `random()` returns the same numbers in every version of Python, which `randrange` does not promise.
+    draw = random.Random(chosen).random  # noqa: S311  # no secret
+    taken = iter(items)
+    held = list(islice(taken, buffer - 1))
+
+    def drawn() -> T:
+        at = int(draw() * len(held))
+        held[at], held[-1] = held[-1], held[at]
+        return held.pop()
+
+    for item in taken:
+        held.append(item)
+        del item
+        yield drawn()
+    while held:
+        yield drawn()
+
+
+def distinct(items: Iterable[T], key: Callable[[T], Hashable] | None, within: int | None) -> Iterator[T]:
+    """Yield the items whose key is new. within: how many keys are remembered, those seen last; None for all.
+
+    >>> list(distinct("aAbBa", str.lower, None))
+    ['a', 'b']
+    """
+    seen: OrderedDict[Hashable, None] = OrderedDict()
+    for item in items:
+        of = item if key is None else key(item)
+        is_new = of not in seen
+        seen[of] = None
+        if not is_new:
+            seen.move_to_end(of)
+        elif within is not None and len(seen) > within:
+            seen.popitem(last=False)
+        if is_new:
+            yield item
+        del item, of
+
+
+# The stages whose result several workers cannot share, and why. The first argument of a stage stands for {0}.
+ALONE: tuple[tuple[Callable[..., Any], str], ...] = (
+    (take, "each worker would take {0} items"),
+    (take_while, "each worker would stop at an item of its own"),
+    (skip, "each worker would skip {0} items"),
+    (skip_while, "each worker would skip the first of its own items"),
+    (numbered, "each worker would count from {0}"),
+    (shuffle, "each worker would shuffle some of the items, and the same seed would not give the same order"),
+    (distinct, "each worker would compare only its own items"),
+    (window, "each worker would get some of the items, and find no neighbours among them"),
+)
+
+
 def of_several(call: Bound) -> str | None:
     """Return why a stage of all items cannot have several workers; None if they can share the work."""
-    if call.function is take:
-        return f"each worker would take {call.args[0]} items"
-    if call.function is window:
-        return "each worker would get some of the items, and find no neighbours among them"
-    return None
+    # A function of a user may not be hashable, and comparing it may run any code.
+    reason = next((reason for function, reason in ALONE if function is call.function), None)
+    return None if reason is None else reason.format(*call.args)

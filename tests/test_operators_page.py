@@ -1,0 +1,43 @@
+"""The tables of docs/operators.md list every operator, and each example yields what the page says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from ast import literal_eval
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainpump import Pipeline, Runnable
+
+PAGE = (Path(__file__).parents[1] / "docs" / "operators.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `(?:Pipeline\.)?(\w+)\(.*?\)` \| .* \| `(.*)` \| `(.*)` \|$", PAGE, re.MULTILINE)
+# What an operator returns.
+ANOTHER = re.compile(r"(chainpump\.)?(Pipeline|Runnable)\b")
+
+
+def names() -> dict[str, Any]:
+    """What the page defines before and between its tables."""
+    defined: dict[str, Any] = {"Pipeline": Pipeline, "Iterable": Iterable, "Iterator": Iterator}
+    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[:2]:
+        exec(code, defined)
+    return defined
+
+
+def test_every_operator_is_listed_once() -> None:
+    methods = inspect.getmembers(Pipeline, inspect.isfunction)
+    added = [name for name, method in methods if name != "inline" and re.match(ANOTHER, returned(method))]
+    assert sorted(name for name, _, _ in ROWS) == added
+
+
+def returned(method: Any) -> str:
+    return str(inspect.signature(method).return_annotation)
+
+
+@pytest.mark.parametrize("name,example,result", ROWS, ids=[name for name, _, _ in ROWS])
+def test_an_example_yields_what_the_page_says(name: str, example: str, result: str) -> None:
+    made = eval(example, names()).inline()
+    assert (made.run().value if isinstance(made, Runnable) else list(made)) == literal_eval(result)
