@@ -29,12 +29,8 @@ def names() -> dict[str, Any]:
 
 def test_every_operator_is_listed_once() -> None:
     methods = inspect.getmembers(Pipeline, inspect.isfunction)
-    added = [name for name, method in methods if name != "inline" and re.match(ANOTHER, returned(method))]
-    assert sorted(name for name, _, _ in ROWS) == added
-
-
-def returned(method: Any) -> str:
-    return str(inspect.signature(method).return_annotation)
+    operators = {name for name, method in methods if ANOTHER.match(str(inspect.signature(method).return_annotation))}
+    assert sorted(name for name, _, _ in ROWS) == sorted(operators - {"inline", "_yielding"})
 
 
 @pytest.mark.parametrize("name,example,result", ROWS, ids=[name for name, _, _ in ROWS])
