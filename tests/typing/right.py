@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol, TypeGuard, TypeVar, assert_type
@@ -12,6 +12,7 @@ from typing import Any, Literal, NewType, Protocol, TypeGuard, TypeVar, assert_t
 from typing_extensions import TypeIs
 
 from chainpump import (
+    CurrentWorker,
     DeadItem,
     DeadLetter,
     Decision,
@@ -32,6 +33,7 @@ from chainpump import (
     StageReport,
     Tasks,
     Threads,
+    current_worker,
     register_codec,
     sink,
     source,
@@ -200,6 +202,19 @@ assert_type(primes.into(sink(summarise, unit="primes")).run(on=Threads("auto")).
 assert_type(primes.into(sink(summarise, unit="primes")), Runnable[str])
 assert_type(primes.into(sink(summarise, unit="primes")).run().value, str)
 assert_type(primes.plan(), Plan)
+
+
+# Workers with an identity and variables of their own.
+def variables(number: int) -> Mapping[str, str]:
+    return {"CUDA_VISIBLE_DEVICES": str(number)}
+
+
+assert_type(current_worker(), CurrentWorker)
+assert_type(current_worker().number, int)
+assert_type(current_worker().stage, str)
+assert_type(primes.then(odd, on=Processes(2, env=variables)), Pipeline[int])
+assert_type(primes.then(odd, on=Processes(2, env={"OMP_NUM_THREADS": "1"})), Pipeline[int])
+assert_type(primes.then(odd, on=Processes(2, env=lambda n: {"CUDA_VISIBLE_DEVICES": str(n)})), Pipeline[int])
 
 
 async def in_an_event_loop() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from chainpump import Pipeline, Processes, Tasks, Threads, register_codec, sink, source, stage
+from chainpump import Pipeline, Processes, Tasks, Threads, current_worker, register_codec, sink, source, stage
 from chainpump.extending import Action, ProgramExecutor, Verdict
 
 T = TypeVar("T")
@@ -123,6 +123,10 @@ files.then(decode, on=Processes("all"))  # E: no such word
 files.then(decode, on=Threads("Auto"))  # E: the same
 Tasks("auto")  # E: a number only
 files.then(decode, Processes())  # E: by position
+Processes(2, env={"OMP_NUM_THREADS": 1})  # E: a number for a text
+Processes(2, env=lambda n: {"CUDA_VISIBLE_DEVICES": n})  # E: the same
+Processes(2, env=["OMP_NUM_THREADS=1"])  # E: no mapping
+current_worker().number = 1  # E: frozen
 images.run()  # E: has no sink
 images.into(sink(save, "images")).then(decode)  # E: goes on after its end
 value: str = images.into(sink(save, "images")).run().value  # E: an int

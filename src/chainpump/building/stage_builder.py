@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ..errors import StageOptionError, StageTypeError
 from ..executors.base import Executor
@@ -24,6 +24,7 @@ from ..plan.nested_source import NestedSource
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator
 from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage
+from ..plan.variables import check_env
 from ..policies import is_policy
 from . import checks
 from .checked_function import CheckedFunction
@@ -301,7 +302,7 @@ def known_executor(on: Executor, name: str, problems: Problems) -> Executor:
 
 
 def check_executor(on: object, name: str) -> None:
-    """Raise StageOptionError unless this is an executor."""
+    """Raise StageOptionError unless this is an executor, with valid variables for its workers."""
     if isinstance(on, type) or not hasattr(on, "start"):
         raise StageOptionError(
             f"stage {name!r}: on must be an executor but got: {on!r}.\n  For example on=Processes(2) or on=Threads(8)."
@@ -312,6 +313,8 @@ def check_executor(on: object, name: str) -> None:
             f"stage {name!r}: on={on!r} is no whole executor: it has no {', '.join(missing)}.\n"
             "  Derive it from chainpump.extending.ProgramExecutor, which has all of that: see docs/extending.md."
         )
+    # It has all members of an executor.
+    check_env(cast("Executor", on), f"stage {name!r}")
 
 
 class _ReadOnce:

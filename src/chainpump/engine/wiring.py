@@ -12,6 +12,7 @@ from ..logs.receiver import Logs
 from ..messages.printable import printable
 from ..plan.operators import Operator
 from ..plan.planned_stage import PlannedStage
+from ..plan.variables import variables_of
 from ..progress.reading import Reading
 from ..transport.channel import Channel
 from ..transport.process_channel import PacketChannel
@@ -46,6 +47,7 @@ class Wiring:
         self._dead_letters = dead_letters
         self._logs = logs
         self._surroundings: tuple[Surroundings, ...] = ()
+        self._variables: Mapping[tuple[int, int], Mapping[bytes, bytes]] = {}
         # A copy is needed because other threads may start workers later.
         self._context = copy_context()
         self.groups = tuple(groups_of(stages, settings.iterated, settings.apart))
@@ -69,6 +71,12 @@ class Wiring:
                 around = Surroundings.now()
                 # The first is for the worker of the source, the second for all other workers.
                 self._surroundings = around, around.without_input()
+            # A function of the user gives them. It is called once, so a replacement has those of its predecessor.
+            self._variables = {
+                slot.key: variables_of(slot.group.executor, slot.number, slot.who.label)
+                for slot in self.all_slots
+                if slot.group.own_process
+            }
             self.sections.extend(sections_of(self.groups))
             for section in self.sections:
                 if section.room is not None:
@@ -143,10 +151,11 @@ class Wiring:
         return with_faults(worker, self._faults, generation)
 
     def _surroundings_of(self, slot: WorkerSlot) -> Surroundings:
-        """The surroundings of the program, with the variables that name the worker."""
+        """The surroundings of the program, with the variables of the worker."""
         name, number = printable(slot.who.stage).encode(), b"%d" % slot.number
         around = self._surroundings[min(slot.group_index, 1)]
-        return around.with_variables({b"CHAINPUMP_STAGE": name, b"CHAINPUMP_WORKER": number})
+        own = self._variables[slot.key]
+        return around.with_variables({**own, b"CHAINPUMP_STAGE": name, b"CHAINPUMP_WORKER": number})
 
     def _room(self, slot: WorkerSlot) -> SendRoom | None:
         """The limit of what a worker may send, if a later group restores the order of its items."""

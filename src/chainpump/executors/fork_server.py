@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from contextlib import suppress
 from multiprocessing import forkserver
 from typing import Any
 
-__all__ = ["ensure_running", "exclude_main", "has_ended"]
+__all__ = ["ensure_running", "exclude_main", "has_ended", "imports_program"]
 
+# The module that imports what a worker needs of this package.
+PRELOAD = f"{__package__}.fork_server_preload"
+# Older versions of Python have the main file in the list of modules, but do not import it.
+IMPORTS_MAIN = sys.version_info >= (3, 12, 10)
 NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver_address": None}
 # How many seconds to wait for the end of a fork server that did not start a worker. A server that still runs then is
 # not about to end.
 END_WAIT = 1.0
 
 
-def ensure_running(module: str) -> int:
+def ensure_running() -> int:
     """Start the fork server unless it runs. Returns its process id.
 
-    The fork server imports the module once, so that workers do not: they start 20 times faster. The module is added to
+    The fork server imports `PRELOAD` once, so that workers do not: they start 20 times faster. The module is added to
     those that the program preloads. That has no effect on a server that already runs.
     """
     preloaded = _state()["_preload_modules"]
-    if module not in preloaded:
-        forkserver.set_forkserver_preload([*preloaded, module])
+    if PRELOAD not in preloaded:
+        forkserver.set_forkserver_preload([*preloaded, PRELOAD])
     # Other code has reaped the server. `has_ended` detects that later.
     with suppress(ChildProcessError):
         forkserver.ensure_running()
@@ -53,6 +58,11 @@ def has_ended(server: int) -> bool:
         os.close(alive)
         state.update(NO_SERVER)
         return True
+
+
+def imports_program() -> bool:
+    """Whether the fork server imports modules of the program: its main file, or those that the program preloads."""
+    return any(module != PRELOAD and (module != "__main__" or IMPORTS_MAIN) for module in _state()["_preload_modules"])
 
 
 def exclude_main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from ..errors import StageOptionError
+from ..hints.objects import name_of
 from ..lazy_dataclass import dataclass, field
-from ..plan.placement import Capabilities, StartMethod, Workers, check_whole, check_workers
+from ..plan.placement import Capabilities, Env, StartMethod, Workers, check_whole, check_workers
 
 if TYPE_CHECKING:
     from ..worker.worker import Worker
@@ -29,12 +31,16 @@ class Processes:
     restarts: how often each worker of an element-wise stage (such as `map`) is replaced when its process dies. The
     replacement continues with the items that the worker had not finished. An item may be processed more than once, but
     its result is sent once. A worker of `flat_map` then holds all results of an item until the item is finished.
+    env: environment variables, set before a worker imports anything of the program: a mapping for all workers, such as
+    `{"OMP_NUM_THREADS": "1"}`, or a function of the worker's number from 0, such as
+    `lambda n: {"CUDA_VISIBLE_DEVICES": str(n)}`. They are no secret: the plan shows them. See docs/surroundings.md.
     Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
     """
 
     workers: Workers = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
     restarts: int = field(default=0, kw_only=True)
+    env: Env | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers, or_auto=True)
@@ -44,21 +50,30 @@ class Processes:
             raise StageOptionError(
                 f"Processes: start_method must be one of {', '.join(methods)} but got: {self.start_method!r}."
             )
+        if isinstance(self.env, Mapping):
+            # Later changes of the mapping have no effect.
+            object.__setattr__(self, "env", dict(self.env))
+
+    def __hash__(self) -> int:
+        # A mapping has no hash.
+        return hash((self.workers, self.start_method, self.restarts))
 
     def __repr__(self) -> str:
         restarts = f", restarts={self.restarts}" if self.restarts else ""
-        return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{restarts})"
+        env = f", env={name_of(self.env) if callable(self.env) else repr(self.env)}" if self.env is not None else ""
+        return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{restarts}{env})"
 
     @property
     def capabilities(self) -> Capabilities:
         """Functions are pickled, except for a forked process, which inherits them."""
         pickles = self.start_method != "fork"
-        return Capabilities(own_process=True, pickles_functions=pickles, restarts=self.restarts)
+        return Capabilities(own_process=True, pickles_functions=pickles, restarts=self.restarts, env=self.env)
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""
         # These modules import `multiprocessing`, which a program that only builds pipelines does not need.
         from .process_handle import ProcessHandle
-        from .start_methods import METHODS
+        from .start_methods import METHODS, before_imports
 
-        return ProcessHandle(worker, METHODS[self.start_method].start)
+        method = METHODS[self.start_method]
+        return ProcessHandle(worker, (method if self.env is None else before_imports(method)).start)

@@ -20,7 +20,7 @@ from . import fork_server, process_main
 from .bootstrap import BootstrapName
 from .process_main import GO
 
-__all__ = ["METHODS", "ChildProcess", "Method", "StartMethod", "StartedProcess", "watch_by_kernel"]
+__all__ = ["METHODS", "ChildProcess", "Method", "StartMethod", "StartedProcess", "before_imports", "watch_by_kernel"]
 
 
 class ChildProcess(Protocol):
@@ -131,7 +131,7 @@ class ForkServerMethod(Method):
 
     def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
         """Start a worker by the fork server."""
-        server = fork_server.ensure_running(f"{__package__}.fork_server_preload")
+        server = fork_server.ensure_running()
         try:
             return super().start(worker, report_pipe, stack)
         except (ConnectionError, EOFError, ChildProcessError):
@@ -173,3 +173,12 @@ METHODS: dict[StartMethod, Method] = {
     "spawn": Method(SpawnProcess, watch_by_kernel),
     "fork": Method(ForkProcess, watch_by_kernel),
 }
+
+
+def before_imports(method: Method) -> Method:
+    """The method to use instead of this one for a worker that must not have imported anything of the program.
+
+    A fork server may have imported modules that have already read their environment variables. Then the worker is
+    spawned. A fork has what the main process has imported.
+    """
+    return METHODS["spawn"] if isinstance(method, ForkServerMethod) and fork_server.imports_program() else method

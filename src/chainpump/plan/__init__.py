@@ -12,4 +12,5 @@
 * `planned_stage`: one stage of a plan
 * `sections`: which stages share a worker, and where the order of items is kept or restored
 * `svg`: a plan as an SVG picture
+* `variables`: the environment variables that an executor gives to each of its workers
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, Protocol, TypeAlias
 
 from ..errors import StageOptionError
@@ -12,6 +12,7 @@ from ..lazy_dataclass import dataclass, field
 __all__ = [
     "AUTO",
     "Capabilities",
+    "Env",
     "Placement",
     "StartMethod",
     "Workers",
@@ -26,6 +27,8 @@ AUTO: Final = "auto"
 # The most workers of one auto stage. Each possible worker takes two descriptors from the start.
 MOST_AUTO = 32
 Workers: TypeAlias = int | Literal["auto"]
+# The same variables for each worker, or a function of the worker's number from 0.
+Env: TypeAlias = Mapping[str, str] | Callable[[int], Mapping[str, str]]
 StartMethod = Literal["forkserver", "spawn", "fork"]
 
 
@@ -41,6 +44,7 @@ class Capabilities:
     runs_async: whether functions are async. One worker runs an event loop and processes `workers` items at once.
     shares_thread: whether neighbouring stages run in one thread; at the end of a pipeline it is the caller's own
     thread.
+    env: environment variables that each worker process gets besides those of the program.
     """
 
     own_process: bool = field(default=False, kw_only=True)
@@ -48,6 +52,7 @@ class Capabilities:
     restarts: int = field(default=0, kw_only=True)
     runs_async: bool = field(default=False, kw_only=True)
     shares_thread: bool = field(default=False, kw_only=True)
+    env: Env | None = field(default=None, kw_only=True)
 
     @property
     def can_stop_calls(self) -> bool:
