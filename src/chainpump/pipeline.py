@@ -54,7 +54,7 @@ from .lazy_dataclass import replace
 from .messages.names import Role
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.nested_source import NestedSource
-from .plan.operators import Each, Filter, FlatMap, Map, Operator
+from .plan.operators import Each, Filter, FlatMap, Map, Operator, Tap
 from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
@@ -490,6 +490,30 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         """
         operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
+
+    def tap(
+        self,
+        function: Callable[[T_co], object],
+        *,
+        on: Executor = DEFAULT,
+        ordered: bool = True,
+        on_error: Policy = RAISE,
+        timeout: float | None = None,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline[T_co]:
+        """Call a function for each item, and pass the item on. The options are those of `map`.
+
+        >>> seen = []
+        >>> list(Pipeline(range(3)).tap(seen.append, on=Inline())), seen
+        ([0, 1, 2], [0, 1, 2])
+
+        It is a side output, for a log, a metric or a second destination. The result of the function is ignored. An item
+        is passed on when the function has returned. If it raises, `on_error` decides, and an item that is skipped does
+        not go on. A worker process has its own copy of the function and of all that it changes.
+        """
+        operator: Tap[Any] = Tap(function, (), {}, on_error, ordered, timeout)
+        return self._made(Pipeline, self._and(operator, on, in_flight, name))
 
     def each(
         self,

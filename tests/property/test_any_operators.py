@@ -59,6 +59,10 @@ def is_kept(item: Any, number: int) -> bool:
     return chains.weight(item) % number != 0
 
 
+def similar(item: Any, number: int) -> int:
+    return chains.weight(item) // number
+
+
 def copies(item: Any, number: int) -> Iterator[list[Any]]:
     yield from ([item, copy] for copy in range(chains.weight(item) % (number + 1)))
 
@@ -148,6 +152,8 @@ def element_wise(ordered: st.SearchStrategy[bool]) -> st.SearchStrategy[Link]:
     return (
         linked("map", MAPPED, ANY, **how)
         | linked("filter", functions(st.integers(2, 5), is_kept), ANY, **how)
+        | linked("tap", MAPPED, ANY, **how)
+        | linked("tap", FALLIBLE, ANY, on_error=POLICY, **how)
         | linked("flat_map", functions(SMALL, copies, listed_copies), ANY, **how)
         | linked("flat_map", functions(st.sampled_from([30, 700]), rarely_many), ANY, **how)
         | linked("map", FALLIBLE, ANY, on_error=POLICY, **how)
@@ -164,6 +170,8 @@ ACROSS = (
     | linked("enumerate", st.integers(-2, 2), SINGLE)
     | linked("shuffle", st.sampled_from([1, 3, 100]), SINGLE, seed=SMALL)
     | unnamed("distinct", SINGLE, key=MAPPED, within=FEW)
+    | unnamed("batch", SINGLE, n=FEW, by=MAPPED, most=st.sampled_from([1, 10, 1_000]))
+    | linked("group_by", functions(SMALL, similar), SINGLE, most=FEW)
     | linked("window", st.integers(1, 3), SINGLE, step=SMALL)
     | linked("then", st.sampled_from([stage(chains.same), stage(chains.summed), stage(chains.changes)]), SINGLE)
     | linked("then", st.builds(lambda n: stage(chains.last, n), SMALL), SINGLE)
@@ -266,7 +274,7 @@ def outcome(pipeline: Pipeline[Any], numbered: bool) -> object:
 
 FAULTY = st.builds(
     lambda method, at, options: Link(method, (partial(failing_at, at=at),), options),
-    st.sampled_from(["map", "filter", "flat_map"]),
+    st.sampled_from(["map", "filter", "flat_map", "tap"]),
     st.integers(0, 300),
     st.fixed_dictionaries({"on": ANY, "in_flight": FEW, "on_error": st.sampled_from([Raise(), Skip(KeyError)])}),
 )

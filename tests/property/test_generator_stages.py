@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import dropwhile, takewhile
+from itertools import chain, dropwhile, groupby, islice, takewhile
 from typing import Any
 
 import pytest
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from chainpump.plan.generator_stages import (
     batch,
+    batch_by,
     distinct,
+    group_by,
     numbered,
     shuffle,
     skip,
@@ -114,6 +116,41 @@ def test_distinct_within_some_keys_drops_what_is_among_the_last_of_them(items: l
     assert list(distinct(items, third, within)) == expected
 
 
+@given(NUMBERS)
+def test_group_by_groups_neighbours(items: list[int]) -> None:
+    assert list(group_by(items, third, None)) == [(key, list(group)) for key, group in groupby(items, third)]
+
+
+@given(NUMBERS, st.integers(1, 4))
+def test_group_by_of_at_most_some_items_parts_long_groups(items: list[int], most: int) -> None:
+    expected = [
+        (key, whole[at : at + most]) for key, whole in group_by(items, third, None) for at in range(0, len(whole), most)
+    ]
+    assert list(group_by(items, third, most)) == expected
+
+
+@given(NUMBERS, st.none() | st.integers(1, 5), st.integers(1, 20))
+def test_each_batch_by_weight_is_as_long_as_it_may_be(items: list[int], n: int | None, most: int) -> None:
+    batches = list(batch_by(items, n, float, most, None))
+    assert list(chain(*batches)) == items
+    for made in batches:
+        assert 1 <= len(made) <= (n or len(items))
+        assert sum(made) <= most or len(made) == 1
+    for made, following in zip(batches, islice(batches, 1, None), strict=False):
+        assert len(made) == n or sum(made) == most or sum(made) + following[0] > most
+
+
+@given(NUMBERS, SIZES)
+def test_a_batch_whose_items_weigh_1_is_a_batch_of_n(items: list[int], n: int) -> None:
+    assert list(batch_by(items, None, lambda _: 1, n, None)) == list(batch(items, n))
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan")])
+def test_a_weight_is_not_below_nothing(weight: float) -> None:
+    with pytest.raises(ValueError, match=f"^by= must return a number of at least 0 but returned: {weight}$"):
+        list(batch_by([1], None, lambda _: weight, 1, None))
+
+
 class Item:
     """Something to which a weak reference can refer."""
 
@@ -132,8 +169,10 @@ def watched(count: int) -> Iterator[Item]:
 
 STAGES: dict[str, Callable[[Iterable[Any]], Iterable[Any]]] = {
     "batch": partial(batch, n=1),
+    "batch_by": partial(batch_by, n=1, by=id, most=1, within=None),
     "distinct": partial(distinct, key=id, within=1),
     "distinct, a repeated key": partial(distinct, key=type, within=None),
+    "group_by": partial(group_by, key=type, most=1),
     "numbered": partial(numbered, start=0),
     "shuffle": partial(shuffle, buffer=1, seed=None),
     "skip": partial(skip, n=2),

@@ -155,6 +155,14 @@ images.window(3, 2)  # E: the step is named
 images.window(3).map(area)  # E: takes one image
 images.take(3).map(one)  # E: takes a path
 images.take_while(fetch)  # E: takes a path
+images.tap(one)  # E: takes a path
+images.tap(print, returns=int)  # E: it yields its items
+images.batch(by=area)  # E: no bound
+images.batch(most=3)  # E: no weight
+images.batch(by=one, most=3)  # E: takes a path
+images.batch()  # E: neither a number nor a weight
+images.group_by(one)  # E: takes a path
+images.group_by(area).map(area)  # E: takes an image, not a pair
 images.skip_while(one)  # E: takes a path
 images.skip("3")  # E: a str for a count
 images.enumerate().map(area)  # E: takes an image, not a pair

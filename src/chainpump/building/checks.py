@@ -35,7 +35,9 @@ __all__ = [
     "check_sink",
     "check_source",
     "check_stage",
+    "check_tap",
     "check_travels",
+    "check_weight",
 ]
 
 
@@ -122,11 +124,17 @@ def check_flat_map(function: CheckedItemFunction, after_name: str, after_where: 
     return UNKNOWN
 
 
-def check_each(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
-    """None: an `each` stage has no results."""
+def check_tap(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """The hint of the items, which stay as they are."""
     _bindings_of(function, after_name, after_where, problems)
     with problems:
         function.check_runs()
+    return function.after
+
+
+def check_each(function: CheckedItemFunction, after_name: str, after_where: str | None, problems: Problems) -> Hint:
+    """None: an `each` stage has no results."""
+    check_tap(function, after_name, after_where, problems)
     return None
 
 
@@ -262,6 +270,12 @@ def check_name(value: object) -> None:
     """Check the name of a stage: raises StageOptionError unless it is None or a text that is not empty."""
     if value is not None and not (isinstance(value, str) and value):
         raise StageOptionError(f"name must be a text but got: {value!r}.\n  Leave it out for the function's own name.")
+
+
+def check_weight(value: object, name: str, option: str) -> None:
+    """Check an option that is a weight: raises StageOptionError unless it is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise StageOptionError(f"stage {name!r}: {option} must be a number above 0 but got: {value!r}.")
 
 
 def check_seconds(value: object, what: str, least: float = 0) -> None:

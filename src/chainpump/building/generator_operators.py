@@ -17,8 +17,10 @@ from ..hints.objects import name_of
 from ..plan.bound import Stage
 from ..plan.generator_stages import (
     batch,
+    batch_by,
     batch_within,
     distinct,
+    group_by,
     numbered,
     shuffle,
     skip,
@@ -29,7 +31,7 @@ from ..plan.generator_stages import (
     window,
 )
 from ..plan.planned_stage import PlannedStage
-from .checks import check_count, check_seconds
+from .checks import check_count, check_seconds, check_weight
 from .stage_builder import DEFAULT, MIN_WAIT, check_part
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneratorOperators"]
 
 T = TypeVar("T")
+K = TypeVar("K")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -67,36 +70,110 @@ class GeneratorOperators(Generic[T_co]):
     def _yielding(self, hint: Hint) -> chainpump.Pipeline[Any]:
         """Return the same pipeline with another hint of its items."""
 
+    @overload
     def batch(
         self,
         n: int,
         *,
+        within: float | None = ...,
+        on: Executor = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> chainpump.Pipeline[list[T_co]]: ...
+    @overload
+    def batch(
+        self,
+        n: int | None = ...,
+        *,
+        by: Callable[[T_co], float],
+        most: float,
+        within: float | None = ...,
+        on: Executor = ...,
+        in_flight: int | None = ...,
+        name: str | None = ...,
+    ) -> chainpump.Pipeline[list[T_co]]: ...
+    def batch(
+        self,
+        n: int | None = None,
+        *,
+        by: Callable[[T_co], float] | None = None,
+        most: float | None = None,
         within: float | None = None,
         on: Executor = DEFAULT,
         in_flight: int | None = None,
         name: str | None = None,
     ) -> chainpump.Pipeline[list[T_co]]:
-        """Make lists of n items; the last one may be shorter.
+        """Make lists of n items, or of items that weigh at most `most` together; the last list may be shorter.
 
         >>> list(Pipeline("a b c".split()).batch(2, on=Inline()))
         [['a', 'b'], ['c']]
+        >>> list(Pipeline("to be or not".split()).batch(by=len, most=5, on=Inline()))
+        [['to', 'be'], ['or', 'not']]
 
+        by, most: a function that returns the weight of one item, such as its length, bytes or tokens, and the most that
+        a batch may weigh. With n, a batch has at most n items as well. An item that weighs more than `most` is a batch
+        of its own: nothing is dropped.
         within: seconds after which an incomplete batch is sent, counted from its first item. On Inline behind another
-        Inline stage no worker can wait: there every batch except the last has n items, and `within` is refused.
+        Inline stage no worker can wait: there an incomplete batch is sent at the end only, and `within` is refused.
         """
-        count = check_count(n, name or "batch", "n")
-        if within is None:
-            return self.then(Stage(batch, (count,)), on=on, in_flight=in_flight, name=name or f"batch({count})")
-        check_seconds(within, "batch: within", least=MIN_WAIT)
-        timed: Stage[T_co, list[T_co]] = Stage(batch_within, (count, float(within)))
-        made = self.then(timed, on=on, in_flight=in_flight, name=name or f"batch({count}, within={within:g})")
+        options: list[str] = []
+        is_weighed = by is not None or most is not None
+        if n is not None or not is_weighed:
+            n = check_count(n, name or "batch", "n")
+            options.append(str(n))
+        if is_weighed:
+            options += self._weighed(by, most, name or "batch")
+        if within is not None:
+            check_seconds(within, "batch: within", least=MIN_WAIT)
+            options.append(f"within={within:g}")
+        made = self.then(
+            _batching(n, by, most, within), on=on, in_flight=in_flight, name=name or f"batch({', '.join(options)})"
+        )
         before, last = made.plan().stages[-2:]
-        if before.shares_worker_with(last):
+        if within is not None and before.shares_worker_with(last):
             raise StageOptionError(
                 f"batch: within={within:g} does nothing on {on!r} behind '{before.name}', which runs there"
                 " too: the same thread makes the items.\n  Leave it out, or give one of the two an executor of its own."
             )
         return made
+
+    def _weighed(self, by: Callable[[T_co], float] | None, most: float | None, name: str) -> list[str]:
+        """Check the weights of a batch. Returns both options as text."""
+        if by is None or most is None:
+            given, missing = ("most", "by") if by is None else ("by", "most")
+            raise StageOptionError(
+                f"stage {name!r}: {given}= does nothing without {missing}=.\n  For example .batch(by=len, most=8192)."
+            )
+        check_part(by, "batch", self._stages[-1], option="by=")
+        check_weight(most, name, "most")
+        return [f"by={name_of(by)}", f"most={most}"]
+
+    def group_by(
+        self,
+        key: Callable[[T_co], K],
+        *,
+        most: int | None = None,
+        on: Executor = DEFAULT,
+        in_flight: int | None = None,
+        name: str | None = None,
+    ) -> chainpump.Pipeline[tuple[K, list[T_co]]]:
+        """Make pairs of a key and the list of neighbouring items that have it. Equal keys elsewhere make another pair.
+
+        >>> list(Pipeline("apple avocado banana".split()).group_by(lambda word: word[0], on=Inline()))
+        [('a', ['apple', 'avocado']), ('b', ['banana'])]
+
+        key: a function of one item.
+        most: the most items of a list. A longer group comes in several pairs with the same key, so that the memory is
+        bounded; by default a list holds its whole group.
+        `group_by` has one worker.
+        """
+        check_part(key, "group_by", self._stages[-1])
+        options = [name_of(key)]
+        if most is not None:
+            most = check_count(most, name or "group_by", "most")
+            options.append(f"most={most}")
+        stage: Stage[T_co, tuple[K, list[T_co]]] = Stage(group_by, (key, most))
+        return self.then(stage, on=on, in_flight=in_flight, name=name or f"group_by({', '.join(options)})")
 
     def window(
         self,
@@ -327,6 +404,16 @@ class GeneratorOperators(Generic[T_co]):
         stage: Stage[Any, Any] = Stage(distinct, (key, within))
         name = name or (f"distinct({', '.join(options)})" if options else "distinct")
         return self.then(stage, on=on, in_flight=in_flight, name=name)
+
+
+def _batching(
+    n: int | None, by: Callable[[T], float] | None, most: float | None, within: float | None
+) -> Stage[T, list[T]]:
+    """The stage for these options."""
+    seconds = None if within is None else float(within)
+    if by is not None:
+        return Stage(batch_by, (n, by, most, seconds))
+    return Stage(batch, (n,)) if seconds is None else Stage(batch_within, (n, seconds))
 
 
 def _check_hashable(last: PlannedStage) -> None:

@@ -22,7 +22,7 @@ def check_restarts(stages: Sequence[PlannedStage]) -> None:
         if stage.restarts and takes_all:
             raise StageOptionError(
                 f"{stage.label} cannot run on {stage.on!r}: a generator that has died has lost its state.\n"
-                "  Only the workers of .map(), .filter(), .flat_map() and .each() can be replaced."
+                "  Only the workers of .map(), .filter(), .flat_map(), .tap() and .each() can be replaced."
             )
         if stage.restarts and stages[numbered].copies > 1:
             raise StageOptionError(

@@ -21,7 +21,7 @@ from ..plan.bound import Bound, Source, Stage
 from ..plan.generator_stages import of_several
 from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.nested_source import NestedSource
-from ..plan.operators import Each, Filter, FlatMap, Map, Operator
+from ..plan.operators import Each, Filter, FlatMap, Map, Operator, Tap
 from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage
 from ..plan.variables import check_env
@@ -59,6 +59,7 @@ CHECKS: dict[type[Operator[Any, Any]], Callable[[CheckedItemFunction, str, str |
     Map: checks.check_map,
     Filter: checks.check_filter,
     FlatMap: checks.check_flat_map,
+    Tap: checks.check_tap,
     Each: checks.check_each,
 }
 # What an executor must have besides `start`.
@@ -251,7 +252,7 @@ def check_synchronous(on: Executor, name: str) -> None:
     if on.capabilities.runs_async:
         raise StageOptionError(
             f"{name!r} cannot run on {on!r}: it takes all items, and Tasks has many in hand at once.\n"
-            "  Use .map(), .filter(), .flat_map() or .each() there, or another executor here."
+            "  Use .map(), .filter(), .flat_map(), .tap() or .each() there, or another executor here."
         )
 
 
@@ -272,7 +273,7 @@ def checked(stage: PlannedStage) -> PlannedStage:
         return replace(stage, call=call.changed(checked))
     # The items of the library's own stages need no check.
     is_own = getattr(call.function, "__module__", None) == generator_stages.__name__
-    if stage.role is Role.SINK or isinstance(call, Filter) or stage.yields is UNKNOWN or is_own:
+    if stage.role is Role.SINK or isinstance(call, (Filter, Tap)) or stage.yields is UNKNOWN or is_own:
         return stage
     check = CheckedResult if isinstance(call, Map) else CheckedItems
     return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))

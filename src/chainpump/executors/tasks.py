@@ -24,9 +24,9 @@ class Tasks:
     >>> list(Pipeline(range(3)).map(doubled, on=Tasks(100)))
     [0, 2, 4]
 
-    It takes `async def` functions in `map`, `filter`, `flat_map` and `each`, and an async generator as a source. When
-    the run is cancelled, every task is cancelled, and the run waits for their clean-up. Items pass by reference, as
-    between threads.
+    It takes `async def` functions in `map`, `filter`, `flat_map`, `tap` and `each`, and an async generator as a source.
+    When the run is cancelled, every task is cancelled, and the run waits for their clean-up. Items pass by reference,
+    as between threads.
     Raises StageOptionError if workers < 1.
     """
 

@@ -6,7 +6,7 @@
 * `item_checks`: checks of items against their declared types
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline
-* `operators`: operators on single items: map, filter, flat_map, each
+* `operators`: operators on single items: map, filter, tap, flat_map, each
 * `placement`: what an executor declares about its workers
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan

@@ -14,8 +14,11 @@ from .bound import Bound
 __all__ = [
     "TimedItems",
     "batch",
+    "batch_by",
     "batch_within",
     "distinct",
+    "group_by",
+    "is_timed",
     "numbered",
     "of_several",
     "shuffle",
@@ -28,6 +31,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+K = TypeVar("K")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -69,6 +73,64 @@ def batch_within(items: Iterable[T], n: int, within: float) -> Iterator[list[T]]
             found += more
         yield found
         del found
+
+
+def batch_by(
+    items: Iterable[T], n: int | None, by: Callable[[T], float], most: float, within: float | None
+) -> Iterator[list[T]]:
+    """Yield lists of items that weigh at most `most` together; an item that weighs more is alone in its list.
+
+    n: the most items of a list, or None. within: as in `batch_within`, or None. items: TimedItems if it is a number.
+
+    >>> list(batch_by(["a", "bc", "defg", "h"], None, len, 3, None))
+    [['a', 'bc'], ['defg'], ['h']]
+    """
+    timed = cast("TimedItems[T]", items)
+    found: list[T] = []
+    total: float = 0
+    until = 0.0
+    for item in iter(items):
+        weight = by(item)
+        # Not a number is not at least 0 either.
+        if not weight >= 0:
+            raise ValueError(f"by= must return a number of at least 0 but returned: {weight!r}")
+        if found and total + weight > most:
+            yield found
+            found, total = [], 0
+        if within is not None and not found:
+            until = time.monotonic() + within
+        found.append(item)
+        total += weight
+        del item
+        is_full = len(found) == n or total >= most
+        if is_full or (within is not None and not timed.wait(max(0.0, until - time.monotonic()))):
+            yield found
+            found, total = [], 0
+    if found:
+        yield found
+
+
+def group_by(items: Iterable[T], key: Callable[[T], K], most: int | None) -> Iterator[tuple[K, list[T]]]:
+    """Yield each key with the list of neighbours that have it; a list of `most` items is sent as it is.
+
+    >>> list(group_by("aAbA", str.lower, None))
+    [('a', ['a', 'A']), ('b', ['b']), ('a', ['A'])]
+    """
+    group: tuple[K, list[T]] | None = None
+    for item in items:
+        of = key(item)
+        if group is not None and of != group[0]:
+            yield group
+            group = None
+        if group is None:
+            group = (of, [])
+        group[1].append(item)
+        del item, of
+        if len(group[1]) == most:
+            yield group
+            group = None
+    if group is not None:
+        yield group
 
 
 def window(items: Iterable[T], n: int, step: int) -> Iterator[tuple[T, ...]]:
@@ -223,7 +285,10 @@ ALONE: tuple[tuple[Callable[..., Any], str], ...] = (
     (shuffle, "each worker would shuffle some of the items, and the same seed would not give the same order"),
     (distinct, "each worker would compare only its own items"),
     (window, "each worker would get some of the items, and find no neighbours among them"),
+    (group_by, "each worker would get some of the items, and find no neighbours among them"),
 )
+# The stages that need TimedItems.
+TIMED = (batch_within, batch_by)
 
 
 def of_several(call: Bound) -> str | None:
@@ -231,3 +296,8 @@ def of_several(call: Bound) -> str | None:
     # A function of a user may not be hashable, and comparing it may run any code.
     reason = next((reason for function, reason in ALONE if function is call.function), None)
     return None if reason is None else reason.format(*call.args)
+
+
+def is_timed(call: Bound) -> bool:
+    """Return whether the input of a stage must be TimedItems and not an iterator."""
+    return any(call.function is each for each in TIMED)

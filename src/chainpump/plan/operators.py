@@ -24,6 +24,7 @@ __all__ = [
     "Map",
     "Operator",
     "Results",
+    "Tap",
 ]
 
 # StopIteration would end a loop over the results, as if there were no more items.
@@ -128,6 +129,29 @@ def _check_all(count: int, ahead: Sequence[Any]) -> None:
     """Raise if the function has raised StopIteration, which has ended the loop over its results."""
     if count < len(ahead):
         raise RuntimeError(STOPPED)
+
+
+@dataclass(frozen=True, repr=False)
+class Tap(Operator[T, T], Generic[T]):
+    """The function is called for its side effect, and the item stays."""
+
+    verb: ClassVar[str] = "tap"
+    by_frames: ClassVar[bool] = True
+
+    def made(self, item: Any, value: Any) -> Iterable[Any]:
+        """Return the item."""
+        return (item,)
+
+    def advance(
+        self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
+    ) -> None:
+        """Process the next items; each stays."""
+        passed = map(self._passed, islice(items, len(ahead)))
+        _check_all(results.extend(passed, None if numbers is None else lambda count: numbers[:count]), ahead)
+
+    def _passed(self, item: Any) -> Any:
+        self.function(item)
+        return item
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,7 +17,7 @@ from ..messages.item_repr import short_repr
 from ..messages.names import Item, Role, WorkerName
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
-from ..plan.generator_stages import batch_within
+from ..plan.generator_stages import is_timed
 from ..plan.item_checks import WrongItemError
 from .current_worker import CurrentWorker, runs_stages
 from .input import Input
@@ -156,7 +156,7 @@ class StageRun:
     def _inputs(self) -> tuple[Any, ...]:
         if self._input is None:
             return ()
-        return (self._input if self._bound.function is batch_within else iter(self._input),)
+        return (self._input if is_timed(self._bound) else iter(self._input),)
 
     def check_returned(self) -> Outcome | None:
         """Check whether the function was allowed to return: None if so. It may request one more item."""

@@ -53,6 +53,8 @@ CALLS: dict[str, tuple[Callable[..., Pipeline[Any]], str]] = {
     "take_while": (NUMBERS.take_while, ".take_while({})"),
     "skip_while": (NUMBERS.skip_while, ".skip_while({})"),
     "distinct": (lambda function, **options: NUMBERS.distinct(key=function, **options), ".distinct(key={})"),
+    "group_by": (NUMBERS.group_by, ".group_by({})"),
+    "batch": (lambda function, **options: NUMBERS.batch(by=function, most=9, **options), ".batch(by={})"),
 }
 calls = pytest.mark.parametrize("call,written", CALLS.values(), ids=CALLS)
 
@@ -89,6 +91,7 @@ ALONE: list[tuple[Callable[..., Pipeline[Any]], str]] = [
     (NUMBERS.enumerate, "enumerate"),
     (lambda **options: NUMBERS.shuffle(5, seed=1, **options), "shuffle(5, seed=1)"),
     (lambda **options: NUMBERS.distinct(within=9, **options), "distinct(within=9)"),
+    (lambda **options: NUMBERS.group_by(is_small, most=2, **options), "group_by(is_small, most=2)"),
 ]
 
 
@@ -119,6 +122,8 @@ COUNTS: dict[str, tuple[Callable[[Any], object], object]] = {
     "stage 'shuffle': buffer": (NUMBERS.shuffle, 0),
     "stage 'shuffle': seed": (lambda value: NUMBERS.shuffle(3, seed=value), -1),
     "stage 'distinct': within": (lambda value: NUMBERS.distinct(within=value), 0),
+    "stage 'group_by': most": (lambda value: NUMBERS.group_by(abs, most=value), 0),
+    "stage 'batch': n": (lambda value: NUMBERS.batch(value, by=abs, most=3), 0),
     "stage 'enumerate': start": (NUMBERS.enumerate, 0.5),
 }
 
@@ -129,6 +134,23 @@ def test_options_that_count_are_integers(what: str, value: object) -> None:
     call, too_small = COUNTS[what]
     with pytest.raises(StageOptionError, match=f"^{what} must be (an int|at least .) but got: "):
         call(too_small if value == "too small" else value)
+
+
+@pytest.mark.parametrize("most", [0, -1, True, "3", float("inf"), float("nan")])
+def test_the_most_that_a_batch_weighs_is_a_number(most: Any) -> None:
+    with pytest.raises(StageOptionError, match=rf"^stage 'batch': most must be a number above 0 but got: {most!r}\.$"):
+        NUMBERS.batch(by=abs, most=most)
+
+
+def test_a_weight_and_its_bound_belong_together() -> None:
+    any_batch: Any = NUMBERS.batch
+    for options, given, missing in (({"by": abs}, "by", "most"), ({"most": 3}, "most", "by")):
+        with pytest.raises(StageOptionError, match=rf"^stage 'batch': {given}= does nothing without {missing}=\.\n"):
+            any_batch(**options)
+    with pytest.raises(StageOptionError, match=r"^stage 'batch': n must be an int but got: None"):
+        any_batch()
+    with pytest.raises(StageTypeError, match="is given type\\[str\\] as 'by', and expects "):
+        any_batch(by=str, most=3)
 
 
 def test_items_that_cannot_be_hashed_need_a_key() -> None:
@@ -155,6 +177,11 @@ def test_items_that_cannot_be_hashed_need_a_key() -> None:
         (LISTS.enumerate(), "tuple[int, list[int]]"),
         (LISTS.shuffle(2), "list[int]"),
         (NUMBERS.distinct(), "int"),
+        (NUMBERS.group_by(is_small), "tuple[bool, list[int]]"),
+        (NUMBERS.group_by(lambda number: number), "tuple[Any, list[int]]"),
+        (NUMBERS.batch(by=abs, most=3), "list[int]"),
+        (NUMBERS.batch(5, by=abs, most=2.5, within=1), "list[int]"),
+        (NUMBERS.tap(is_small), "int"),
         (NUMBERS.distinct(key=lambda number: -number), "int"),
     ],
 )
@@ -175,6 +202,9 @@ def test_a_name_tells_the_options() -> None:
         NUMBERS.distinct(),
         NUMBERS.distinct(key=abs),
         NUMBERS.distinct(key=abs, within=2),
+        NUMBERS.group_by(abs),
+        NUMBERS.batch(by=abs, most=3),
+        NUMBERS.batch(5, by=abs, most=2.5, within=1),
     ]
     assert [each.plan().stages[-1].name for each in made] == [
         "enumerate(start=3)",
@@ -182,4 +212,7 @@ def test_a_name_tells_the_options() -> None:
         "distinct",
         "distinct(key=abs)",
         "distinct(key=abs, within=2)",
+        "group_by(abs)",
+        "batch(by=abs, most=3)",
+        "batch(5, by=abs, most=2.5, within=1)",
     ]

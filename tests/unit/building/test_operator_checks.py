@@ -27,7 +27,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 HERE = __file__
-METHODS = ["map", "filter", "flat_map", "each"]
+METHODS = ["map", "filter", "tap", "flat_map", "each"]
 
 
 def numbers() -> Iterator[int]:

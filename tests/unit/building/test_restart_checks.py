@@ -61,7 +61,7 @@ def refused(build: Callable[[], Any]) -> str:
 def test_stage_that_has_a_state_cannot_have_successors(build: Callable[[], Any], label: str) -> None:
     assert refused(build) == (
         f"{label} cannot run on {RENEWED_TEXT}: a generator that has died has lost its state.\n"
-        "  Only the workers of .map(), .filter(), .flat_map() and .each() can be replaced."
+        "  Only the workers of .map(), .filter(), .flat_map(), .tap() and .each() can be replaced."
     )
 
 
