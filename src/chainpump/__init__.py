@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .pickling.registry import register_codec
     from .pipeline import Pipeline, Runnable
     from .plan.bound import Sink, Source, Stage, sink, source, stage
+    from .plan.per_worker import PerWorker, per_worker
     from .plan.plan import Plan
     from .policies import DeadLetter, Raise, Retry, Skip
     from .progress.report import Report
@@ -63,6 +64,7 @@ __all__ = [
     "ItemTimeoutError",
     "ItemTypeError",
     "LedgerError",
+    "PerWorker",
     "Pipeline",
     "PipelineError",
     "Plan",
@@ -93,6 +95,7 @@ __all__ = [
     "UnpicklableItemError",
     "WorkerLostError",
     "current_worker",
+    "per_worker",
     "register_codec",
     "sink",
     "source",
@@ -123,6 +126,10 @@ if not TYPE_CHECKING:
             "sink",
             "source",
             "stage",
+        ),
+        ".plan.per_worker": (
+            "PerWorker",
+            "per_worker",
         ),
         ".plan.plan": ("Plan",),
         ".policies": (

@@ -54,7 +54,7 @@ from .lazy_dataclass import replace
 from .messages.names import Role
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.nested_source import NestedSource
-from .plan.operators import Each, Filter, FlatMap, Map, Operator, Tap
+from .plan.operators import Each, Filter, FlatMap, ItemFunction, Map, Operator, Tap
 from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
@@ -253,7 +253,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         Raises StageTypeError or StageOptionError here, before anything starts.
         """
         problems = Problems()
-        bound: Bound = stage if is_a(stage, Bound) else Stage(stage)  # type: ignore[assignment, arg-type]  # by its type
+        bound: Bound = stage if is_a(stage, Bound) else Stage(stage)  # type: ignore[assignment]  # by its type
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:
@@ -282,7 +282,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         The options are those of `then`. With several workers the value is the list of their results.
         """
         problems = Problems()
-        bound: Bound = sink if is_a(sink, Bound) else Sink(sink)  # type: ignore[assignment, arg-type]  # by its type
+        bound: Bound = sink if is_a(sink, Bound) else Sink(sink)  # type: ignore[assignment]  # by its type
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:
@@ -295,7 +295,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def map(
         self,
-        function: Callable[[T_co], Any],
+        function: ItemFunction[T_co, Any],
         *,
         returns: TypeForm[T],
         on: Executor = ...,
@@ -308,7 +308,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def map(
         self,
-        function: Callable[[T_co], Coroutine[Any, Any, T]],
+        function: ItemFunction[T_co, Coroutine[Any, Any, T]],
         *,
         on: Tasks,
         ordered: bool = ...,
@@ -320,7 +320,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def map(
         self,
-        function: Callable[[T_co], Awaitable[T]],
+        function: ItemFunction[T_co, Awaitable[T]],
         *,
         on: Tasks,
         ordered: bool = ...,
@@ -332,7 +332,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def map(
         self,
-        function: Callable[[T_co], T],
+        function: ItemFunction[T_co, T],
         *,
         on: Executor = ...,
         ordered: bool = ...,
@@ -343,7 +343,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     ) -> Pipeline[T]: ...
     def map(
         self,
-        function: Callable[[T_co], Any],
+        function: ItemFunction[T_co, Any],
         *,
         on: Executor = DEFAULT,
         returns: Any = None,
@@ -399,7 +399,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def filter(
         self,
-        function: Callable[[T_co], object],
+        function: ItemFunction[T_co, object],
         *,
         on: Executor = ...,
         ordered: bool = ...,
@@ -410,7 +410,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     ) -> Pipeline[T_co]: ...
     def filter(
         self,
-        function: Callable[[T_co], object],
+        function: ItemFunction[T_co, object],
         *,
         on: Executor = DEFAULT,
         ordered: bool = True,
@@ -432,7 +432,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def flat_map(
         self,
-        function: Callable[[T_co], Any],
+        function: ItemFunction[T_co, Any],
         *,
         returns: TypeForm[Iterable[T]],
         on: Executor = ...,
@@ -445,7 +445,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def flat_map(
         self,
-        function: Callable[[T_co], AsyncIterable[T] | Awaitable[Iterable[T]]],
+        function: ItemFunction[T_co, AsyncIterable[T] | Awaitable[Iterable[T]]],
         *,
         on: Tasks,
         ordered: bool = ...,
@@ -457,7 +457,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @overload
     def flat_map(
         self,
-        function: Callable[[T_co], Iterable[T]],
+        function: ItemFunction[T_co, Iterable[T]],
         *,
         on: Executor = ...,
         ordered: bool = ...,
@@ -468,7 +468,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     ) -> Pipeline[T]: ...
     def flat_map(
         self,
-        function: Callable[[T_co], Any],
+        function: ItemFunction[T_co, Any],
         *,
         on: Executor = DEFAULT,
         returns: Any = None,
@@ -493,7 +493,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
 
     def tap(
         self,
-        function: Callable[[T_co], object],
+        function: ItemFunction[T_co, object],
         *,
         on: Executor = DEFAULT,
         ordered: bool = True,
@@ -517,7 +517,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
 
     def each(
         self,
-        function: Callable[[T_co], object],
+        function: ItemFunction[T_co, object],
         *,
         on: Executor = DEFAULT,
         on_error: Policy = RAISE,

@@ -3,6 +3,7 @@
 * `bound_arguments`: arguments that are bound to a function, checked against its parameters
 * `checked_function`: a function of all items, checked: what it takes and returns, and the errors that refuse it
 * `checked_item_function`: the same for a function of one item, which needs no hints
+* `checked_per_worker`: a factory of a function of one item, and the function that it makes
 * `checks`: what is checked of a source, a stage, a sink, an iterable
 * `control_flow`: whether every path through a piece of code passes one instruction
 * `generator_operators`: the methods of a pipeline that add the generator stages of the library

@@ -18,7 +18,7 @@ from ..hints.forms import without_none
 from ..hints.objects import attribute, underlying
 from ..hints.overloads import chosen
 from ..hints.ownership import is_own, is_own_file
-from ..hints.reading import EMPTY, POSITIONAL, Reading, parameter_of_items
+from ..hints.reading import ANYTHING, EMPTY, POSITIONAL, Reading, parameter_of_items
 from ..lazy_dataclass import dataclass
 from ..plan.bound import Bound
 from .bound_arguments import bind_arguments
@@ -79,8 +79,18 @@ class CheckedFunction:
     @cached_property
     def reading(self) -> Reading:
         """The signature that is used; if there are several, the overload that fits."""
-        ways = readings_of(self.bound.function)
+        ways = self._ways or (ANYTHING,)
         return chosen([each for each in ways if self._problem_of(each) is None] or ways[:1], self.after, self._accepts)
+
+    @cached_property
+    def _ways(self) -> Sequence[Reading]:
+        """All signatures of the function."""
+        return readings_of(self.bound.function)
+
+    @property
+    def code(self) -> object:
+        """What is called: a generator function is told by it."""
+        return self.bound.function
 
     @property
     def signature(self) -> inspect.Signature:
@@ -226,7 +236,7 @@ class CheckedFunction:
         if as_base(result, AsyncIterable) or as_base(result, Awaitable):
             self._refuse_async()
         item = item_of(result)
-        if item is None and is_any(self.bound.function, inspect.isgeneratorfunction):
+        if item is None and is_any(self.code, inspect.isgeneratorfunction):
             self.refuse(
                 f"yields, but says that it returns {show(result)}",
                 f"A generator is annotated with what iterating it gives: -> Iterator[{show(result)}].",
@@ -288,7 +298,7 @@ class CheckedFunction:
         expected = self._takes_of_one
         full = show(self.after) == show(expected)
         have, want = show(self.after, full=full), show(expected, full=full)
-        here = ", ".join(filter(None, (f"parameter '{self.parameter.name}'", self.bound.where)))
+        here = ", ".join(filter(None, (self._taking, self.bound.where)))
         rows = (
             (f"'{after_name}' yields", have, f"({after_where})" if after_where else ""),
             (f"'{self.name}' expects", want, f"({here})"),
@@ -306,6 +316,10 @@ class CheckedFunction:
     @property
     def _label(self) -> str:
         return f"{self.role} '{self.name}'"
+
+    @property
+    def _taking(self) -> str:
+        return f"parameter '{self.parameter.name}'"
 
     @property
     def _how(self) -> str:

@@ -79,7 +79,7 @@ class CheckedItemFunction(CheckedFunction):
 
     def check_runs(self) -> None:
         """Check that it is no generator function: it would never run, since nothing iterates its result."""
-        if is_any(self.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if is_any(self.code, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             self.refuse(
                 "is a generator function, which would never run: nobody iterates what it returns",
                 f"Use .flat_map({self.short}) for what it yields.",

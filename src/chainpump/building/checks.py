@@ -18,6 +18,7 @@ from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
 from ..pickling import functions
 from ..plan.bound import Bound, Sink, Source
+from ..plan.per_worker import PerWorker
 from .checked_function import CheckedFunction, is_any, text_unit
 from .checked_item_function import CheckedItemFunction
 from .problems import Problems
@@ -62,6 +63,8 @@ def check_stage(
         with problems:
             raise StageTypeError(f".then(...) takes a stage but got: {bound!r}.\n  A sink goes last: .into({bound!r}).")
         return UNKNOWN
+    if not _is_of_items(bound, ".then", "a generator stage", problems):
+        return UNKNOWN
     function = CheckedFunction(bound, name, "stage", after)
     if not _is_callable(function, problems):
         return UNKNOWN
@@ -76,6 +79,8 @@ def check_sink(
     bound: Bound, name: str, after: Hint, after_name: str, after_where: str | None, problems: Problems
 ) -> Hint:
     """The hint of the value of a sink that follows items of the hint `after`."""
+    if not _is_of_items(bound, ".into", "a sink", problems):
+        return UNKNOWN
     function = CheckedFunction(bound, name, "sink", after)
     if not _is_callable(function, problems):
         return UNKNOWN
@@ -97,7 +102,7 @@ def check_map(function: CheckedItemFunction, after_name: str, after_where: str |
     """The hint of what a function of one item returns."""
     bindings = _bindings_of(function, after_name, after_where, problems)
     with problems:
-        if is_any(function.bound.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if is_any(function.code, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             function.refuse(
                 "is a generator function, which returns a generator for each item",
                 f"Use .flat_map({function.short}) for what it yields, "
@@ -136,6 +141,19 @@ def check_each(function: CheckedItemFunction, after_name: str, after_where: str 
     """None: an `each` stage has no results."""
     check_tap(function, after_name, after_where, problems)
     return None
+
+
+def _is_of_items(bound: Bound, method: str, what: str, problems: Problems) -> bool:
+    """Whether this is a function of all items, and not a factory of a function of one."""
+    with problems:
+        if isinstance(bound, PerWorker):
+            raise StageTypeError(
+                f"{method}(...) takes {what} but got: {bound!r}.\n"
+                f"  {what[0].upper()}{what[1:]} needs no factory: code before its loop runs once in each worker.\n"
+                "  A function of one item, and a factory of it, go into .map(), .filter(), .flat_map() or .each()."
+            )
+        return True
+    return False
 
 
 def _is_callable(function: CheckedFunction, problems: Problems) -> bool:
@@ -229,7 +247,9 @@ def check_travels(bound: Bound, name: str) -> None:
 
 
 def _fault_of(bound: Bound) -> str:
-    inputs = () if isinstance(bound, Source) else (EMPTY,)
+    if isinstance(bound.function, PerWorker):
+        return _fault_of(bound.function)
+    inputs = () if isinstance(bound, (Source, PerWorker)) else (EMPTY,)
     call = signature_of(bound.function).bind_partial(*inputs, *bound.args, **bound.kwargs)
     for label, part in (("function", bound.function), *call.arguments.items()):
         try:

@@ -22,6 +22,7 @@ from ..plan.generator_stages import of_several
 from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.nested_source import NestedSource
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator, Tap
+from ..plan.per_worker import PerWorker
 from ..plan.placement import AUTO, Placement, Workers
 from ..plan.planned_stage import PlannedStage
 from ..plan.variables import check_env
@@ -29,6 +30,7 @@ from ..policies import is_policy
 from . import checks
 from .checked_function import CheckedFunction
 from .checked_item_function import CheckedItemFunction, CheckedPart
+from .checked_per_worker import CheckedPerWorker
 from .problems import Problems
 
 __all__ = [
@@ -189,7 +191,8 @@ def planned_operator(
         _check_policy(operator.policy)
     with problems:
         _check_timeout(operator.timeout, on, name)
-    function = CheckedItemFunction(operator, name, operator.verb, last.yields, on.capabilities.runs_async, returns)
+    kind = CheckedItemFunction if operator.factory is None else CheckedPerWorker
+    function = kind(operator, name, operator.verb, last.yields, on.capabilities.runs_async, returns)
     yields: Any = UNKNOWN
     with problems:
         _check_unbound(operator.function)
@@ -222,7 +225,7 @@ def check_part(function: Any, verb: str, last: PlannedStage, option: str = "") -
 
 
 def _check_unbound(function: object) -> None:
-    if is_a(function, Bound):
+    if is_a(function, Bound) and not is_a(function, PerWorker):
         raise StageTypeError(
             f"a function of one item is to be given as it is but got: {function!r}.\n"
             "  Bind further arguments with functools.partial."
@@ -275,8 +278,14 @@ def checked(stage: PlannedStage) -> PlannedStage:
     is_own = getattr(call.function, "__module__", None) == generator_stages.__name__
     if stage.role is Role.SINK or isinstance(call, (Filter, Tap)) or stage.yields is UNKNOWN or is_own:
         return stage
-    check = CheckedResult if isinstance(call, Map) else CheckedItems
-    return replace(stage, call=replace(call, function=check(call.function, stage.yields, stage.yields_text)))
+    kind = CheckedResult if isinstance(call, Map) else CheckedItems
+    check = partial(kind, hint=stage.yields, text=stage.yields_text)
+    function = call.function
+    if isinstance(function, PerWorker):
+        function = replace(function, adapters=(*function.adapters, check))
+    else:
+        function = check(function)
+    return replace(stage, call=replace(call, function=function))
 
 
 def placements(stage: PlannedStage) -> Iterator[Placement]:

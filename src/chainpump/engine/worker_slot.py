@@ -143,7 +143,8 @@ class WorkerSlot:
     def end(self) -> None:
         """Mark on the board that its worker has ended, if the worker could not do so itself."""
         for row in self.rows:
-            if row[Cell.STARTED] and not row[Cell.ENDED]:
+            has_begun = row[Cell.STARTED] or wait_times.is_waiting(row, Cell.SET_UP)
+            if has_begun and not row[Cell.ENDED]:
                 wait_times.end(row, time.monotonic_ns())
 
     def read(self) -> WorkerReading:

@@ -181,7 +181,7 @@ def _at(group_index: int, stages: Sequence[WorkerReading], turn: int | None) -> 
     """The fields `at`, `works` and `item` of the status of a worker. turn: the item that the group waits for."""
     first = stages[0]
     if first.state == State.STARTING:
-        return "starting", True, None
+        return ("setting up" if any(each.sets_up for each in stages) else "starting"), True, None
     if first.at_once:
         return f"in {first.at_once} item{'s' * (first.at_once != 1)} at once", True, None
     if first.waits_for_items:

@@ -66,40 +66,46 @@ class _Driver:
         self._main_task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
         self._flow: Flow | None = None
+        # Made in the thread of the worker.
+        self._runner: asyncio.Runner
 
     def drive(self, last: StageRun) -> Any:
         """Run the last stage in an event loop, instead of the worker's own loop."""
         import asyncio
 
-        with asyncio.Runner() as runner:
-            if isinstance(last, OperatorRun):
-                self._flow = Flow(self._worker, last, self._max_tasks)
-                self._run(runner, self._flow.run())
-                return None
-            results = last.start()
-            assert self._worker.output is not None
-            # The stream is closed before the event loop is, because it needs the loop to close the generator.
-            with closing(self._stream(runner, results)) as items:
-                self._worker.output.pump(items)
+        self._runner = asyncio.Runner()
+        # The worker closes the loop, after its tear-down.
+        self._worker.set_ups.loop = self
+        self._worker.set_up()
+        if isinstance(last, OperatorRun):
+            self._flow = Flow(self._worker, last, self._max_tasks)
+            self.run(self._flow.run())
+            return None
+        results = last.start()
+        assert self._worker.output is not None
+        # The stream is closed before the event loop is, because it needs the loop to close the generator.
+        with closing(self._stream(results)) as items:
+            self._worker.output.pump(items)
         return None
 
-    def _stream(self, runner: asyncio.Runner, results: AsyncIterable[Any]) -> Generator[Any, None, None]:
+    def _stream(self, results: AsyncIterable[Any]) -> Generator[Any, None, None]:
         """Yield the items of an async generator. The event loop runs only while the next item is being produced."""
         items = aiter(results)
         try:
             while True:
                 try:
-                    yield self._run(runner, next_item(items))
+                    yield self.run(next_item(items))
                 except StopAsyncIteration:
                     return
         finally:
             if isasyncgen(results):
-                runner.run(results.aclose())
+                self.run_last(results.aclose())
 
-    def _run(self, runner: asyncio.Runner, work: Coroutine[Any, Any, Any]) -> Any:
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine, which `cancel` cancels."""
         import asyncio
 
-        loop = runner.get_loop()
+        loop = self._runner.get_loop()
         task = loop.create_task(work)
         with self._lock:
             self._loop, self._main_task = loop, task
@@ -121,6 +127,18 @@ class _Driver:
         finally:
             with self._lock:
                 self._main_task = None
+
+    def run_last(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a clean-up to its end, also after a cancellation. Only `kill` ends it."""
+        try:
+            return self._runner.run(work)
+        except Cancelled:
+            self._runner.get_loop().set_exception_handler(lambda *_: None)
+            raise
+
+    def close(self) -> None:
+        """Close the event loop. Tasks that still run are cancelled."""
+        self._runner.close()
 
     def cancel(self) -> None:
         """Cancel the current or the next task.

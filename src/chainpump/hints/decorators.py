@@ -6,6 +6,7 @@ is known of its decorator alone, which is found as the function in which the wra
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import typing
 from collections import abc
@@ -26,6 +27,15 @@ Parameter = inspect.Parameter
 BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+# Decorators of contextlib, what they take as the result of a function, and what they make of it. Any: they are hints.
+MANAGERS: tuple[tuple[Any, Any, Any], ...] = (
+    (contextlib.contextmanager, abc.Iterator, contextlib.AbstractContextManager),
+    (contextlib.asynccontextmanager, abc.AsyncIterator, contextlib.AbstractAsyncContextManager),
+)
+
+
 class Decorator(NamedTuple):
     """The parameter and the result of a decorator, as hints."""
 
@@ -37,7 +47,7 @@ def decorated(wrapper: FunctionType, inner: tuple[Reading, ...]) -> tuple[Readin
     """The signatures of a wrapper. inner: the signatures of the function that it wraps."""
     # 1. As its decorator says. 2. Its own hints, where they were not overwritten. 3. A library's decorator that says
     # nothing keeps what it is given. 4. One of the program's own may do anything.
-    decorator = _decorator_of(wrapper)
+    decorator = _decorator_of(wrapper) or _manager_of(wrapper)
     if decorator is not None:
         return tuple(_made(decorator, each) for each in inner)
     own = Reading(inspect.signature(wrapper, follow_wrapped=False), wrapper, {}, inspect.iscoroutinefunction(wrapper))
@@ -46,7 +56,7 @@ def decorated(wrapper: FunctionType, inner: tuple[Reading, ...]) -> tuple[Readin
         return (own,)
     if is_own_file(wrapper.__code__.co_filename):
         return (own.without_hints(),)
-    if inspect.isgeneratorfunction(wrapper.__wrapped__):  # type: ignore[attr-defined]  # contextmanager makes another thing
+    if inspect.isgeneratorfunction(wrapper.__wrapped__):  # type: ignore[attr-defined]  # it makes another thing
         return tuple(each.without_hints() for each in inner)
     return inner
 
@@ -147,6 +157,15 @@ def _decorator_of(wrapper: FunctionType) -> Decorator | None:
         return None
     parameters, made = _parts(gives)
     return Decorator(plain(parameters[0]), made) if isinstance(parameters, list) and len(parameters) == 1 else None
+
+
+def _manager_of(wrapper: FunctionType) -> Decorator | None:
+    """The hints of the decorator that has made a context manager of a generator function."""
+    for decorator, items, manager in MANAGERS:
+        if _nests(decorator.__code__, wrapper.__code__):
+            takes: Hint = abc.Callable[P, items[T]]
+            return Decorator(takes, abc.Callable[P, manager[T]])
+    return None
 
 
 def _around(wrapper: FunctionType, code: CodeType) -> tuple[object, int]:

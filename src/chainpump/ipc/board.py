@@ -84,6 +84,8 @@ class Cell(IntEnum):
     # What it waits to send until the limit allows it: twice (the number of the item + 1), plus 1 for a part. Otherwise
     # 0.
     WAITS_FOR = 30
+    # The time that its factories have taken before its first item; the value works like `STARVED`.
+    SET_UP = 31
 
 
 class State(IntEnum):

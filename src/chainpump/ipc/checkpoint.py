@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .board import Cell
 from .descriptors import Descriptor
 from .system import shared_file
 
@@ -64,6 +65,13 @@ class Checkpoint:
     def put_position(self, position: Position) -> None:
         """Record that all entries before this position have been sent."""
         self._memory[: POSITION.size] = POSITION.pack(*position)
+
+    def restore_counts(self, row: memoryview) -> None:
+        """Let a worker continue with the counts of its predecessor. row: its cells of the board."""
+        if self.is_empty:
+            self.put_position(Position(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
+        else:
+            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = self.position
 
     def clear(self) -> None:
         """Mark the frame as processed."""

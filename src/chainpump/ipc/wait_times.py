@@ -58,6 +58,7 @@ def end(row: memoryview, now: int) -> None:
     row[Cell.ENDED] = now
     end_wait(row, Cell.STARVED, now)
     end_wait(row, Cell.BLOCKED, now)
+    end_wait(row, Cell.SET_UP, now)
 
 
 def begin_again(row: memoryview) -> None:

@@ -7,6 +7,7 @@
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline
 * `operators`: operators on single items: map, filter, tap, flat_map, each
+* `per_worker`: a factory of a function of one item, one call for each worker
 * `placement`: what an executor declares about its workers
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ..hints.objects import name_of, where_of
 from ..lazy_dataclass import dataclass, field
@@ -28,25 +28,33 @@ Out_co = TypeVar("Out_co", covariant=True)
 In_contra = TypeVar("In_contra", contravariant=True)
 
 
-# The field `function` has the type `Callable[..., Any]`. The exact type is in the generic subclasses and is checked
-# when the function is bound; a worker only calls it.
+# The field `function` has the type Any. The exact type is in the generic subclasses and is checked when the function is
+# bound; a worker only calls it. In an operator it may be a factory, which the worker replaces by the function.
 @dataclass(frozen=True)
 class Bound:
     """A function and the arguments that follow its input."""
 
-    function: Callable[..., Any]
+    function: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    # The function that makes such a value; by default the name of the class.
+    word: ClassVar[str] = ""
+
+    @property
+    def written(self) -> Callable[..., Any]:
+        """Return the function as the user has written it: the factory, if the function is made by one."""
+        function: Callable[..., Any] = self.function.written if isinstance(self.function, Bound) else self.function
+        return function
 
     @property
     def name(self) -> str:
         """Return the short name of the function."""
-        return name_of(self.function)
+        return name_of(self.written)
 
     @cached_property
     def where(self) -> str | None:
         """Return where the function is defined, as `file:line`."""
-        return where_of(self.function)
+        return where_of(self.written)
 
     @property
     def within(self) -> tuple[tuple[Any, ...], ...]:
@@ -65,7 +73,7 @@ class Bound:
             *map(repr, self.args),
             *(f"{key}={value!r}" for key, value in self.kwargs.items()),
         ]
-        return f"{type(self).__name__.lower()}({', '.join(arguments)})"
+        return f"{self.word or type(self).__name__.lower()}({', '.join(arguments)})"
 
 
 @dataclass(frozen=True, repr=False)

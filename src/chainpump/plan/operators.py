@@ -10,17 +10,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, islice
 from operator import truth
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from ..lazy_dataclass import dataclass
 from ..policies import Policy, Raise
 from .bound import In_contra, Out_co, Stage
+from .per_worker import PerWorker
 
 __all__ = [
     "STOPPED",
     "Each",
     "Filter",
     "FlatMap",
+    "ItemFunction",
     "Map",
     "Operator",
     "Results",
@@ -31,6 +33,11 @@ __all__ = [
 STOPPED = "the function raised StopIteration"
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+
+# What `map` and the like take: a function of one item, or a factory that makes one.
+ItemFunction: TypeAlias = Callable[[A], B] | PerWorker[Callable[[A], B]]
 
 
 class Results(Protocol):
@@ -60,6 +67,11 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     drops: ClassVar[bool] = False
     # Whether it has the method `advance`.
     by_frames: ClassVar[bool] = False
+
+    @property
+    def factory(self) -> PerWorker[Any] | None:
+        """Return what makes the function in each worker; None if the function is given."""
+        return self.function if isinstance(self.function, PerWorker) else None
 
     def results(self, item: Any) -> Iterable[Any]:
         """Return the results of one item. Raises what the function raises, now or while the results are iterated."""

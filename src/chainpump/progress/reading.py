@@ -43,11 +43,12 @@ class StageFacts:
 class WorkerReading(NamedTuple):
     """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
 
-    alive: it has started and not ended. memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
+    alive: it has started and not ended. set_up: the time that its factories took before; it is no part of `lived`.
+    memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
     finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
     state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
     pid: the process that it runs in. retires: it was asked to end after what it has in hand.
-    waits_for_items, waits_for_room: whether it does now.
+    waits_for_items, waits_for_room, sets_up: whether it does now.
     at_once: items in hand as tasks. item: the one that its function was called for, where it reports that. first: the
     number of the first item of the frame in hand. turn: where order is restored, the next item that may pass.
     numbered: how many items it has numbered, of those that it makes itself.
@@ -64,6 +65,7 @@ class WorkerReading(NamedTuple):
     lived: int = 0
     starved: int = 0
     blocked: int = 0
+    set_up: int = 0
     memory: int = 0
     cpu: int = 0
     delayed: int = 0
@@ -76,6 +78,7 @@ class WorkerReading(NamedTuple):
     retires: bool = False
     waits_for_items: bool = False
     waits_for_room: bool = False
+    sets_up: bool = False
     at_once: int = 0
     item: int | None = None
     first: int = 0
@@ -151,6 +154,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
     """
     row, first, last = rows.own.tolist(), rows.first, rows.last  # one look, from the first cell to the last
     started, ended = row[Cell.STARTED], row[Cell.ENDED]
+    sets_up = is_waiting(rows.own, Cell.SET_UP)
     lived = row[Cell.LIVED] + (max((ended or now) - started, 0) if started else 0)
     if slots is None:
         starved = min(waited(first, Cell.STARVED, now), lived)
@@ -161,7 +165,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         blocked = min(waited(last, Cell.BLOCKED, now), idle)
         starved = idle - blocked
     return WorkerReading(
-        alive=bool(started and not ended),
+        alive=bool((started or sets_up) and not ended),
         received=row[Cell.RECEIVED],
         finished=_finished_in(row),
         sent=row[Cell.SENT],
@@ -172,6 +176,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         lived=lived,
         starved=starved,
         blocked=blocked,
+        set_up=waited(rows.own, Cell.SET_UP, now),
         memory=row[Cell.MEMORY],
         cpu=row[Cell.CPU],
         delayed=row[Cell.DELAYED],
@@ -184,6 +189,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         retires=bool(row[Cell.RETIRES]),
         waits_for_items=is_waiting(first, Cell.STARVED),
         waits_for_room=is_waiting(last, Cell.BLOCKED),
+        sets_up=sets_up,
         at_once=row[Cell.AT_ONCE],
         item=row[Cell.INDEX] if row[Cell.ITEM] else None,
         first=row[Cell.FIRST],

@@ -161,4 +161,5 @@ def _stage(
         cpu=total("cpu") / SECOND,
         delayed=total("delayed") / SECOND,
         is_bottleneck=is_bottleneck,
+        set_up=total("set_up") / SECOND,
     )

@@ -36,6 +36,7 @@ class StageReport:
     memory: the peak memory of each of its processes in bytes, if reported. cpu: their processor time. delayed: time in
     which they were ready to run but had no processor.
     is_bottleneck: whether it limited the rate; see `Progress`.
+    set_up: the time in which its factories made their functions; it is in none of the other times. See `per_worker`.
     """
 
     stage: str
@@ -58,6 +59,7 @@ class StageReport:
     cpu: float = 0.0
     delayed: float = 0.0
     is_bottleneck: bool = False
+    set_up: float = 0.0
 
     @property
     def lived(self) -> float:
@@ -119,6 +121,7 @@ COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
     _rare("retried"),
     _rare("restarts"),
     _count("sent", but_of=Role.SINK),
+    ("set up", lambda stage: f"{stage.set_up:.1f} s" if stage.set_up else "", False),
     ("items/s", lambda stage: f"{stage.rate:,.0f}", True),
     _share("busy"),
     _share("starved"),

@@ -33,6 +33,7 @@ class StageProgress:
     skipped, dead: items that a policy skipped, or made dead letters. retried: calls that were repeated.
     restarts: workers that replaced one that had died.
     is_bottleneck: whether it limits the rate of the run; see `Progress`.
+    set_up: seconds in which its factories made their functions, over all its workers; see `per_worker`.
     """
 
     stage: str
@@ -52,6 +53,7 @@ class StageProgress:
     retried: int = 0
     restarts: int = 0
     is_bottleneck: bool = False
+    set_up: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class Progress:
 def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Heads and rows of a table. Columns that are empty for all stages are left out."""
     counted = [name for name in ("skipped", "dead", "retried", "restarts") if any(map(attrgetter(name), stages))]
+    sets_up = any(each.set_up for each in stages)
     heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
+    heads = (*heads, *(["set up"] * sets_up))
     rows = [
         (
             printable(each.stage),
@@ -114,6 +118,7 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
             "" if each.role == Role.SOURCE.value else f"{each.in_flight:,}",
             *(f"{share:.0%}" for share in (each.busy, each.starved, each.blocked)),
             *(f"{getattr(each, name):,}" for name in counted),
+            *([f"{each.set_up:.1f} s"] * sets_up),
         )
         for each in stages
     ]
@@ -203,6 +208,7 @@ def _stage(
         retried=total["retried"],
         restarts=total["restarts"],
         is_bottleneck=is_bottleneck,
+        set_up=total["set_up"] / SECOND,
     )
 
 
@@ -217,6 +223,7 @@ COUNTS = (
     "lived",
     "starved",
     "blocked",
+    "set_up",
     "cpu",
 )
 

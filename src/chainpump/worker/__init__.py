@@ -8,6 +8,7 @@
 * `outcome`: how a worker ended
 * `output`: items collected into frames and sent
 * `seeds`: random numbers of workers
+* `set_up`: what factories make for a worker, and its tear-down
 * `stage_run`: runs a stage
 * `standard_streams`: stdin, stdout and stderr as the main process has them
 * `surroundings`: environment, directory, umask and streams of the program

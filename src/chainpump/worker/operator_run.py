@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import Cancelled, DeadItem, Failure
 from ..ipc.board import Cell
-from ..lazy_dataclass import dataclass
+from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.call_stacks import user_traceback
 from ..messages.item_repr import short_repr
@@ -90,6 +90,10 @@ class OperatorRun(StageRun):
     def tolerates(self) -> bool:
         """Whether the run may continue after a failure."""
         return not isinstance(self.operator.policy, Raise)
+
+    def use(self, function: Callable[..., Any]) -> None:
+        """Call this function for each item, in place of the factory that has made it."""
+        self._bound = self.operator = replace(self.operator, function=function)
 
     def start(self) -> Any:
         """Yield the results one by one. `each` has no results and is finished when this call returns."""

@@ -14,7 +14,7 @@ from itertools import takewhile
 from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
-from ..errors import DeadItem, Failure, RemoteError
+from ..errors import Cancelled, DeadItem, Failure, RemoteError
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
@@ -58,6 +58,11 @@ class Failed:
     failure: Failure
     cause: BaseException | bytes | None = None
 
+    @property
+    def error(self) -> BaseException:
+        """The exception that has ended the worker."""
+        return self.cause if isinstance(self.cause, BaseException) else self.failure.error(self.failure)
+
     def packed(self, who: WorkerName) -> Failed:
         """The same with its cause as a pickle that is known to load, or without a cause."""
         try:
@@ -88,6 +93,11 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """The worker was cancelled and did not fail."""
+
+    @property
+    def error(self) -> BaseException:
+        """The exception that has ended the worker."""
+        return Cancelled("the run was cancelled")
 
     def packed(self, who: WorkerName) -> Interrupted:
         """Itself."""

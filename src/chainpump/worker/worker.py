@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import Cancelled, DeadItem
 from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
-from ..ipc.checkpoint import Checkpoint, Position
+from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wakeups import Event
 from ..logs.records import LogsEnd
@@ -36,13 +36,14 @@ from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .output import Output
 from .seeds import Seed
-from .stage_run import Assignment, ChannelInput, ItemSource, Link, StageRun
+from .set_up import SetUps
+from .stage_run import Assignment, ChannelInput, ItemSource, Link, StageFailed, StageRun
 from .surroundings import Surroundings
 
 __all__ = ["Worker"]
 
 # The attributes that are not pickled. The surroundings are sent first, because the worker finds its modules by them.
-LOCAL = ("takers", "surroundings", "context", "_woken", "_has_reported")
+LOCAL = ("takers", "surroundings", "context", "set_ups", "_woken", "_has_reported")
 CALLERS_LOOP = Bound(iter)
 
 
@@ -91,6 +92,7 @@ class Worker:
         self._seed = seed
         self.context = context if context is not None else Context()
         self.thread: int | None = None
+        self.set_ups = SetUps()
         self._woken = Event()
         self._report_outcome: Callable[[Outcome], object] | None = None
         # The thread that reports the outcome takes it and never releases it.
@@ -141,7 +143,8 @@ class Worker:
         return {key: value for key, value in vars(self).items() if key not in LOCAL}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, surroundings=None, context=Context(), _woken=Event(), _has_reported=threading.Lock())
+        vars(self).update(state, surroundings=None, context=Context(), set_ups=SetUps())
+        self._woken, self._has_reported = Event(), threading.Lock()
 
     @runs_stages(lambda worker: worker.assignments[-1].current_worker())
     def run(
@@ -173,13 +176,22 @@ class Worker:
         self._delays_interruptions = False
         if self._is_interruption_pending:
             self.interrupt()
+        # An event loop calls it when it runs.
+        if not self._awaits:
+            self.set_up()
         return last
+
+    def set_up(self) -> None:
+        """Let the factories make the functions of the stages; then publish that the worker runs. Raises StageFailed."""
+        self.set_ups.enter(self._stages)
+        for row in self._rows:
+            row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, time.monotonic_ns()
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         endpoints = self._endpoints
         endpoints.open(self._board)
         if self.checkpoint is not None:
-            self._restore_counts(self.checkpoint)
+            self.checkpoint.restore_counts(self._board.row(self.assignments[0].row))
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
         passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
@@ -190,24 +202,15 @@ class Worker:
             self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._flusher_failed)
         source: ItemSource | None = None
         if endpoints.receiver is not None:
-            source = self.input = ChannelInput(
-                endpoints.receiver,
-                self._board,
-                self.assignments[0].row,
-                self._group,
-                self._producers,
-                None if self._awaits else self.output,
-                endpoints.reorder_buffer,
-                passes_on,
-                several,
-                self._watched,
-            )
+            place = self._board, self.assignments[0].row, self._group, self._producers
+            output = None if self._awaits else self.output
+            kind = endpoints.reorder_buffer, passes_on, several, self._watched
+            source = self.input = ChannelInput(endpoints.receiver, *place, output, *kind)
             if passes_on and self.output is not None and not self._awaits:
                 self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):
             row = self._board.row(assignment.row)
             self._rows.append(row)
-            row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, time.monotonic_ns()
             if self._stages:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
@@ -218,7 +221,7 @@ class Worker:
         # The worker may have been woken in the meantime.
         if self._woken.is_set:
             self.wake()
-        return self._stages[-1]
+        return last
 
     def _number_by_maker(self, several: bool) -> None:
         """If element-wise stages share the worker with a stage that makes items, number results by those items."""
@@ -229,14 +232,6 @@ class Worker:
             self._numbering_stage = made
             self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
             self.output.number_by(lambda: int(made.row[Cell.SENT]) - 1)
-
-    def _restore_counts(self, checkpoint: Checkpoint) -> None:
-        """Continue with the counts of a predecessor."""
-        row = self._board.row(self.assignments[0].row)
-        if checkpoint.is_empty:
-            checkpoint.put_position(Position(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
-        else:
-            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = checkpoint.position
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
@@ -276,6 +271,8 @@ class Worker:
             self.input.count()
         if self.output is not None:
             self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
+        # The tear-down comes last: a policy may repeat a call whose result could not be sent.
+        self.set_ups.leave()
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
@@ -283,7 +280,7 @@ class Worker:
         try:
             yield from self._open().chunks()
             return self._finish()
-        except Cancelled as error:
+        except (Cancelled, StageFailed) as error:
             return self.explain(error)
 
     @property
@@ -304,6 +301,8 @@ class Worker:
         interrupted, self._winding_up = self._winding_up, True
         if interrupted:
             return Interrupted()
+        if isinstance(error, StageFailed):
+            return error.failed
         if not self._stages:
             return Failed(failure_texts.not_started(self.who, error), error)
         return self._stages[-1].explain(error)
@@ -379,9 +378,10 @@ class Worker:
         if isinstance(outcome, Failed):
             self._report_once(outcome)
         if not isinstance(outcome, Finished):
-            # The run has failed before, so this error is not the reason.
-            with suppress(Exception):
+            # The run has failed before, so this error is not the reason. A thread that is killed raises Cancelled.
+            with suppress(Exception, Cancelled):
                 self._close_stages()
+            self.set_ups.leave_after(outcome.error)
         for row in self._rows:
             wait_times.end(row, time.monotonic_ns())
             if isinstance(outcome, Finished):

@@ -49,7 +49,8 @@ def test_cancellation_that_has_ended_the_loop_before_the_call_of_it_returns_is_n
 
             loop.call_soon_threadsafe = at_once
             try:
-                driver._run(runner, work())
+                driver._runner = runner
+                driver.run(work())
             except BaseException as error:
                 told.append(error)
 

@@ -141,6 +141,7 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
         ("cpu", 15),
         ("delayed", 3),
         ("is_bottleneck", True),
+        ("set_up", 0),
     ]
 
 
