@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine.run import Run
+    from .engine.warm_pool import WarmPool
     from .errors import (
         Cancelled,
         DeadItem,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from .progress.run_record import StageReport
     from .progress.scaling_rule import Decision
     from .progress.snapshot import Progress, StageProgress
+    from .start import warm
     from .worker.current_worker import CurrentWorker, current_worker
 
     __version__: str
@@ -93,6 +95,7 @@ __all__ = [
     "Threads",
     "TooManyFailuresError",
     "UnpicklableItemError",
+    "WarmPool",
     "WorkerLostError",
     "current_worker",
     "per_worker",
@@ -100,6 +103,7 @@ __all__ = [
     "sink",
     "source",
     "stage",
+    "warm",
 ]
 
 if not TYPE_CHECKING:
@@ -109,6 +113,7 @@ if not TYPE_CHECKING:
     # are classes of `errors`.
     _HOMES = {
         ".engine.run": ("Run",),
+        ".engine.warm_pool": ("WarmPool",),
         ".executors.base": ("Executor",),
         ".executors.inline": ("Inline",),
         ".executors.processes": ("Processes",),
@@ -145,6 +150,7 @@ if not TYPE_CHECKING:
             "Progress",
             "StageProgress",
         ),
+        ".start": ("warm",),
         ".worker.current_worker": (
             "CurrentWorker",
             "current_worker",

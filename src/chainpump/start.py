@@ -23,12 +23,15 @@ from .plan.planned_stage import PlannedStage
 
 if TYPE_CHECKING:
     from .engine.run import Run
+    from .engine.warm_pool import WarmPool
     from .progress.observer_thread import Observer
 
-__all__ = ["GRACE", "RunOptions", "check_place", "start"]
+__all__ = ["GRACE", "RunOptions", "check_place", "start", "warm"]
 
 # Seconds. This is enough to close files and connections, and short enough not to look like a hang.
 GRACE = 0.5
+# Seconds. The time between two epochs, or two cells of a notebook.
+IDLE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     try:
         from .engine.nested import start_run
         from .engine.run_settings import RunSettings
+        from .engine.warm_pool import current_pool
         from .logs.records import warn
         from .worker.seeds import Seed
     except OSError as error:
@@ -113,5 +117,38 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
         warn(hazard)
     return start_run(
         stages,
-        RunSettings(iterated, float(options.grace), options.stall_timeout, observers, seed=Seed.of_run(options.seed)),
+        RunSettings(
+            iterated,
+            float(options.grace),
+            options.stall_timeout,
+            observers,
+            seed=Seed.of_run(options.seed),
+            pool=current_pool(),
+        ),
     )
+
+
+def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:
+    """Keep worker processes after a run, for later runs of the same stages.
+
+    >>> from chainpump import Pipeline, Processes, warm
+    >>> squares = Pipeline(range(4)).map(lambda number: number * number, on=Processes(2))
+    >>> with warm():
+    ...     epochs = [list(squares) for _ in range(3)]
+    >>> epochs
+    [[0, 1, 4, 9], [0, 1, 4, 9], [0, 1, 4, 9]]
+
+    All runs of this process use the pool that was opened last, in any thread, until it is closed. A stage on
+    `Processes` with the start method "forkserver" or "spawn" gets kept processes if its function, their arguments and
+    the surroundings of the program are the same as before: see docs/warm.md. Without a `with` block call `close()`.
+    idle: seconds after which a process that waits for a run ends.
+    grace: seconds that such a process has for its clean-up before it is killed, if an exception leaves the block or the
+    program ends. At the normal end of the block its clean-up may take any time.
+    Raises StageOptionError if idle or grace is no number of seconds.
+    """
+    # A program that only builds pipelines does not need the engine.
+    from .engine.warm_pool import WarmPool
+
+    checks.check_seconds(idle, "warm: idle")
+    checks.check_seconds(grace, "warm: grace")
+    return WarmPool(float(idle), float(grace))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chainpump.executors import process_main
+from chainpump.executors import process_run
 from chainpump.ipc.checkpoint import Checkpoint
 from chainpump.ipc.system import is_portable
 from chainpump.transport.pipe_wire import RecordOut
@@ -299,8 +299,8 @@ def refusing_at_gate(gate: Gate, item: int) -> int:
 
 
 def dying_tell(journal: Journal) -> Callable[[Any, Any], None]:
-    """In place of `process_main.send_report`: the first worker that has something to say dies."""
-    send_report = process_main.send_report
+    """In place of `process_run.send_report`: the first worker that has something to say dies."""
+    send_report = process_run.send_report
 
     def dying(report_pipe: Any, message: Any) -> None:
         if not journal.lines:

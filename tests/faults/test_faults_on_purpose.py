@@ -17,7 +17,7 @@ from chainpump.engine.fault_rules import DELAY, EXIT_CODE, VARIABLE
 from chainpump.engine.lifecycle import Ended, Event
 from chainpump.engine.supervisor import Supervisor
 from chainpump.engine.worker_slot import WorkerSlot
-from chainpump.executors import process_main
+from chainpump.executors import process_run
 from chainpump.executors.report_pipe import LENGTH
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.worker.outcome import PackedDeadItem
@@ -286,7 +286,7 @@ def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
 ) -> None:
     """Item 1 is left to the flusher, which fails of it while the worker is in the middle of the letter of item 2."""
     monkeypatch.setattr(Output, "_limit", lambda _: 10)
-    monkeypatch.setattr(process_main, "send_report", tell_in_halves)
+    monkeypatch.setattr(process_run, "send_report", tell_in_halves)
     ask("send@third_fails=#2")
     numbers = Pipeline(source(iter, [[0, 1, 2]]), on=on(place))
     pipeline = numbers.unbatch(on=Inline()).map(third_fails, on=on(place), on_error=DeadLetter(ValueError), in_flight=9)
@@ -301,7 +301,7 @@ def third_fails(item: int) -> int:
 
 
 def tell_in_halves(report_pipe: Descriptor, message: Any) -> None:
-    """In place of `process_main.send_report`: a write to a pipe that is full comes to this."""
+    """In place of `process_run.send_report`: a write to a pipe that is full comes to this."""
     data = pickle.dumps(message, 5)
     data = LENGTH.pack(len(data)) + data
     os.write(report_pipe.fileno(), data[:20])
@@ -318,7 +318,7 @@ def test_letter_in_which_its_worker_is_cancelled_arrives_whole(
             gate.announce()
         tell_in_halves(report_pipe, message)
 
-    monkeypatch.setattr(process_main, "send_report", announced)
+    monkeypatch.setattr(process_run, "send_report", announced)
     numbers = Pipeline(source(range, 5), on=on(place))
     with numbers.map(third_fails, on=on(place), on_error=DeadLetter(ValueError)).open() as run:
         gate.wait_held()

@@ -305,7 +305,7 @@ def test_worker_of_each_that_dies_before_it_can_say_that_it_is_done_is_replaced(
     place: StartMethod, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All its items are dealt with, and it has said so on the board alone."""
-    monkeypatch.setattr("chainpump.executors.process_main.send_report", deaths.dying_tell(journal))
+    monkeypatch.setattr("chainpump.executors.process_run.send_report", deaths.dying_tell(journal))
     Pipeline(range(N)).each(deaths.same, on=renewed(1, 1, place)).run()
     assert journal.lines == ["died"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..engine.introspection import REQUEST, RUN, read_answer
 from ..engine.worker_status import Roster, WorkerStack, WorkerStatus, stacks_of, table_of, worker_statuses
-from ..executors.process_main import SHOW_STACK, STACK
+from ..executors.process_run import SHOW_STACK, STACK
 from ..ipc.board import BOARD, CELLS
 from ..progress.snapshot import clock
 from .target import UsageError

@@ -20,6 +20,7 @@
 * `started_worker`: the steps that end a worker
 * `supervisor`: the one thread that waits for workers
 * `utilisation`: how busy workers and processors were in a short window of time
+* `warm_pool`: keeps worker processes between runs
 * `wiring`: makes workers and channels from a plan
 * `worker_slot`: a position in which one worker after another runs, and all that belongs to it
 * `worker_status`: the status of every worker by the board

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import DeadItem
 from ..executors.base import Executor, WorkerHandle
+from ..executors.keeping import Keeper, KeepingExecutor
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
@@ -49,10 +50,19 @@ def with_faults(worker: Worker, faults: Faults, generation: int) -> Worker:
     return FaultyWorker(worker, concerned) if concerned is not None else worker
 
 
-def started_by(executor: Executor, worker: Worker) -> WorkerHandle:
-    """Let an executor start a worker, or inject a fault first. Errors of the executor pass through."""
-    if isinstance(worker, FaultyWorker) and (fault := worker.faults.at(Point.SPAWN)) is not None:
-        fault.inject()
+def started_by(executor: Executor, worker: Worker, keeper: Keeper | None) -> WorkerHandle:
+    """Let an executor start a worker, or inject a fault first. Errors of the executor pass through.
+
+    keeper: keeps processes for later runs; None if they end with this run. A worker with faults has a new process.
+    """
+    if isinstance(worker, FaultyWorker):
+        if (fault := worker.faults.at(Point.SPAWN)) is not None:
+            fault.inject()
+        return executor.start(worker)
+    if keeper is not None and executor.capabilities.can_be_kept:
+        # The capability says that the executor has this method.
+        keeping: KeepingExecutor = executor  # type: ignore[assignment]
+        return keeping.start_kept(worker, keeper)
     return executor.start(worker)
 
 
@@ -66,7 +76,7 @@ class FaultyWorker(Worker):
         self._report: Callable[[Outcome], object] | None = None
         self._endpoints = _endpoints(self._endpoints, faults)
         if (start := faults.at(Point.START)) is not None:
-            self._code = FaultyCode(self._code, start)
+            self.code = FaultyCode(self.code, start)
 
     def run(
         self, report_outcome: Callable[[Outcome], object] | None = None, drive: Callable[[StageRun], Any] | None = None
@@ -118,6 +128,10 @@ class FaultyCode:
         """Load the functions, or fail before that."""
         self.fault.inject()
         return self.code.load()
+
+    def digest(self) -> bytes | None:
+        """Hash the original functions."""
+        return self.code.digest()
 
 
 def _endpoints(endpoints: Endpoints, faults: FaultsOfWorker) -> Endpoints:

@@ -8,6 +8,7 @@ from ..errors import DeadItem
 from ..lazy_dataclass import dataclass, field, replace
 from ..progress.observer_thread import Observer
 from ..worker.seeds import Seed
+from .warm_pool import WarmPool
 
 __all__ = ["RunSettings"]
 
@@ -23,6 +24,7 @@ class RunSettings:
     seed: the seed for the random numbers of worker processes.
     dead_letters: the list that collects dead letters. A nested run uses the list of the outer run.
     apart: no stage runs in the caller's thread, not even on Inline.
+    pool: keeps worker processes for later runs; None if they end with this run.
     """
 
     iterated: bool
@@ -32,6 +34,7 @@ class RunSettings:
     seed: Seed = field(default_factory=lambda: Seed.of_run(None))
     dead_letters: list[DeadItem] = field(default_factory=list)
     apart: bool = False
+    pool: WarmPool | None = None
 
     @property
     def reports_items(self) -> bool:

@@ -174,7 +174,7 @@ class Wiring:
         """Make a worker, and let the executor of its group start it. Errors of the executor pass through."""
         worker = self.worker(slot, condemned)
         try:
-            handle = started_by(slot.group.executor, worker)
+            handle = started_by(slot.group.executor, worker, self._settings.pool)
         except BaseException:
             worker.hand_over()
             raise

@@ -7,10 +7,14 @@
 * `fork_server`: the fork server of `multiprocessing`
 * `fork_server_preload`: what the fork server imports
 * `inline`: the calling thread
+* `keeping`: starts workers in processes that are kept
+* `kept_loop`: what a kept process does between two workers
+* `kept_process`: a worker process that is kept for further workers
 * `leftovers`: processes that a worker has started and left behind
 * `process_end`: how a worker process ends
 * `process_handle`: a worker process, as the main process sees it
 * `process_main`: what a worker process runs
+* `process_run`: one worker in a worker process
 * `processes`: processes of this machine
 * `program_main`: what a worker in a program of its own runs
 * `programs`: programs that an executor of the user starts

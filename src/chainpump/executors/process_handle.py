@@ -5,6 +5,7 @@
     logs pipe      <--- records, warnings -----------   keeps what was sent before a death
     lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker at any moment
     sentinel       <---- exit code ------------------   shows a death; an end of file alone does not
+    parcels        ----- further workers ----------->   only if the process is kept: see `kept_process`
 
 `start_methods` starts these processes, and `process_main` is the code that they run.
 """
@@ -16,15 +17,18 @@ import pickle
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
+from copy import copy
 
 from ..ipc.descriptors import Descriptor, pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..messages import failure_texts
+from ..messages.names import WorkerName
 from ..worker.outcome import Failed, Interrupted, Outcome, PackedDeadItem
 from ..worker.worker import Worker
 from .base import Lost
+from .kept_process import Fit
 from .leftovers import Leftovers, leftovers_of
-from .process_main import SHOW_STACK, STACK
+from .process_run import SHOW_STACK, STACK
 from .report_pipe import LENGTH
 from .start_methods import StartedProcess
 
@@ -62,8 +66,11 @@ class ProcessHandle:
                 self._stack = text_file(STACK)
                 undo.callback(self._stack.close)
                 with room_to_start():
-                    self._process, self._lifeline, self._death_watch = start(worker, report_pipe, self._stack)
+                    self._started = start(worker, report_pipe, self._stack)
             undo.pop_all()
+        self._process, self._lifeline, self._death_watch, self._kept = self._started
+        # The worker has finished, and the process is kept: another handle has it.
+        self._is_released = False
         worker.hand_over()
 
     @property
@@ -84,10 +91,13 @@ class ProcessHandle:
 
         After the death: its leftover processes.
         """
+        if self._is_released:
+            return ()
         if self._leftovers is not None:
             return self._leftovers.waitables
         waits = [] if self._report_pipe.closed or self._is_at_eof else [self._report_pipe.fileno()]
-        return [*waits, self._death_watch.descriptor.fileno()]
+        kept = self._kept.waitables if self._kept is not None else ()
+        return [*waits, *kept, self._death_watch.descriptor.fileno()]
 
     def poll(self) -> Outcome | Lost | None:
         """Return how the worker ended, as soon as it has reported that or has died."""
@@ -105,6 +115,8 @@ class ProcessHandle:
         exit_code = self._process.exitcode
         outcome = self._receive()
         if exit_code is None and not has_died:
+            if self._report_pipe.closed:
+                self._release_if_ready()
             return outcome
         self._death_watch.descriptor.close()
         self._leftovers = leftovers_of(self.pid)
@@ -114,6 +126,48 @@ class ProcessHandle:
         if not self._was_killed_by_handle(exit_code):
             return Lost(exit_code)
         return Failed(failure_texts.broken_off(self._who)) if self._closed_pipe_before_kill else Interrupted()
+
+    def _release_if_ready(self) -> None:
+        """If the process is ready for another worker, let its keeper have it. Otherwise it ends."""
+        kept = self._kept
+        if kept is None or not kept.waitables or not kept.check_ready():
+            return
+        idle = copy(self)
+        # They refer to the run.
+        idle._takers = ()  # noqa: SLF001  # of its own class
+        # A signal may still be on its way to the process.
+        self._is_released = not self._sent_signals and kept.give_back(idle)
+        if not self._is_released:
+            kept.end()
+
+    def pass_on(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
+        """Let the process, which has no worker now, run another one. This handle is of no more use then.
+
+        Raises OSError if the process cannot run it.
+        """
+        assert self._kept is not None
+        self._kept.run(worker, report_pipe, stack)
+        self._stack.close()
+        return self._started
+
+    def end_process(self) -> None:
+        """Let the process, which has no worker now, end as a program does. This handle supervises its end."""
+        assert self._kept is not None
+        self._kept.end()
+
+    def fits(self, fit: Fit) -> bool:
+        """Whether the process lives and can run such a worker."""
+        return self._kept is not None and self._kept.fit == fit and not self.has_died
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the process has died."""
+        return self._death_watch.has_died
+
+    @property
+    def who(self) -> WorkerName:
+        """The name of its worker."""
+        return self._who
 
     def _was_killed_by_handle(self, exit_code: int | None) -> bool:
         """Whether a signal that this handle sent killed the worker."""
@@ -222,11 +276,13 @@ class ProcessHandle:
 
         Closing the lifeline kills what is left of the worker.
         """
-        if self._lifeline.closed:
+        if self._is_released or self._lifeline.closed:
             return
         has_died = self._death_watch.has_died
         for end in (self._report_pipe, self._death_watch.descriptor, self._lifeline, self._stack):
             end.close()
+        if self._kept is not None:
+            self._kept.close()
         if self._leftovers is not None:
             self._leftovers.close()
         if has_died and self._death_watch.thread is not None:

@@ -1,4 +1,7 @@
-"""The code that a worker process runs: it sets up the process, runs the worker, and reports how the worker ended."""
+"""The code that a worker process runs: it sets up the process, runs the worker, and ends as a program does.
+
+A process that is kept runs one worker after the other: see `kept_loop`.
+"""
 
 from __future__ import annotations
 
@@ -7,60 +10,41 @@ import os
 import select
 import signal
 import threading
-import time
 from contextlib import suppress
 from multiprocessing import process
-from pathlib import Path
 
-from ..errors import Cancelled, DeadItem
 from ..ipc.descriptors import Descriptor
-from ..logs.worker_setup import log_through_main
-from ..worker.outcome import Interrupted, Outcome, PackedDeadItem
 from ..worker.worker import Worker
 from .bootstrap import BootstrapName
+from .kept_loop import run_next_workers
 from .process_end import finish_process
-from .report_pipe import send_report
-from .signals import on_sigterm
+from .process_run import ProcessRun
 
-__all__ = ["GO", "SHOW_STACK", "STACK", "run_worker"]
+__all__ = ["GO", "run_worker"]
 
 # This is sent on the lifeline when the main process has recorded the worker.
 GO = b"!"
-SHOW_STACK = signal.SIGUSR2
-# The name of the file for a worker's stack. The process id precedes the stack in that file.
-STACK = "chainpump-stack"
 # The number is from <linux/fcntl.h>, because Python's fcntl module does not have it.
 F_SETSIG = 10
 
 
 def run_worker(
-    worker: Worker, report_pipe: Descriptor, lifeline: Descriptor, stack: Descriptor, portably: bool
+    worker: Worker,
+    report_pipe: Descriptor,
+    lifeline: Descriptor,
+    stack: Descriptor,
+    portably: bool,
+    next_workers: Descriptor | None = None,
 ) -> None:
     """Run the worker to its end.
 
     portably: whether to use portable means only. The main process decides that, not this process's environment.
+    next_workers: brings further workers, if the process is kept.
     """
-    # The flusher may report a failure while the worker's thread sends a dead letter.
-    sending = threading.Lock()
-
-    def report_dead_item(item: DeadItem) -> None:
-        dead_letter = PackedDeadItem.packed(item)
-        # A message that is sent only in part would make all later messages unreadable.
-        with worker.uninterrupted(), sending:
-            send_report(report_pipe, dead_letter)
-
-    def report_outcome(outcome: Outcome) -> None:
-        # Another program sent SIGTERM. The main process learns that from the death of this process by the signal.
-        if worker.was_terminated:
-            return
-        packed = outcome.packed(worker.who)
-        with sending:
-            send_report(report_pipe, packed)
-
-    worker.takers = [report_dead_item]
     is_set_up = False
-    try:
-        on_sigterm(worker.interrupt, worker.take_back)
+
+    def set_up() -> None:
+        nonlocal is_set_up
         # The main process, or the thread that started this process, may have blocked signals. SIGTERM must arrive here.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         this_process = process.current_process()
@@ -70,53 +54,18 @@ def run_worker(
         is_set_up = True
         _wait_for_go(lifeline)
         (_kill_group_with_main_portably if portably else _kill_group_with_main)(lifeline)
-        _show_stack_in(stack)
-        # The file is not empty any more, so the main process may request the stack from now on.
-        os.write(stack.fileno(), b"%d\n" % os.getpid())
-        if worker.logs is not None:
-            log_through_main(worker.logs)
-        worker.run(report_outcome)
-        worker.publish_cost(_peak_memory(), time.process_time_ns(), _run_delay())
-    except Cancelled:
-        # The interruption arrived between two steps of the set-up, or after the worker had ended.
-        worker.close(Interrupted(), report_outcome)
-    report_pipe.close()
+
+    run = ProcessRun(worker, report_pipe, stack)
+    run.run(set_up)
+    if next_workers is not None:
+        run = run_next_workers(run, next_workers)
     # Otherwise a forked process would run the exit work of its parent.
     if is_set_up:
-        _show_stack_in(stack, all_threads=True)
+        run.show_stack(all_threads=True)
         finish_process()
-    if worker.was_terminated:
+    if run.was_terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
-
-
-def _peak_memory() -> int:
-    """The most memory that this process has used, in bytes.
-
-    getrusage(2) is not used: its figure for a program includes that of the process that started it.
-    """
-    return next((1024 * int(line.split()[1]) for line in _proc_lines("status") if line.startswith("VmHWM:")), 0)
-
-
-def _run_delay() -> int:
-    """The nanoseconds for which the main thread was ready to run, but other threads used the processors."""
-    return next((int(line.split()[1]) for line in _proc_lines("schedstat")), 0)
-
-
-def _proc_lines(name: str) -> list[str]:
-    """The lines of a file of this process in `/proc/self`. There are none if the file does not exist."""
-    try:
-        return Path("/proc/self", name).read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _show_stack_in(file: Descriptor, all_threads: bool = False) -> None:
-    """Write the Python stack into the file on request, even within a call that does not return."""
-    import faulthandler
-
-    fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
-    faulthandler.register(SHOW_STACK, file=file.fileno(), all_threads=all_threads)
 
 
 def _wait_for_go(lifeline: Descriptor) -> None:

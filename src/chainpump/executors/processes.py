@@ -12,6 +12,8 @@ from ..plan.placement import Capabilities, Env, StartMethod, Workers, check_whol
 
 if TYPE_CHECKING:
     from ..worker.worker import Worker
+    from .keeping import Keeper
+    from .start_methods import Method
     from .process_handle import ProcessHandle
 
 __all__ = ["Processes"]
@@ -67,13 +69,31 @@ class Processes:
     def capabilities(self) -> Capabilities:
         """Functions are pickled, except for a forked process, which inherits them."""
         pickles = self.start_method != "fork"
-        return Capabilities(own_process=True, pickles_functions=pickles, restarts=self.restarts, env=self.env)
+        return Capabilities(
+            own_process=True,
+            pickles_functions=pickles,
+            restarts=self.restarts,
+            env=self.env,
+            # A forked process has its functions in memory, so it cannot get a worker by a message.
+            can_be_kept=pickles,
+        )
 
     def start(self, worker: Worker) -> ProcessHandle:
         """Start one process."""
         # These modules import `multiprocessing`, which a program that only builds pipelines does not need.
         from .process_handle import ProcessHandle
+
+        return ProcessHandle(worker, self._method().start)
+
+    def start_kept(self, worker: Worker, keeper: Keeper) -> ProcessHandle:
+        """Start one worker in a process that fits and has been kept, or in a new one, which is kept."""
+        from .keeping import keeping
+        from .process_handle import ProcessHandle
+
+        return ProcessHandle(worker, keeping(self._method(), keeper))
+
+    def _method(self) -> Method:
         from .start_methods import METHODS, before_imports
 
         method = METHODS[self.start_method]
-        return ProcessHandle(worker, (method if self.env is None else before_imports(method)).start)
+        return method if self.env is None else before_imports(method)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from .swallowed_cancellations import UnraisableHook
 
-__all__ = ["defer_ctrl_c", "ignore_ctrl_c", "ignores_ctrl_c", "on_sigterm", "restore_signals_in_forks"]
+__all__ = ["SigtermHandler", "defer_ctrl_c", "ignore_ctrl_c", "ignores_ctrl_c", "restore_signals_in_forks"]
 
 
 @contextmanager
@@ -60,23 +60,29 @@ def _do_nothing(_: int, __: FrameType | None) -> None:
     pass
 
 
-def on_sigterm(interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
-    """Call `interrupt` in the main thread of a worker when SIGTERM arrives. `interrupt` may raise.
+class SigtermHandler:
+    """Calls `interrupt` in the main thread of a worker when SIGTERM arrives. `interrupt` may raise.
 
+    It defers the signal while a finalizer runs.
     take_back: decides whether an exception that Python has swallowed is the one that `interrupt` raised. If it is,
     SIGTERM is sent again.
     """
-    signal.signal(signal.SIGTERM, _SigtermHandler(interrupt, take_back))
-
-
-class _SigtermHandler:
-    """The handler of SIGTERM in a worker. It defers the signal while a finalizer runs."""
 
     def __init__(self, interrupt: Callable[[], None], take_back: Callable[[BaseException | None], bool]) -> None:
         self._interrupt = interrupt
-        self._unraisable_hook = UnraisableHook(take_back, self._resend).install()
+        self._unraisable_hook = UnraisableHook(take_back, self._resend)
+
+    def install(self) -> None:
+        """Handle the signal from now on."""
+        self._unraisable_hook.install()
+        signal.signal(signal.SIGTERM, self)
+
+    def remove(self) -> None:
+        """Let another handler of SIGTERM take its place."""
+        self._unraisable_hook.remove()
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
         if _is_finalizing(frame):
             self._unraisable_hook.resend_later()
         else:
@@ -98,7 +104,7 @@ def restore_signals_in_forks() -> None:
 def _restore() -> None:
     if ignores_ctrl_c():
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if isinstance(signal.getsignal(signal.SIGTERM), _SigtermHandler):
+    if isinstance(signal.getsignal(signal.SIGTERM), SigtermHandler):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

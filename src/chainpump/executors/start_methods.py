@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing import process
 from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..ipc.descriptors import Descriptor, kept_by_fork, pipe
 from ..ipc.system import is_portable
@@ -19,6 +19,9 @@ from ..worker.worker import Worker
 from . import fork_server, process_main
 from .bootstrap import BootstrapName
 from .process_main import GO
+
+if TYPE_CHECKING:
+    from .kept_process import KeptProcess
 
 __all__ = ["METHODS", "ChildProcess", "Method", "StartMethod", "StartedProcess", "before_imports", "watch_by_kernel"]
 
@@ -75,11 +78,12 @@ class DeathWatch(NamedTuple):
 
 
 class StartedProcess(NamedTuple):
-    """A started process. lifeline: the process is killed when this is closed."""
+    """A started process. lifeline: the process is killed when this is closed. kept: set if it is to be kept."""
 
     process: ChildProcess
     lifeline: Descriptor
     death_watch: DeathWatch
+    kept: KeptProcess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,12 @@ class Method:
     kind: Callable[..., BaseProcess]
     watch_death: Callable[[BaseProcess], DeathWatch]
 
-    def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
+    def start(
+        self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, next_workers: Descriptor | None = None
+    ) -> StartedProcess:
         """Start a worker in a process. Raises the errors of the system.
 
+        next_workers: the end of a connection that brings further workers, for a process that is to be kept.
         If this raises, a process that was started ends at once, because it never receives GO.
         """
         who = worker.who
@@ -99,7 +106,7 @@ class Method:
         bootstrap_pipe = report_pipe.dup()
         child = self.kind(
             target=process_main.run_worker,
-            args=(worker, report_pipe, lifeline_reader, stack, is_portable()),
+            args=(worker, report_pipe, lifeline_reader, stack, is_portable(), next_workers),
             name=BootstrapName(
                 f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, worker.assignments[-1], worker.surroundings
             ),
@@ -129,16 +136,18 @@ class ForkServerMethod(Method):
 
     __slots__ = ()
 
-    def start(self, worker: Worker, report_pipe: Descriptor, stack: Descriptor) -> StartedProcess:
+    def start(
+        self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, next_workers: Descriptor | None = None
+    ) -> StartedProcess:
         """Start a worker by the fork server."""
         server = fork_server.ensure_running()
         try:
-            return super().start(worker, report_pipe, stack)
+            return super().start(worker, report_pipe, stack, next_workers)
         except (ConnectionError, EOFError, ChildProcessError):
             if not fork_server.has_ended(server):
                 raise
         fork_server.exclude_main()
-        return super().start(worker, report_pipe, stack)
+        return super().start(worker, report_pipe, stack, next_workers)
 
 
 def _watch_by_fork_server(child: BaseProcess) -> DeathWatch:

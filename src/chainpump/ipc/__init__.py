@@ -6,6 +6,7 @@
 * `cpus`: how many processors this process may use
 * `descriptors`: owned file descriptors
 * `memory`: shared files: writing them, mapping them, returning their pages to the system
+* `parcels`: values with descriptors, sent to a running process
 * `system`: what the operating system offers
 * `wait_times`: how long a worker has waited, and for what
 * `wakeups`: wake-ups and events that a signal handler may use

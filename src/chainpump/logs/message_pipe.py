@@ -34,6 +34,10 @@ class ChunkWriter:
         """Whether this process has closed its end of the pipe."""
         return self._end.closed
 
+    def close(self) -> None:
+        """Close this process's end of the pipe."""
+        self._end.close()
+
     def send(self, message: bytes) -> None:
         """Write a message; waits while the pipe is full. Raises BrokenPipeError when the reader has closed its end."""
         number = next(self._numbers)

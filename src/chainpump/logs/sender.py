@@ -22,6 +22,14 @@ class LogSender:
         """Whether this is a process that the worker has forked, which logs for itself."""
         return self._writer.closed
 
+    def redirect(self, writer: ChunkWriter) -> None:
+        """Use another pipe from now on."""
+        self._writer = writer
+
+    def close(self) -> None:
+        """Close the pipe. From then on this process logs for itself."""
+        self._writer.close()
+
     def send(self, message: WorkerMessage) -> None:
         """Send it to the main process, if that is alive; waits while the pipe is full."""
         with suppress(BrokenPipeError):

@@ -15,11 +15,11 @@ from .sender import LogSender
 __all__ = ["log_through_main"]
 
 
-def log_through_main(logs: LogsEnd) -> None:
-    """Send what this process logs and warns to the main process from now on."""
+def log_through_main(logs: LogsEnd) -> LogSender:
+    """Send what this process logs and warns to the main process from now on. Returns the sender of this process."""
     sender = LogSender(ChunkWriter(logs.pipe))
     # `warnings` keeps a reference to the pipe until the interpreter is torn down: close it before.
-    atexit.register(logs.pipe.close)
+    atexit.register(sender.close)
     _warn_by(sender)
     for stream in (sys.stdout, sys.stderr):
         # With PYTHONUNBUFFERED, `write_through` writes a line in several parts; other workers could write between them.
@@ -32,6 +32,7 @@ def log_through_main(logs: LogsEnd) -> None:
         if logs.levels.are_handled:
             log_through(sender)
         set_levels(logs.levels)
+    return sender
 
 
 def _warn_by(sender: LogSender) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import mmap
 import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Protocol
 
-from ..ipc.descriptors import Descriptor
+from ..ipc.descriptors import Descriptor, no_descriptors
 from ..ipc.memory import aligned, write
 from ..ipc.system import shared_file
 from ..lazy_dataclass import dataclass
@@ -35,6 +36,10 @@ class Loadable(Protocol):
         """The functions, by whoever runs them. Raises what importing them raises."""
         ...
 
+    def digest(self) -> bytes | None:
+        """A hash of the functions and of all that is sent with them. None if only a new process can load them."""
+        ...
+
 
 class SharedFunctions:
     """The functions of a worker: pickled once, however many workers run them, and loaded by each worker.
@@ -44,6 +49,8 @@ class SharedFunctions:
 
     def __init__(self, calls: Sequence[Bound]) -> None:
         self._calls: Sequence[Bound] | None = calls
+        self._pickled: _Pickled | None = None
+        self._digest: bytes | None = None
         self._parcel: _Parcel | None = None
 
     def load(self) -> Sequence[Bound]:
@@ -58,18 +65,36 @@ class SharedFunctions:
             return calls
         return self._calls
 
+    def digest(self) -> bytes | None:
+        """A hash of the functions and of all that is sent with them. None if only a new process can load them.
+
+        Objects of the system, such as connections, can be sent only to a process that is being started.
+        """
+        if self._digest is None and self._parcel is None:
+            # User code may raise anything. It raises again where a new process is started, and is reported there.
+            with suppress(Exception), no_descriptors():
+                self._digest = self._pickle().digest()
+        return self._digest
+
     def drop(self) -> None:
         """No more workers start with it: free the memory of the pickle."""
+        self._pickled = None
         if self._parcel is not None:
             self._parcel.close()
             self._parcel = None
 
+    def _pickle(self) -> _Pickled:
+        self._pickled = self._pickled or _pickled((_picklable_codecs(), self._calls))
+        return self._pickled
+
     def __getstate__(self) -> _Parcel:
-        self._parcel = self._parcel or _parcel((_picklable_codecs(), self._calls))
+        if self._parcel is None:
+            self._parcel = self._pickle().parcel()
+            self._pickled = None
         return self._parcel
 
     def __setstate__(self, state: _Parcel) -> None:
-        self._calls, self._parcel = None, state
+        self._calls, self._pickled, self._digest, self._parcel = None, None, None, state
 
 
 def _picklable_codecs() -> Sequence[registry.Codec]:
@@ -129,7 +154,35 @@ class _Parcel:
                 part.file.close()
 
 
-def _parcel(value: object) -> _Parcel:
+@dataclass(frozen=True, slots=True)
+class _Pickled:
+    """A value, its pickle, and the large buffers outside of it, which are still those of the value."""
+
+    value: object
+    data: bytes
+    buffers: Sequence[memoryview]
+
+    def digest(self) -> bytes:
+        """A hash of the pickle and of the buffers."""
+        # Only runs that keep processes need it.
+        from hashlib import blake2b
+
+        found = blake2b(self.data)
+        for buffer in self.buffers:
+            found.update(buffer)
+        return found.digest()
+
+    def parcel(self) -> _Parcel:
+        """The same in shared memory, if it is large and there is room."""
+        try:
+            buffers = _stored(self.buffers) if self.buffers else None
+            return _Parcel(self.data if len(self.data) < LARGE_BYTES else _stored([self.data]), buffers)
+        except OSError:
+            # There is no room for shared memory: each worker gets a copy through its pipe.
+            return _Parcel(functions.dumps(self.value))
+
+
+def _pickled(value: object) -> _Pickled:
     out_of_band: list[memoryview] = []
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -139,10 +192,4 @@ def _parcel(value: object) -> _Parcel:
         out_of_band.append(raw)
         return False
 
-    data = functions.dumps(value, in_band)
-    try:
-        buffers = _stored(out_of_band) if out_of_band else None
-        return _Parcel(data if len(data) < LARGE_BYTES else _stored([data]), buffers)
-    except OSError:
-        # There is no room for shared memory: each worker gets a copy through its pipe.
-        return _Parcel(functions.dumps(value))
+    return _Pickled(value, functions.dumps(value, in_band), out_of_band)

@@ -45,6 +45,8 @@ class Capabilities:
     shares_thread: whether neighbouring stages run in one thread; at the end of a pipeline it is the caller's own
     thread.
     env: environment variables that each worker process gets besides those of the program.
+    can_be_kept: whether the processes can run further workers after this run, inside `warm()`. The executor has the
+    method `start_kept` then.
     """
 
     own_process: bool = field(default=False, kw_only=True)
@@ -53,6 +55,7 @@ class Capabilities:
     runs_async: bool = field(default=False, kw_only=True)
     shares_thread: bool = field(default=False, kw_only=True)
     env: Env | None = field(default=None, kw_only=True)
+    can_be_kept: bool = field(default=False, kw_only=True)
 
     @property
     def can_stop_calls(self) -> bool:

@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from ..ipc.descriptors import Descriptor
@@ -172,6 +173,16 @@ class StandardStreams:
     def close(self) -> None:
         """Close the descriptors."""
         _close(self.descriptors)
+
+    @staticmethod
+    def detach() -> None:
+        """Write what is buffered, and use the null device for all three streams of this process."""
+        for stream in (sys.stdout, sys.stderr):
+            # A stage may have replaced or closed it.
+            with suppress(Exception):
+                stream.flush()
+        for number in (INPUT, OUTPUT, ERROR):
+            _put(None, number)
 
 
 def _close(descriptors: Sequence[Descriptor | None]) -> None:

@@ -97,8 +97,8 @@ class Worker:
         self._report_outcome: Callable[[Outcome], object] | None = None
         # The thread that reports the outcome takes it and never releases it.
         self._has_reported = threading.Lock()
-        self._code = code
-        self._board = board
+        self.code = code
+        self.board = board
         self._rows: list[memoryview] = []
         self._group = group
         self._producers = producers
@@ -131,7 +131,7 @@ class Worker:
         """The descriptors that a forked worker keeps open."""
         logs = [self.logs.pipe] if self.logs is not None else []
         streams = self.surroundings.descriptors if self.surroundings is not None else ()
-        return [*self._board.descriptors, *logs, *streams, *self._endpoints.descriptors]
+        return [*self.board.descriptors, *logs, *streams, *self._endpoints.descriptors]
 
     def hand_over(self) -> None:
         """Another process owns the worker now, or no process does. Close this process's copies of its ends."""
@@ -168,7 +168,7 @@ class Worker:
     def _open(self) -> StageRun:
         self.thread = threading.get_ident()
         # This imports user modules, so it may be interrupted. The seed must come afterwards, to include these modules.
-        calls = self._code.load()
+        calls = self.code.load()
         if self._seed is not None:
             self._seed.sow()
         self._delays_interruptions = True
@@ -189,27 +189,27 @@ class Worker:
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         endpoints = self._endpoints
-        endpoints.open(self._board)
+        endpoints.open(self.board)
         if self.checkpoint is not None:
-            self.checkpoint.restore_counts(self._board.row(self.assignments[0].row))
+            self.checkpoint.restore_counts(self.board.row(self.assignments[0].row))
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
         passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
         if endpoints.sender is not None:
-            row = self._board.row(self.assignments[-1].row)
-            hint, flag = self._board.hint(self._group), self._board.flag(self._group)
+            row = self.board.row(self.assignments[-1].row)
+            hint, flag = self.board.hint(self._group), self.board.flag(self._group)
             numbering = self._origin, self._whole
             self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._flusher_failed)
         source: ItemSource | None = None
         if endpoints.receiver is not None:
-            place = self._board, self.assignments[0].row, self._group, self._producers
+            place = self.board, self.assignments[0].row, self._group, self._producers
             output = None if self._awaits else self.output
             kind = endpoints.reorder_buffer, passes_on, several, self._watched
             source = self.input = ChannelInput(endpoints.receiver, *place, output, *kind)
             if passes_on and self.output is not None and not self._awaits:
                 self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):
-            row = self._board.row(assignment.row)
+            row = self.board.row(assignment.row)
             self._rows.append(row)
             if self._stages:
                 source = Link(self._stages[-1], row, self._watched)
@@ -238,7 +238,7 @@ class Worker:
             return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
-        tools = Tools([self._board.row(each) for each in assignment.siblings], self._pause, taker)
+        tools = Tools([self.board.row(each) for each in assignment.siblings], self._pause, taker)
         return OperatorRun(assignment, call, source, row, self._is_over, tools)
 
     def _pause(self, seconds: float) -> None:
@@ -250,7 +250,7 @@ class Worker:
     def _is_over(self) -> bool:
         """Whether the run was ended early. If not, a Cancelled comes from the function that raised it."""
         is_cut_off = self.output is not None and self.output.cancelled
-        return is_cut_off or self._woken.is_set or bool(self._board.flag(self._group)[0])
+        return is_cut_off or self._woken.is_set or bool(self.board.flag(self._group)[0])
 
     def _drive(self, last: StageRun) -> Any:
         worker_input, output = self.input, self.output
@@ -331,7 +331,7 @@ class Worker:
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, unless the worker is ending already. Only that thread may call it."""
         self._woken.set()
-        self.was_terminated |= not self._board.flag(self._group)[0]
+        self.was_terminated |= not self.board.flag(self._group)[0]
         if self._delays_interruptions:
             self._is_interruption_pending = True
         elif not (self._winding_up or any(stage.cancelled for stage in self._stages)):

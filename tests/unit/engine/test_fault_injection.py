@@ -155,9 +155,9 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
 
 @pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])
 def test_a_worker_without_faults_is_not_wrapped(worker: Worker, text: str) -> None:
-    endpoints, code = worker._endpoints, worker._code
+    endpoints, code = worker._endpoints, worker.code
     assert with_faults(worker, Faults.read(text), generation=1) is worker
-    assert (type(worker), worker._endpoints, worker._code) == (Worker, endpoints, code)
+    assert (type(worker), worker._endpoints, worker.code) == (Worker, endpoints, code)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_worker_without_faults_is_not_wrapped(worker: Worker, text: str) -> No
 def test_only_objects_with_a_fault_are_wrapped(worker: Worker, point: str, wrapped: set[type]) -> None:
     had_slabs = isinstance(worker._endpoints.sender, PacketSender)
     faulty = with_faults(worker, Faults.read(f"{point}=1"), generation=0)
-    sender, code = faulty._endpoints.sender, faulty._code
+    sender, code = faulty._endpoints.sender, faulty.code
     slabs = sender.slabs if isinstance(sender, PacketSender) else None
     parts = {type(part) for part in (code, sender, faulty._endpoints.receiver, slabs)}
     assert type(faulty) is FaultyWorker

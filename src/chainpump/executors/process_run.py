@@ -1,0 +1,147 @@
+"""One worker in a worker process: its reports, signals, stack file and logs. A kept process runs several workers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import Cancelled, DeadItem
+from ..ipc.descriptors import Descriptor
+from ..logs.message_pipe import ChunkWriter
+from ..logs.sender import LogSender
+from ..logs.worker_setup import log_through_main
+from ..worker.outcome import Finished, Interrupted, Outcome, PackedDeadItem
+from ..worker.worker import Worker
+from .report_pipe import send_report
+from .signals import SigtermHandler
+
+__all__ = ["SHOW_STACK", "STACK", "ProcessRun", "reset_peak_memory"]
+
+SHOW_STACK = signal.SIGUSR2
+# The name of the file for a worker's stack. The process id precedes the stack in that file.
+STACK = "chainpump-stack"
+
+
+class ProcessRun:
+    """Runs one worker in this process.
+
+    earlier: the run before it, if this process is kept. It has set up the logs.
+    code: its functions. was_terminated: SIGTERM has ended it although its run was not cancelled.
+    sender: sends what this process logs; None before that is set up.
+    """
+
+    def __init__(
+        self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, earlier: ProcessRun | None = None
+    ) -> None:
+        self.code = worker.code
+        self.was_terminated = False
+        self._worker = worker
+        self._stack = stack
+        self.sender: LogSender | None = earlier.sender if earlier is not None else None
+        self._cpu_before, self._delay_before = (time.process_time_ns(), _run_delay()) if earlier is not None else (0, 0)
+        self._report_pipe = report_pipe
+        # The flusher may report a failure while the worker's thread sends a dead letter.
+        self._sending = threading.Lock()
+        self._sigterm = SigtermHandler(worker.interrupt, worker.take_back)
+        self._has_finished = False
+
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether the worker has reported that it has finished, and nothing has interrupted it."""
+        return self._has_finished and not self.was_terminated
+
+    def run(self, set_up: Callable[[], None]) -> None:
+        """Run the worker to its end. set_up: prepares the process first; SIGTERM may interrupt it."""
+        worker = self._worker
+        worker.takers = [self._report_dead_item]
+        try:
+            self._sigterm.install()
+            set_up()
+            self.show_stack()
+            # The file is not empty any more, so the main process may request the stack from now on.
+            os.write(self._stack.fileno(), b"%d\n" % os.getpid())
+            self._log()
+            worker.run(self._report_outcome)
+            cpu, delay = time.process_time_ns() - self._cpu_before, _run_delay() - self._delay_before
+            worker.publish_cost(_peak_memory(), cpu, delay)
+        except Cancelled:
+            # The interruption arrived between two steps of the set-up, or after the worker had ended.
+            self._has_finished = False
+            worker.close(Interrupted(), self._report_outcome)
+        self.was_terminated = worker.was_terminated
+        self._report_pipe.close()
+
+    def release(self) -> None:
+        """Free what belongs to this run: items, channels and the board. The process continues."""
+        self._sigterm.remove()
+        if self.sender is not None:
+            self.sender.close()
+        board = self._worker.board
+        # Its stages and their inputs refer to it and to each other.
+        vars(self._worker).clear()
+        board.release(with_views=True)
+
+    def show_stack(self, *, all_threads: bool = False) -> None:
+        """Write the Python stack into the file on request, even within a call that does not return."""
+        import faulthandler
+
+        fcntl.fcntl(self._stack.fileno(), fcntl.F_SETFL, os.O_APPEND)
+        faulthandler.register(SHOW_STACK, file=self._stack.fileno(), all_threads=all_threads)
+
+    def _log(self) -> None:
+        logs = self._worker.logs
+        if logs is None:
+            return
+        if self.sender is None:
+            self.sender = log_through_main(logs)
+        else:
+            self.sender.redirect(ChunkWriter(logs.pipe))
+
+    def _report_dead_item(self, item: DeadItem) -> None:
+        dead_letter = PackedDeadItem.packed(item)
+        # A message that is sent only in part would make all later messages unreadable.
+        with self._worker.uninterrupted(), self._sending:
+            send_report(self._report_pipe, dead_letter)
+
+    def _report_outcome(self, outcome: Outcome) -> None:
+        # Another program sent SIGTERM. The main process learns that from the death of this process by the signal.
+        if self._worker.was_terminated:
+            return
+        packed = outcome.packed(self._worker.who)
+        self._has_finished = isinstance(packed, Finished)
+        with self._sending:
+            send_report(self._report_pipe, packed)
+
+
+def reset_peak_memory() -> None:
+    """Let the peak memory begin again with what this process uses now, if the system can do that."""
+    with suppress(OSError):
+        # The number is from proc(5).
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> int:
+    """The most memory that this process has used, in bytes.
+
+    getrusage(2) is not used: its figure for a program includes that of the process that started it.
+    """
+    return next((1024 * int(line.split()[1]) for line in _proc_lines("status") if line.startswith("VmHWM:")), 0)
+
+
+def _run_delay() -> int:
+    """The nanoseconds for which the main thread was ready to run, but other threads used the processors."""
+    return next((int(line.split()[1]) for line in _proc_lines("schedstat")), 0)
+
+
+def _proc_lines(name: str) -> list[str]:
+    """The lines of a file of this process in `/proc/self`. There are none if the file does not exist."""
+    try:
+        return Path("/proc/self", name).read_text().splitlines()
+    except OSError:
+        return []

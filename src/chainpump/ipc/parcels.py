@@ -1,0 +1,126 @@
+"""Parcels: values with descriptors, sent to a running process over a UNIX socket.
+
+A parcel is its head, its descriptors in messages of a byte each, and its pickle:
+
+    head (length of the pickle, number of descriptors)  |  descriptors  |  pickle
+
+The sender never waits. So a parcel has to fit into the buffer of the socket, and the receiver has read all before it.
+"""
+
+from __future__ import annotations
+
+import array
+import io
+import os
+import pickle
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from .descriptors import Descriptor
+
+__all__ = ["parcel_socket", "receive", "send"]
+
+HEAD = struct.Struct("<II")
+# The system passes at most 253 descriptors with one message.
+PER_MESSAGE = 128
+# Bytes of a pickle.
+MOST_BYTES = 1 << 15
+# Bytes. The usual buffer is smaller than a parcel on some systems.
+BUFFER_BYTES = 1 << 17
+
+
+def parcel_socket() -> tuple[Descriptor, Descriptor]:
+    """Make a connected pair of sockets: the sending end and the receiving end. One byte each may also go back."""
+    sending, receiving = socket.socketpair()
+    sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return Descriptor(sending.detach()), Descriptor(receiving.detach())
+
+
+def send(to: Descriptor, value: object, known: Sequence[object] = ()) -> None:
+    """Send a value with all its descriptors, which this process keeps. It never waits.
+
+    known: objects that the receiver has and that the parcel does not contain.
+    Raises OSError if the receiver has ended or the parcel is too large, and the errors of pickling. After an OSError
+    the receiver may have got a part of the parcel.
+    """
+    file = io.BytesIO()
+    pickler = _Pickler(file, known)
+    pickler.dump(value)
+    data, passed = file.getvalue(), pickler.numbers
+    if len(data) > MOST_BYTES:
+        raise OSError(f"a parcel has at most {MOST_BYTES} bytes but this one has {len(data)}")
+    end = to.socket()
+    end.setblocking(False)
+    _send_all(to, HEAD.pack(len(data), len(passed)))
+    for start in range(0, len(passed), PER_MESSAGE):
+        numbers = array.array("i", passed[start : start + PER_MESSAGE])
+        end.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+    _send_all(to, data)
+
+
+def _send_all(to: Descriptor, data: bytes) -> None:
+    if to.socket().send(data) < len(data):
+        raise OSError("the receiver has not read the parcel before this one")
+
+
+def receive(source: Descriptor, known: Sequence[object] = ()) -> Any:
+    """Wait for the next value, whose descriptors belong to this process. Raises EOFError if the sender has ended."""
+    # The program may have set a default timeout, which every new socket object has.
+    source.socket().setblocking(True)
+    length, count = HEAD.unpack(_receive_all(source, HEAD.size))
+    numbers: list[int] = []
+    while len(numbers) < count:
+        _, rights, _, _ = source.socket().recvmsg(1, socket.CMSG_SPACE(PER_MESSAGE * array.array("i").itemsize))
+        if not rights:
+            raise EOFError
+        for _, _, data in rights:
+            numbers += array.array("i", data)
+    for number in numbers:
+        os.set_inheritable(number, False)
+    passed = [Descriptor(number) for number in numbers]
+    return _Unpickler(io.BytesIO(_receive_all(source, length)), passed, known).load()
+
+
+def _receive_all(source: Descriptor, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        more = source.socket().recv(count - len(found))
+        if not more:
+            raise EOFError
+        found += more
+    return found
+
+
+class _Pickler(pickle.Pickler):
+    """Replaces descriptors by their position, and known objects by theirs.
+
+    numbers: the descriptors, each once.
+    """
+
+    def __init__(self, file: io.BytesIO, known: Sequence[object]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.numbers: list[int] = []
+        self._known = {id(each): position for position, each in enumerate(known)}
+
+    def persistent_id(self, obj: Any) -> tuple[bool, int] | None:
+        if id(obj) in self._known:
+            return True, self._known[id(obj)]
+        if not isinstance(obj, Descriptor):
+            return None
+        if obj.fileno() not in self.numbers:
+            self.numbers.append(obj.fileno())
+        return False, self.numbers.index(obj.fileno())
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, passed: Sequence[Descriptor], known: Sequence[object]) -> None:
+        super().__init__(file)
+        self._passed = passed
+        self._known = known
+
+    def persistent_load(self, pid: Any) -> object:
+        is_known, position = pid
+        return self._known[position] if is_known else self._passed[position]
