@@ -22,8 +22,8 @@ __all__ = ["Fit", "KeptProcess"]
 class Fit(NamedTuple):
     """All that must be equal for a process to run another worker.
 
-    method: the start method. code: a hash of the functions with their arguments. Other fields: the surroundings in which the process has imported
-    the program.
+    method: the start method. code: a hash of the functions with their arguments. Other fields: the surroundings in
+    which the process has imported the program.
     """
 
     method: object

@@ -13,8 +13,8 @@ from ..plan.placement import Capabilities, Env, StartMethod, Workers, check_whol
 if TYPE_CHECKING:
     from ..worker.worker import Worker
     from .keeping import Keeper
-    from .start_methods import Method
     from .process_handle import ProcessHandle
+    from .start_methods import Method
 
 __all__ = ["Processes"]
 

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from multiprocessing import context, reduction
+from multiprocessing import reduction
 
 # The class of the interpreter, without the Python code of `socket.socket`.
 from socket import SocketType
@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from ..lazy_dataclass import dataclass
 
-__all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "no_descriptors", "pipe", "room_to_start"]
+__all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
 
 
 # The highest descriptor number of the three standard streams.
@@ -111,30 +111,6 @@ class HandedOver:
     def detach(self) -> int:
         """Return the number."""
         return self.number
-
-
-class _NoDescriptors:
-    """Stands for the process that `multiprocessing` is starting. No descriptor can be passed to it."""
-
-    def duplicate_for_child(self, fd: int) -> int:
-        """Raise TypeError."""
-        raise TypeError(f"descriptor {fd} can be passed only to a process that is being started")
-
-    DupFd = duplicate_for_child
-
-
-@contextmanager
-def no_descriptors() -> Generator[None, None, None]:
-    """Let this thread pickle locks of `multiprocessing`, as at the start of a process.
-
-    Objects with a descriptor raise TypeError. Without this, `multiprocessing` would start a thread for them.
-    """
-    before = context.get_spawning_popen()
-    context.set_spawning_popen(_NoDescriptors())  # type: ignore[arg-type]  # only these two methods are called
-    try:
-        yield
-    finally:
-        context.set_spawning_popen(before)
 
 
 def pipe() -> tuple[Descriptor, Descriptor]:

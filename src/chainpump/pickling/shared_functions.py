@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Protocol
 
-from ..ipc.descriptors import Descriptor, no_descriptors
+from ..ipc.descriptors import Descriptor
 from ..ipc.memory import aligned, write
 from ..ipc.system import shared_file
 from ..lazy_dataclass import dataclass
@@ -37,7 +37,7 @@ class Loadable(Protocol):
         ...
 
     def digest(self) -> bytes | None:
-        """A hash of the functions and of all that is sent with them. None if only a new process can load them."""
+        """A hash of the functions and of all that is sent with them. None if they cannot be pickled."""
         ...
 
 
@@ -66,13 +66,10 @@ class SharedFunctions:
         return self._calls
 
     def digest(self) -> bytes | None:
-        """A hash of the functions and of all that is sent with them. None if only a new process can load them.
-
-        Objects of the system, such as connections, can be sent only to a process that is being started.
-        """
+        """A hash of the functions and of all that is sent with them. None if they cannot be pickled."""
         if self._digest is None and self._parcel is None:
             # User code may raise anything. It raises again where a new process is started, and is reported there.
-            with suppress(Exception), no_descriptors():
+            with suppress(Exception):
                 self._digest = self._pickle().digest()
         return self._digest
 
