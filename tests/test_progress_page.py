@@ -1,6 +1,7 @@
 """docs/progress.md: its program hangs and is told as the page says, and the page names all that the JSON has."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from chainpump import Report, StageReport
 from chainpump.cli.stacks import stacks
 from chainpump.cli.target import UsageError
 from chainpump.ipc.system import is_portable
+from chainpump.messages.failure_texts import STALL_ENDS, stall_goes_on
 from chainpump.progress.scaling_rule import Decision
 from support.gate import LIMIT, WHOLE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "progress.md").read_text(encoding="utf-8")
 PROGRAM = re.search(r"^```python\n(import re\n.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-TOLD = re.findall(r"^```text\n([^`]*stalled\.py[^`]*)^```$", PAGE, flags=re.MULTILINE)
+TEXTS = re.findall(r"^```text\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+TOLD = [text for text in TEXTS if "stalled.py" in text]
 
 
 def plain(text: str) -> str:
@@ -38,7 +41,7 @@ def plain(text: str) -> str:
 @pytest.mark.skipif(is_portable(), reason="what is portable cannot be told from other files")
 def test_program_of_the_page_is_told_as_the_page_says(tmp_path: Path) -> None:
     assert PROGRAM is not None
-    asked, ended = TOLD
+    asked, ended, _ = TOLD
     script = tmp_path / "stalled.py"
     script.write_text(PROGRAM[1])
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
@@ -47,6 +50,13 @@ def test_program_of_the_page_is_told_as_the_page_says(tmp_path: Path) -> None:
             assert process.poll() is None, f"it has ended, and was last told as:\n{told}"
         _, error = process.communicate(timeout=WHOLE)
     assert plain(error[error.index("chainpump.errors.StallError") :]) == plain(ended)
+
+
+def test_a_warning_has_the_lines_of_the_error_and_other_advice() -> None:
+    _, ended, warned = map(plain, TOLD)
+    advice = stall_goes_on(None).replace(str(os.getpid()), "12793")
+    error = ended.removeprefix("chainpump.errors.StallError: ").replace(STALL_ENDS, advice)
+    assert error.startswith(warned)
 
 
 def stacks_of(pid: int) -> str:

@@ -1,18 +1,22 @@
-"""A run in which nothing moves ends with an error that says what every worker was at, and who holds up the others."""
+"""A run in which nothing moves is reported, and ends with an error that says what every worker was at, and who holds up
+the others.
+"""
 
 import asyncio
+import logging
 import os
+import queue
 import re
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
+from chainpump import Inline, Pipeline, Processes, StageOptionError, StallError, Tasks, Threads, sink, source, stage
 from chainpump.engine.stalls import Stalls
 from chainpump.ipc.board import State
 from chainpump.progress.reading import Reading
@@ -284,3 +288,96 @@ def test_a_fork_that_waits_for_a_lock_of_the_program_is_told_of_the_threads_besi
     assert re.search(
         r"^  Workers were forked beside other threads \((.*, )?poller\): a lock that", str(caught.value), re.MULTILINE
     )
+
+
+# ------------------------------------------------------------------------------------- warnings of a run that goes on
+
+
+class Warnings(logging.Handler):
+    """What is logged about stalls. It arrives while the run goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.put(record)
+
+    def next_text(self) -> str:
+        record = self.records.get(timeout=LIMIT)
+        assert (record.name, record.levelname) == ("chainpump.stalls", "WARNING")
+        return record.getMessage()
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warnings]:
+    monkeypatch.setattr("chainpump.engine.stalls.WARN_AFTER", (TIMEOUT / 40, TIMEOUT / 20))
+    handler = Warnings()
+    logging.getLogger("chainpump").addHandler(handler)
+    yield handler
+    logging.getLogger("chainpump").removeHandler(handler)
+
+
+async def hold_task_if(item: int, gate: Gate, at: int) -> int:
+    return await asyncio.to_thread(hold_if, item, gate, at)
+
+
+@pytest.mark.parametrize("place", places("forkserver", "fork", "threads", "tasks"))
+def test_a_run_in_which_nothing_moves_is_reported_twice_and_goes_on(
+    place: str, gate: Gate, clock: Clock, warned: Warnings
+) -> None:
+    clock.has_begun = lambda _: False
+    function: Any = hold_task_if if place == "tasks" else hold_if
+    held = Pipeline(range(10)).map(partial(function, gate=gate, at=3), on=on(place), name="decode")
+    with meanwhile(lambda: held.into(sum, on=Threads()).run().value) as total:
+        pid = gate.wait_held()
+        clock.has_begun = all_have_started
+        texts = [warned.next_text() for _ in range(2)]
+        clock.has_begun = lambda _: False
+        gate.release()
+        assert total.result(LIMIT) == 45
+    assert warned.records.empty()
+    for seconds, text in zip(("0.05", "0.1"), texts, strict=True):
+        assert text.startswith(f"no item moved for {seconds} s; stage 'decode' (worker 1 of 1, pid {pid}) is in ")
+        assert re.search(r"^  sum +1 of 1, pid \d+  waiting for item 3$", text, re.MULTILINE) or place == "tasks"
+
+
+@pytest.mark.parametrize("place", places("forkserver", "threads", "tasks"))
+def test_a_slow_loop_of_the_caller_is_not_reported(place: str, clock: Clock, warned: Warnings) -> None:
+    """Also where a stage shares the thread of the caller."""
+    clock.has_begun = lambda _: False
+    function: Any = partial(sleep_if, at=-1) if place == "tasks" else abs
+    items = Pipeline(source(stages.count_for_ever)).map(function, on=on(place)).map(abs, on=Inline())
+    with items.open() as run:
+        stalls = run._supervisor._stalls
+        for item in run:
+            clock.has_begun = waits_for_caller
+            until(lambda: stalls._excused > 0, "the supervisor to have looked at the stall")
+            clock.has_begun = lambda _: False
+            stalls._excused = 0.0
+            if item == 2:
+                break
+    assert warned.records.empty()
+
+
+def waits_for_caller(reading: Reading) -> bool:
+    """Whether all workers of the first two stages wait, so that the run waits for the caller."""
+    first, second, _, _ = reading.stages
+    return all((each.waits_for_items or each.waits_for_room) and not each.at_once for each in (*first, *second))
+
+
+def test_a_stage_that_hangs_in_the_thread_of_the_caller_is_reported(gate: Gate, clock: Clock, warned: Warnings) -> None:
+    clock.has_begun = lambda _: False
+    items = Pipeline(source(stages.count_for_ever)).map(partial(hold_if, gate=gate, at=3), on=Inline())
+
+    def release_once_reported() -> str:
+        gate.wait_held()
+        clock.has_begun = all_have_started
+        text = warned.next_text()
+        clock.has_begun = lambda _: False
+        gate.release()
+        return text
+
+    with meanwhile(release_once_reported) as text, items.open() as run:
+        assert next(item for item in run if item == 3) == 3
+    assert "; sink 'iteration' (worker 1 of 1, " in text.result()

@@ -69,6 +69,11 @@ class Group:
         return self.stages[0].replaceable if len(self.stages) == 1 else None
 
     @property
+    def is_timed(self) -> bool:
+        """Whether a stage of it has a time limit for each item."""
+        return any(stage.operator is not None and stage.operator.timeout is not None for stage in self.stages)
+
+    @property
     def is_auto(self) -> bool:
         """Whether the autoscaler chooses the number of its workers."""
         return self.executor.workers == AUTO

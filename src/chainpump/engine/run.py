@@ -55,7 +55,6 @@ class Run(Generic[T]):
         self._items: Generator[Iterable[T], None, Outcome] | None = None
         # Held by the thread that waits for items.
         self._items_lock = threading.RLock()
-        self._is_waiting = False
         self._is_closed = False
         # A run that is only partly built could not be closed.
         with defer_ctrl_c():
@@ -146,13 +145,13 @@ class Run(Generic[T]):
         """
         self._check_process()
         with self._items_lock:
-            if self._is_waiting:
+            if self._supervisor.has_request:
                 raise RunError(failure_texts.asked_within(self._wiring.groups[-1].who(-1, 0)))
-            self._is_waiting = True
+            self._supervisor.has_request = True
             try:
                 return self._next_items()
             finally:
-                self._is_waiting = False
+                self._supervisor.has_request = False
 
     def _next_items(self) -> Iterable[T] | None:
         caller = self._caller

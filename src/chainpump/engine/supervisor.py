@@ -18,6 +18,7 @@ from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.thread_handle import stack_of
 from ..ipc.descriptors import pipe
 from ..lazy_dataclass import replace
+from ..logs.records import STALLS
 from ..messages import failure_texts
 from ..progress.scaling_rule import Decision
 from ..worker.operator_run import Condemned
@@ -52,6 +53,8 @@ class Supervisor:
     accounts, passed, unclean, has_left_behind: set once the run is over. unclean: warnings about workers that may not
     have cleaned up. has_left_behind: a thread of the run still runs. stall: the stall that has ended the run. caller:
     the worker in the caller's thread. defect: the exception that has ended the supervisor itself.
+
+    has_request: the caller's loop waits for its next items. Only the loop changes it.
     """
 
     def __init__(self, wiring: Wiring, settings: RunSettings) -> None:
@@ -66,11 +69,15 @@ class Supervisor:
         has_thread = settings.reports_items or not all(group.is_caller for group in wiring.groups)
         roster = wiring.roster(bell=os.fstat(self._wake_reader.fileno()).st_ino if has_thread else 0)
         self._introspection = Introspection(roster)
-        self._stalls: Stalls | None = None
-        if settings.stall_timeout is not None:
-            executors = [group.executor for group in wiring.groups]
-            suspicion = fork_hazard(executors) or locks_in_forks(executors)
-            self._stalls = Stalls(roster, settings.stall_timeout, suspicion)
+        executors = [group.executor for group in wiring.groups]
+        self._stalls = Stalls(
+            roster,
+            settings.stall_timeout,
+            partial(wiring.warn, logger=STALLS),
+            fork_hazard(executors) or locks_in_forks(executors),
+            [index for index, group in enumerate(wiring.groups) if group.is_timed],
+        )
+        self._is_iterated = settings.iterated
         self._opener = threading.get_ident()
         # Guards the start, and `_wake_writer`: without it, the pipe could be closed between the check and the write,
         # and its number could belong to another file. Reentrant: a finalizer may close a run at any point.
@@ -89,6 +96,7 @@ class Supervisor:
         self.unclean: Sequence[str] = ()
         self.has_left_behind = False
         self.stall: Stall | None = None
+        self.has_request = False
         self.caller: Worker | None = None
         self.defect: BaseException | None = None
 
@@ -104,7 +112,7 @@ class Supervisor:
             running = [sum(slot.worker is not None for slot in slots) for slots in self._wiring.slots]
             running[-1] += self.state.has_caller
             self.state = replace(self.state, running=tuple(running))
-            if self._workers or self._stalls is not None:
+            if self._workers or self._stalls.limit is not None:
                 self._start_thread()
             elif self._mail:
                 self._supervise()
@@ -195,7 +203,7 @@ class Supervisor:
         times = [worker.due for worker in self._all_workers if worker.is_running and worker.due is not None]
         times += [due for due, _, _ in self._terminated]
         if self.state.phase is Phase.RUNNING:
-            times += [self._stalls.next_look(self.meter.read())] if self._stalls is not None else []
+            times.append(self._stalls.next_look)
             times += [self._autoscaler.due] if self._autoscaler.due is not None else []
             at_work = [slot for slot in self._slots if slot.is_at_work]
             times += [due for slot in at_work if (due := replacement.due(slot)) is not None]
@@ -328,8 +336,9 @@ class Supervisor:
                 slot.worker.add_step(now + STACK_WITHIN, partial(replacement.kill_if_overdue, slot, slot.worker))
         if self._autoscaler.due is not None and self.state.phase is Phase.RUNNING and self._autoscaler.due <= now:
             self._autoscale()
-        if self._stalls is not None and self.state.phase is Phase.RUNNING:
-            self.stall = self._stalls.check(self.meter.read(), self._ask_stacks, self._stacks)
+        if self.state.phase is Phase.RUNNING and self._stalls.next_look <= now:
+            in_loop = self._is_iterated and not self.has_request
+            self.stall = self._stalls.check(self.meter.read(), self._ask_stacks, self._stacks, in_loop=in_loop)
             if self.stall is not None:
                 self._apply(Stalled(Failed(self.stall.failure), time.monotonic_ns()))
 

@@ -9,6 +9,7 @@ from itertools import chain
 from ..executors.base import WorkerHandle
 from ..ipc.board import Board
 from ..logs.receiver import Logs
+from ..logs.records import LOGGER
 from ..messages.printable import printable
 from ..plan.operators import Operator
 from ..plan.planned_stage import PlannedStage
@@ -181,9 +182,9 @@ class Wiring:
         slot.set_pid(handle.pid)
         return handle
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, logger: str = LOGGER) -> None:
         """Log a warning while the run goes on. The thread for logs does it, because a handler may block."""
-        self._logs.warn(text)
+        self._logs.warn(text, logger)
 
     def roster(self, bell: int) -> Roster:
         """The facts that another process needs to read the board. bell: see `Roster`."""

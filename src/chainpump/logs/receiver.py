@@ -11,11 +11,12 @@ import select
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 
 from ..ipc.descriptors import Descriptor, pipe
 from ..messages.names import WorkerName
 from .message_pipe import ChunkReader
-from .records import Levels, LibraryWarning, LogsEnd, WorkerMessage
+from .records import LOGGER, Levels, LibraryWarning, LogsEnd, WorkerMessage
 
 __all__ = ["Logs"]
 
@@ -47,11 +48,12 @@ class Source:
 
 
 class Logs:
-    """The pipes of all worker processes of a run, and the thread that reads them, if there are any.
+    """The pipes of all worker processes of a run, and the thread that reads them. A run without worker processes has
+    this thread only from the first warning of the library on.
 
     Shared between threads: `_new_sources` and `_warnings`, whose operations are atomic; `_handed`, which one thread
-    counts; flags, which are set once; and `_wakeup`, which `_wakeup_lock` guards. All else belongs to the holder of
-    `_reading`: the thread, or the caller of `close` if the thread has not begun.
+    counts; flags, which are set once; and `_wakeup` and `_thread`, which `_wakeup_lock` guards. All else belongs to the
+    holder of `_reading`: the thread, or the caller of `close` if the thread has not begun.
     """
 
     def __init__(self) -> None:
@@ -83,9 +85,15 @@ class Logs:
         self._wake()
         return LogsEnd(writing, self._levels)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, logger: str = LOGGER) -> None:
         """Have the thread log a warning of the library itself; the caller does not wait for handlers."""
-        self._warnings.append(LibraryWarning(text))
+        self._warnings.append(LibraryWarning(text, logger))
+        with self._wakeup_lock:
+            if self._wakeup is None and self._thread is None:
+                # If the system refuses a pipe or a thread, `close` logs the warning.
+                with suppress(OSError, RuntimeError):
+                    self._wakeup = pipe()
+                    self.start()
         self._wake()
 
     def start(self) -> None:
@@ -93,10 +101,13 @@ class Logs:
 
         If Cancelled interrupts this, the thread may or may not begin; only `_reading` says whether it has.
         """
-        if self._wakeup is not None:
-            thread = threading.Thread(target=self._hand_on, args=self._wakeup[:1], name="chainpump logs", daemon=True)
-            self._thread = thread
-            thread.start()
+        with self._wakeup_lock:
+            if self._wakeup is not None and self._thread is None:
+                thread = threading.Thread(
+                    target=self._hand_on, args=self._wakeup[:1], name="chainpump logs", daemon=True
+                )
+                self._thread = thread
+                thread.start()
 
     def end(self) -> None:
         """No worker is left: the pipes hold all that will come."""

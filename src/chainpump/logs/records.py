@@ -23,10 +23,12 @@ from ..pickling import functions
 if TYPE_CHECKING:
     from logging import LogRecord
 
-__all__ = ["Levels", "LibraryWarning", "Logged", "LogsEnd", "Warned", "WorkerMessage", "warn"]
+__all__ = ["LOGGER", "STALLS", "Levels", "LibraryWarning", "Logged", "LogsEnd", "Warned", "WorkerMessage", "warn"]
 
 # The logger of the library's own warnings.
 LOGGER = "chainpump"
+# Warnings of stalls have a logger of their own, so that a program can turn off these alone.
+STALLS = "chainpump.stalls"
 # Values of these types can be unpickled in any process.
 PLAIN = {str, int, float, bool, type(None)}
 
@@ -118,17 +120,18 @@ class LibraryWarning:
     """A warning of the library itself, while a run goes on."""
 
     text: str
+    logger: str
 
     def hand_on(self) -> None:
         """Log it. Raises what handlers and filters raise."""
-        warn(self.text)
+        warn(self.text, self.logger)
 
 
-def warn(text: str) -> None:
+def warn(text: str, logger: str = LOGGER) -> None:
     """Log a warning of the library itself, where it cannot be an error. Raises what handlers and filters raise."""
     import logging
 
-    logging.getLogger(LOGGER).warning(text)
+    logging.getLogger(logger).warning(text)
 
 
 def _loaded(data: bytes | None, instead: Any) -> Any:

@@ -27,6 +27,7 @@ from .shadowing import shadowed
 from .source_files import PACKAGE
 
 __all__ = [
+    "STALL_ENDS",
     "broken_off",
     "channel_failed",
     "forced",
@@ -39,6 +40,7 @@ __all__ = [
     "raised",
     "refused",
     "returned_early",
+    "stall_goes_on",
     "stalled",
     "still_ending",
     "survived",
@@ -161,17 +163,19 @@ def timed_out(who: WorkerName, pid: int, item: Item, seconds: float, stack: str)
     )
 
 
+STALL_ENDS = "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short."
+
+
 def stalled(who: WorkerName, pid: int, at: str, seconds: float, lines: Sequence[str], item: Item | None) -> Failure:
     """No item has moved for some time. who, at: the worker to look at, its status. lines: the status of each worker."""
-    return who.failure(
-        StallError,
-        pid,
-        f"no item moved for {seconds:g} s; {who.placed(pid)} is {at}.",
-        *lines,
-        "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short.",
-        who.definition(),
-        item=item,
-    )
+    headline = f"no item moved for {seconds:g} s; {who.placed(pid)} is {at}."
+    return who.failure(StallError, pid, headline, *lines, who.definition(), item=item)
+
+
+def stall_goes_on(limit: float | None) -> str:
+    """What to do about a stall while the run goes on. limit: seconds until the stall ends the run, or None."""
+    end = "stall_timeout= would end it" if limit is None else f"stall_timeout={limit:g} ends it"
+    return f"The run goes on; {end}. `python -m chainpump stacks {os.getpid()}` shows where each worker is."
 
 
 def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
-from chainpump.engine.stalls import START_UP, Stalls
 from chainpump.engine.worker_status import Roster, RosterGroup, moved_last, worker_statuses
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK
@@ -124,32 +122,3 @@ def test_an_added_worker_counts_as_a_move_only_after_its_first_item(row: int, ce
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
     assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == (7 if counts else 0)
-
-
-def test_a_starting_worker_delays_a_stall_to_one_minute() -> None:
-    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
-    board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
-    board[0][Cell.MOVED] = 7_000_000_000
-    reading = ROSTER.read(board.__getitem__)
-    assert Stalls(ROSTER, 5).due(reading) == 7 + START_UP
-    assert Stalls(ROSTER, 90).due(reading) == 7 + 90
-    board[1][Cell.STATE] = State.RUNNING
-    assert Stalls(ROSTER, 5).due(ROSTER.read(board.__getitem__)) == 7 + 5
-
-
-def test_a_stall_is_looked_for_again_while_a_worker_starts_since_nobody_tells_of_its_start() -> None:
-    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
-    board[0][Cell.STATE], board[1][Cell.STATE], board[2][Cell.STATE] = State.RUNNING, State.STARTING, State.SPARE
-    board[0][Cell.MOVED] = 7_000_000_000
-    reading = replace(ROSTER.read(board.__getitem__), now=8_000_000_000)
-    assert Stalls(ROSTER, 5).next_look(reading) == 8 + 5
-    assert Stalls(ROSTER, 90).next_look(reading) == 7 + 90
-
-
-def test_a_stall_has_the_suspected_cause() -> None:
-    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
-    for row in board:
-        row[Cell.STATE] = State.RUNNING
-    reading = ROSTER.read(board.__getitem__)
-    assert "a lock is held" in Stalls(ROSTER, 5, "a lock is held").failure(reading).details
-    assert "" not in Stalls(ROSTER, 5).failure(reading).details

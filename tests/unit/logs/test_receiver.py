@@ -1,9 +1,10 @@
-"""The thread that hands on what workers log, where its start is broken into."""
+"""The thread that hands on what workers and the library log, where its start is broken into or comes late."""
 
 from __future__ import annotations
 
 import logging
 import pickle
+import queue
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from chainpump.logs.message_pipe import ChunkWriter
 from chainpump.logs.receiver import Logs
 from chainpump.logs.records import Logged
 from chainpump.messages.names import Role, WorkerName
+from support.gate import LIMIT
 
 
 @pytest.mark.parametrize("begins", ["at once", "once all is closed", "never"])
@@ -45,3 +47,46 @@ def test_logs_are_handed_on_once_though_cancelled_breaks_into_the_start_of_their
     if begins != "never":
         started[0].join()
     assert [record.getMessage() for record in caplog.records] == ["said"]
+
+
+def test_a_warning_of_a_run_without_processes_is_logged_while_the_run_goes_on() -> None:
+    receiver, handler = Logs(), Kept()
+    logging.getLogger("chainpump").addHandler(handler)
+    try:
+        for text in ("first", "second"):
+            receiver.warn(text)
+            record = handler.records.get(timeout=LIMIT)
+            assert (record.getMessage(), record.threadName) == (text, "chainpump logs")
+    finally:
+        logging.getLogger("chainpump").removeHandler(handler)
+        receiver.start()
+        receiver.end()
+        receiver.close(went_well=True)
+    assert not [thread for thread in threading.enumerate() if thread.name == "chainpump logs"]
+
+
+@pytest.mark.parametrize("refused", ["chainpump.logs.receiver.pipe", "threading.Thread.start"])
+def test_a_warning_that_finds_no_room_for_a_thread_is_logged_at_the_end(
+    refused: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError if refused.endswith("pipe") else RuntimeError
+
+    receiver = Logs()
+    monkeypatch.setattr(refused, refuse)
+    receiver.warn("late", logger="chainpump.stalls")
+    assert caplog.records == []
+    receiver.end()
+    receiver.close(went_well=False)
+    assert caplog.record_tuples == [("chainpump.stalls", logging.WARNING, "late")]
+
+
+class Kept(logging.Handler):
+    """Keeps records for the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.put(record)
