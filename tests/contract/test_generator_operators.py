@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, Skip, StageError, Tasks, Threads, source
+from chainpump.plan import generator_stages
 from contract import operations, stages
 from contract.placings import FORKS, MOST, Placing
 from support.gate import Gate, Journal
@@ -24,15 +25,15 @@ OPERATORS: dict[str, tuple[Callable[..., Pipeline[Any]], list[Any]]] = {
     "distinct within": (lambda pipeline, on: pipeline.distinct(key=lambda n: n % 9, within=8, on=on), list(range(N))),
     "batch by": (
         lambda pipeline, on: pipeline.batch(by=lambda n: n % 10, most=11, on=on),
-        list(Pipeline(range(N)).batch(by=lambda n: n % 10, most=11).inline()),
+        list(generator_stages.batch_by(range(N), None, lambda n: n % 10, 11, None)),
     ),
     "group_by": (
         lambda pipeline, on: pipeline.group_by(lambda n: n // 9, most=5, on=on),
-        list(Pipeline(range(N)).group_by(lambda n: n // 9, most=5).inline()),
+        list(generator_stages.group_by(range(N), lambda n: n // 9, 5)),
     ),
     "shuffle": (
         lambda pipeline, on: pipeline.shuffle(30, seed=3, on=on),
-        list(Pipeline(range(N)).shuffle(30, seed=3).inline()),
+        list(generator_stages.shuffle(range(N), 30, 3)),
     ),
 }
 
