@@ -107,8 +107,7 @@ class Map(Operator[In_contra, Out_co]):
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
     ) -> None:
         """Process the next items; each has one result."""
-        made = map(self.function, islice(items, len(ahead)))
-        _check_all(results.extend(made, None if numbers is None else lambda count: numbers[:count]), ahead)
+        _add_one_each(map(self.function, islice(items, len(ahead))), ahead, numbers, results)
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,6 +136,11 @@ class Filter(Operator[T, T], Generic[T]):
         _check_all(len(stay), ahead)
 
 
+def _add_one_each(made: Iterable[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results) -> None:
+    """Add results of which each item has one."""
+    _check_all(results.extend(made, None if numbers is None else lambda count: numbers[:count]), ahead)
+
+
 def _check_all(count: int, ahead: Sequence[Any]) -> None:
     """Raise if the function has raised StopIteration, which has ended the loop over its results."""
     if count < len(ahead):
@@ -158,8 +162,7 @@ class Tap(Operator[T, T], Generic[T]):
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
     ) -> None:
         """Process the next items; each stays."""
-        passed = map(self._passed, islice(items, len(ahead)))
-        _check_all(results.extend(passed, None if numbers is None else lambda count: numbers[:count]), ahead)
+        _add_one_each(map(self._passed, islice(items, len(ahead))), ahead, numbers, results)
 
     def _passed(self, item: Any) -> Any:
         self.function(item)
