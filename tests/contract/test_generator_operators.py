@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, Skip, StageError, Tasks, Threads, source
+from chainpump import Inline, Pipeline, Processes, Skip, StageError, Tasks, Threads, per_worker, source
 from chainpump.plan import generator_stages
 from contract import operations, stages
 from contract.placings import FORKS, MOST, Placing
@@ -114,6 +114,15 @@ def test_an_async_function_taps_on_tasks() -> None:
         seen.append(number)
 
     assert list(Pipeline(range(N)).tap(note, on=Tasks(8))) == list(range(N)) == sorted(seen)
+
+
+def test_each_worker_makes_its_own_function_of_a_tap(journal: Journal) -> None:
+    def opened() -> Callable[[int], None]:
+        journal.write("opened")
+        return journal.write
+
+    assert list(Pipeline(range(3)).tap(per_worker(opened), on=Processes())) == [0, 1, 2]
+    assert journal.lines == ["opened", "0", "1", "2"]
 
 
 def test_items_behind_a_tap_are_not_checked_against_the_result_of_its_function() -> None:

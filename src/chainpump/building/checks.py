@@ -150,7 +150,8 @@ def _is_of_items(bound: Bound, method: str, what: str, problems: Problems) -> bo
             raise StageTypeError(
                 f"{method}(...) takes {what} but got: {bound!r}.\n"
                 f"  {what[0].upper()}{what[1:]} needs no factory: code before its loop runs once in each worker.\n"
-                "  A function of one item, and a factory of it, go into .map(), .filter(), .flat_map() or .each()."
+                "  A function of one item, and a factory of it, go into"
+                " .map(), .filter(), .flat_map(), .tap() or .each()."
             )
         return True
     return False

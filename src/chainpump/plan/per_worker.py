@@ -58,7 +58,7 @@ def per_worker(factory: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) 
     >>> list(Pipeline([1, 2, 3]).map(per_worker(Scale, 10), on=Threads(2)))
     [10, 20, 30]
 
-    `map`, `filter`, `flat_map` and `each` take it in place of a function. Each worker calls the factory with the
+    `map`, `filter`, `flat_map`, `tap` and `each` take it in place of a function. Each worker calls the factory with the
     arguments before its first item. If the result is a context manager, the worker enters it, uses what `__enter__`
     returns, and leaves it at its end, also on failure and cancellation, within the grace period of the run. `Tasks`
     also takes async context managers and `async def` factories; its event loop is one worker.
