@@ -339,7 +339,7 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge:
                         kill.strike()
                     seen.append(checked(value))
             else:
-                value = run.result()
+                value = run.result().value
                 seen = value if case.workers == 1 else [number for part in value for number in part]
         except BaseException as raised:
             error = raised

@@ -157,7 +157,7 @@ def _run(plan: Plan, bomb: Bomb, journal: Journal, name: str, verdict: Verdict, 
         row = own_view(run._wiring.board, group.rows[-1][0])
         with _cancelled_by(bomb, run):
             try:
-                seen.extend(map(summed, run) if plan.stage != "sink" else run.result())
+                seen.extend(map(summed, run) if plan.stage != "sink" else run.result().value)
             except Exception as raised:
                 error = raised
             ended_at = time.monotonic()

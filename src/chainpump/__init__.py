@@ -12,7 +12,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine.run import Run
+    from .engine.run import Run, SinkRun
     from .engine.warm_pool import WarmPool
     from .errors import (
         Cancelled,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PipelineError,
         PlanError,
         RemoteError,
+        RunCancelledError,
         RunError,
         StageError,
         StageOptionError,
@@ -78,9 +79,11 @@ __all__ = [
     "Report",
     "Retry",
     "Run",
+    "RunCancelledError",
     "RunError",
     "Runnable",
     "Sink",
+    "SinkRun",
     "Skip",
     "Source",
     "Stage",
@@ -112,7 +115,7 @@ if not TYPE_CHECKING:
     # A name is imported from its module on first access, because a program uses few of them. All others of `__all__`
     # are classes of `errors`.
     _HOMES = {
-        ".engine.run": ("Run",),
+        ".engine.run": ("Run", "SinkRun"),
         ".engine.warm_pool": ("WarmPool",),
         ".executors.base": ("Executor",),
         ".executors.inline": ("Inline",),

@@ -5,7 +5,7 @@ PipelineError
 ├─ RemoteError          replaces an exception that cannot be sent, in a dead letter
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
                         UnpicklableItemError, ItemTypeError, ItemTimeoutError, TooManyFailuresError, StallError,
-                        LedgerError
+                        LedgerError, RunCancelledError
 
 Every class can be pickled: its fields are the positional arguments, and `__str__` builds its text.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "PipelineError",
     "PlanError",
     "RemoteError",
+    "RunCancelledError",
     "RunError",
     "StageError",
     "StageOptionError",
@@ -249,3 +250,7 @@ class TooManyFailuresError(RunError):
 
 class LedgerError(RunError):
     """The counts of a run do not match: an item was lost or doubled between two stages."""
+
+
+class RunCancelledError(RunError):
+    """The program has ended the run: by `cancel()`, which the message locates, or because its `with` block ended."""

@@ -129,9 +129,6 @@ class _Chain:
         check_restarts(stages)
         return stages
 
-    def _start(self, options: RunOptions, *, iterated: bool) -> chainpump.Run[Any]:
-        return start(self.plan(on=options.on), options, iterated=iterated)
-
 
 class Pipeline(_Chain, GeneratorOperators[T_co]):
     """A chain of a source and stages that yields items when it is iterated. It is immutable and can run again.
@@ -573,7 +570,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         the caller's loop.
         """
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
-        return self._start(options, iterated=True)
+        return start(self.plan(on=on), options, iterated=True)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run the pipeline inside an event loop: `async for item in pipeline`."""
@@ -635,9 +632,36 @@ class Runnable(_Chain, Generic[R_co]):
         run as their attribute `report`.
         """
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
-        with self._start(options, iterated=False) as run:
-            value = run.result()
-        return run.report(value)
+        with self._start(options) as run:
+            return run.result()
+
+    def open(
+        self,
+        *,
+        grace: float = GRACE,
+        on: Executor | None = None,
+        stall_timeout: float | None = None,
+        check_items: bool = False,
+        progress: bool = False,
+        observe: Callable[[chainpump.Progress], object] | None = None,
+        seed: int | None = None,
+    ) -> chainpump.SinkRun[R_co]:
+        """Start a run, which goes on while the caller does other things. Leaving its `with` block cancels every worker.
+
+        >>> with Pipeline(range(4)).into(sum, on=Inline()).open() as run:
+        ...     report = run.result()
+        >>> report.value
+        6
+
+        `run.progress()` shows it, `run.wait(timeout)` and `run.result()` wait for its end, and `run.cancel()` ends it.
+        The options are those of `run`. A sink on `Inline` runs in a thread of the main process, and not in the caller's
+        thread, where `run` would call it.
+        """
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
+        return self._start(options, apart=True)
+
+    def _start(self, options: RunOptions, *, apart: bool = False) -> chainpump.SinkRun[R_co]:
+        return start(self.plan(on=options.on), options, iterated=False, apart=apart)
 
     async def run_async(
         self,
@@ -664,9 +688,9 @@ class Runnable(_Chain, Generic[R_co]):
         options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
         # The check is made here because the thread that starts the run does not have the caller's stack.
         check_place(self.plan(on=on).stages)
-        async with running(partial(self._start, options, iterated=False)) as (run, within):
-            value = await within(run.result)
-        return run.report(value)
+        async with running(partial(self._start, options)) as (run, within):
+            report: chainpump.Report[R_co] = await within(run.result)
+        return report
 
     def inline(self) -> Runnable[R_co]:
         """Return the same runnable in the caller's thread, as plain generators, for breakpoints and profilers."""
@@ -686,10 +710,11 @@ def opened(
     *,
     progress: bool = False,
     observe: Callable[[chainpump.Progress], object] | None = None,
-) -> chainpump.Run[Any]:
-    """Open a run of a pipeline or a runnable, with the defaults for all other options."""
-    iterated = isinstance(chain, Pipeline)
-    return chain._start(RunOptions(progress=progress, observe=observe), iterated=iterated)  # noqa: SLF001  # the same
+) -> chainpump.Run[Any] | chainpump.SinkRun[Any]:
+    """Open a run of a pipeline or a runnable. A sink on Inline runs in the thread that asks for the result."""
+    if isinstance(chain, Pipeline):
+        return chain.open(progress=progress, observe=observe)
+    return chain._start(RunOptions(progress=progress, observe=observe))  # noqa: SLF001  # of this module
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .building import checks
 from .building.main_guard import check_main_file
@@ -22,7 +22,7 @@ from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
 
 if TYPE_CHECKING:
-    from .engine.run import Run
+    from .engine.run import Run, SinkRun
     from .engine.warm_pool import WarmPool
     from .progress.observer_thread import Observer
 
@@ -85,11 +85,19 @@ def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
     return [each for stage in stages for each in placements(stage)]
 
 
-def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
-    """Start a run of this plan. Raises an error if the plan is wrong, or if a run must not start here."""
+@overload
+def start(plan: Plan, options: RunOptions, *, iterated: Literal[True]) -> Run[Any]: ...
+@overload
+def start(plan: Plan, options: RunOptions, *, iterated: Literal[False], apart: bool) -> SinkRun[Any]: ...
+def start(plan: Plan, options: RunOptions, *, iterated: bool, apart: bool = False) -> Run[Any] | SinkRun[Any]:
+    """Start a run of this plan. iterated, apart: see `RunSettings`.
+
+    Raises an error if the plan is wrong, or if a run must not start here.
+    """
     # Only a program that runs a pipeline needs the engine. A worker that imports the program only builds the pipeline.
     try:
-        from .engine.nested import start_run
+        from .engine.nested import with_inner_runs
+        from .engine.run import Run, SinkRun
         from .engine.run_settings import RunSettings
         from .engine.warm_pool import current_pool
         from .logs.records import warn
@@ -115,17 +123,16 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool) -> Run[Any]:
     hazard = fork_hazard(_executors(stages))
     if hazard:
         warn(hazard)
-    return start_run(
-        stages,
-        RunSettings(
-            iterated,
-            float(options.grace),
-            options.stall_timeout,
-            observers,
-            seed=Seed.of_run(options.seed),
-            pool=current_pool(),
-        ),
+    settings = RunSettings(
+        iterated,
+        float(options.grace),
+        options.stall_timeout,
+        observers,
+        seed=Seed.of_run(options.seed),
+        apart=apart,
+        pool=current_pool(),
     )
+    return (Run if iterated else SinkRun)(with_inner_runs(stages, settings), settings)
 
 
 def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:

@@ -436,7 +436,7 @@ def test_cancelling_from_another_thread_wakes_who_waits_for_a_part(way: Way, gat
     with pipeline.open(grace=30) as run, meanwhile(lambda: iterate(run)) as said:
         gate.wait_held()
         run.cancel()
-    assert said.result().startswith("the run was closed before its end.")
+    assert said.result().startswith("the run was cancelled: cancel() was called at ")
 
 
 @WAYS

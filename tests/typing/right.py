@@ -26,6 +26,7 @@ from chainpump import (
     Run,
     Runnable,
     Sink,
+    SinkRun,
     Skip,
     Source,
     Stage,
@@ -184,6 +185,17 @@ with images.open() as run:
     for image in run:
         assert_type(image, Image)
 assert_type(list(images.inline()), list[Image])
+
+# A run with a sink has a result, and no items.
+with images.into(sink(save, "images")).open(grace=5) as saving:
+    assert_type(saving, SinkRun[int])
+    assert_type(saving.wait(timeout=0.5), bool)
+    assert_type(saving.status, Literal["running", "completed", "failed", "cancelled"])
+    assert_type(saving.progress(), Progress)
+    assert_type(saving.report(), Report[int | None])
+    assert_type(saving.result(), Report[int])
+assert_type(images.each(print).open().result().value, None)
+assert_type(images.open().report(), Report[None])
 
 # What the documents show.
 pages = (

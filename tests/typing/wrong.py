@@ -173,6 +173,9 @@ images.distinct(key=one)  # E: takes a path
 images.batch(3).map(area)  # E: takes one image
 images.into(sink(save, "images")).run(observe=one)  # E: takes a path
 images.open(progress="yes")  # E: a str for a bool
+images.open().result()  # E: it has items, and no result
+list(images.into(sink(save, "images")).open())  # E: it has a result, and no items
+images.into(sink(save, "images")).open().wait("3")  # E: a str for seconds
 
 
 def to_pixels(image: Image) -> tuple[list[bytearray], int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,7 +9,7 @@ from types import TracebackType
 
 from ..errors import PlanError
 from ..lazy_dataclass import dataclass
-from ..messages.source_files import PACKAGE, file_of
+from ..messages.source_files import user_line
 
 __all__ = ["Found", "Problems", "collecting", "is_collecting"]
 
@@ -56,7 +55,7 @@ class Problems:
         if collected is not None:
             # A problem of a stage may be found again at the stage after it.
             known = {str(each.error) for each in collected}
-            collected += [Found(each, _user_line()) for text, each in self._found.items() if text not in known]
+            collected += [Found(each, user_line()) for text, each in self._found.items() if text not in known]
         elif others:
             raise type(first)(*self._found) from first.__cause__
         else:
@@ -77,11 +76,3 @@ def collecting() -> Generator[list[Found]]:
 def is_collecting() -> bool:
     """Whether pipelines are built only to be checked: then none may start."""
     return _COLLECTED.get() is not None
-
-
-def _user_line() -> str:
-    """The line of the program that is being executed: the innermost call outside of this package."""
-    frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
-        frame = frame.f_back
-    return f"{file_of(frame.f_code)}:{frame.f_lineno}"

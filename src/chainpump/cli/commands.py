@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..building.problems import collecting
 from ..errors import PlanError
@@ -23,6 +23,9 @@ from .arguments import READ, named_pipeline, suggestion
 from .completion import completions
 from .stacks import stacks
 from .target import Target, UsageError
+
+if TYPE_CHECKING:
+    from ..engine.run import Run, SinkRun
 
 __all__ = ["COMMANDS", "FAILED", "OK", "ReaderGone"]
 
@@ -55,21 +58,24 @@ def _run(options: Namespace) -> int:
     observe = None if options.report is None else _no_observer
     with opened(found, progress=options.progress, observe=observe) as run:
         try:
-            value = run.result() if isinstance(found, Runnable) else _emit_each(run)
+            report = _completed(run)
         finally:
             run.close()
             status = _write_report(run.report(), options.report)
-    if value is not None:
-        _emit(value)
-    if isinstance(found, Runnable):
-        _emit(run.report(value))
+    if report is not None:
+        if report.value is not None:
+            _emit(report.value)
+        _emit(report)
     return status
 
 
-def _emit_each(items: Iterable[object]) -> object:
-    for item in items:
-        _emit(item)
-    return None
+def _completed(run: Run[Any] | SinkRun[Any]) -> Report[Any] | None:
+    """Print the items of a run, or wait for its report and return it."""
+    if isinstance(run, Iterable):
+        for item in run:
+            _emit(item)
+        return None
+    return run.result()
 
 
 def _no_observer(_: Progress) -> None:

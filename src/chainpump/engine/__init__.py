@@ -4,6 +4,7 @@
 * `autoscaler`: chooses how many workers each "auto" stage has
 * `dead_letters`: keeps dead letters, or passes them to the function of the policy
 * `ending`: how a run has ended, from records of failures to the exception for the caller
+* `execution`: one execution, whether the caller takes its items or its report
 * `fault_injection`: wraps workers, channels and executors so that they fail when a test requests that
 * `fault_rules`: which faults `CHAINPUMP_FAULTS` requests
 * `groups`: which stages share their workers, and which groups restore order
@@ -14,7 +15,7 @@
 * `meter`: reads the board while a run goes on
 * `nested`: pipelines as the source of a pipeline: runs inside a run
 * `replacement`: decides about workers that have died or exceed the time limit
-* `run`: one execution as its user sees it
+* `run`: the runs of pipelines with and without a sink, as their users see them
 * `run_settings`: how a run is executed, as one value
 * `stalls`: detects that no item has moved for too long
 * `started_worker`: the steps that end a worker

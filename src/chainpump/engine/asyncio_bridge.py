@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 from ..errors import RunError
 from ..messages import failure_texts
-from .run import Run
+from .execution import Execution
 
 __all__ = ["running"]
 
-T = TypeVar("T")
+RunT = TypeVar("RunT", bound=Execution)
 
 
 @asynccontextmanager
-async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Callable[..., Any]]]:
+async def running(start: Callable[[], RunT]) -> AsyncIterator[tuple[RunT, Callable[..., Any]]]:
     """Start a run. Yields it, and an async function that calls another function in the run's thread.
 
     If the task is cancelled, the run is cancelled, too, and its end is awaited.
@@ -47,5 +47,5 @@ async def running(start: Callable[[], Run[T]]) -> AsyncIterator[tuple[Run[T], Ca
             yield run, within
         finally:
             # This wakes the thread if it still waits. After the end, it does nothing.
-            run.cancel()
+            run.leave()
             await asyncio.shield(loop.run_in_executor(pool, run.close))

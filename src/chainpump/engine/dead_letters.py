@@ -60,16 +60,31 @@ class DeadLetters:
                 self.refusal = (item, error)
                 self._refused()
 
+    def end(self) -> None:
+        """No worker is left: the queue holds all dead letters that will come."""
+        self._queue.put(None)
+
+    def wait(self, within: float | None) -> bool:
+        """Wait until the thread has passed on all dead letters; returns whether it has. within: as for `close`."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(within)
+        return self.are_over
+
+    @property
+    def are_over(self) -> bool:
+        """Whether no further dead letter will be passed on."""
+        return self._is_closed or self._thread is None or not self._thread.is_alive()
+
     def close(self, within: float | None) -> None:
         """Wait until the thread has passed on all dead letters. within: for this many seconds at most.
 
         Later dead letters are discarded, even if Ctrl-C interrupts the wait. If a function never returns, its thread
         is left behind.
         """
-        self._queue.put(None)
-        thread, self._thread = self._thread, None
+        self.end()
         try:
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(within)
+            self.wait(within)
         finally:
             self._is_closed = True

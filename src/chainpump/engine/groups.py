@@ -137,7 +137,8 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
             rows.append(range(next_row, next_row + copies))
             next_row += copies
         code = SharedFunctions([stage.call for stage in run])
-        yield Group(run, executor, rows, next_stage, is_last and executor.capabilities.shares_thread, loops, code)
+        is_caller = is_last and executor.capabilities.shares_thread and (loops or not apart)
+        yield Group(run, executor, rows, next_stage, is_caller, loops, code)
         next_stage += len(rows)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
+from typing import TypeVar
 
 from ..messages.names import Role
 from ..plan.bound import Bound
@@ -15,6 +16,8 @@ from .groups import Group
 from .wiring import Wiring
 
 __all__ = ["Meter"]
+
+T = TypeVar("T")
 
 
 class Meter:
@@ -55,14 +58,26 @@ class Meter:
 
     def read(self) -> Reading:
         """The current reading; after the end, the last one."""
-        rows = self._rows
-        return self._last if rows is None else self._read(rows, is_over=False)
+        return self._while_open(lambda rows: self._read(rows, is_over=False), lambda: self._last)
 
     def counts(self) -> Sequence[Counts]:
         """The numbers of items of each stage so far. This costs an eighth of `read`."""
-        if (rows := self._rows) is None:
-            return [counted(workers) for workers in self._last.stages]
-        return [Counts(*count_items(workers)) for workers in rows]
+        return self._while_open(
+            lambda rows: [Counts(*count_items(workers)) for workers in rows],
+            lambda: [counted(workers) for workers in self._last.stages],
+        )
+
+    def _while_open(self, read: Callable[[Sequence[Sequence[Rows]]], T], afterwards: Callable[[], T]) -> T:
+        """Read the rows. After the end, call `afterwards`."""
+        rows = self._rows
+        if rows is not None:
+            try:
+                return read(rows)
+            except ValueError:
+                # The run may have ended during the reading, and released the memory of the board.
+                if self._rows is not None:
+                    raise
+        return afterwards()
 
     def _read(self, rows: Sequence[Sequence[Rows]], is_over: bool) -> Reading:
         now = time.monotonic_ns()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from ..errors import Cancelled, RunError
+from ..errors import Cancelled, RunCancelledError, RunError
 from ..lazy_dataclass import replace
 from ..plan.nested_source import NestedSource, Stages
 from ..plan.planned_stage import PlannedStage
@@ -26,7 +26,7 @@ from ..worker.stage_run import Nested
 from .run import Run
 from .run_settings import RunSettings
 
-__all__ = ["Concat", "InTurn", "Merge", "start_run"]
+__all__ = ["Concat", "InTurn", "Merge", "with_inner_runs"]
 
 
 class Start(Protocol):
@@ -35,16 +35,17 @@ class Start(Protocol):
     def __call__(self, *, apart: bool = False) -> Run[Any]: ...
 
 
-def start_run(stages: Sequence[PlannedStage], settings: RunSettings) -> Run[Any]:
-    """Start a run of these stages. Its inner runs start when they are needed."""
+def with_inner_runs(stages: Sequence[PlannedStage], settings: RunSettings) -> Sequence[PlannedStage]:
+    """The stages of a run, of which a nested source starts its inner runs when they are needed."""
 
     def inner(stages: Stages, index: int, *, apart: bool = False) -> Run[Any]:
-        return start_run(stages, settings.of_part(index, apart=apart))
+        of_part = settings.of_part(index, apart=apart)
+        return Run(with_inner_runs(stages, of_part), of_part)
 
     first, *others = stages
     if isinstance(first.call, NestedSource):
         first = replace(first, call=first.call.starting(inner))
-    return Run((first, *others), settings)
+    return (first, *others)
 
 
 class _Runs(Nested):
@@ -72,7 +73,7 @@ class _Runs(Nested):
         """Cancel the inner runs. Threads that wait in them wake at once."""
         self._is_cancelled = True
         for run in tuple(self._open):
-            run.cancel()
+            run.leave()
 
     def close(self) -> None:
         """Close the inner runs, and wait until they have completely ended."""
@@ -88,9 +89,8 @@ class _Runs(Nested):
             self._open.append(run)
             self._check()
             yield run
-        except RunError as error:
-            # A plain RunError says that the run was cancelled without a failure.
-            if self._is_cancelled and error.failures[0].error is RunError:
+        except RunCancelledError:
+            if self._is_cancelled:
                 raise Cancelled("the run was cancelled") from None
             raise
         finally:

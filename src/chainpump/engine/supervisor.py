@@ -17,6 +17,7 @@ from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.thread_handle import stack_of
 from ..ipc.descriptors import pipe
+from ..ipc.wakeups import SharedEvent
 from ..lazy_dataclass import replace
 from ..logs.records import STALLS
 from ..messages import failure_texts
@@ -54,7 +55,8 @@ class Supervisor:
     have cleaned up. has_left_behind: a thread of the run still runs. stall: the stall that has ended the run. caller:
     the worker in the caller's thread. defect: the exception that has ended the supervisor itself.
 
-    has_request: the caller's loop waits for its next items. Only the loop changes it.
+    requested_by: the thread that now runs the worker in the caller's thread, for a loop or a result. Only it changes
+    this.
     """
 
     def __init__(self, wiring: Wiring, settings: RunSettings) -> None:
@@ -82,10 +84,8 @@ class Supervisor:
         # Guards the start, and `_wake_writer`: without it, the pipe could be closed between the check and the write,
         # and its number could belong to another file. Reentrant: a finalizer may close a run at any point.
         self._wake_lock = threading.RLock()
-        self._is_concluded = False
-        # Held until the run is concluded. It is no event: Ctrl-C can interrupt one while its own lock is held.
-        self._conclusion = threading.Lock()
-        self._conclusion.acquire()
+        # Happens when no worker runs any more, and all resources of the run are released.
+        self.conclusion = SharedEvent()
         self._thread: threading.Thread | None = None
         self._is_started = False
         # Slots whose worker has died of SIGTERM, and when each of these workers counts as lost.
@@ -96,7 +96,7 @@ class Supervisor:
         self.unclean: Sequence[str] = ()
         self.has_left_behind = False
         self.stall: Stall | None = None
-        self.has_request = False
+        self.requested_by: int | None = None
         self.caller: Worker | None = None
         self.defect: BaseException | None = None
 
@@ -129,22 +129,21 @@ class Supervisor:
 
     def post(self, event: Event) -> None:
         """Send an event of the caller. Any thread may call this at any time; events before `start` wait for it."""
-        if self._is_concluded:
+        if self.conclusion.is_set:
             return
         self._mail.append(event)
         # A full pipe wakes the thread already.
         with self._wake_lock, suppress(BlockingIOError):
             # Without a thread, the lock guards the whole run: two threads may send an event at the same time.
             if self._thread is None:
-                if self._is_started and not self._is_concluded:
+                if self._is_started and not self.conclusion.is_set:
                     self._supervise()
             elif not self._wake_writer.closed:
                 os.write(self._wake_writer.fileno(), b"!")
 
     def join(self) -> None:
         """Wait until the run is concluded and its thread has ended."""
-        with self._conclusion:
-            pass
+        self.conclusion.wait()
         if self._thread is not None:
             self._thread.join()
 
@@ -184,8 +183,7 @@ class Supervisor:
             except BaseException as error:
                 self.defect = error
             finally:
-                self._is_concluded = True
-                self._conclusion.release()
+                self.conclusion.set()
 
     def _receive(self) -> Sequence[tuple[WorkerSlot, Outcome | Lost]]:
         """Wait for reports of how workers have ended, and return them.
@@ -337,7 +335,7 @@ class Supervisor:
         if self._autoscaler.due is not None and self.state.phase is Phase.RUNNING and self._autoscaler.due <= now:
             self._autoscale()
         if self.state.phase is Phase.RUNNING and self._stalls.next_look <= now:
-            in_loop = self._is_iterated and not self.has_request
+            in_loop = self._is_iterated and self.requested_by is None
             self.stall = self._stalls.check(self.meter.read(), self._ask_stacks, self._stacks, in_loop=in_loop)
             if self.stall is not None:
                 self._apply(Stalled(Failed(self.stall.failure), time.monotonic_ns()))

@@ -265,3 +265,4 @@ class Wiring:
             surroundings.close()
         self.board.close()
         self._logs.end()
+        self._dead_letters.end()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-__all__ = ["Event", "Wakeup"]
+__all__ = ["Event", "SharedEvent", "Wakeup"]
 
 
 class Wakeup:
@@ -47,3 +47,28 @@ class Event:
     def wait(self, seconds: float) -> bool:
         """Wait until the event has happened, or for so many seconds; returns whether it has. One thread may wait."""
         return self.is_set or self._wakeup.wait(seconds)
+
+
+class SharedEvent:
+    """An event that happens once. Any number of threads may wait for it. `set` may be called like `Wakeup.set`."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        # Each thread that waits has its own lock, so that one that is interrupted in its wait delays no other.
+        self._waiting: list[Wakeup] = []
+
+    def set(self) -> None:
+        """Record that the event has happened, and wake all threads that wait."""
+        self.is_set = True
+        for wakeup in tuple(self._waiting):
+            wakeup.set()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait like `Wakeup.wait`; returns whether the event has happened."""
+        wakeup = Wakeup()
+        # `set` changes the flag before it reads the list, so the event is seen here or there.
+        self._waiting.append(wakeup)
+        try:
+            return self.is_set or wakeup.wait(seconds)
+        finally:
+            self._waiting.remove(wakeup)

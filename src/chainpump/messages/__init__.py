@@ -6,6 +6,7 @@
 * `names`: workers, items and exceptions, as messages name them
 * `printable`: escapes control characters
 * `refusals`: advice on what the operating system refuses
+* `run_texts`: the text of each failure of a run as a whole
 * `set_up_texts`: texts of set-ups and tear-downs that fail
 * `shadowing`: files that hide modules of the standard library
 * `source_files`: the file of a piece of code

@@ -297,36 +297,6 @@ def no_run(error: OSError | RuntimeError) -> Failure:
     return Failure(RunError, "", "", 0, None, headline, (start_advice(error),))
 
 
-def left(who: WorkerName) -> Failure:
-    """The caller iterates a run that was closed."""
-    return who.failure(
-        RunError,
-        None,
-        "the run was closed before its end.",
-        "Iterate it inside its `with` block, or start another run.",
-    )
-
-
-def asked_within(who: WorkerName) -> Failure:
-    """A stage, or a signal handler that interrupted it, iterates the run that it belongs to, in the same thread."""
-    return who.failure(
-        RunError,
-        None,
-        "the run was asked for an item by its own stage, or by a signal handler that broke into it.",
-        "No item can come of that. Iterate another run of the pipeline there.",
-    )
-
-
-def forked_off(who: WorkerName, owner: int) -> Failure:
-    """A forked process iterates a run of its parent."""
-    return who.failure(
-        RunError,
-        None,
-        f"the run belongs to process {owner}, and this is process {os.getpid()}, which was forked off.",
-        "Iterate it where it was opened, or start another run in this process.",
-    )
-
-
 def broken_off(who: WorkerName) -> Failure:
     """A channel broke although none of its workers died: something closed its descriptors."""
     return who.failure(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-__all__ = ["PACKAGE", "code_reducer", "file_of"]
+__all__ = ["PACKAGE", "code_reducer", "file_of", "user_line"]
 
 # The folder of this library's own code.
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
@@ -32,6 +32,14 @@ def file_of(code: CodeType) -> str:
     format_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
     labels = format_name(code.co_filename) if format_name is not None else None
     return " ".join(labels) if labels else code.co_filename
+
+
+def user_line() -> str:
+    """The line of the program that is being executed, `file:line`: the innermost call outside of this package."""
+    frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
+        frame = frame.f_back
+    return f"{file_of(frame.f_code)}:{frame.f_lineno}"
 
 
 def code_reducer(reduce: Callable[[CodeType], Any]) -> Callable[[CodeType], Any]:

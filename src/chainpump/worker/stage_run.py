@@ -120,7 +120,7 @@ class Nested(ABC):
 class StageRun:
     """A running stage: its function, its input, and the failures for which it is responsible.
 
-    is_over: whether the run was ended early, as far as the worker knows.
+    is_over: whether the run was ended early, as far as the worker knows. was_woken: whether `wake` was called.
     """
 
     def __init__(
@@ -137,19 +137,19 @@ class StageRun:
         self._bound = bound
         self._input = source
         self._result: Any = None
-        self._was_woken = False
+        self.was_woken = False
 
     def start(self) -> Any:
         """Call the function. Returns its items or a sink's value. Raises its exceptions."""
         self._result = self._bound.call(*self._inputs())
         # The stage may have been woken during the call.
-        if self._was_woken:
+        if self.was_woken:
             self.wake()
         return self._result
 
     def wake(self) -> None:
         """End the runs inside it, if there are any. Any thread may call it."""
-        self._was_woken = True
+        self.was_woken = True
         if isinstance(self._result, Nested):
             self._result.cancel()
 
@@ -279,7 +279,12 @@ class Link:
         try:
             if self._items is None:
                 self._items = iter(self._upstream.start())
+            upstream = self._upstream
             for item in self._items:
+                # In one thread, no channel tells the stages that the run was cancelled.
+                if upstream.was_woken:
+                    self._outcome = Interrupted()
+                    break
                 self._current = [item]
                 self.delivered += 1
                 sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered

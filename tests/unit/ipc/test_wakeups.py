@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from types import FrameType
@@ -13,10 +14,10 @@ from typing import Any
 import pytest
 
 from chainpump import Cancelled
-from chainpump.ipc.wakeups import Event, Wakeup
+from chainpump.ipc.wakeups import Event, SharedEvent, Wakeup
 from chainpump.transport.flusher import Flusher
 from support.gate import LIMIT
-from support.threads import ends
+from support.threads import ends, meanwhile
 
 
 def broken_into(call: Callable[[], object], at: int, by: Callable[[], object]) -> bool:
@@ -94,3 +95,37 @@ def test_bell_that_was_rung_twice_wakes_once() -> None:
     wakeup.set()
     assert wakeup.wait(LIMIT)
     assert not wakeup.wait(0)
+
+
+def test_event_wakes_all_threads_that_wait_and_those_that_come_later() -> None:
+    event = SharedEvent()
+    assert not event.wait(0)
+    with ExitStack() as stack:
+        found = [stack.enter_context(meanwhile(partial(event.wait, LIMIT))) for _ in range(3)]
+        event.set()
+    assert [each.result() for each in found] == [True] * 3
+    assert event.wait()
+    assert event.is_set
+
+
+def test_a_thread_that_is_interrupted_in_its_wait_delays_no_other() -> None:
+    for at in count(1):
+        event = SharedEvent()
+        came = broken_into(partial(event.wait, 0), at, cancel)
+        assert not event.wait(0)
+        assert ends(event.set), f"not after instruction {at}"
+        assert event.wait(LIMIT)
+        if not came:
+            assert at > 1, "no instruction was traced"
+            return
+
+
+def test_event_is_set_by_a_handler_wherever_that_interrupts_a_wait_for_it() -> None:
+    for at in count(1):
+        event = SharedEvent()
+        came = broken_into(partial(event.wait, 0), at, event.set)
+        assert event.is_set is came
+        if not came:
+            assert at > 1, "no instruction was traced"
+            return
+        assert event.wait(LIMIT)

@@ -101,4 +101,4 @@ def test_progress_is_shown_to_nobody_where_standard_error_is_closed(monkeypatch:
     for stream in (None, closed):
         monkeypatch.setattr(sys, "stderr", stream)
         with opened(ENDED, observe=shown()) as run:
-            assert run.result() == 3
+            assert run.result().value == 3
