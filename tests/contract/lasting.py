@@ -8,7 +8,8 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chainpump import current_worker
@@ -36,6 +37,29 @@ def pids(items: Iterable[object]) -> Iterator[int]:
 
 def number(_: object) -> tuple[int, int]:
     return current_worker().number, os.getpid()
+
+
+@contextmanager
+def model(journal: Journal) -> Iterator[Callable[[object], int]]:
+    """A factory that tells when it is entered and left."""
+    journal.write("entered")
+    yield pid
+    journal.write("left")
+
+
+@contextmanager
+def failing_model(journal: Journal) -> Iterator[Callable[[int], int]]:
+    journal.write("entered")
+    try:
+        yield raise_at_two
+    finally:
+        journal.write("left")
+
+
+@contextmanager
+def model_that_cannot_be_left() -> Iterator[Callable[[object], int]]:
+    yield pid
+    raise OSError("cannot be left")
 
 
 def raise_at_two(item: int) -> int:

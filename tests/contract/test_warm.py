@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, StageError, StageOptionError, source, warm
+from chainpump import Pipeline, Processes, StageError, StageOptionError, per_worker, source, warm
 from contract import lasting
 from contract.test_logs import Kept
 from support.gate import Gate, Journal
@@ -116,6 +116,31 @@ def test_variables_of_a_stage_are_part_of_what_has_to_fit():
         first, second, again = run("1"), run("2"), run("1")
     assert (first[1], second[1]) == ("1", "2")
     assert again == first
+
+
+@each_method
+def test_what_a_factory_has_made_stays_until_the_process_ends(method, journal: Journal):
+    pipeline = mapped(per_worker(lasting.model, journal), method).into(list)
+    with warm():
+        first, second = pipeline.run(), pipeline.run()
+        assert journal.lines == ["entered"]
+    assert journal.lines == ["entered", "left"]
+    assert first.value == second.value
+    assert second.stages[1].set_up < first.stages[1].set_up
+
+
+def test_factory_of_a_worker_that_fails_is_left_with_the_run(journal: Journal):
+    with warm() as pool:
+        with pytest.raises(StageError):
+            list(mapped(per_worker(lasting.failing_model, journal)))
+        assert journal.lines == ["entered", "left"]
+        assert pool.idle_pids == []
+
+
+def test_factory_that_cannot_be_left_at_the_end_of_the_block_is_told_of(capfd):
+    with warm():
+        list(mapped(per_worker(lasting.model_that_cannot_be_left)))
+    assert "could not be torn down: model_that_cannot_be_left raised OSError: cannot be left" in capfd.readouterr().err
 
 
 @each_method

@@ -5,7 +5,7 @@
              ----- End ------------------------>   ends as a program does
              <---- READY ----------------------    its worker has finished, and nothing of that run is left
 
-The process keeps its functions and all that they have made: modules, global variables, threads.
+The process keeps its functions and all that they have made: set-ups (`per_worker`), modules, global variables, threads.
 """
 
 from __future__ import annotations
@@ -74,11 +74,18 @@ def run_next_workers(run: ProcessRun, source: Descriptor) -> ProcessRun:
     except (EOFError, OSError):
         # The main process has ended, and its lifeline ends this process.
         pass
+    # What factories have made is left now, whatever signal comes. An interrupted worker has left it already.
+    signal.signal(signal.SIGTERM, _ignore)
+    run.set_ups.leave_with_process()
     return run
 
 
 def _terminate(_: int, __: FrameType | None) -> None:
     raise _Terminated
+
+
+def _ignore(_: int, __: FrameType | None) -> None:
+    pass
 
 
 def _use(streams: StandardStreams) -> None:

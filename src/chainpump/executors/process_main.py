@@ -56,6 +56,7 @@ def run_worker(
         (_kill_group_with_main_portably if portably else _kill_group_with_main)(lifeline)
 
     run = ProcessRun(worker, report_pipe, stack)
+    run.set_ups.outlives_worker = next_workers is not None
     run.run(set_up)
     if next_workers is not None:
         run = run_next_workers(run, next_workers)

@@ -17,6 +17,7 @@ from ..logs.message_pipe import ChunkWriter
 from ..logs.sender import LogSender
 from ..logs.worker_setup import log_through_main
 from ..worker.outcome import Finished, Interrupted, Outcome, PackedDeadItem
+from ..worker.set_up import SetUps
 from ..worker.worker import Worker
 from .report_pipe import send_report
 from .signals import SigtermHandler
@@ -32,7 +33,8 @@ class ProcessRun:
     """Runs one worker in this process.
 
     earlier: the run before it, if this process is kept. It has set up the logs.
-    code: its functions. was_terminated: SIGTERM has ended it although its run was not cancelled.
+    code: its functions. set_ups: what their factories have made. was_terminated: SIGTERM has ended it although its run
+    was not cancelled.
     sender: sends what this process logs; None before that is set up.
     """
 
@@ -40,6 +42,9 @@ class ProcessRun:
         self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, earlier: ProcessRun | None = None
     ) -> None:
         self.code = worker.code
+        if earlier is not None:
+            worker.set_ups = earlier.set_ups
+        self.set_ups: SetUps = worker.set_ups
         self.was_terminated = False
         self._worker = worker
         self._stack = stack

@@ -49,10 +49,12 @@ class SetUps:
     """The functions that the factories of a worker have made, until they are left. They belong to the worker's thread.
 
     loop: the event loop of the worker, if it has one. It is closed at the end.
+    outlives_worker: `leave` does nothing, because the next worker of this process may use them.
     """
 
     def __init__(self) -> None:
         self.loop: Loop | None = None
+        self.outlives_worker = False
         # By the index of the stage in the worker.
         self._entered: dict[int, _Entered] = {}
 
@@ -76,8 +78,13 @@ class SetUps:
 
     def leave(self) -> None:
         """Leave all, the last first, at the end of a worker that has finished. Raises StageFailed if one raises."""
-        for failed in self._leave(None):
+        for failed in self._leave(None) if not self.outlives_worker else ():
             raise StageFailed(failed)
+
+    def leave_with_process(self) -> None:
+        """Leave all at the end of the process. What is raised now belongs to no run, so it is only logged."""
+        for failed in self._leave(None):
+            warn(str(failed.failure))
 
     def leave_after(self, error: BaseException) -> None:
         """Leave all after a failure. What is raised now is not the reason of the run's end, so it is only logged.
