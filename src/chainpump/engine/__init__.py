@@ -10,6 +10,7 @@
 * `groups`: which stages share their workers, and which groups restore order
 * `introspection`: answers other processes that request the stacks of a run
 * `items`: the items of a run as one iterator that threads may share
+* `kept_hints`: the batch sizes of a run, for the next run of the same stages
 * `ledger`: checks that no item was lost
 * `lifecycle`: the life of a run as a pure state machine
 * `meter`: reads the board while a run goes on

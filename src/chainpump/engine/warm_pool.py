@@ -25,6 +25,7 @@ from ..executors.process_handle import ProcessHandle
 from ..ipc.descriptors import pipe
 from ..logs.records import warn
 from ..worker.outcome import Finished
+from .kept_hints import KeptHints
 from .started_worker import StartedWorker
 
 __all__ = ["WarmPool", "current_pool"]
@@ -33,6 +34,7 @@ __all__ = ["WarmPool", "current_pool"]
 class WarmPool:
     """Keeps the worker processes of runs for later runs. `warm()` makes it; use it in a `with` block, or close it.
 
+    hints: the batch sizes of earlier runs.
     Any thread may use it. `_lock` guards `_idle`, `_leaving`, `_is_closed` and the start of the thread. It is held for
     a few instructions. All else belongs to the thread of the pool.
     """
@@ -41,6 +43,7 @@ class WarmPool:
         self._seconds = idle
         self._grace = grace
         self._process = os.getpid()
+        self.hints = KeptHints()
         self._lock = threading.Lock()
         # Idle processes and when each of them is to end, the one that has waited longest first.
         self._idle: list[tuple[ProcessHandle, float]] = []

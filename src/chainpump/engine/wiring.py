@@ -44,6 +44,7 @@ class Wiring:
         self, stages: Sequence[PlannedStage], settings: RunSettings, dead_letters: DeadLetters, logs: Logs
     ) -> None:
         self._faults = Faults.requested()
+        self._stages = stages
         self._settings = settings
         self._dead_letters = dead_letters
         self._logs = logs
@@ -88,6 +89,8 @@ class Wiring:
                 in_flight = None if end in exact else right.in_flight
                 renewable = left.may_start_later or right.may_start_later
                 self.channels.append(kind(left.workers, right.workers, in_flight, renewable))
+            if settings.pool is not None:
+                settings.pool.hints.recall(stages, self.board)
         except BaseException:
             self.close()
             raise
@@ -253,6 +256,8 @@ class Wiring:
 
     def close(self) -> None:
         """Release every slot, every channel and the descriptor of the board."""
+        if self._settings.pool is not None:
+            self._settings.pool.hints.remember(self._stages, self.board, len(self.channels))
         for group in self.groups:
             group.code.drop()
         for channel in self.channels:

@@ -1,8 +1,7 @@
 """Parcels: values with descriptors, sent to a running process over a UNIX socket.
 
-A parcel is its head, its descriptors in messages of a byte each, and its pickle:
-
-    head (length of the pickle, number of descriptors)  |  descriptors  |  pickle
+    head (length of the pickle, number of descriptors), pickle, and the first descriptors   one message
+    one byte, and more descriptors                                                          further messages
 
 The sender never waits. So a parcel has to fit into the buffer of the socket, and the receiver has read all before it.
 """
@@ -54,34 +53,34 @@ def send(to: Descriptor, value: object, known: Sequence[object] = ()) -> None:
         raise OSError(f"a parcel has at most {MOST_BYTES} bytes but this one has {len(data)}")
     end = to.socket()
     end.setblocking(False)
-    _send_all(to, HEAD.pack(len(data), len(passed)))
-    for start in range(0, len(passed), PER_MESSAGE):
+    message = HEAD.pack(len(data), len(passed)) + data
+    for start in range(0, max(1, len(passed)), PER_MESSAGE):
         numbers = array.array("i", passed[start : start + PER_MESSAGE])
-        end.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
-    _send_all(to, data)
-
-
-def _send_all(to: Descriptor, data: bytes) -> None:
-    if to.socket().send(data) < len(data):
-        raise OSError("the receiver has not read the parcel before this one")
+        if end.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]) < len(message):
+            raise OSError("the receiver has not read the parcel before this one")
+        message = b"!"
 
 
 def receive(source: Descriptor, known: Sequence[object] = ()) -> Any:
     """Wait for the next value, whose descriptors belong to this process. Raises EOFError if the sender has ended."""
     # The program may have set a default timeout, which every new socket object has.
     source.socket().setblocking(True)
-    length, count = HEAD.unpack(_receive_all(source, HEAD.size))
-    numbers: list[int] = []
+    head, numbers = _receive_rights(source, HEAD.size)
+    length, count = HEAD.unpack(head + _receive_all(source, HEAD.size - len(head)))
+    data = _receive_all(source, length)
     while len(numbers) < count:
-        _, rights, _, _ = source.socket().recvmsg(1, socket.CMSG_SPACE(PER_MESSAGE * array.array("i").itemsize))
-        if not rights:
-            raise EOFError
-        for _, _, data in rights:
-            numbers += array.array("i", data)
+        numbers += _receive_rights(source, 1)[1]
     for number in numbers:
         os.set_inheritable(number, False)
-    passed = [Descriptor(number) for number in numbers]
-    return _Unpickler(io.BytesIO(_receive_all(source, length)), passed, known).load()
+    return _Unpickler(io.BytesIO(data), [Descriptor(number) for number in numbers], known).load()
+
+
+def _receive_rights(source: Descriptor, most: int) -> tuple[bytes, list[int]]:
+    """Receive at least one byte, with its descriptors."""
+    data, rights, _, _ = source.socket().recvmsg(most, socket.CMSG_SPACE(PER_MESSAGE * array.array("i").itemsize))
+    if not data:
+        raise EOFError
+    return data, [number for _, _, found in rights for number in array.array("i", found)]
 
 
 def _receive_all(source: Descriptor, count: int) -> bytes:
