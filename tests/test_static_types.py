@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "typing"))
+import chains
 import verdicts
+from checkers import Lines, mypy, pyright
 
 ROOT = Path(__file__).parent.parent
 RIGHT, WRONG = ROOT / "tests/typing/right.py", ROOT / "tests/typing/wrong.py"
@@ -23,75 +25,69 @@ TABLE = ROOT / "tests/unit/hints/test_hints.py"
 
 # Every so many of the pairs of `tests.typing.verdicts`, which are 15,000.
 SAMPLE = 25
-# File name and line, counted from 1.
-Lines = set[tuple[str, int]]
 
 
-def mypy(folder: Path) -> Lines:
-    """The lines of the files of a folder of which mypy --strict reports errors."""
-    options = ("--strict", "--output=json", "--config-file=", f"--cache-dir={folder / 'cache'}")
-    found = run("mypy", *options, *map(str, sorted(folder.glob("*.py"))), MYPYPATH=str(ROOT / "src"))
-    reports = [json.loads(line) for line in found.splitlines()]
-    errors = [(Path(each["file"]), each["line"]) for each in reports if each["severity"] == "error"]
-    return {(file.name, line) for file, line in errors if file.parent == folder}
+CHECKERS = {name: checker for name, checker in {"mypy": mypy, "pyright": pyright}.items() if find_spec(name)}
 
 
-def pyright(folder: Path) -> Lines:
-    """The lines of the files of a folder of which pyright reports errors, in strict mode where they say so."""
-    config = folder / "pyrightconfig.json"
-    config.write_text(json.dumps({"include": ["*.py"], "extraPaths": [str(ROOT / "src")]}))
-    found = run("pyright", "--outputjson", "-p", str(config), "--pythonpath", sys.executable)
-    reports = json.loads(found)["generalDiagnostics"]
-    errors = [each for each in reports if each["severity"] == "error"]
-    return {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in errors}
+@pytest.mark.skipif(not CHECKERS, reason="no type checker is installed")
+def test_type_checkers_find_the_marked_mistakes_and_agree_with_the_build(tmp_path: Path) -> None:
+    """One call of each checker for all: most of its time is the start, and the reading of the library."""
+    shutil.copy(RIGHT, tmp_path)
+    shutil.copy(WRONG, tmp_path)
+    hints, pairs, asked = HintTable.read(), verdicts.table(each=SAMPLE), chains.table(whole=False)
+    (tmp_path / "table.py").write_text("\n".join(hints.lines))
+    verdicts.write(tmp_path, pairs)
+    asked.write(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        refused = dict(zip(CHECKERS, pool.map(lambda checker: checker(tmp_path), CHECKERS.values()), strict=True))
 
-
-def run(module: str, *arguments: str, **environment: str) -> str:
-    command, variables = (sys.executable, "-m", module, *arguments), os.environ | environment
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.stdout
-
-
-CHECKERS = [
-    pytest.param(checker, id=name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed"))
-    for name, checker in {"mypy": mypy, "pyright": pyright}.items()
-]
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_exactly_the_marked_mistakes_are_reported(checker: Callable[..., Lines], tmp_path: Path) -> None:
-    marked: Lines = set()
-    for file in (RIGHT, WRONG):
-        shutil.copy(file, tmp_path)
-        lines = enumerate(file.read_text().splitlines(), start=1)
-        marked |= {(file.name, number) for number, line in lines if "# E:" in line}
-    assert checker(tmp_path) == marked
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_type_checkers_give_the_verdicts_of_the_table_of_hints(checker: Callable[..., Lines], tmp_path: Path) -> None:
-    tree = ast.parse(TABLE.read_text())
-    tables = {node.targets[0].id: node.value.elts for node in tree.body if is_table(node)}  # type: ignore[attr-defined]
-    lines = ["# mypy: allow-any-generics", *definitions(tree)]
-    expected: Lines = set()
-    for name, pairs in tables.items():
-        for pair in pairs:
-            given, wanted = map(ast.unparse, pair.elts)
-            lines.append(f"def case_{len(lines)}(given: {given}) -> None: wanted: {wanted} = given")
-            expected |= {("table.py", len(lines))} if name == "DOES_NOT_FIT" else set()
-    (tmp_path / "table.py").write_text("\n".join(lines))
-    made = verdicts.table(each=SAMPLE)
-    verdicts.write(tmp_path, made)
-    # Both tables at once: a checker takes most of its time to start.
-    refused = checker(tmp_path)
-    found = {each for each in refused if each[0] == "table.py" and "case_" in lines[each[1] - 1]}
-    differ = {lines[number - 1] for _, number in found ^ expected}
-    assert not differ
-    ours = verdicts.core(made)
+    marked = marked_mistakes()
+    ours = verdicts.core(pairs)
     assert not [each for each in ours if isinstance(each, Exception)]
-    alike = sum((made.place(at) not in refused) is verdict for at, verdict in enumerate(ours))
-    assert alike >= 0.97 * len(ours)
+    for name, lines in refused.items():
+        assert {each for each in lines if each[0] in (RIGHT.name, WRONG.name)} == marked, name
+        assert hints.differ(lines) == set(), name
+        alike = sum((pairs.place(at) not in lines) is verdict for at, verdict in enumerate(ours))
+        assert alike >= 0.97 * len(ours), name
+    if len(refused) == 2:
+        assert [each for each in asked.verdicts(list(refused.values())) if each.differs] == []
+
+
+def marked_mistakes() -> Lines:
+    """The lines whose mistakes are marked."""
+    return {
+        (file.name, number)
+        for file in (RIGHT, WRONG)
+        for number, line in enumerate(file.read_text().splitlines(), start=1)
+        if "# E:" in line
+    }
+
+
+@dataclass(frozen=True)
+class HintTable:
+    """The pairs of hints of the core's own test, as lines of a module. refused: the numbers of lines to refuse."""
+
+    lines: list[str]
+    refused: set[int]
+
+    @classmethod
+    def read(cls) -> Self:
+        tree = ast.parse(TABLE.read_text())
+        tables = {node.targets[0].id: node.value.elts for node in tree.body if is_table(node)}  # type: ignore[attr-defined]
+        lines = ["# mypy: allow-any-generics", *definitions(tree)]
+        refused = set()
+        for name, pairs in tables.items():
+            for pair in pairs:
+                given, wanted = map(ast.unparse, pair.elts)
+                lines.append(f"def case_{len(lines)}(given: {given}) -> None: wanted: {wanted} = given")
+                refused |= {len(lines)} if name == "DOES_NOT_FIT" else set()
+        return cls(lines, refused)
+
+    def differ(self, refused: Lines) -> set[str]:
+        """The pairs of which a checker says something else than the core."""
+        found = {number for file, number in refused if file == "table.py" and "case_" in self.lines[number - 1]}
+        return {self.lines[number - 1] for number in found ^ self.refused}
 
 
 def is_table(node: ast.stmt) -> bool:
@@ -105,10 +101,3 @@ def definitions(tree: ast.Module) -> Iterable[str]:
             return
         if not (isinstance(node, ast.ImportFrom) and str(node.module).startswith(("chainpump", "hypothesis"))):
             yield from ast.unparse(node).splitlines()
-
-
-@pytest.mark.skipif(any(find_spec(name) is None for name in ("mypy", "pyright")), reason="a checker is not installed")
-def test_the_build_says_of_chains_of_all_kinds_of_functions_what_both_checkers_say() -> None:
-    *differ, totals = run("tests.typing.chains", "--few", PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'src'}").splitlines()
-    assert " 0 crashes" in totals
-    assert not differ

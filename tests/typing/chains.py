@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tests.test_static_types import Lines, mypy, pyright
+from typing import Any, NamedTuple
 
 from chainpump import PlanError
 
+sys.path.insert(0, str(Path(__file__).parent))
+from checkers import Lines, mypy, pyright
+
 CASES = Path(__file__).with_name("chain_cases.py")
+# The module that checkers are asked about.
+MODULE = "chains.py"
 
 
 @dataclass(frozen=True)
@@ -71,36 +74,48 @@ def build(chain: str, cases: dict[str, Any]) -> str:
     return ""
 
 
-def verdicts(whole: bool = True) -> list[Verdict]:
-    """Of all chains, or of those that are written one by one."""
-    cases: dict[str, Any] = {"__name__": "chain_cases"}
-    module = type(sys)("chain_cases")
-    sys.modules["chain_cases"], cases = module, vars(module)
-    exec(compile(CASES.read_text(), str(CASES), "exec", dont_inherit=True), cases)
+class Table(NamedTuple):
+    """Chains, and the text of a module that has each on a line of its own, after a head of so many lines."""
+
+    chains: Sequence[str]
+    cases: dict[str, Any]
+    module: str
+    head: int
+
+    def write(self, folder: Path) -> None:
+        """Write the module."""
+        (folder / MODULE).write_text(self.module)
+
+    def verdicts(self, refused: Sequence[Lines]) -> list[Verdict]:
+        """What was said about each chain. refused: the lines that mypy refuses, and those that pyright refuses."""
+        return [
+            Verdict(
+                each,
+                build(each, self.cases),
+                *((MODULE, self.head + number) not in lines for lines in refused),
+                on_purpose=any(map(each.endswith, self.cases["ON_PURPOSE"])),
+            )
+            for number, each in enumerate(self.chains, start=1)
+        ]
+
+
+def table(whole: bool = True) -> Table:
+    """All chains, or those that are written one by one."""
+    module = sys.modules["chain_cases"] = type(sys)("chain_cases")
+    cases = vars(module)
+    head = CASES.read_text()
+    exec(compile(head, str(CASES), "exec", dont_inherit=True), cases)
     written = list(chains(cases)) if whole else cases["CHAINS"]
-    lines = [
-        *CASES.read_text().splitlines(),
-        *(f"def case_{n}() -> None: _ = {each}" for n, each in enumerate(written)),
-    ]
-    first = len(lines) - len(written)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "cases.py").write_text("\n".join(lines))
-        found: list[Lines] = [checker(Path(folder)) for checker in (mypy, pyright)]
-    refused = [{line - first - 1 for _, line in each} for each in found]
-    return [
-        Verdict(
-            each,
-            build(each, cases),
-            *(number not in lines for lines in refused),
-            on_purpose=any(map(each.endswith, cases["ON_PURPOSE"])),
-        )
-        for number, each in enumerate(written)
-    ]
+    lines = [*head.splitlines(), *(f"def case_{n}() -> None: _ = {each}" for n, each in enumerate(written))]
+    return Table(written, cases, "\n".join(lines), len(lines) - len(written))
 
 
 def main() -> int:
     """Print them, and the totals."""
-    found = verdicts("--few" not in sys.argv)
+    asked = table("--few" not in sys.argv)
+    with tempfile.TemporaryDirectory() as folder:
+        asked.write(Path(folder))
+        found = asked.verdicts([checker(Path(folder)) for checker in (mypy, pyright)])
     shown = [each for each in found if each.differs or ("--all" in sys.argv and (not each.build) != each.mypy)]
     for each in shown:
         said = {True: "accepts", False: "refuses"}

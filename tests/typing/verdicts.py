@@ -9,9 +9,6 @@ how often a check raised something; then those that differ. --all: also the pair
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+from checkers import mypy, pyright
+
 FOLDER = Path(__file__).parent
 IN_MODULE = 3_000  # cases: of more, pyright calls a module too complex
 IMPORTS = """
@@ -123,31 +122,6 @@ def write(folder: Path, made: Table) -> None:
     (folder / "verdict_hints.py").write_text((FOLDER / "verdict_hints.py").read_text())
 
 
-def mypy(folder: Path) -> set[tuple[str, int]]:
-    """The files and lines that mypy refuses."""
-    options = ("--strict", "--output=json", "--config-file=", f"--cache-dir={folder / 'cache'}")
-    found = _run("mypy", *options, *(each.name for each in folder.glob("table_*.py")), folder=folder)
-    reports = [json.loads(line) for line in found.splitlines() if line.startswith("{")]
-    return {(Path(each["file"]).name, each["line"]) for each in reports if each["severity"] == "error"}
-
-
-def pyright(folder: Path) -> set[tuple[str, int]]:
-    """The files and lines that pyright refuses."""
-    names = (each.name for each in folder.glob("table_*.py"))
-    found = _run("pyright", "--outputjson", "--pythonpath", sys.executable, *names, folder=folder)
-    reports = json.loads(found)["generalDiagnostics"]
-    errors = [each for each in reports if each["severity"] == "error"]
-    assert all("range" in each for each in errors), errors
-    return {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in errors}
-
-
-def _run(module: str, *arguments: str, folder: Path) -> str:
-    command = (sys.executable, "-m", module, *arguments)
-    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.stdout
-
-
 def core(made: Table) -> list[bool | Exception]:
     """What the build-time core says of each case; the exception, where a rule raised one."""
     from chainpump.hints.assignability import compared, fits
@@ -193,5 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(FOLDER))
     main()
