@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chainpump import Inline, Pipeline, Processes, StageOptionError, Threads, current_worker, stage
+from chainpump.executors.native_threads import computing_threads
+from chainpump.ipc.cpus import processors
 from chainpump.plan.placement import Env
+from chainpump.progress import oversubscription, report
 from faults.places import PROCESSES
 
 
@@ -71,18 +75,52 @@ def test_a_worker_that_replaces_another_has_the_same_variables(place: str, tmp_p
     assert asked == [0, 0]
 
 
-def test_a_library_that_starts_threads_as_it_is_imported_finds_the_variable() -> None:
+# NumPy's library for linear algebra starts threads as it is imported, so they show which variable it has read then. The
+# general name of the variable is OMP_NUM_THREADS. The tests set this one, which has precedence, for the whole process.
+VARIABLE = "OPENBLAS_NUM_THREADS"
+STARTS_THREADS = pytest.mark.skipif(processors() < 2 or sys.platform != "linux", reason="the library starts no threads")
+
+
+def threads_beside_those_of_python(items: Iterable[int]) -> Iterator[tuple[int, int]]:
+    import numpy as np
+
+    assert np
+    list(items)
+    yield current_worker().number, len(list(Path("/proc/self/task").iterdir())) - threading.active_count()
+
+
+@STARTS_THREADS
+def test_a_library_that_reads_its_variable_as_it_is_imported_finds_it() -> None:
     pytest.importorskip("numpy")
+    executor = on("forkserver", lambda number: {VARIABLE: str(number + 1)}, workers=2)
+    assert sorted(Pipeline([1]).then(threads_beside_those_of_python, on=executor)) == [(0, 0), (1, 1)]
 
-    def threads_beside_those_of_python(_: int) -> int:
-        import numpy as np
 
-        # This starts the threads of OpenMP, if there are any.
-        np.ones((300, 300)) @ np.ones((300, 300))
-        return len(list(Path("/proc/self/task").iterdir())) - threading.active_count()
+def multiply_until_a_thread_has_computed(_: int) -> int:
+    """The number of threads that compute."""
+    import numpy as np
 
-    pipeline = Pipeline([1]).map(threads_beside_those_of_python, on=on("forkserver", {"OMP_NUM_THREADS": "1"}))
-    assert list(pipeline) == [0]
+    matrix = np.ones((500, 500))
+    for _ in range(2000):
+        matrix @ matrix
+        if found := computing_threads():
+            return found
+    return 0
+
+
+@STARTS_THREADS
+def test_the_report_advises_a_variable_where_libraries_start_too_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy")
+    # What the workers wait for a processor depends on the machine.
+    monkeypatch.setattr(oversubscription, "WAITED", 0)
+    monkeypatch.setattr(report, "processors", lambda: 1)
+    executor = on("forkserver", {VARIABLE: "2"})
+    multiply = Pipeline([1]).map(multiply_until_a_thread_has_computed, on=executor, name="multiply")
+    done = multiply.into(sum, on=Threads()).run()
+    assert done.value == 2
+    told = "1 worker of 'multiply' x 2 threads = 2 threads on 1 processor; in "
+    assert done.advice.splitlines()[-1].startswith(told)
+    assert done.advice.endswith(" Try Processes(1, env={'OMP_NUM_THREADS': '1'}).")
 
 
 LIBRARY = 'import os; FOUND = os.environ.get("MADE_FOR_TEST", "none")'

@@ -11,6 +11,7 @@
 * `kept_loop`: what a kept process does between two workers
 * `kept_process`: a worker process that is kept for further workers
 * `leftovers`: processes that a worker has started and left behind
+* `native_threads`: how many threads of a library compute in this process
 * `process_end`: how a worker process ends
 * `process_handle`: a worker process, as the main process sees it
 * `process_main`: what a worker process runs

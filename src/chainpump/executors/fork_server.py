@@ -22,6 +22,8 @@ NO_SERVER = {"_forkserver_pid": None, "_forkserver_alive_fd": None, "_forkserver
 # How many seconds to wait for the end of a fork server that did not start a worker. A server that still runs then is
 # not about to end.
 END_WAIT = 1.0
+# The modules of the running fork server, by its process id. The program may change the list later.
+_modules_of: dict[int, tuple[str, ...]] = {}
 
 
 def ensure_running() -> int:
@@ -37,6 +39,9 @@ def ensure_running() -> int:
     with suppress(ChildProcessError):
         forkserver.ensure_running()
     pid: int = _state()["_forkserver_pid"]
+    if pid not in _modules_of:
+        _modules_of.clear()
+        _modules_of[pid] = tuple(_state()["_preload_modules"])
     return pid
 
 
@@ -62,7 +67,9 @@ def has_ended(server: int) -> bool:
 
 def imports_program() -> bool:
     """Whether the fork server imports modules of the program: its main file, or those that the program preloads."""
-    return any(module != PRELOAD and (module != "__main__" or IMPORTS_MAIN) for module in _state()["_preload_modules"])
+    state = _state()
+    modules = _modules_of.get(state["_forkserver_pid"], state["_preload_modules"])
+    return any(module != PRELOAD and (module != "__main__" or IMPORTS_MAIN) for module in modules)
 
 
 def exclude_main() -> None:

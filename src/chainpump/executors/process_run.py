@@ -19,6 +19,7 @@ from ..logs.worker_setup import log_through_main
 from ..worker.outcome import Finished, Interrupted, Outcome, PackedDeadItem
 from ..worker.set_up import SetUps
 from ..worker.worker import Worker
+from .native_threads import computing_threads
 from .report_pipe import send_report
 from .signals import SigtermHandler
 
@@ -74,7 +75,7 @@ class ProcessRun:
             self._log()
             worker.run(self._report_outcome)
             cpu, delay = time.process_time_ns() - self._cpu_before, _run_delay() - self._delay_before
-            worker.publish_cost(_peak_memory(), cpu, delay)
+            worker.publish_cost(_peak_memory(), cpu, delay, computing_threads())
         except Cancelled:
             # The interruption arrived between two steps of the set-up, or after the worker had ended.
             self._has_finished = False

@@ -20,8 +20,8 @@ __all__ = ["BOARD", "CELLS", "Board", "Cell", "State"]
 
 # The name of the shared memory, for tools that inspect a process.
 BOARD = "chainpump-board"
-# Cells per row. They fill four cache lines, so that the writes of neighbouring workers do not slow each other down.
-CELLS = 32
+# Cells per row. They fill five cache lines, so that the writes of neighbouring workers do not slow each other down.
+CELLS = 40
 
 
 class Cell(IntEnum):
@@ -86,6 +86,8 @@ class Cell(IntEnum):
     WAITS_FOR = 30
     # The time that its factories have taken before its first item; the value works like `STARVED`.
     SET_UP = 31
+    # How many threads of its process have computed; it is written at the end of the worker.
+    THREADS = 32
 
 
 class State(IntEnum):

@@ -7,6 +7,7 @@
 * `latency`: how long items take from source to sink
 * `observer_thread`: the thread that takes snapshots for observers
 * `otel`: OpenTelemetry metrics and spans
+* `oversubscription`: whether workers compute on more threads than there are processors
 * `prometheus`: Prometheus metrics
 * `reading`: one reading of the board
 * `report`: the report of a run

@@ -45,6 +45,7 @@ class WorkerReading(NamedTuple):
 
     alive: it has started and not ended. set_up: the time that its factories took before; it is no part of `lived`.
     memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
+    threads: how many threads computed in it, if it reported its end and a library has started some; or 0.
     finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
     state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
     pid: the process that it runs in. retires: it was asked to end after what it has in hand.
@@ -69,6 +70,7 @@ class WorkerReading(NamedTuple):
     memory: int = 0
     cpu: int = 0
     delayed: int = 0
+    threads: int = 0
     finished_frames: int = 0
     state: int = State.SPARE
     started: int = 0
@@ -180,6 +182,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         memory=row[Cell.MEMORY],
         cpu=row[Cell.CPU],
         delayed=row[Cell.DELAYED],
+        threads=row[Cell.THREADS],
         finished_frames=row[Cell.FINISHED],
         state=row[Cell.STATE],
         started=started,

@@ -17,6 +17,7 @@ from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
+from .oversubscription import thread_advice
 from .reading import Reading, StageFacts, WorkerReading
 from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
@@ -36,7 +37,8 @@ class Report(RunRecord[T]):
     duration: seconds from the opening of the run until its last worker had ended.
     dead_letters: the items that a `DeadLetter` policy without `to=` has collected.
     bottleneck: the stage that limited the rate, if there was one; see `Progress`.
-    advice: what could be done about it, with the measurements behind it; empty if there is no advice.
+    advice: what could be done about it, and about workers with too many threads, with the measurements behind it; empty
+    if there is no advice.
     samples: the run over time, at most 512 samples; empty without an observer.
     latency: how long items took from the source to the sink; None without an observer.
     decisions: the changes in the number of workers of each "auto" stage, with time and reason.
@@ -124,7 +126,9 @@ def report(
         final.at / SECOND,
         dead_letters,
         held_by.name if held_by is not None else None,
-        advice(found, processors(), *shares),
+        "\n".join(
+            filter(None, (advice(found, processors(), *shares), thread_advice(stage_facts, final.stages, processors())))
+        ),
         samples,
         latency,
         tuple(decisions),

@@ -289,10 +289,10 @@ class Worker:
         alone = len(self._stages) == 1 and self.input is not None and not self.input.by_items
         return self.input.ready if alone and self.input is not None else 0
 
-    def publish_cost(self, memory: int, cpu: int, delayed: int) -> None:
-        """Publish the cost of its process: peak memory in bytes, ns of CPU time, and ns of waiting for a CPU."""
+    def publish_cost(self, memory: int, cpu: int, delayed: int, threads: int) -> None:
+        """Publish the cost of its process: peak memory in bytes, ns of CPU time and of waiting for a CPU, threads."""
         for row in self._rows:
-            row[Cell.MEMORY] = max(row[Cell.MEMORY], memory)
+            row[Cell.THREADS], row[Cell.MEMORY] = threads, max(row[Cell.MEMORY], memory)
             row[Cell.CPU] += cpu
             row[Cell.DELAYED] += delayed
 
