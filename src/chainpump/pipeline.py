@@ -53,6 +53,7 @@ from .hints.objects import is_a
 from .lazy_dataclass import replace
 from .messages.names import Role
 from .plan.bound import Bound, Sink, Source, Stage
+from .plan.lengths import length_of
 from .plan.nested_source import NestedSource
 from .plan.operators import Each, Filter, FlatMap, ItemFunction, Map, Operator, Tap
 from .plan.placement import Workers
@@ -588,6 +589,21 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         """Run the pipeline with the caller's loop as the sink; leaving the loop cancels every worker."""
         return items_of(self.open, owned=True)
+
+    def __len__(self) -> int:
+        """Return how many items it yields, without a run.
+
+        >>> len(Pipeline(range(10)).map(str).batch(4))
+        3
+
+        Raises TypeError if a stage does not say how many results it makes, and names it. The source must have a length;
+        `filter`, `flat_map`, `unbatch`, `then` and others may make any number.
+        """
+        return length_of(self._stages)
+
+    def __bool__(self) -> bool:
+        """Return True: a pipeline without items, or without a length, is a pipeline."""
+        return True
 
     def inline(self) -> Pipeline[T_co]:
         """Return the same pipeline in the caller's thread, as plain generators, for breakpoints and profilers."""

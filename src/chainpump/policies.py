@@ -9,7 +9,19 @@ from typing import Protocol
 from .errors import DeadItem, StageOptionError
 from .lazy_dataclass import dataclass
 
-__all__ = ["Action", "DeadLetter", "Policy", "Raise", "Retry", "Skip", "Verdict", "decide", "is_policy", "taker"]
+__all__ = [
+    "Action",
+    "DeadLetter",
+    "Policy",
+    "Raise",
+    "Retry",
+    "Skip",
+    "Verdict",
+    "decide",
+    "is_policy",
+    "keeps_items",
+    "taker",
+]
 
 
 class Action(Enum):
@@ -178,6 +190,11 @@ class Retry:
 def is_policy(value: object) -> bool:
     """Return whether this is a policy; a class with the method is not."""
     return not isinstance(value, type) and callable(getattr(value, "decide", None))
+
+
+def keeps_items(policy: Policy) -> bool:
+    """Return whether no item is left out as long as the run continues. A policy of a user may do anything."""
+    return isinstance(policy, Raise) or (isinstance(policy, Retry) and keeps_items(policy.otherwise))
 
 
 def taker(policy: Policy) -> Callable[[DeadItem], object] | None:

@@ -4,6 +4,7 @@
 * `diagram`: the content of a picture of a plan
 * `generator_stages`: the generator stages of the library, which group, select and order items
 * `item_checks`: checks of items against their declared types
+* `lengths`: how many items a pipeline yields
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline
 * `operators`: operators on single items: map, filter, tap, flat_map, each
