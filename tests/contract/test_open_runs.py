@@ -33,6 +33,8 @@ from chainpump import (
     source,
     stage,
 )
+from chainpump.engine import meter
+from chainpump.progress.reading import WorkerReading, read_worker
 from contract import stages
 from contract.placings import EVERYWHERE, MOST, Placing
 from support.gate import LIMIT, Gate
@@ -123,6 +125,22 @@ def test_a_run_can_be_watched_while_it_ends() -> None:
         runnable = Pipeline(range(300)).map(abs, on=Threads(2)).into(sum, on=Threads())
         with runnable.open() as run, meanwhile(partial(watch, run)):
             assert run.result().value == sum(range(300))
+
+
+def test_progress_that_is_read_while_the_run_releases_its_memory_is_that_of_the_end(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_late(*facts: Any) -> WorkerReading:
+        if threading.current_thread() is threading.main_thread() and not run.wait(0):
+            gate.release(3)
+            run.result()
+        return read_worker(*facts)
+
+    with Pipeline(range(3)).map(gate.hold, on=Threads()).into(sum, on=Threads()).open() as run:
+        gate.wait_held()
+        monkeypatch.setattr(meter, "read_worker", read_late)
+        progress = run.progress()
+        assert (progress.items, progress.is_over) == (3, True)
 
 
 # ------------------------------------------------------------------------------------------------------------- waiting

@@ -56,9 +56,10 @@ class DeadLetters:
             try:
                 to(item)
             except BaseException as error:
-                # It ends the run, like an exception of a stage.
-                self.refusal = (item, error)
-                self._refused()
+                # It ends the run, like an exception of a stage. A run that has ended stays as it is.
+                if not self._is_closed:
+                    self.refusal = (item, error)
+                    self._refused()
 
     def end(self) -> None:
         """No worker is left: the queue holds all dead letters that will come."""

@@ -12,11 +12,16 @@ from collections.abc import Sequence
 
 from ..errors import Failure, RunError, StageError, text_of_failures
 from ..lazy_dataclass import dataclass
+from ..messages import failure_texts
 from ..messages.names import Role
 from ..progress.run_record import Status
-from ..worker.outcome import Failed
+from ..worker.outcome import Failed, Outcome
+from . import ledger
+from .dead_letters import DeadLetters
+from .supervisor import Supervisor
+from .wiring import Wiring
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "ending_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,37 @@ class Ending:
     @property
     def _failures(self) -> Sequence[Failure]:
         return [each.failure for each in self.failed]
+
+
+def ending_of(
+    wiring: Wiring, supervisor: Supervisor, dead_letters: DeadLetters, by_caller: Outcome | None, early_end: Failure
+) -> Ending:
+    """The ending of a run that is over.
+
+    by_caller: the outcome of the worker in the caller's thread. early_end: the failure if only the caller has ended it.
+    """
+    state = supervisor.state
+    if dead_letters.refusal is not None:
+        item, cause = dead_letters.refusal
+        return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])
+    if supervisor.defect is not None:
+        return Ending(exception=supervisor.defect)
+    if state.failures:
+        first = state.failures[0]
+        # Ctrl-C while a stage ran in the caller's thread is no failure of the stage.
+        if isinstance(first.cause, KeyboardInterrupt) and first is by_caller:
+            return Ending(exception=first.cause)
+        return Ending(state.failures)
+    failure = early_end if state.left else _other_failure(wiring, supervisor)
+    return Ending([Failed(failure)] if failure is not None else (), was_left=state.left)
+
+
+def _other_failure(wiring: Wiring, supervisor: Supervisor) -> Failure | None:
+    """The failure of a run that has lost a channel or an item, although no worker has failed."""
+    if supervisor.state.broken is not None:
+        group, number = supervisor.state.broken
+        return failure_texts.broken_off(wiring.slots[group][number].who)
+    return ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
 
 
 def _remote(failure: Failure) -> str:

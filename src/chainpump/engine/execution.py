@@ -27,11 +27,10 @@ from ..progress.reading import Reading
 from ..progress.report import Report, report
 from ..progress.run_record import Status
 from ..progress.snapshot import Progress, progress
-from ..worker.outcome import Failed, Interrupted, Outcome
+from ..worker.outcome import Interrupted, Outcome
 from ..worker.worker import Worker
-from . import ledger
 from .dead_letters import DeadLetters
-from .ending import Ending
+from .ending import Ending, ending_of
 from .lifecycle import Ended, Left
 from .run_settings import RunSettings
 from .supervisor import Supervisor
@@ -216,30 +215,8 @@ class Execution:
 
     def _ending(self) -> Ending:
         """The ending of the run, which is over."""
-        supervisor, state = self._supervisor, self._supervisor.state
-        if self._dead_letters.refusal is not None:
-            item, cause = self._dead_letters.refusal
-            return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])
-        if supervisor.defect is not None:
-            return Ending(exception=supervisor.defect)
-        if state.failures:
-            first = state.failures[0]
-            # Ctrl-C while a stage ran in the caller's thread is no failure of the stage.
-            if isinstance(first.cause, KeyboardInterrupt) and first is self._caller_outcome:
-                return Ending(exception=first.cause)
-            return Ending(state.failures)
-        failure = self._other_failure()
-        return Ending([Failed(failure)] if failure is not None else (), was_left=state.left)
-
-    def _other_failure(self) -> Failure | None:
-        """The failure of a run in which no worker has failed: it was cancelled, or it has lost a channel or an item."""
-        supervisor, state = self._supervisor, self._supervisor.state
-        if state.left:
-            return self._cancelled or run_texts.left(self._who)
-        if state.broken is not None:
-            group, number = state.broken
-            return failure_texts.broken_off(self._wiring.slots[group][number].who)
-        return ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
+        early_end = self._cancelled or run_texts.left(self._who)
+        return ending_of(self._wiring, self._supervisor, self._dead_letters, self._caller_outcome, early_end)
 
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
