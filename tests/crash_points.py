@@ -38,7 +38,7 @@ import numpy as np
 # As the tests have it, also in a worker that imports this module.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chainpump import Pipeline, Processes, RunError, WorkerLostError, sink, source, stage
+from chainpump import Pipeline, Processes, RunCancelledError, WorkerLostError, sink, source, stage
 from chainpump.executors.start_methods import StartMethod
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
@@ -198,7 +198,7 @@ def _judge_cancelled(
         yield "lost", f"{len(seen)} of {len(WANTED)} items came, or others, and no error"
     if seen != WANTED[: len(seen)]:
         yield "damaged", "what came is not as it was made"
-    if error is not None and (type(error) is not RunError or bomb.died_at is None):
+    if error is not None and (type(error) is not RunCancelledError or bomb.died_at is None):
         yield "blame", repr(error)
     lines = journal.lines
     for name in STAGES:
