@@ -2,9 +2,10 @@
 
     python -m tests.ctrl_c_points --place forkserver --every 10
 
-A short run, by iteration or with a sink, is interrupted at the n-th such moment of the main thread within the library,
-for n = 1, 2 and so on until it ends before. CPython looks for signals behind each call, as a function begins, and as a
-loop begins again: so also behind the call by which Python code has taken a lock, in front of what would give it back.
+A short run, by iteration, with a sink or opened with a sink, is interrupted at the n-th such moment of the main thread
+within the library, for n = 1, 2 and so on until it ends before. CPython looks for signals behind each call, as a
+function begins, and as a loop begins again: so also behind the call by which Python code has taken a lock, in front of
+what would give it back.
 
 Each run must raise KeyboardInterrupt, and nothing may be left of it. The last lines count what was wrong, and tell how
 long it took until the run was over. Exit status 1 if anything was wrong.
@@ -76,7 +77,14 @@ def _into_a_sink(place: str) -> int:
     return Pipeline(source(slowly), on=on).map(abs, on=on).into(sink(total), on=on).run().value
 
 
-WAYS: dict[str, Callable[[str], int]] = {"iterated": _iterated, "sink": _into_a_sink}
+def _opened(place: str) -> int:
+    on = PLACES[place]
+    with Pipeline(source(slowly), on=on).map(abs, on=on).into(sink(total), on=on).open() as run:
+        run.wait()
+        return run.result().value
+
+
+WAYS: dict[str, Callable[[str], int]] = {"iterated": _iterated, "sink": _into_a_sink, "opened": _opened}
 
 
 # ------------------------------------------------------------------------------------------------------ one run

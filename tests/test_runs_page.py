@@ -14,7 +14,7 @@ def test_examples_of_the_page_run(tmp_path: Path) -> None:
     first, *others = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
     # A machine that tests has no screen.
     others = [each for each in others if "tkinter" not in each]
-    assert len(others) == 6
+    assert len(others) == 7
     program = tmp_path / "page.py"
     guarded = "".join(f"    {line}\n" for each in others for line in each.splitlines())
     program.write_text(f'{first}\nif __name__ == "__main__":\n{guarded}    print(run.status)\n')
@@ -23,8 +23,8 @@ def test_examples_of_the_page_run(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     shown = lines.index("500 completed")
     assert all("items" in line for line in lines[:shown])
-    assert lines[shown + 1] == "500"
-    assert lines[shown + 2].startswith("{'status': 'running', 'items': ")
-    assert lines[shown + 3] == "cancelled"
-    assert lines[shown + 4] == "SinkRun(range -> score -> store, running)"
+    assert lines[shown + 1 : shown + 4] == ["False 0", "500", "500"]
+    assert lines[shown + 4].startswith("{'status': 'running', 'items': ")
+    assert lines[shown + 5] == "cancelled"
+    assert lines[shown + 6] == "SinkRun(range -> score -> store, running)"
     assert lines[-1] == "cancelled"

@@ -11,7 +11,7 @@ from chainpump import Pipeline, Threads, sink, source
 from chainpump.pipeline import opened
 from chainpump.transport.frames import Span
 from chainpump.transport.thread_channel import MemoryChannel
-from ctrl_c_points import WAYS, Finger, press_at_each, slowly, total
+from ctrl_c_points import Finger, press_at_each, slowly, total
 from faults.places import FORK
 from support.cases import in_turns
 from support.threads import ends
@@ -22,8 +22,13 @@ EVERY = 401
 
 
 @in_turns
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("place", ["threads", "forkserver", "inline"])
+@pytest.mark.parametrize(
+    "place, way",
+    [
+        *((place, way) for place in ("threads", "forkserver", "inline") for way in ("iterated", "sink")),
+        ("threads", "opened"),
+    ],
+)
 def test_ctrl_c_at_any_moment_ends_the_run_and_leaves_nothing(place: str, way: str) -> None:
     verdict = Verdict()
     moments = press_at_each(place, way, EVERY, 0, verdict)
