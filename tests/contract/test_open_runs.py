@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import signal
@@ -37,7 +38,7 @@ from chainpump.engine import meter
 from chainpump.progress.reading import WorkerReading, read_worker
 from contract import stages
 from contract.placings import EVERYWHERE, MOST, Placing
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, Gate, Journal
 from support.threads import meanwhile
 
 HERE = __file__
@@ -170,6 +171,17 @@ def test_every_thread_that_asks_for_the_result_of_a_failed_run_gets_its_error(pl
     assert len({str(error) for error in errors}) == 1
 
 
+@pytest.mark.parametrize("on", [Threads(), Processes()], ids=["threads", "processes"])
+def test_the_exception_of_a_sink_that_is_raised_several_times_has_each_note_once(on: Executor) -> None:
+    with Pipeline(range(9)).into(sink(stages.raising_sink, 3), on=on).open() as run:
+        notes = []
+        for _ in range(3):
+            with pytest.raises(stages.Bad) as caught:
+                run.result()
+            notes.append(list(caught.value.__notes__))
+    assert notes == [notes[0]] * 3
+
+
 def test_a_wait_for_the_run_of_a_pipeline_ends_when_a_loop_has_taken_its_items(gate: Gate) -> None:
     with Pipeline(range(3)).map(gate.hold, on=Threads()).open() as run:
         gate.wait_held()
@@ -196,18 +208,19 @@ def test_a_wait_lasts_until_all_dead_letters_are_passed_on(gate: Gate) -> None:
         assert taken == ["a"]
 
 
-def test_a_function_that_takes_dead_letters_may_wait_for_the_run() -> None:
-    seen: list[bool] = []
-    opened = threading.Event()
+def test_a_function_that_takes_dead_letters_and_waits_for_the_run_is_refused() -> None:
+    opened: list[SinkRun[int]] = []
+    is_open = threading.Event()
 
     def take(_: DeadItem) -> None:
-        opened.wait(LIMIT)
-        seen.append(run.wait(LIMIT))
+        is_open.wait(LIMIT)
+        opened[0].wait()
 
     with Pipeline(["a"]).map(int, on=Threads(), on_error=DeadLetter(to=take)).into(sum, on=Threads()).open() as run:
-        opened.set()
-        run.result()
-    assert seen == [True]
+        opened.append(run)
+        is_open.set()
+        with pytest.raises(StageError, match=r"one of its own functions, .* waits for the end of the run"):
+            run.result()
 
 
 def waits_for(run: list[Any], how: str, _: int) -> object:
@@ -231,7 +244,9 @@ def test_a_stage_that_waits_for_its_own_run_is_refused(on: Executor, how: str, g
     with pipeline.each(repr, on=on if isinstance(on, Inline) else Threads()).open() as run:
         opened.append(run)
         gate.release()
-        with pytest.raises(StageError, match=r"raised RunError on item 0:\n  its own stage, .* waits for the end"):
+        with pytest.raises(
+            StageError, match=r"raised RunError on item 0:\n  one of its own functions, .* waits for the end"
+        ):
             run.result()
 
 
@@ -239,7 +254,9 @@ def test_a_stage_in_the_callers_loop_that_waits_for_its_own_run_is_refused() -> 
     opened: list[Any] = []
     with Pipeline([1]).map(lambda item: waits_for(opened, "wait", item), on=Inline()).open() as run:
         opened.append(run)
-        with pytest.raises(StageError, match=r"raised RunError on item 0:\n  its own stage, .* waits for the end"):
+        with pytest.raises(
+            StageError, match=r"raised RunError on item 0:\n  one of its own functions, .* waits for the end"
+        ):
             list(run)
 
 
@@ -308,6 +325,23 @@ def test_a_block_that_ends_after_a_cancel_raises_nothing(placing: Placing) -> No
         run.cancel()
     assert (run.status, run.wait(0), run.report().value) == ("cancelled", True, None)
     assert repr(run) == "SinkRun(endless -> same -> exhausted, cancelled)"
+
+
+def test_tasks_that_wait_are_cancelled_with_the_run(gate: Gate, journal: Journal) -> None:
+    async def waits(_: int) -> None:
+        try:
+            gate.announce()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            journal.write("cleaned up")
+
+    with Pipeline(range(3)).each(waits, on=Tasks(2)).open(grace=30) as run:
+        gate.wait_held()
+        gate.wait_held()
+        run.cancel()
+        with pytest.raises(RunCancelledError):
+            run.result()
+    assert journal.lines == ["cleaned up"] * 2
 
 
 def test_the_error_names_the_first_call_that_has_cancelled_the_run() -> None:

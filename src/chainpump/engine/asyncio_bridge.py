@@ -47,5 +47,5 @@ async def running(start: Callable[[], RunT]) -> AsyncIterator[tuple[RunT, Callab
             yield run, within
         finally:
             # This wakes the thread if it still waits. After the end, it does nothing.
-            run.leave()
+            run.cancel()
             await asyncio.shield(loop.run_in_executor(pool, run.close))

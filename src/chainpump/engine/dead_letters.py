@@ -67,11 +67,14 @@ class DeadLetters:
 
     def wait(self, within: float | None) -> bool:
         """Wait until the thread has passed on all dead letters; returns whether it has. within: as for `close`."""
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        if self._thread is None or self.is_current_thread():
             return True
-        thread.join(within)
+        self._thread.join(within)
         return self.are_over
+
+    def is_current_thread(self) -> bool:
+        """Whether this code runs in a function that receives dead letters."""
+        return self._thread is threading.current_thread()
 
     @property
     def are_over(self) -> bool:

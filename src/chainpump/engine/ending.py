@@ -54,9 +54,9 @@ class Ending:
                 error.add_note(_remote(failure))
             return error
         if cause.__traceback__ is None:
-            cause.add_note(_remote(failure))
+            _add_note(cause, _remote(failure))
         if failure.role == Role.SINK.value and failure.error is StageError:
-            cause.add_note(str(error))
+            _add_note(cause, str(error))
             return cause
         error.__cause__ = cause
         return error
@@ -108,6 +108,12 @@ def _other_failure(wiring: Wiring, supervisor: Supervisor) -> Failure | None:
         group, number = supervisor.state.broken
         return failure_texts.broken_off(wiring.slots[group][number].who)
     return ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
+
+
+def _add_note(cause: BaseException, text: str) -> None:
+    """Add a note once: several threads may ask for the error of a run, and each of them several times."""
+    if text not in getattr(cause, "__notes__", ()):
+        cause.add_note(text)
 
 
 def _remote(failure: Failure) -> str:

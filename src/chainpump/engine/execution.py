@@ -42,10 +42,7 @@ V = TypeVar("V")
 
 
 class Execution:
-    """What all runs have in common. Use a run in a `with` block: the end of the block cancels it if it still goes on.
-
-    Any thread may use it. Its errors for wrong uses, such as a wait in its own stage, are plain RunErrors.
-    """
+    """What all runs have in common. Any thread may use a run: watch it, wait for it, or end it."""
 
     def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings) -> None:
         self._process = os.getpid()
@@ -61,7 +58,7 @@ class Execution:
         self._has_released = threading.Lock()
         # A run that is only partly built could not be closed.
         with defer_ctrl_c():
-            self._dead_letters = DeadLetters(settings.dead_letters, partial(_leave, weakref.ref(self)))
+            self._dead_letters = DeadLetters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
             self._logs = Logs()
             try:
                 self._wiring = Wiring(stages, settings, self._dead_letters, self._logs)
@@ -145,7 +142,8 @@ class Execution:
     def _check_wait(self) -> None:
         """Raises RunError where a wait for the end of the run would last for ever."""
         self._check_process()
-        if self._supervisor.requested_by == threading.get_ident() or self._supervisor.is_current_thread():
+        is_caller = self._supervisor.requested_by == threading.get_ident()
+        if is_caller or self._supervisor.is_current_thread() or self._dead_letters.is_current_thread():
             raise RunError(run_texts.waited_within(self._who))
 
     @property
@@ -163,7 +161,8 @@ class Execution:
 
         timeout: seconds; with 0 it only asks. Any number of threads may wait. Ctrl-C ends the wait and not the run.
         The run of a pipeline does not end before a loop has taken all its items, in another thread.
-        Raises RunError in a stage of the same run, which would wait for itself, and in a forked process.
+        Raises RunError in a stage of the same run and in its function for dead letters, which would wait for
+        themselves, and in a forked process.
         """
         self._check_wait()
         if timeout is None:
@@ -278,10 +277,10 @@ class Execution:
         self._check_process()
         if self._cancelled is None:
             self._cancelled = run_texts.cancelled(self._who, threading.current_thread().name, user_line())
-        self.leave()
+        self._leave()
 
-    def leave(self) -> None:
-        """Make the run end early, without a reason."""
+    def _leave(self) -> None:
+        """Make the run end early. If nothing else is the reason, it was closed."""
         self._supervisor.post(Left(time.monotonic_ns()))
         caller = self._caller
         if caller is not None:
@@ -293,7 +292,7 @@ class Execution:
         if self._is_closed or os.getpid() != self._process:
             return
         atexit.unregister(self._at_exit)
-        self.leave()
+        self._leave()
         # Garbage collection may call this in a worker of this run, or in the start of a worker of another run.
         if self._supervisor.is_current_thread() or is_forking():
             self._dead_letters.close(within=0)
@@ -332,10 +331,10 @@ class Execution:
                 self._caller_lock.release()
 
 
-def _leave(run: weakref.ref[Execution]) -> None:
+def _cancel(run: weakref.ref[Execution]) -> None:
     alive = run()
     if alive is not None:
-        alive.leave()
+        alive.cancel()
 
 
 def _close(run: weakref.ref[Execution]) -> None:

@@ -73,7 +73,7 @@ class _Runs(Nested):
         """Cancel the inner runs. Threads that wait in them wake at once."""
         self._is_cancelled = True
         for run in tuple(self._open):
-            run.leave()
+            run.cancel()
 
     def close(self) -> None:
         """Close the inner runs, and wait until they have completely ended."""

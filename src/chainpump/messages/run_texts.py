@@ -41,12 +41,12 @@ def asked_within(who: WorkerName) -> Failure:
 
 
 def waited_within(who: WorkerName) -> Failure:
-    """A stage, or a signal handler that interrupted it, waits for the end of the run that it belongs to."""
+    """A stage, a function for dead letters, or a signal handler that interrupted one, waits for the end of its run."""
     return who.failure(
         RunError,
         None,
-        "its own stage, or a signal handler that interrupted it, waits for the end of the run.",
-        "The run cannot end before the stage does. Wait in another thread; cancel() does not wait.",
+        "one of its own functions, or a signal handler that interrupted one, waits for the end of the run.",
+        "The run cannot end before this function returns. Wait in another thread; cancel() does not wait.",
     )
 
 
