@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +19,6 @@ from faults.places import ANYWHERE, MOST, beside
 from support.gate import Journal
 
 WORKERS = {"inline": 1, "tasks": 1}
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "journal")
 
 
 class Add:
@@ -196,6 +193,21 @@ def test_the_report_has_the_time_of_the_set_up(place: str, journal: Journal) -> 
     assert report.stages[1].set_up > 0
     assert (report.stages[0].set_up, report.stages[2].set_up) == (0, 0)
     assert "set up" in str(report)
+
+
+def test_the_examples_of_the_page_compile_and_that_of_a_connection_runs(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "per_worker.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    made = [compile(block, str(page), "exec", dont_inherit=True) for block in blocks]
+    path = str(tmp_path / "users.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("create table users (id, name)")
+        connection.execute("insert into users values (1, 'one'), (2, 'two')")
+    names: dict[str, Any] = {"keys": [2, 1]}
+    [at] = [index for index, block in enumerate(blocks) if "sqlite3" in block]
+    exec(blocks[at].replace("users.sqlite", path), names)  # it is ours
+    assert list(names["names"]) == ["two", "one"]
+    assert len(made) == 4
 
 
 def test_check_items_looks_at_the_results_of_what_a_factory_makes() -> None:

@@ -16,10 +16,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from chainpump import Pipeline, sink, source, stage
-from faults import stages
+from chainpump import Pipeline, per_worker, sink, source, stage
+from faults import set_ups, stages
 from faults.executors import on
 from support.gate import LIMIT, WHOLE, Gate
 
@@ -204,6 +206,18 @@ def large_items(gate: Gate, place: str) -> None:
 def in_a_program(gate: Gate, place: str) -> None:
     """Its worker waits for a program that hears no SIGTERM."""
     list(Pipeline(range(2)).map(partial(stages.in_a_program, gate=gate, is_deaf=True), on=on(place)))
+
+
+def interrupted_after_set_up(gate: Gate, place: str) -> None:
+    """Its workers are set up. No process gets an item; between threads, items move for ever."""
+    factory: Any = set_ups.announced_async if place == "tasks" else set_ups.announced
+    of_threads = place in ("threads", "tasks", "inline")
+    numbers = Pipeline(count()) if of_threads else Pipeline(source(stages.held_source, gate), on=on(place))
+    try:
+        with numbers.map(per_worker(factory, gate), on=on(place, 2)).open(grace=LIMIT) as run:
+            stages.tally(run)
+    except KeyboardInterrupt:
+        print("interrupted")
 
 
 def held_up_in_native_code(gate: Gate, place: str) -> None:

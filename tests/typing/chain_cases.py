@@ -27,6 +27,7 @@ from collections.abc import (
     Sequence,
     Sized,
 )
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -46,7 +47,7 @@ from typing import (
 
 from typing_extensions import TypeIs
 
-from chainpump import DeadLetter, Pipeline, Processes, Retry, Skip, Tasks, Threads, sink, source, stage
+from chainpump import DeadLetter, Pipeline, Processes, Retry, Skip, Tasks, Threads, per_worker, sink, source, stage
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -382,6 +383,67 @@ def parsed(item: Any) -> Any:
 @listed
 def words(text: str) -> Iterator[str]:
     yield text
+
+
+class Model:
+    def __init__(self, path: str, *, size: int = 3) -> None:
+        self.path = path
+
+    def __call__(self, number: int) -> str:
+        return ""
+
+
+class Session(Model):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class AsyncSession(AsyncCaller):
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+class Both(Generic[T]):
+    def __init__(self, item: T) -> None:
+        self.item = item
+
+    def __call__(self, item: T) -> list[T]:
+        return [item]
+
+
+def load(path: str) -> Callable[[int], str]:
+    return Model(path)
+
+
+def load_reader(path: str) -> Callable[[int], Iterable[str]]:
+    raise NotImplementedError
+
+
+def entering(path: str) -> AbstractContextManager[Callable[[int], str]]:
+    return Session(path)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Callable[[int], str]]:
+    yield Model(path)
+
+
+@contextmanager
+def generated(path: str) -> Generator[Model]:
+    yield Model(path)
+
+
+@asynccontextmanager
+async def opened_async(path: str) -> AsyncIterator[Callable[[int], Coroutine[Any, Any, str]]]:
+    yield fetch
+
+
+async def loaded(path: str) -> Callable[[int], Awaitable[str]]:
+    return fetch
 
 
 @optional(3)
@@ -990,6 +1052,44 @@ CHAINS = [
     "DICTS.map(dict.keys).map(first)",
     "DICTS.flat_map(dict.items).map(swapped)",
     "DICTS.map(len)",
+    *(
+        f"{pipeline}.map(per_worker({factory})).map({after})"
+        for pipeline in ("INTS", "TEXTS")
+        for factory in (
+            "Model, 'a', size=3",
+            "Model, 3",
+            "Model, 'a', speed=3",
+            "Model",
+            "Session, 'a'",
+            "Both[int], 3",
+            "Both, 3",
+            "load, 'a'",
+            "load, path=3",
+            "functools.partial(load, 'a')",
+            "load_reader, 'a'",
+            "entering, 'a'",
+            "opened, 'a'",
+            "opened, 3",
+            "generated, 'a'",
+            "int_to_str",
+            "int_to_str, 3",
+        )
+        for after in ("str_to_int", "int_to_str")
+    ),
+    *(
+        f"INTS.map(per_worker({factory}), on=Tasks(3)).map({after})"
+        for factory in ("opened_async, 'a'", "loaded, 'a'", "loaded, 3", "AsyncCaller", "AsyncSession")
+        for after in ("str_to_int", "int_to_str")
+    ),
+    "INTS.flat_map(per_worker(load_reader, 'a')).map(str_to_int)",
+    "INTS.flat_map(per_worker(load_reader, 'a')).map(int_to_str)",
+    "INTS.flat_map(per_worker(load, 'a')).map(int_to_str)",
+    "INTS.filter(per_worker(load, 'a')).map(int_to_str)",
+    "INTS.filter(per_worker(load, 'a')).map(str_to_int)",
+    "INTS.each(per_worker(opened, 'a'))",
+    "TEXTS.each(per_worker(opened, 'a'))",
+    "INTS.then(per_worker(load, 'a'))",
+    "INTS.into(per_worker(load, 'a'))",
     "",
 ][1:-1]
 

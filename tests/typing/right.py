@@ -4,7 +4,19 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType, Protocol, TypeGuard, TypeVar, assert_type
@@ -17,6 +29,7 @@ from chainpump import (
     DeadLetter,
     Decision,
     Inline,
+    PerWorker,
     Pipeline,
     Plan,
     Processes,
@@ -35,6 +48,7 @@ from chainpump import (
     Tasks,
     Threads,
     current_worker,
+    per_worker,
     register_codec,
     sink,
     source,
@@ -399,6 +413,74 @@ assert_type(files.map(lambda path: path, returns=Path | None).filter(is_there), 
 assert_type(files.filter(bool), Pipeline[Path])
 assert_type(images.take_while(is_png), Pipeline[Png])
 assert_type(files.map(lambda path: path, returns=Path | None).take_while(is_there), Pipeline[Path])
+
+
+# Functions that factories make, once in each worker.
+
+
+class Model:
+    def __init__(self, weights: str, *, device: str = "cpu") -> None: ...
+
+    def __call__(self, image: Image) -> float:
+        return 0.5
+
+
+class Session(Model):
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Client:
+    async def __aenter__(self) -> Callable[[Path], Awaitable[bytes]]:
+        return fetch
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+def load(weights: str) -> Callable[[Image], float]:
+    return Model(weights)
+
+
+@contextmanager
+def opened(weights: str) -> Generator[Callable[[Image], float]]:
+    yield Model(weights)
+
+
+def entering(weights: str) -> AbstractContextManager[Callable[[Image], float]]:
+    return opened(weights)
+
+
+@asynccontextmanager
+async def connected(host: str, *, port: int = 80) -> AsyncGenerator[Callable[[Path], Awaitable[bytes]]]:
+    yield fetch
+
+
+async def logged_in(host: str) -> Callable[[Path], Awaitable[bytes]]:
+    return fetch
+
+
+def taught(words: list[str]) -> Callable[[Image], list[str]]:
+    return lambda _: words
+
+
+assert_type(per_worker(Model, "m.bin"), PerWorker[Model])
+assert_type(images.map(per_worker(Model, "m.bin", device="cuda"), on=Processes(2)), Pipeline[float])
+assert_type(images.map(per_worker(Session, "m.bin")), Pipeline[float])
+assert_type(images.map(per_worker(load, "m.bin")), Pipeline[float])
+assert_type(images.map(per_worker(load, weights="m.bin"), on=Threads(3), timeout=None), Pipeline[float])
+assert_type(images.map(per_worker(opened, "m.bin")), Pipeline[float])
+assert_type(images.map(per_worker(entering, "m.bin")), Pipeline[float])
+assert_type(images.map(per_worker(lambda: size)), Pipeline[int])
+assert_type(images.map(per_worker(load, "m.bin"), returns=int), Pipeline[int])
+assert_type(files.map(per_worker(connected, "db", port=5432), on=Tasks(8)), Pipeline[bytes])
+assert_type(files.map(per_worker(logged_in, "db"), on=Tasks(8)), Pipeline[bytes])
+assert_type(files.map(per_worker(Client), on=Tasks(8)), Pipeline[bytes])
+assert_type(images.filter(per_worker(load, "m.bin")), Pipeline[Image])
+assert_type(images.tap(per_worker(load, "m.bin")), Pipeline[Image])
+assert_type(images.flat_map(per_worker(taught, ["cat"])), Pipeline[str])
+assert_type(images.each(per_worker(opened, "m.bin")), Runnable[None])
 
 
 # Extensions, which derive from nothing but what an executor needs.

@@ -3,11 +3,23 @@
 # pyright: strict
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from chainpump import Pipeline, Processes, Tasks, Threads, current_worker, register_codec, sink, source, stage
+from chainpump import (
+    Pipeline,
+    Processes,
+    Tasks,
+    Threads,
+    current_worker,
+    per_worker,
+    register_codec,
+    sink,
+    source,
+    stage,
+)
 from chainpump.extending import Action, ProgramExecutor, Verdict
 
 T = TypeVar("T")
@@ -176,6 +188,38 @@ images.open(progress="yes")  # E: a str for a bool
 images.open().result()  # E: it has items, and no result
 list(images.into(sink(save, "images")).open())  # E: it has a result, and no items
 images.into(sink(save, "images")).open().wait("3")  # E: a str for seconds
+
+
+class Model:
+    def __init__(self, weights: str) -> None: ...
+
+    def __call__(self, image: Image) -> float:
+        return 0.5
+
+
+@contextmanager
+def opened(weights: str) -> Generator[Callable[[Image], float]]:
+    yield Model(weights)
+
+
+async def logged_in(host: str) -> Callable[[Path], Awaitable[bytes]]:
+    raise NotImplementedError
+
+
+per_worker(Model)  # E: no weights
+per_worker(Model, 3)  # E: an int for a str
+per_worker(Model, "m.bin", device="cpu")  # E: no such parameter
+per_worker(opened, 3)  # E: an int for a str
+per_worker(Model("m.bin"))  # E: no image: the function itself, not what makes it
+per_worker(area)  # E: no image
+per_worker(area, Image())  # E: it makes no function
+files.map(per_worker(Model, "m.bin"))  # E: takes an image, not a path
+files.filter(per_worker(opened, "m.bin"))  # E: takes an image, not a path
+images.map(per_worker(Model, "m.bin")).map(area)  # E: takes an image, not a float
+images.flat_map(per_worker(Model, "m.bin"))  # E: makes a float, not a stream
+images.map(per_worker(logged_in, "db"), on=Tasks(8))  # E: takes a path
+images.then(per_worker(Model, "m.bin"))  # E: of one item
+images.into(per_worker(Model, "m.bin"))  # E: of one item
 
 
 def to_pixels(image: Image) -> tuple[list[bytearray], int]:

@@ -194,7 +194,7 @@ class CheckedFunction:
         if strange and ("unexpected" in problem or "missing" in problem):
             close = get_close_matches(strange[0], names, 1)
             self.refuse(f"has no parameter '{strange[0]}'", *(f"Did you mean '{each}'?" for each in close), shape)
-        given = "its items and its arguments" if self.role != "source" else "its arguments"
+        given = "its items and its arguments" if self._inputs else "its arguments"
         self.refuse(
             f"cannot be called with {given}: {problem}",
             f"Arguments are bound next to the function: {self.role}({self.short}, ...).",

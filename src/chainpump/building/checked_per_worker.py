@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..hints.annotations import UNKNOWN, Hint, is_unknown
 from ..hints.class_members import call_ways
-from ..hints.classes import Bindings, as_base, is_union, split, substitute
+from ..hints.classes import Bindings, annotations_of, as_base, is_union, split, substitute
 from ..hints.display import show
 from ..hints.objects import attribute
 from ..hints.reading import Reading
@@ -33,8 +33,8 @@ class CheckedFactory(CheckedFunction):
 
     verb: str = "map"
 
-    def check(self) -> None:
-        """Check that it can be called with its arguments, by this executor."""
+    def check_callable(self) -> None:
+        """Check that this executor can call it with its arguments."""
         if not callable(self.bound.function):
             self.refuse(f"must be a function but got: {self.bound.function!r}", f"Give the function {self._how}.")
         for test, decorator in DECORATORS.items():
@@ -46,12 +46,13 @@ class CheckedFactory(CheckedFunction):
 
     @cached_property
     def makes(self) -> Hint:
-        """The hint of the function that it makes. Raises StageTypeError if it makes none, or for a wrong argument."""
+        """The hint of the function that it makes. Raises StageTypeError if it cannot be called, or makes none."""
+        self.check_callable()
         bindings: Bindings = {}
         self.check_functions(bindings)
         made = substitute(self.result, bindings)
         entered = self._entered(made)
-        if not (is_unknown(entered) or call_ways(entered)) and (entered is None or isinstance(split(entered)[0], type)):
+        if _cannot_be_called(entered):
             through = "" if entered is made else f", which gives {show(entered)}"
             self.refuse(
                 f"returns {show(made)}{through}, which cannot be called with an item",
@@ -100,6 +101,14 @@ class CheckedFactory(CheckedFunction):
         return f"per_worker({self.short})"
 
 
+def _cannot_be_called(hint: Hint) -> bool:
+    """Whether it is known that objects of a hint cannot be called."""
+    cls = split(hint)[0]
+    if is_unknown(hint) or call_ways(hint) or not (hint is None or isinstance(cls, type)):
+        return False
+    return hint is None or not any("__call__" in (*vars(base), *annotations_of(base)) for base in cls.__mro__)
+
+
 @dataclass(frozen=True)
 class CheckedPerWorker(CheckedItemFunction):
     """The function of one item that a factory makes in each worker."""
@@ -126,7 +135,6 @@ class CheckedPerWorker(CheckedItemFunction):
 
     def check_callable(self) -> None:
         """Check the factory, and that what it makes takes an item and is async where it has to be."""
-        self.factory.check()
         result = self.reading.called
         if not is_unknown(result):
             is_async = any(as_base(result, kind) is not None for kind in (Awaitable, AsyncIterable))

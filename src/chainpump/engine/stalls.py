@@ -15,6 +15,7 @@ from .worker_status import (
     Roster,
     WorkerStack,
     WorkerStatus,
+    is_awaited,
     moved_last,
     stacks_of,
     table_of,
@@ -24,7 +25,7 @@ from .worker_status import (
 
 __all__ = ["Stall", "Stalls"]
 
-# Seconds. Before its first item, a worker may import large libraries on a busy machine.
+# Seconds. Before its first item, a worker may import large libraries, or load a model, on a busy machine.
 START_UP = 60.0
 # Seconds that all workers have to write their stacks when the run has stalled.
 STACKS_WITHIN = 0.5
@@ -140,11 +141,11 @@ class Stalls:
             yield Threshold(max(moved, self._excused) + seconds, is_warning=True, seconds=seconds)
 
     def _allowed(self, reading: Reading, seconds: float) -> float:
-        """Seconds for which nothing may move. The time is longer while a worker starts: items may wait for it."""
+        """Seconds for which nothing may move. The time is longer while a worker starts or is set up."""
         is_starting = any(
-            stages[0].state == State.STARTING
+            stages[0].state == State.STARTING and is_awaited(group, number, stages[0])
             for group, workers in self._roster.by_group(reading)
-            for stages in workers[: group.at_first]
+            for number, stages in enumerate(workers)
         )
         return max(seconds, START_UP) if is_starting else seconds
 

@@ -55,6 +55,7 @@ class WorkerSlot:
     checkpoint: tells a replacement which items its predecessor was processing; None if workers are not replaced.
     worker: None before the first worker, and if the caller's thread is the worker.
     finished: the outcome of its last worker with the returned value; None if that has not finished.
+    ended_in_set_up: its last worker has died while its factories made their functions.
     is_retired: its worker was asked to retire, and no other worker was started since then.
     input_before: the input of its worker on the board at the start of the worker; see `WorkerReading.input_mark`.
     """
@@ -71,6 +72,7 @@ class WorkerSlot:
         self.leaving: Sequence[StartedWorker] = ()
         self.finished: Finished | None = None
         self.is_retired = False
+        self.ended_in_set_up = False
         self.input_before = WorkerReading().input_mark
         # How many workers have run in the slot.
         self._generation = 0
@@ -124,6 +126,7 @@ class WorkerSlot:
         """Prepare the slot for a worker, which continues the counts. Returns how many workers have run before it."""
         for row in self.rows:
             wait_times.begin_again(row)
+        self.ended_in_set_up = False
         if self.group.replaceable is not None and self.checkpoint is None:
             self.checkpoint = Checkpoint(PACKET_BYTES)
         generation = self._generation
@@ -143,8 +146,9 @@ class WorkerSlot:
     def end(self) -> None:
         """Mark on the board that its worker has ended, if the worker could not do so itself."""
         for row in self.rows:
-            has_begun = row[Cell.STARTED] or wait_times.is_waiting(row, Cell.SET_UP)
-            if has_begun and not row[Cell.ENDED]:
+            was_set_up = wait_times.is_waiting(row, Cell.SET_UP)
+            self.ended_in_set_up |= was_set_up
+            if (row[Cell.STARTED] or was_set_up) and not row[Cell.ENDED]:
                 wait_times.end(row, time.monotonic_ns())
 
     def read(self) -> WorkerReading:

@@ -23,6 +23,7 @@ __all__ = [
     "RosterGroup",
     "WorkerStack",
     "WorkerStatus",
+    "is_awaited",
     "moved_last",
     "stacks_of",
     "table_of",
@@ -139,16 +140,21 @@ class WorkerStack(NamedTuple):
 
 
 def moved_last(roster: Roster, reading: Reading) -> int:
-    """When an item last moved, or a worker started or ended, in ns.
-
-    Starts and ends of added workers do not count: the autoscaler also adds workers to a stalled run.
-    """
+    """When an item last moved, or a worker for which items may wait started or ended, in ns."""
     return max(
-        each.moved if number >= group.at_first else _stamp(each)
+        _stamp(each) if is_awaited(group, number, stages[0]) else each.moved
         for group, workers in roster.by_group(reading)
         for number, stages in enumerate(workers)
         for each in stages
     )
+
+
+def is_awaited(group: RosterGroup, number: int, worker: WorkerReading) -> bool:
+    """Whether items may wait for a worker before it has begun: it is there from the start, or it replaces another one.
+
+    The autoscaler also adds workers to a stalled run; no item waits for these.
+    """
+    return number < group.at_first or bool(worker.in_hand)
 
 
 def _stamp(worker: WorkerReading) -> int:

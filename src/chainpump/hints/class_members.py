@@ -217,7 +217,10 @@ def call_signature(hint: Hint) -> inspect.Signature | None:
         # A subclass may have another constructor.
         return inspect.Signature(list(positional(...)), return_annotation=plain(args[0]))
     member = member_of(hint, "__call__") if origin is not type else None
-    return member.hint if member is not None and isinstance(member.hint, inspect.Signature) else None
+    if member is None or isinstance(member.hint, inspect.Signature):
+        return member.hint if member is not None else None
+    # An annotated attribute, as in `torch.nn.Module`: `__call__: Callable[..., Any]`.
+    return call_signature(member.hint) if split(member.hint)[0] is abc.Callable else None
 
 
 def call_ways(hint: Hint) -> tuple[inspect.Signature, ...]:

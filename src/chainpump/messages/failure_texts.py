@@ -33,6 +33,7 @@ __all__ = [
     "forced",
     "left_behind",
     "lost",
+    "lost_in_set_up",
     "mistyped",
     "no_run",
     "not_started",
@@ -148,6 +149,12 @@ def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int
         item=Item(in_hand[0]) if in_hand else None,
         exit_code=exit_code,
     )
+
+
+def lost_in_set_up(who: WorkerName, pid: int, exit_code: int | None) -> Failure:
+    """A worker's process died while it was set up."""
+    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}) while it was set up: {_death(exit_code)}."
+    return who.failure(WorkerLostError, pid, headline, _advice(exit_code, True), who.definition(), exit_code=exit_code)
 
 
 def timed_out(who: WorkerName, pid: int, item: Item, seconds: float, stack: str) -> Failure:

@@ -43,7 +43,8 @@ class StageFacts:
 class WorkerReading(NamedTuple):
     """One worker of one stage; times in ns. Busy, starved and blocked times add up to the time that it has lived.
 
-    alive: it has started and not ended. set_up: the time that its factories took before; it is no part of `lived`.
+    alive: it has started, or is being set up, and has not ended. set_up: the time that its factories took before; it is
+    no part of `lived`.
     memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
     threads: how many threads computed in it, if it reported its end and a library has started some; or 0.
     finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.

@@ -25,7 +25,7 @@ class StageProgress:
     """One stage of a run, over all its workers.
 
     workers: how many items it may process at once, as its executor says; for "auto" the most.
-    alive: workers that have started and not ended.
+    alive: workers that have started, or are being set up, and have not ended.
     received, sent: items so far. rate: items received per second; for a source, items sent.
     in_flight: items received and not finished.
     busy, starved, blocked: shares of the time of its workers: running its function, waiting for input, and waiting for

@@ -94,8 +94,11 @@ class SetUps:
         # A thread that is killed after the grace period raises Cancelled.
         with suppress(Exception, Cancelled):
             for failed in self._leave(error):
-                if not isinstance(failed.cause, Cancelled):
+                if isinstance(failed.error, Exception):
                     warn(str(failed.failure))
+                else:
+                    # Ctrl-C is for the caller.
+                    raise failed.error
 
     def _leave(self, error: BaseException | None) -> Sequence[Failed]:
         failures = []

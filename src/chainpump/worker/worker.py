@@ -108,8 +108,7 @@ class Worker:
         self.output: Output | None = None
         self._numbering_stage: StageRun | None = None
         self._winding_up = False
-        self._delays_interruptions = False
-        self._is_interruption_pending = False
+        self._delays_interruptions = self._is_interruption_pending = False
         # The exception of `interrupt`. The reference is weak because the traceback keeps items alive.
         self._raised: weakref.ref[Cancelled] | None = None
         self._is_closed = False
@@ -272,7 +271,8 @@ class Worker:
         if self.output is not None:
             self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
         # The tear-down comes last: a policy may repeat a call whose result could not be sent.
-        self.set_ups.leave()
+        with self.uninterrupted():
+            self.set_ups.leave()
         return Finished(value, early=any(stage.stopped_early for stage in self._stages))
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
