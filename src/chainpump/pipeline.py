@@ -23,6 +23,7 @@ from .building import checks
 from .building.checked_function import CheckedFunction
 from .building.generator_operators import GeneratorOperators
 from .building.problems import Problems
+from .building.recycling_checks import check_recycling
 from .building.restart_checks import check_restarts
 from .building.stage_builder import (
     DEFAULT,
@@ -95,6 +96,8 @@ class _Chain:
         if on is None:
             return Plan(self._stages)
         stages = tuple(placed(stage, on) for stage in self._stages)
+        for stage in stages:
+            check_recycling(stage)
         check_restarts(stages)
         return Plan(stages)
 
@@ -113,6 +116,8 @@ class _Chain:
                 checks.check_travels(stage.call, stage.name)
         with problems:
             check_amount(stage)
+        with problems:
+            check_recycling(stage)
         with problems:
             check_restarts(stages)
         problems.tell()

@@ -239,6 +239,7 @@ assert_type(current_worker(), CurrentWorker)
 assert_type(current_worker().number, int)
 assert_type(current_worker().stage, str)
 assert_type(primes.then(odd, on=Processes(2, env=variables)), Pipeline[int])
+assert_type(primes.then(odd, on=Processes(2, recycle_after=100, recycle_above=300_000_000)), Pipeline[int])
 assert_type(primes.then(odd, on=Processes(2, env={"OMP_NUM_THREADS": "1"})), Pipeline[int])
 assert_type(primes.then(odd, on=Processes(2, env=lambda n: {"CUDA_VISIBLE_DEVICES": str(n)})), Pipeline[int])
 

@@ -128,6 +128,7 @@ Pipeline.concat(files, images).then(decode)  # E: not only Paths
 Pipeline(10)  # E: nothing to iterate
 Pipeline(paths)  # E: not bound
 Pipeline(stage(decode))  # E: begins with a stage
+Processes(2, recycle_above="300 MB")  # E: bytes are a number
 Pipeline([1], on=Processes())  # E: an iterable has no executor
 files.then(decode, on=2)  # E: no executor
 files.then(decode, in_flight="4")  # E: a str for an int

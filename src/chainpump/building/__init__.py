@@ -10,6 +10,7 @@
 * `main_guard`: whether a worker that imports the main file would start the run again
 * `patched_programs`: programs patched by gevent or eventlet, which are refused
 * `problems`: problems collected, so that one error lists all of them
+* `recycling_checks`: whether a fresh worker can go on where a worker of a stage has retired
 * `restart_checks`: whether workers of a pipeline can be replaced
 * `stage_builder`: planned stages made of what the user passes
 """

@@ -20,6 +20,7 @@
 * `run_settings`: how a run is executed, as one value
 * `stalls`: detects that no item has moved for too long
 * `started_worker`: the steps that end a worker
+* `starter`: starts workers, and successors of workers that retire
 * `supervisor`: the one thread that waits for workers
 * `utilisation`: how busy workers and processors were in a short window of time
 * `warm_pool`: keeps worker processes between runs

@@ -91,7 +91,7 @@ class Execution:
                             self._caller = self._supervisor.caller = wiring.worker(slot)
                             slot.set_pid(os.getpid())
                         else:
-                            self._supervisor.start_worker(slot)
+                            self._supervisor.starter.start(slot)
                     except Exception as error:
                         raise RunError(failure_texts.not_started(slot.who, error)) from error
             wiring.started()

@@ -18,6 +18,7 @@ from ..plan.sections import sharing_worker
 from ..transport.credits import CreditRoom
 from ..transport.room import Room
 from ..transport.send_limit import Gates
+from ..worker.retirement import Share
 
 __all__ = ["Group", "Section", "groups_of", "makers", "sections_of"]
 
@@ -86,7 +87,13 @@ class Group:
     @property
     def may_start_later(self) -> bool:
         """Whether workers of it may be started while the run goes on."""
-        return self.is_auto or self.replaceable is not None
+        return self.is_auto or self.replaceable is not None or self.share is not None
+
+    @property
+    def share(self) -> Share | None:
+        """The work after which a worker retires, and a fresh one takes its place; None if there is no limit."""
+        able = self.executor.capabilities
+        return Share(able.recycle_after, able.recycle_above) if able.recycles else None
 
     @property
     def is_element_wise(self) -> bool:

@@ -129,7 +129,7 @@ def outcome_of_loss(slot: WorkerSlot, lost: Lost, is_ending: bool) -> Outcome:
     if lost.exit_code == -signal.SIGTERM and is_ending:
         return Interrupted()
     if state >= State.DONE and slot.who.role is not Role.SINK:
-        return Finished(early=state == State.STOPPED)
+        return Finished(early=state == State.STOPPED, retired=state == State.RETIRED)
     if slot.ended_in_set_up:
         return Failed(failure_texts.lost_in_set_up(slot.who, slot.pid, lost.exit_code))
     return Failed(failure_texts.lost(slot.who, slot.pid, lost.exit_code, slot.in_hand, state != State.STARTING))

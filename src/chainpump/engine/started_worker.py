@@ -16,6 +16,8 @@ __all__ = ["STACK_WITHIN", "StartedWorker"]
 
 # Parts of the grace period after which a worker is interrupted again.
 INTERRUPT_AGAIN = (0.01, 0.03, 0.1, 0.3)
+# The part of the grace period after which a worker that is not needed is interrupted.
+DISMISSED_FOR = 0.2
 # Seconds that a worker has to write its stack before it is killed.
 STACK_WITHIN = 0.1
 # Seconds after which a warning is logged if the process of a finished worker has not ended.
@@ -27,7 +29,8 @@ class StartedWorker:
 
     grace: seconds from a polite request to end until force is used. warn: logs a text while the run goes on.
     outcome: how it ended, once it has reported or died. was_replaced: another worker runs in its slot. was_forced: it
-    was killed after the grace period, and may not have cleaned up. forced_at: its last stack before that.
+    was killed after the grace period, and may not have cleaned up. was_dismissed: it was not needed,
+    and has had no items. forced_at: its last stack before that.
     left_behind: it could not be ended, and is not waited for any more.
     """
 
@@ -38,6 +41,7 @@ class StartedWorker:
         self.outcome: Outcome | None = None
         self.was_replaced = False
         self.was_forced = False
+        self.was_dismissed = False
         self.forced_at = ""
         self.left_behind = False
         self._grace = grace
@@ -97,6 +101,12 @@ class StartedWorker:
         self._steps = deque(
             [(kill_at - STACK_WITHIN, self.handle.ask_stack), (kill_at, self._force), (leave_at, self._leave_behind)]
         )
+
+    def dismiss(self) -> None:
+        """It is not needed, and has been told so. It may be in the middle of its start: then interrupt it."""
+        self.was_dismissed = True
+        self.use_force()
+        self._steps.appendleft((time.monotonic() + self._grace * DISMISSED_FOR, self.handle.interrupt))
 
     def _force(self) -> None:
         self.was_forced = True

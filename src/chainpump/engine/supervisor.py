@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
+from typing import TypeAlias
 
 from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
 from ..executors.thread_handle import stack_of
+from ..ipc.board import Cell
 from ..ipc.descriptors import pipe
 from ..ipc.wakeups import SharedEvent
 from ..lazy_dataclass import replace
 from ..logs.records import STALLS
-from ..messages import failure_texts
 from ..progress.scaling_rule import Decision
-from ..worker.operator_run import Condemned
-from ..worker.outcome import Failed, Finished, Interrupted, Outcome
+from ..worker.outcome import Failed, Finished, Interrupted, Outcome, SuccessorWanted
 from ..worker.worker import Worker
 from . import lifecycle, replacement
 from .autoscaler import Autoscaler
@@ -34,11 +34,15 @@ from .meter import Meter
 from .run_settings import RunSettings
 from .stalls import Stall, Stalls
 from .started_worker import STACK_WITHIN, StartedWorker
+from .starter import Starter
 from .wiring import Wiring
 from .worker_slot import WorkerSlot
 from .worker_status import WorkerStack
 
 __all__ = ["Supervisor"]
+
+# What a worker has reported, or its death.
+Report: TypeAlias = Outcome | Lost | SuccessorWanted
 
 # Seconds until a worker that has received SIGTERM from outside counts as lost. A scheduler that stops a whole job sends
 # SIGTERM to the main process, too. The reaction of the main process then decides how the run ends.
@@ -64,7 +68,7 @@ class Supervisor:
         self.meter = Meter(wiring)
         self._slots = tuple(wiring.all_slots)
         self._autoscaler = Autoscaler(wiring, self.meter)
-        self._grace = settings.grace
+        self.starter = Starter(wiring, settings.grace)
         self._mail: deque[Event] = deque()
         self._wake_reader, self._wake_writer = pipe()
         os.set_blocking(self._wake_writer.fileno(), False)
@@ -159,14 +163,14 @@ class Supervisor:
         )
 
     def _supervise(self) -> None:
-        reports: Sequence[tuple[WorkerSlot, Outcome | Lost]] = ()
+        reports: Sequence[tuple[WorkerSlot, StartedWorker, Report]] = ()
         try:
             while True:
                 # Mail comes first: an action of the caller may be the cause of the reports.
                 while self._mail:
                     self._apply(self._mail.popleft())
-                for slot, outcome in reports:
-                    self._record(slot, outcome)
+                for slot, worker, report in reports:
+                    self._take_report(slot, worker, report)
                 for worker in self._all_workers:
                     worker.end_remains()
                 self._take_steps()
@@ -185,16 +189,16 @@ class Supervisor:
             finally:
                 self.conclusion.set()
 
-    def _receive(self) -> Sequence[tuple[WorkerSlot, Outcome | Lost]]:
+    def _receive(self) -> Sequence[tuple[WorkerSlot, StartedWorker, Report]]:
         """Wait for reports of how workers have ended, and return them.
 
         Interruptions come last: the worker that caused one has already reported, but its report may not have been read
-        yet.
+        yet. Workers that wait for their turn come first: one that has died must not get it.
         """
         reports = _poll(self._wait())
-        if any(isinstance(outcome, Interrupted) for _, outcome in reports):
+        if any(isinstance(report, Interrupted) for _, _, report in reports):
             reports += _poll(self._ready(0))
-        return sorted(reports, key=lambda each: isinstance(each[1], Interrupted))
+        return sorted(reports, key=lambda each: (each[1] is each[0].worker, isinstance(each[2], Interrupted)))
 
     def _wait(self) -> Sequence[WorkerSlot]:
         """Wait until workers report or die, until mail comes, or until a step is due."""
@@ -224,15 +228,25 @@ class Supervisor:
             self._introspection.answer([*self._stacks(os.getpid()), WorkerStack(None, "", stack_of(self._opener))])
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 
+    def _is_needed(self, slot: WorkerSlot) -> bool:
+        """Whether the run needs what the workers of a slot send."""
+        return self.state.phase is Phase.RUNNING and slot.group_index >= self.state.superfluous
+
+    def _take_report(self, slot: WorkerSlot, worker: StartedWorker, report: Report) -> None:
+        if worker is not slot.worker:
+            self.starter.end_of_other(slot, worker, report)
+        elif not isinstance(report, SuccessorWanted):
+            self._record(slot, report)
+        elif self._is_needed(slot):
+            self.starter.prepare(slot)
+
     def _record(self, slot: WorkerSlot, outcome: Outcome | Lost) -> None:
         """Record that a worker has ended or died. It may be replaced. Its process has the grace period to end, too."""
         slot.end()
         if isinstance(outcome, Lost):
-            failed = None
-            if self.state.phase is Phase.RUNNING and slot.group_index >= self.state.superfluous:
-                failed = replacement.after(slot, outcome.exit_code)
+            failed = replacement.after(slot, outcome.exit_code) if self._is_needed(slot) else None
             if isinstance(failed, Mapping):
-                failed = self._start(slot, failed)
+                failed = self.starter.replace(slot, failed)
                 if failed is None:
                     return
             if failed is None and outcome.exit_code == -signal.SIGTERM and not self._is_ending:
@@ -250,24 +264,17 @@ class Supervisor:
             worker.let_end()
         else:
             worker.use_force()
+        if slot.has_done_share(outcome) and self._is_needed(slot):
+            slot.rows[0][Cell.RECYCLED] += 1
+            failed = self.starter.replace(slot)
+            if failed is None:
+                return
+            outcome = worker.outcome = failed
+        self.starter.dismiss(slot)
         self._apply(Ended(slot.group_index, slot.number, outcome, time.monotonic_ns()))
         if isinstance(outcome, Failed) and worker.is_running:
             # Its flusher may have failed while its function is in a long call.
             worker.interrupt()
-
-    def _start(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> Failed | None:
-        """Start a worker while the run goes on, in a slot whose previous workers have ended."""
-        slot.release_ended()
-        try:
-            self.start_worker(slot, condemned)
-        except Exception as error:
-            return Failed(failure_texts.not_started(slot.who, error), error)
-        return None
-
-    def start_worker(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> None:
-        """Start a worker in a slot where none runs. Errors of its executor pass through."""
-        handle = self._wiring.start(slot, condemned)
-        slot.fill(StartedWorker(handle, slot.who, self._grace, self._wiring.warn))
 
     @property
     def _is_ending(self) -> bool:
@@ -281,7 +288,7 @@ class Supervisor:
 
     @property
     def _all_workers(self) -> Sequence[StartedWorker]:
-        """The last worker of each slot, and replaced workers that have left processes behind."""
+        """The last worker of each slot, its successor, and earlier workers whose processes have not ended."""
         return [worker for slot in self._slots for worker in slot.workers]
 
     def _apply(self, event: Event) -> None:
@@ -306,6 +313,7 @@ class Supervisor:
             self._wiring.board.flag(group)[0] = 1
         self._wiring.wake(before)
         for slot in chain.from_iterable(self._wiring.slots[:before]):
+            self.starter.dismiss(slot)
             if slot.worker is not None and slot.is_at_work:
                 slot.worker.use_force()
                 slot.worker.interrupt()
@@ -314,7 +322,7 @@ class Supervisor:
 
     def _force_finished(self) -> None:
         """Limit the time in which processes of finished workers may end."""
-        for worker in self._workers:
+        for worker in self._all_workers:
             if worker.is_running and isinstance(worker.outcome, Finished):
                 worker.use_force()
                 worker.interrupt()
@@ -348,7 +356,7 @@ class Supervisor:
         occupied = {slot for slot in self._slots if slot.is_occupied}
         for slot in self._autoscaler.decide(active, occupied):
             self._apply(Started(slot.group_index))
-            failed = self._start(slot)
+            failed = self.starter.replace(slot)
             if failed is not None:
                 self._apply(Ended(slot.group_index, slot.number, failed, time.monotonic_ns()))
                 return
@@ -373,7 +381,7 @@ class Supervisor:
         self.accounts = self._wiring.accounts(last)
         self.passed = self._wiring.passed(last)
         reported = () if self.state.left else self.state.failures
-        texts = (each.unclean(each.outcome in reported) for each in self._workers)
+        texts = (each.unclean(each.outcome in reported) for each in self._all_workers if not each.was_dismissed)
         self.unclean = tuple(text for text in texts if text is not None)
         self.has_left_behind = any(each.left_behind for each in self._workers)
         self._wiring.close()
@@ -385,7 +393,7 @@ class Supervisor:
         self.caller = None
 
 
-def _poll(ready: Sequence[WorkerSlot]) -> list[tuple[WorkerSlot, Outcome | Lost]]:
-    """The reports of the workers in these slots. Replaced workers report nothing; only their remains are checked."""
-    polled = [(slot, worker.handle.poll()) for slot in ready for worker in slot.running]
-    return [(slot, outcome) for slot, outcome in polled if outcome is not None]
+def _poll(ready: Sequence[WorkerSlot]) -> list[tuple[WorkerSlot, StartedWorker, Report]]:
+    """The reports of all workers in these slots."""
+    polled = [(slot, worker, worker.handle.poll()) for slot in ready for worker in slot.running]
+    return [(slot, worker, report) for slot, worker, report in polled if report is not None]

@@ -22,8 +22,10 @@ from ..transport.room import SendRoom
 from ..transport.thread_channel import MemoryChannel
 from ..worker.endpoints import Endpoints
 from ..worker.operator_run import Condemned
+from ..worker.retirement import Retirement
 from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
+from ..worker.turn import Turn, TurnGiver, turn
 from ..worker.worker import Worker
 from .dead_letters import DeadLetters
 from .fault_injection import started_by, with_faults
@@ -105,13 +107,16 @@ class Wiring:
         """The slots of all groups, along the chain."""
         return chain.from_iterable(self.slots)
 
-    def worker(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> Worker:
+    def worker(
+        self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None, turn: Turn | None = None
+    ) -> Worker:
         """A new worker with its own channel ends, for a slot in which none runs. It must be started or closed.
 
-        condemned: the items of which earlier workers of the slot have died.
+        condemned: the items of which earlier workers of the slot have died. turn: see `Worker`; a worker runs in the
+        slot until then.
         """
         this, group, number = slot.group, slot.group_index, slot.number
-        generation = slot.begin_again()
+        generation = slot.next_generation()
         before = self.groups[group - 1] if group else None
         assignments = [
             Assignment(
@@ -131,6 +136,7 @@ class Wiring:
             self.channels[group].sender(number) if group < len(self.channels) else None,
             self._room(slot),
             self._reorder_buffer(group),
+            turn,
         )
         worker = Worker(
             assignments,
@@ -147,6 +153,7 @@ class Wiring:
             whole=any(group in self._after_replacements(section) for section in self.sections),
             condemned=condemned,
             watched=self._settings.reports_items,
+            retirement=Retirement(this.share, turn) if this.share is not None else None,
             logs=self._logs.pipe(slot.who) if this.own_process else None,
             surroundings=self._surroundings_of(slot) if this.own_process else None,
             seed=self._settings.seed.derived(group, number, generation) if this.own_process else None,
@@ -176,14 +183,27 @@ class Wiring:
 
     def start(self, slot: WorkerSlot, condemned: Mapping[int, Condemned] | None = None) -> WorkerHandle:
         """Make a worker, and let the executor of its group start it. Errors of the executor pass through."""
-        worker = self.worker(slot, condemned)
+        slot.begin_again()
+        handle = self._started(slot, self.worker(slot, condemned))
+        slot.set_pid(handle.pid)
+        return handle
+
+    def start_waiting(self, slot: WorkerSlot) -> tuple[WorkerHandle, TurnGiver]:
+        """The same for a worker that waits for its turn, and the end that gives it the turn."""
+        waiting, giving = turn()
         try:
-            handle = started_by(slot.group.executor, worker, self._settings.pool)
+            return self._started(slot, self.worker(slot, turn=waiting)), giving
+        except BaseException:
+            waiting.close()
+            giving.close()
+            raise
+
+    def _started(self, slot: WorkerSlot, worker: Worker) -> WorkerHandle:
+        try:
+            return started_by(slot.group.executor, worker, self._settings.pool)
         except BaseException:
             worker.hand_over()
             raise
-        slot.set_pid(handle.pid)
-        return handle
 
     def warn(self, text: str, logger: str = LOGGER) -> None:
         """Log a warning while the run goes on. The thread for logs does it, because a handler may block."""

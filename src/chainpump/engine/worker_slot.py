@@ -3,10 +3,11 @@
     slot of a group ── rows of the board, checkpoint, history: they exist as long as the run
       │
       ├── worker   the current or last worker: its handle, its outcome, the steps of its forced end
-      └── leaving  earlier workers that have left processes behind, which are being ended
+      ├── successor  a started worker that waits until the current one has retired
+      └── leaving  earlier workers whose processes, or what they have left behind, are ending
 
-A worker may be replaced because it has died or exceeds its time limit, or because its stage needs one more worker
-again. The next worker finds in the slot all that it needs to go on.
+A worker may be replaced because it has died, has done its share or exceeds its time limit, or because its stage needs
+one more worker again. The next worker finds in the slot all that it needs to go on.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from ..progress.reading import Reading, Rows, WorkerReading, read_worker
 from ..transport.process_channel import PACKET_BYTES
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Finished
+from ..worker.turn import TurnGiver
 from .groups import Group
 from .started_worker import StartedWorker
 
-__all__ = ["ReplacementRecord", "WorkerSlot"]
+__all__ = ["ReplacementRecord", "Successor", "WorkerSlot"]
 
 
 @dataclass(slots=True)
@@ -45,6 +47,14 @@ class ReplacementRecord:
     suspect: int | None = None
     cost: int = 0
     condemned: dict[int, Condemned] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A worker that waits for its turn."""
+
+    worker: StartedWorker
+    turn: TurnGiver
 
 
 class WorkerSlot:
@@ -69,13 +79,14 @@ class WorkerSlot:
         self.checkpoint: Checkpoint | None = None
         self.replacements = ReplacementRecord()
         self.worker: StartedWorker | None = None
+        self.successor: Successor | None = None
         self.leaving: Sequence[StartedWorker] = ()
         self.finished: Finished | None = None
         self.is_retired = False
         self.ended_in_set_up = False
         self.input_before = WorkerReading().input_mark
-        # How many workers have run in the slot.
-        self._generation = 0
+        # How many workers have been made for the slot.
+        self._generations = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -84,8 +95,9 @@ class WorkerSlot:
 
     @property
     def workers(self) -> Sequence[StartedWorker]:
-        """Its worker, and earlier workers that have left processes behind."""
-        return (self.worker, *self.leaving) if self.worker is not None else ()
+        """Its worker, its successor, and earlier workers whose processes have not ended."""
+        waiting = (self.successor.worker,) if self.successor is not None else ()
+        return (self.worker, *waiting, *self.leaving) if self.worker is not None else ()
 
     @property
     def running(self) -> Sequence[StartedWorker]:
@@ -109,8 +121,8 @@ class WorkerSlot:
                 each.handle.close()
 
     def fill(self, worker: StartedWorker) -> None:
-        """Set the worker that was started in the slot. The previous one has ended or died."""
-        self.leaving = self.running
+        """Set the worker that was started in the slot. The previous one has reported its end, or has died."""
+        self.leaving = [each for each in self.running if each is not worker]
         for each in self.leaving:
             each.was_replaced = True
         self.worker = worker
@@ -122,16 +134,18 @@ class WorkerSlot:
         for row in self.rows:
             row[Cell.STATE] = State.SPARE
 
-    def begin_again(self) -> int:
-        """Prepare the slot for a worker, which continues the counts. Returns how many workers have run before it."""
+    def begin_again(self) -> None:
+        """Prepare the rows for a worker, which continues the counts."""
         for row in self.rows:
             wait_times.begin_again(row)
         self.ended_in_set_up = False
+
+    def next_generation(self) -> int:
+        """Prepare the slot for one more worker. Returns how many have been made before it."""
         if self.group.replaceable is not None and self.checkpoint is None:
             self.checkpoint = Checkpoint(PACKET_BYTES)
-        generation = self._generation
-        self._generation += 1
-        return generation
+        self._generations += 1
+        return self._generations - 1
 
     def set_pid(self, pid: int) -> None:
         """Write the process of its worker to the board."""
@@ -172,6 +186,13 @@ class WorkerSlot:
         self.rows[0][Cell.RETIRES] = 1
         self.is_retired = True
 
+    def has_done_share(self, outcome: object) -> bool:
+        """Whether its worker has retired by itself, and a fresh one must receive the rest of the input.
+
+        If the supervisor has asked it to retire, too, no other worker is needed.
+        """
+        return isinstance(outcome, Finished) and outcome.retired and not self.rows[0][Cell.RETIRES]
+
     def keep(self) -> None:
         """Take back the request to retire."""
         self.rows[0][Cell.RETIRES] = 0
@@ -182,4 +203,6 @@ class WorkerSlot:
             worker.handle.close()
         if self.checkpoint is not None:
             self.checkpoint.close()
-        self.worker, self.leaving, self.checkpoint, self.rows = None, (), None, ()
+        if self.successor is not None:
+            self.successor.turn.close()
+        self.worker, self.successor, self.leaving, self.checkpoint, self.rows = None, None, (), None, ()

@@ -14,7 +14,7 @@ from ..lazy_dataclass import dataclass
 from ..plan.placement import Placement
 
 if TYPE_CHECKING:
-    from ..worker.outcome import Outcome
+    from ..worker.outcome import Outcome, SuccessorWanted
     from ..worker.worker import Worker
 
 __all__ = ["Executor", "Lost", "WorkerHandle"]
@@ -48,8 +48,11 @@ class WorkerHandle(Protocol):
         """Descriptors that become readable when `poll` has something to do. None are left once the worker has ended."""
         ...
 
-    def poll(self) -> Outcome | Lost | None:
-        """Return once how the worker ended, as soon as that is known. This never blocks."""
+    def poll(self) -> Outcome | Lost | SuccessorWanted | None:
+        """Return once how the worker ended, as soon as that is known. This never blocks.
+
+        A worker process whose executor recycles workers may request a successor before that.
+        """
         ...
 
     @property

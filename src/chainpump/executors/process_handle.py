@@ -23,7 +23,7 @@ from ..ipc.descriptors import Descriptor, pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..messages import failure_texts
 from ..messages.names import WorkerName
-from ..worker.outcome import Failed, Interrupted, Outcome, PackedDeadItem
+from ..worker.outcome import Failed, Interrupted, Outcome, PackedDeadItem, SuccessorWanted
 from ..worker.worker import Worker
 from .base import Lost
 from .kept_process import Fit
@@ -99,8 +99,8 @@ class ProcessHandle:
         kept = self._kept.waitables if self._kept is not None else ()
         return [*waits, *kept, self._death_watch.descriptor.fileno()]
 
-    def poll(self) -> Outcome | Lost | None:
-        """Return how the worker ended, as soon as it has reported that or has died."""
+    def poll(self) -> Outcome | Lost | SuccessorWanted | None:
+        """Return how the worker ended, as soon as it has reported that or has died. Before that, its request."""
         if self._leftovers is not None:
             self._leftovers.refresh()
             return None
@@ -179,10 +179,14 @@ class ProcessHandle:
         """Whether SIGTERM interrupts the worker instead of killing it. This is so once it has installed its handler."""
         return os.fstat(self._stack.fileno()).st_size > 0
 
-    def _receive(self) -> Outcome | None:
-        """Return the outcome once all of it has arrived. This never waits, because a dead process sends no more."""
+    def _receive(self) -> Outcome | SuccessorWanted | None:
+        """Return the outcome once all of it has arrived, or a request before that.
+
+        This never waits, because a dead process sends no more.
+        """
         if self._report_pipe.closed:
             return None
+        request: SuccessorWanted | None = None
         try:
             while chunk := os.read(self._report_pipe.fileno(), 1 << 20):
                 self._received += chunk
@@ -190,21 +194,26 @@ class ProcessHandle:
         except BlockingIOError:
             pass
         while (message := self._next_message()) is not None:
-            if not isinstance(message, PackedDeadItem):
+            if isinstance(message, SuccessorWanted):
+                request = message
+            elif isinstance(message, PackedDeadItem):
+                # A worker process that sends dead letters has only one stage.
+                self._takers[0](message.unpacked())
+            else:
                 self._report_pipe.close()
                 return message.unpacked(self._who)
-            # A worker process that sends dead letters has only one stage.
-            self._takers[0](message.unpacked())
-        return None
+        return request
 
-    def _next_message(self) -> PackedDeadItem | Outcome | None:
+    def _next_message(self) -> PackedDeadItem | SuccessorWanted | Outcome | None:
         """Return the next message, if all of it has arrived."""
         if len(self._received) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
         if len(self._received) < end:
             return None
-        message: PackedDeadItem | Outcome = pickle.loads(memoryview(self._received)[LENGTH.size : end].tobytes())
+        message: PackedDeadItem | SuccessorWanted | Outcome = pickle.loads(
+            memoryview(self._received)[LENGTH.size : end].tobytes()
+        )
         del self._received[:end]
         return message
 

@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import Cancelled, DeadItem
+from ..ipc.board import Cell
 from ..ipc.descriptors import Descriptor
 from ..logs.message_pipe import ChunkWriter
 from ..logs.sender import LogSender
 from ..logs.worker_setup import log_through_main
-from ..worker.outcome import Finished, Interrupted, Outcome, PackedDeadItem
+from ..worker.outcome import Finished, Interrupted, Outcome, PackedDeadItem, SuccessorWanted
 from ..worker.set_up import SetUps
 from ..worker.worker import Worker
 from .native_threads import computing_threads
@@ -33,7 +34,8 @@ STACK = "chainpump-stack"
 class ProcessRun:
     """Runs one worker in this process.
 
-    earlier: the run before it, if this process is kept. It has set up the logs.
+    earlier: the run before it, if this process is kept. It has set up the logs. items: how many items the process has
+    had from workers that are recycled.
     code: its functions. set_ups: what their factories have made. was_terminated: SIGTERM has ended it although its run
     was not cancelled.
     sender: sends what this process logs; None before that is set up.
@@ -50,6 +52,8 @@ class ProcessRun:
         self._worker = worker
         self._stack = stack
         self.sender: LogSender | None = earlier.sender if earlier is not None else None
+        self._items_before: int | None = earlier.items if earlier is not None else None
+        self.items: int = self._items_before or 0
         self._cpu_before, self._delay_before = (time.process_time_ns(), _run_delay()) if earlier is not None else (0, 0)
         self._report_pipe = report_pipe
         # The flusher may report a failure while the worker's thread sends a dead letter.
@@ -66,6 +70,9 @@ class ProcessRun:
         """Run the worker to its end. set_up: prepares the process first; SIGTERM may interrupt it."""
         worker = self._worker
         worker.takers = [self._report_dead_item]
+        if worker.retirement is not None:
+            worker.retirement.prepare = self._request_successor
+            worker.retirement.items_before = self._items_before
         try:
             self._sigterm.install()
             set_up()
@@ -74,14 +81,23 @@ class ProcessRun:
             os.write(self._stack.fileno(), b"%d\n" % os.getpid())
             self._log()
             worker.run(self._report_outcome)
-            cpu, delay = time.process_time_ns() - self._cpu_before, _run_delay() - self._delay_before
-            worker.publish_cost(_peak_memory(), cpu, delay, computing_threads())
         except Cancelled:
             # The interruption arrived between two steps of the set-up, or after the worker had ended.
             self._has_finished = False
             worker.close(Interrupted(), self._report_outcome)
         self.was_terminated = worker.was_terminated
+        if worker.retirement is not None:
+            self.items = worker.retirement.items
         self._report_pipe.close()
+
+    def _publish_cost(self) -> None:
+        """Publish what the worker has cost: peak memory in bytes, ns of CPU time and of waiting for a CPU, threads."""
+        cpu, delay = time.process_time_ns() - self._cpu_before, _run_delay() - self._delay_before
+        memory, threads = _peak_memory(), computing_threads()
+        for row in self._worker.rows:
+            row[Cell.THREADS], row[Cell.MEMORY] = threads, max(row[Cell.MEMORY], memory)
+            row[Cell.CPU] += cpu
+            row[Cell.DELAYED] += delay
 
     def release(self) -> None:
         """Free what belongs to this run: items, channels and the board. The process continues."""
@@ -110,17 +126,25 @@ class ProcessRun:
             self.sender.redirect(ChunkWriter(logs.pipe))
 
     def _report_dead_item(self, item: DeadItem) -> None:
-        dead_letter = PackedDeadItem.packed(item)
+        self._send_whole(PackedDeadItem.packed(item))
+
+    def _request_successor(self) -> None:
+        self._send_whole(SuccessorWanted())
+
+    def _send_whole(self, message: PackedDeadItem | SuccessorWanted) -> None:
         # A message that is sent only in part would make all later messages unreadable.
         with self._worker.uninterrupted(), self._sending:
-            send_report(self._report_pipe, dead_letter)
+            send_report(self._report_pipe, message)
 
     def _report_outcome(self, outcome: Outcome) -> None:
+        # The cost comes first: a successor uses the same row of the board afterwards.
+        self._publish_cost()
         # Another program sent SIGTERM. The main process learns that from the death of this process by the signal.
         if self._worker.was_terminated:
             return
         packed = outcome.packed(self._worker.who)
-        self._has_finished = isinstance(packed, Finished)
+        # The process of a worker that has retired is not kept: a fresh one is wanted.
+        self._has_finished = isinstance(packed, Finished) and not packed.retired
         with self._sending:
             send_report(self._report_pipe, packed)
 

@@ -36,17 +36,25 @@ class Processes:
     env: environment variables, set before a worker imports anything of the program: a mapping for all workers, such as
     `{"OMP_NUM_THREADS": "1"}`, or a function of the worker's number from 0, such as
     `lambda n: {"CUDA_VISIBLE_DEVICES": str(n)}`. They are no secret: the plan shows them. See docs/surroundings.md.
-    Raises StageOptionError if workers < 1, restarts < 0 or the start method is unknown.
+    recycle_after, recycle_above: after this many items, or above this many bytes of memory, a worker ends between two
+    items, and a fresh one takes its place: see docs/recycling.md.
+    Raises StageOptionError if workers < 1, restarts < 0, recycle_after or recycle_above < 1, or the start method is
+    unknown.
     """
 
     workers: Workers = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
     restarts: int = field(default=0, kw_only=True)
     env: Env | None = field(default=None, kw_only=True)
+    recycle_after: int | None = field(default=None, kw_only=True)
+    recycle_above: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_workers(self, self.workers, or_auto=True)
         check_whole(self.restarts, "Processes: restarts", least=0)
+        for name in ("recycle_after", "recycle_above"):
+            if getattr(self, name) is not None:
+                check_whole(getattr(self, name), f"Processes: {name}", least=1)
         methods = get_args(StartMethod)
         if self.start_method not in methods:
             raise StageOptionError(
@@ -61,9 +69,10 @@ class Processes:
         return hash((self.workers, self.start_method, self.restarts))
 
     def __repr__(self) -> str:
-        restarts = f", restarts={self.restarts}" if self.restarts else ""
+        options = ("restarts", "recycle_after", "recycle_above")
+        given = "".join(f", {name}={getattr(self, name)}" for name in options if getattr(self, name))
         env = f", env={name_of(self.env) if callable(self.env) else repr(self.env)}" if self.env is not None else ""
-        return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{restarts}{env})"
+        return f"Processes(workers={self.workers!r}, start_method={self.start_method!r}{given}{env})"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -73,6 +82,8 @@ class Processes:
             own_process=True,
             pickles_functions=pickles,
             restarts=self.restarts,
+            recycle_after=self.recycle_after,
+            recycle_above=self.recycle_above,
             env=self.env,
             # A forked process has its functions in memory, so it cannot get a worker by a message.
             can_be_kept=pickles,

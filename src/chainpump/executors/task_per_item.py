@@ -104,7 +104,7 @@ class Flow:
 
     def _fail_blocked_loop(self, current: tuple[int, int, Any], stack: str) -> None:
         """Fail the run: a call blocks the event loop. No thread can end the call, so the policy is not applied."""
-        self._worker.fail(Failed(self._stage.too_late(stack, current)))
+        self._worker.report.once(Failed(self._stage.too_late(stack, current)))
 
     def _start_thread(self, name: str) -> _BlockingThread:
         """Start a thread. It is recorded at once, because starting the next one may fail."""

@@ -88,6 +88,8 @@ class Cell(IntEnum):
     SET_UP = 31
     # How many threads of its process have computed; it is written at the end of the worker.
     THREADS = 32
+    # How many earlier workers of this slot have retired after their share.
+    RECYCLED = 33
 
 
 class State(IntEnum):
@@ -101,6 +103,8 @@ class State(IntEnum):
     STOPPED = 3
     # No worker has used this row so far.
     SPARE = 4
+    # It has done its share and sent all results. A fresh worker of the slot receives the rest of the input.
+    RETIRED = 5
 
 
 class Board:

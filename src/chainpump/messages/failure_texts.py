@@ -30,6 +30,8 @@ __all__ = [
     "STALL_ENDS",
     "broken_off",
     "channel_failed",
+    "death",
+    "ended_before_turn",
     "forced",
     "left_behind",
     "lost",
@@ -43,6 +45,7 @@ __all__ = [
     "returned_early",
     "stall_goes_on",
     "stalled",
+    "starts_above",
     "still_ending",
     "survived",
     "timed_out",
@@ -137,7 +140,7 @@ def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int
     exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
     not finished.
     """
-    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {_death(exit_code)}"
+    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {death(exit_code)}"
     if in_hand:
         headline += f", {len(in_hand)} item{'s' * (len(in_hand) > 1)} in flight"
     return who.failure(
@@ -153,7 +156,7 @@ def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int
 
 def lost_in_set_up(who: WorkerName, pid: int, exit_code: int | None) -> Failure:
     """A worker's process died while it was set up."""
-    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}) while it was set up: {_death(exit_code)}."
+    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}) while it was set up: {death(exit_code)}."
     return who.failure(WorkerLostError, pid, headline, _advice(exit_code, True), who.definition(), exit_code=exit_code)
 
 
@@ -190,7 +193,7 @@ def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost
     return who.failure(
         WorkerLostError,
         pid,
-        f"{who.label} lost {cost} workers, one after the other, on {item}: the last (pid {pid}) {_death(exit_code)}.",
+        f"{who.label} lost {cost} workers, one after the other, on {item}: the last (pid {pid}) {death(exit_code)}.",
         "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
         who.definition(),
         item=item,
@@ -198,7 +201,8 @@ def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost
     )
 
 
-def _death(exit_code: int | None) -> str:
+def death(exit_code: int | None) -> str:
+    """How a process has died, in words."""
     if exit_code is None:
         return "died, with an exit code that is not known"
     if exit_code >= 0:
@@ -298,6 +302,22 @@ def not_started(who: WorkerName, error: BaseException) -> Failure:
     )
 
 
+def starts_above(who: WorkerName, pid: int | None, memory: int, limit: int) -> Failure:
+    """A worker has more memory before its first item than `recycle_above=` allows. Each fresh worker would, too."""
+    enough = 2 * max(memory, limit)
+    return who.failure(
+        StageError,
+        pid,
+        f"{who.placed(pid)} starts with {_megabytes(memory)}, above recycle_above={limit} ({_megabytes(limit)}).",
+        "Each fresh worker would start with as much, so that none could work.",
+        f"Give it room to grow, for example recycle_above={enough // 1_000_000 + 1}_000_000.",
+    )
+
+
+def _megabytes(nbytes: int) -> str:
+    return f"{nbytes / 1e6:,.1f} MB" if nbytes < 10_000_000 else f"{nbytes / 1e6:,.0f} MB"
+
+
 def no_run(error: OSError | RuntimeError) -> Failure:
     """The system refused what a run needs beside its workers. No stage is at fault."""
     headline = f"the run could not start: {type(error).__name__}: {text_of(error)}"
@@ -324,6 +344,12 @@ def still_ending(who: WorkerName, pid: int, seconds: float, stack: str) -> str:
     """A worker has finished, but its process has not ended. stack: of all its threads, as in `timed_out`."""
     told = f"{who.placed(pid)} has finished, but its process has not ended for {seconds:g} s, and the run waits for it."
     return f"{told} It waits for its threads that are not daemons, or for exit handlers.{_is_at(stack)}"
+
+
+def ended_before_turn(who: WorkerName, pid: int, reason: str) -> str:
+    """A worker has ended while it waited for the end of the one that retires. It has had no item."""
+    told = f"{who.placed(pid)} has ended before it received an item: {reason}"
+    return f"{told}. It was to take the place of a worker that retires soon. Another one is started when it is needed."
 
 
 def survived(who: WorkerName, pid: int, left: Sequence[str], seconds: float | None) -> str:

@@ -41,6 +41,7 @@ class Capabilities:
     pickles_functions: whether functions and their arguments reach a worker as pickles, and the worker imports the main
     file of the program to find the objects that they refer to. A forked process has these objects already.
     restarts: how often each worker of an element-wise stage is replaced when its process dies.
+    recycle_after, recycle_above: the items and the bytes of memory after which a fresh worker takes a worker's place.
     runs_async: whether functions are async. One worker runs an event loop and processes `workers` items at once.
     shares_thread: whether neighbouring stages run in one thread; at the end of a pipeline it is the caller's own
     thread.
@@ -52,6 +53,8 @@ class Capabilities:
     own_process: bool = field(default=False, kw_only=True)
     pickles_functions: bool = field(default=False, kw_only=True)
     restarts: int = field(default=0, kw_only=True)
+    recycle_after: int | None = field(default=None, kw_only=True)
+    recycle_above: int | None = field(default=None, kw_only=True)
     runs_async: bool = field(default=False, kw_only=True)
     shares_thread: bool = field(default=False, kw_only=True)
     env: Env | None = field(default=None, kw_only=True)
@@ -61,6 +64,11 @@ class Capabilities:
     def can_stop_calls(self) -> bool:
         """Return whether a call can be stopped in the middle, which a timeout requires."""
         return self.own_process or self.runs_async
+
+    @property
+    def recycles(self) -> bool:
+        """Return whether workers retire, and fresh ones take their places."""
+        return self.recycle_after is not None or self.recycle_above is not None
 
     @property
     def forks(self) -> bool:

@@ -28,6 +28,12 @@ COUNTED = (
     ("chainpump.items.dead", "{item}", "Items that a policy put aside as dead letters.", "dead"),
     ("chainpump.retries", "{call}", "Calls that a policy had repeated.", "retried"),
     ("chainpump.restarts", "{worker}", "Workers that took the place of one that had died.", "restarts"),
+    (
+        "chainpump.recycled",
+        "{worker}",
+        "Workers that were followed by a fresh one.",
+        "recycled",
+    ),
 )
 MEASURED = (
     ("chainpump.items.in_flight", "{item}", "Items that a stage has received and not finished.", "in_flight"),

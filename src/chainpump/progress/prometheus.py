@@ -25,6 +25,7 @@ COUNTED = (
     ("chainpump_items_dead", "Items that a policy put aside as dead letters.", "dead"),
     ("chainpump_retries", "Calls that a policy had repeated.", "retried"),
     ("chainpump_restarts", "Workers that took the place of one that had died.", "restarts"),
+    ("chainpump_recycled", "Workers that were followed by a fresh one.", "recycled"),
 )
 MEASURED = (
     ("chainpump_items_in_flight", "Items that a stage has received and not finished.", "in_flight"),

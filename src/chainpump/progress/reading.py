@@ -64,6 +64,7 @@ class WorkerReading(NamedTuple):
     dead: int = 0
     retried: int = 0
     restarts: int = 0
+    recycled: int = 0
     lived: int = 0
     starved: int = 0
     blocked: int = 0
@@ -176,6 +177,7 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         dead=row[Cell.DEAD],
         retried=row[Cell.RETRIED],
         restarts=row[Cell.RESTARTS],
+        recycled=row[Cell.RECYCLED],
         lived=lived,
         starved=starved,
         blocked=blocked,

@@ -156,6 +156,7 @@ def _stage(
         dead=total("dead"),
         retried=total("retried"),
         restarts=total("restarts"),
+        recycled=total("recycled"),
         busy=total("busy") / SECOND,
         starved=total("starved") / SECOND,
         blocked=total("blocked") / SECOND,

@@ -28,6 +28,7 @@ class StageReport:
     workers: how many items it could process at once, as its executor says; for "auto" the most workers that it had.
     received, finished, sent: items. A received item is finished, skipped, or dead (a dead letter).
     retried: calls that were repeated. restarts: workers that replaced one that had died.
+    recycled: workers that were followed by a fresh one after their share.
     busy, starved, blocked: running its function, waiting for input, waiting for room to send. Neighbours on `Inline`
     share a worker and its times.
     rate: items received per second of the run; for a source, items sent.
@@ -50,6 +51,7 @@ class StageReport:
     dead: int
     retried: int
     restarts: int
+    recycled: int
     busy: float
     starved: float
     blocked: float
@@ -120,6 +122,7 @@ COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
     _rare("dead"),
     _rare("retried"),
     _rare("restarts"),
+    _rare("recycled"),
     _count("sent", but_of=Role.SINK),
     ("set up", lambda stage: f"{stage.set_up:.1f} s" if stage.set_up else "", False),
     ("items/s", lambda stage: f"{stage.rate:,.0f}", True),

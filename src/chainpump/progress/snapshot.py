@@ -31,7 +31,8 @@ class StageProgress:
     busy, starved, blocked: shares of the time of its workers: running its function, waiting for input, and waiting for
     room to send. They add up to 1, or are all 0 before it starts. Neighbours on `Inline` share a worker and its times.
     skipped, dead: items that a policy skipped, or made dead letters. retried: calls that were repeated.
-    restarts: workers that replaced one that had died.
+    restarts: workers that replaced one that had died. recycled: workers that were followed by a fresh one after their
+    share.
     is_bottleneck: whether it limits the rate of the run; see `Progress`.
     set_up: seconds in which its factories made their functions, over all its workers; see `per_worker`.
     """
@@ -52,6 +53,7 @@ class StageProgress:
     dead: int = 0
     retried: int = 0
     restarts: int = 0
+    recycled: int = 0
     is_bottleneck: bool = False
     set_up: float = 0.0
 
@@ -103,7 +105,8 @@ class Progress:
 
 def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Heads and rows of a table. Columns that are empty for all stages are left out."""
-    counted = [name for name in ("skipped", "dead", "retried", "restarts") if any(map(attrgetter(name), stages))]
+    rare = ("skipped", "dead", "retried", "restarts", "recycled")
+    counted = [name for name in rare if any(map(attrgetter(name), stages))]
     sets_up = any(each.set_up for each in stages)
     heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
     heads = (*heads, *(["set up"] * sets_up))
@@ -207,6 +210,7 @@ def _stage(
         dead=total["dead"],
         retried=total["retried"],
         restarts=total["restarts"],
+        recycled=total["recycled"],
         is_bottleneck=is_bottleneck,
         set_up=total["set_up"] / SECOND,
     )
@@ -220,6 +224,7 @@ COUNTS = (
     "dead",
     "retried",
     "restarts",
+    "recycled",
     "lived",
     "starved",
     "blocked",

@@ -91,6 +91,13 @@ class CreditReturn:
     def open(self, board: Board) -> None:
         """Do nothing."""
 
+    def resume(self, passed: int) -> None:
+        """The credits of all items below `passed` have been returned."""
+        self._passed = passed
+
+    def hold(self, below: int) -> None:
+        """Do nothing: each item that has been made has its credit."""
+
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
         """Return the credits of all items below `passed`. Sizes in bytes do not matter here."""
         count, self._passed = passed - self._passed, passed

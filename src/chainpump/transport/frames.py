@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from ..pickling.items import ItemFault
+
 __all__ = ["HAS_SPAN", "HEADER", "IN_SLAB", "SLAB_LOCATION", "SPAN_LENGTH", "Form", "Frame", "Span"]
 
 
@@ -108,3 +110,16 @@ class Frame(NamedTuple):
     def item_index(self, position: int) -> int:
         """The number, at the origin, of the item that made one entry."""
         return self.span.prefix[0] if self.span.prefix else self.number(position)
+
+    def decoded(self) -> tuple[Frame, ItemFault | None]:
+        """The frame with its items rebuilt, up to the first one that cannot be rebuilt, and the fault of that one."""
+        if self.decode is None:
+            return self, None
+        entries: list[Any] = []
+        fault: ItemFault | None = None
+        try:
+            entries.extend(map(self.decode, self.entries))
+        except Exception as error:
+            index = self.item_index(len(entries))
+            fault = ItemFault(f"{type(error).__name__}: {error}", self.span.origin, index)
+        return self._replace(entries=entries, decode=None), fault

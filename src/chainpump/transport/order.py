@@ -163,13 +163,13 @@ class Order:
     >>> order.next
     (6,)
 
-    It holds frames that arrive early; `send_limit` and `credits` bound their number.
+    It holds frames that arrive early; `send_limit` and `credits` bound their number. start: the first number.
     A frame that arrives again may be divided differently. But an item must not arrive once whole and once in parts, nor
     in different parts.
     """
 
-    def __init__(self) -> None:
-        self.next: tuple[int, ...] = (0,)
+    def __init__(self, start: int = 0) -> None:
+        self.next: tuple[int, ...] = (start,)
         # The count is unique, so that frames are never compared. The last field is the size in bytes.
         self._early: list[tuple[tuple[int, ...], int, Frame, int]] = []
         # The bytes of the held frames.
@@ -181,6 +181,13 @@ class Order:
     def waiting(self) -> int:
         """The number of held frames."""
         return len(self._early)
+
+    @property
+    def end(self) -> int | None:
+        """The number behind all items that are held early or have passed in part. None if there are none."""
+        begun = [self.next] if len(_normalized(self.next)) > 1 else []
+        held = [frame.span.after for _, _, frame, _ in self._early]
+        return max((after[0] + (len(_normalized(after)) > 1) for after in begun + held), default=None)
 
     def push(self, frame: Frame, nbytes: int = 0) -> None:
         """Add a frame. nbytes: the bytes that the frame keeps alive here."""

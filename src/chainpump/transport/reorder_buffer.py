@@ -25,6 +25,8 @@ class ReorderBuffer:
         self._order = Order()
         self._weigher = Weigher()
         self._released = 0
+        # While it drains: the items below this number must still be sent.
+        self._drains_to: int | None = None
         # The number of items of the origin that have arrived, in order or early.
         self._arrived = 0
         # A moving average: the bytes of the results of one item of the origin.
@@ -54,6 +56,12 @@ class ReorderBuffer:
         """Prepare the buffer in the worker that uses it."""
         self._room.open(board)
 
+    def resume(self, passed: int) -> None:
+        """Begin behind the items that have passed in the settled buffer of an earlier worker."""
+        self._order = Order(passed)
+        self._released = self._arrived = passed
+        self._room.resume(passed)
+
     def push(self, frame: Frame) -> None:
         """Add a frame that has arrived."""
         nbytes = frame.nbytes
@@ -68,8 +76,21 @@ class ReorderBuffer:
         """The frame that is next in order. None if it has not arrived yet."""
         return next(self._order.ready(), None)
 
+    def drain(self) -> bool:
+        """Take no more than what the held frames wait for. Returns whether nothing is held.
+
+        Then the room of all that has passed is returned, and another buffer can resume at `passed`.
+        """
+        self._drains_to = self._order.end
+        if self._drains_to is None:
+            self.release()
+        return self._drains_to is None
+
     def release(self, number: int | None = None) -> None:
         """Return the room of all items below this number, or of all that have passed."""
+        if self._drains_to is not None:
+            self._room.hold(self._drains_to)
+            return
         number = self.passed if number is None else number
         self._released = max(number, self._released)
         self._room.move(self._released, self._order.nbytes, self._bytes_each, self._arrived)

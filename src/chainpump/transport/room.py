@@ -67,6 +67,14 @@ class ReturnRoom(Protocol):
         """Prepare it in the worker that uses it."""
         ...
 
+    def resume(self, passed: int) -> None:
+        """Go on where an earlier worker has stopped, which has returned the room of all items below `passed`."""
+        ...
+
+    def hold(self, below: int) -> None:
+        """Give no more room, but let all items below this number be sent."""
+        ...
+
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
         """All items below `passed` have passed in order and are finished.
 

@@ -111,6 +111,14 @@ class Limit:
         self._own = board.row(self._row)
         self._others = [(board.row(row), wake) for row, wake in self._waiting]
 
+    def resume(self, passed: int) -> None:
+        """Do nothing: the limit is on the board."""
+
+    def hold(self, below: int) -> None:
+        """Give no more room, but let all items below this number be sent."""
+        limit = max(self._own[Cell.LIMIT], below)
+        self._set(limit, below, enough=limit)
+
     def move(self, passed: int, held: int, each: float, arrived: int) -> None:
         """All items below `passed` have passed in order.
 
@@ -121,9 +129,12 @@ class Limit:
         window = min(room, first_window(arrived, self._least))
         limit = passed + window
         limit_of_parts = limit if room > self._least else passed + 1
-        self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS] = limit, limit_of_parts
         # Wake workers rarely: each wake-up costs a system call in both workers.
-        enough = max(passed + self._least, limit - window // 8)
+        self._set(limit, limit_of_parts, enough=max(passed + self._least, limit - window // 8))
+
+    def _set(self, limit: int, limit_of_parts: int, enough: int) -> None:
+        """Set the limits, and wake the workers that wait for a number below them, but not below `enough`."""
+        self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS] = limit, limit_of_parts
         for row, wake in self._others:
             waits_for, is_part = divmod(row[Cell.WAITS_FOR], 2)
             if waits_for and waits_for - 1 < (limit_of_parts if is_part else enough):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ipc.board import Board
+from ..ipc.board import Board, Cell
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
 from ..transport.channel import Receiver, Sender
 from ..transport.reorder_buffer import ReorderBuffer
 from ..transport.room import SendRoom
+from .turn import Turn
 
 __all__ = ["Endpoints"]
 
@@ -20,13 +21,14 @@ class Endpoints:
     """The two ends of channels of a worker, and the objects that bound and order its items.
 
     room: bounds the sent items if a later worker restores their order. reorder_buffer: restores the order in this
-    worker.
+    worker. turn: a successor waits for it before it opens them.
     """
 
     receiver: Receiver | None
     sender: Sender | None
     room: SendRoom | None
     reorder_buffer: ReorderBuffer | None
+    turn: Turn | None = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -38,19 +40,22 @@ class Endpoints:
         """The descriptors that a forked worker keeps open."""
         return [descriptor for end in self._all() for descriptor in end.descriptors]
 
-    def open(self, board: Board) -> None:
-        """Prepare them in the worker that uses them. This call must not be interrupted."""
+    def open(self, board: Board, row: int) -> None:
+        """Prepare them in the worker of this row. This call must not be interrupted."""
         for end in (self.receiver, self.sender):
             if end is not None:
                 end.open()
         for shared in (self.reorder_buffer, self.room):
             if shared is not None:
                 shared.open(board)
+        if self.reorder_buffer is not None:
+            self.reorder_buffer.resume(board.row(row)[Cell.PASSED])
 
     def close(self) -> None:
         """Close them. A second call does nothing."""
         for end in self._all():
             end.close()
 
-    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer]:
-        return [end for end in (self.receiver, self.sender, self.room, self.reorder_buffer) if end is not None]
+    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer | Turn]:
+        ends = (self.receiver, self.sender, self.room, self.reorder_buffer, self.turn)
+        return [end for end in ends if end is not None]

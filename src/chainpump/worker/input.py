@@ -20,6 +20,7 @@ from ..transport.frames import Frame
 from ..transport.reorder_buffer import ReorderBuffer
 from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
 from .output import Output
+from .retirement import Retirement
 
 __all__ = ["Input"]
 
@@ -33,7 +34,7 @@ class Input:
     output: the sending side of the same worker. It is flushed before each wait, and its blocked time does not count as
     work. reorder_buffer: restores the order of the items, if this worker does so. watched: publish the current item and
     its start time on the board for each item. passes_on: the stages are element-wise, so sent items keep the numbers of
-    received ones. several: a stage may make several results from one item.
+    received ones. several: a stage may make several results from one item. retirement: decides when the worker retires.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Input:
         passes_on: bool = False,
         several: bool = False,
         watched: bool = False,
+        retirement: Retirement | None = None,
     ) -> None:
         self._receiver = receiver
         self._credits = receiver.credits
@@ -78,12 +80,12 @@ class Input:
         # The channel has ended behind the current frame.
         self._at_end = False
         self._may_retire = True
+        self.retirement = retirement
         # This worker retires. Other workers receive the remaining items.
-        self._has_retired = False
+        self.has_retired = False
         # The next item of the current frame, if it cannot be rebuilt.
         self._bad_item: ItemFault | None = None
-        self.ended = False
-        self.cancelled = False
+        self.ended = self.cancelled = False
         self.refused: Refusal | None = None
         # The item that could not be rebuilt and made this end raise Cancelled.
         self.fault: ItemFault | None = None
@@ -193,18 +195,6 @@ class Input:
         while length_hint(self._cursor) or self._next_frame():
             yield self._cursor
 
-    def _decoded(self, frame: Frame) -> Frame:
-        """The frame with its items rebuilt. The items before one that cannot be rebuilt come first."""
-        if frame.decode is None:
-            return frame
-        entries: list[Any] = []
-        try:
-            entries.extend(map(frame.decode, frame.entries))
-        except Exception as error:
-            index = frame.item_index(len(entries))
-            self._bad_item = ItemFault(f"{type(error).__name__}: {error}", frame.span.origin, index)
-        return frame._replace(entries=entries, decode=None)
-
     def _publish_item(self) -> None:
         """Publish the current item and its start time on the board."""
         assert self._frame is not None
@@ -259,12 +249,13 @@ class Input:
         self._settle()
         frame = self._receive()
         if frame is None:
-            if self._cancel_flag[0] or not (self._has_retired or self._board.all_done(self._producers)):
+            if self._cancel_flag[0] or not (self.has_retired or self._board.all_done(self._producers)):
                 self._cancel()
             self.ended = True
             return False
         self._row[Cell.RECEIVED] += len(frame.entries)
-        self._frame = frame = self._decoded(frame)
+        frame, self._bad_item = frame.decoded()
+        self._frame = frame
         self._cursor = iter(frame.entries)
         self._returned_below = self.first_entry
         self._row[Cell.FIRST] = frame.item_index(0) if frame.entries else frame.span.start
@@ -288,8 +279,7 @@ class Input:
     def _in_turn(self, reorder_buffer: ReorderBuffer) -> Frame | None:
         reorder_buffer.release()
         while True:
-            frame = reorder_buffer.next()
-            if frame is not None:
+            if (frame := reorder_buffer.next()) is not None:
                 return frame
             frame = self._arrived()
             if frame is None:
@@ -308,8 +298,8 @@ class Input:
     def _arrived(self, wait: bool = True) -> Frame | None:
         if self.cancelled or self._cancel_flag[0]:
             self._cancel()
-        if self._may_retire and self._row[Cell.RETIRES] and not self._resumes:
-            self._has_retired = True
+        if self._may_retire and not self._resumes and self._retires():
+            self.has_retired = True
             return None
         try:
             return self._received(wait=False)
@@ -322,6 +312,16 @@ class Input:
             frame = self._received(wait=True)
         self._after_wait(held)
         return frame
+
+    def _retires(self) -> bool:
+        """Whether the supervisor wants the worker to retire, or its share is done."""
+        if self._row[Cell.RETIRES] or self.retirement is None:
+            return bool(self._row[Cell.RETIRES])
+        is_due = self.retirement.is_due(self._row[Cell.RECEIVED])
+        if self.retirement.excess is not None:
+            self._cancel()
+        # A fresh worker cannot get the frames that the reorder buffer holds.
+        return is_due and (self._reorder_buffer is None or self._reorder_buffer.drain())
 
     def _received(self, wait: bool) -> Frame | None:
         try:

@@ -15,13 +15,14 @@ from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import Any
 
 from ..errors import Cancelled, DeadItem, Failure, RemoteError
+from ..ipc.board import State
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
 from ..messages.names import WorkerName, text_of
 from ..pickling import functions
 
-__all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem"]
+__all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem", "SuccessorWanted"]
 
 # Bytes. A larger exception is sent as text.
 MAX_CAUSE = 1 << 20
@@ -29,10 +30,20 @@ MAX_CAUSE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The function of the worker returned. early: it was allowed to stop before the end of its input."""
+    """The function of the worker returned.
+
+    early: it was allowed to stop before the end of its input. retired: it has done its share, and a fresh worker has to
+    receive the rest of the input.
+    """
 
     value: Any = None
     early: bool = False
+    retired: bool = False
+
+    @property
+    def state(self) -> State:
+        """What its worker publishes on the board."""
+        return State.STOPPED if self.early else State.RETIRED if self.retired else State.DONE
 
     def packed(self, who: WorkerName) -> Outcome:
         """The same with a pickled value. The result is Failed if the value cannot be pickled."""
@@ -109,6 +120,11 @@ class Interrupted:
 
 
 Outcome = Finished | Failed | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorWanted:
+    """The worker will retire soon. A successor should be started, so that it is ready by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ keep its `SetUps`, too, and leave them later.
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -18,11 +19,14 @@ from ..ipc import wait_times
 from ..ipc.board import Cell
 from ..logs.records import warn
 from ..messages.set_up_texts import not_set_up, not_torn_down
+from ..plan.bound import Bound
+from ..plan.operators import Operator
 from ..plan.per_worker import PerWorker
 from .current_worker import runs_stages
 from .operator_run import OperatorRun
 from .outcome import Failed
 from .stage_run import Assignment, StageFailed, StageRun
+from .turn import Turn
 
 __all__ = ["Loop", "SetUps", "entered_async"]
 
@@ -57,6 +61,8 @@ class SetUps:
         self.outlives_worker = False
         # By the index of the stage in the worker.
         self._entered: dict[int, _Entered] = {}
+        # The ns that factories have taken before the turn of the worker, when another one used its row of the board.
+        self._taken: dict[int, int] = {}
 
     def enter(self, stages: Sequence[StageRun]) -> None:
         """Let the stages that have a factory use its function. It is made unless it is there from an earlier run.
@@ -67,6 +73,19 @@ class SetUps:
             if isinstance(stage, OperatorRun) and (factory := stage.operator.factory) is not None:
                 with wait_times.Wait(stage.row, Cell.SET_UP):
                     stage.use(self._function(index, stage.assignment, factory))
+                stage.row[Cell.SET_UP] += self._taken.pop(index, 0)
+
+    def wait_for(self, turn: Turn, assignments: Sequence[Assignment], calls: Sequence[Bound]) -> bool:
+        """Make the functions of the stages, and wait for the turn of the worker. Returns False if it is not needed.
+
+        Raises StageFailed if a factory raises.
+        """
+        for index, (assignment, call) in enumerate(zip(assignments, calls, strict=False)):
+            if isinstance(call, Operator) and call.factory is not None:
+                began = time.monotonic_ns()
+                self._function(index, assignment, call.factory)
+                self._taken[index] = time.monotonic_ns() - began
+        return turn.wait()
 
     def _function(self, index: int, assignment: Assignment, factory: PerWorker[Any]) -> Function:
         if index not in self._entered:
@@ -76,9 +95,12 @@ class SetUps:
             entered.enter()
         return self._entered[index].function
 
-    def leave(self) -> None:
-        """Leave all, the last first, at the end of a worker that has finished. Raises StageFailed if one raises."""
-        for failed in self._leave(None) if not self.outlives_worker else ():
+    def leave(self, *, with_process: bool = False) -> None:
+        """Leave all, the last first, at the end of a worker that has finished. Raises StageFailed if one raises.
+
+        with_process: no other worker follows in this process.
+        """
+        for failed in self._leave(None) if with_process or not self.outlives_worker else ():
             raise StageFailed(failed)
 
     def leave_with_process(self) -> None:

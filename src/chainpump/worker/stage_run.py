@@ -248,10 +248,12 @@ class ChannelInput(Input):
     """A channel as the input of a stage."""
 
     def reason(self, stage: StageRun) -> Failed | None:
-        """The error of the system, or an item that could not be rebuilt."""
+        """The error of the system, a worker that starts above its limit, or an item that could not be rebuilt."""
         who, pid = stage.assignment.who, os.getpid()
         if self.refused is not None:
             return Failed(failure_texts.channel_failed(who, pid, self.refused, "receive"), self.refused)
+        if self.retirement is not None and self.retirement.excess is not None:
+            return Failed(failure_texts.starts_above(who, pid, self.retirement.excess, self.retirement.limit))
         if self.fault is None:
             return None
         item = stage.item(self.fault.producer, self.fault.index)

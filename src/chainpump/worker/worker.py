@@ -34,7 +34,9 @@ from .current_worker import runs_stages
 from .endpoints import Endpoints
 from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
+from .outcome_report import OutcomeReport
 from .output import Output
+from .retirement import Retirement
 from .seeds import Seed
 from .set_up import SetUps
 from .stage_run import Assignment, ChannelInput, ItemSource, Link, StageFailed, StageRun
@@ -43,7 +45,7 @@ from .surroundings import Surroundings
 __all__ = ["Worker"]
 
 # The attributes that are not pickled. The surroundings are sent first, because the worker finds its modules by them.
-LOCAL = ("takers", "surroundings", "context", "set_ups", "_woken", "_has_reported")
+LOCAL = ("takers", "surroundings", "context", "set_ups", "report", "_woken")
 CALLERS_LOOP = Bound(iter)
 
 
@@ -56,6 +58,7 @@ class Worker:
     takers: take the dead letters of each element-wise stage, in the main process. awaits: an event loop runs it, and
     `run` gets the driver. whole: send all results of an item in one frame. condemned: items that ended its
     predecessors, by position in the current frame. watched: publish the current item and its start time.
+    retirement: decides when it retires by itself; None if it does not.
     logs, surroundings, seed: for a worker process. It keeps `logs` until it ends. The run closes the surroundings.
     context: the context variables for a thread of the main process. Only this thread enters the context.
     """
@@ -75,6 +78,7 @@ class Worker:
         whole: bool = False,
         condemned: Mapping[int, Condemned] | None = None,
         watched: bool = False,
+        retirement: Retirement | None = None,
         logs: LogsEnd | None = None,
         surroundings: Surroundings | None = None,
         seed: Seed | None = None,
@@ -87,6 +91,7 @@ class Worker:
         self._whole = whole
         self._condemned = condemned or {}
         self._watched = watched
+        self.retirement = retirement
         self.logs = logs
         self.surroundings = surroundings
         self._seed = seed
@@ -94,12 +99,10 @@ class Worker:
         self.thread: int | None = None
         self.set_ups = SetUps()
         self._woken = Event()
-        self._report_outcome: Callable[[Outcome], object] | None = None
-        # The thread that reports the outcome takes it and never releases it.
-        self._has_reported = threading.Lock()
+        self.report = OutcomeReport()
         self.code = code
         self.board = board
-        self._rows: list[memoryview] = []
+        self.rows: list[memoryview] = []
         self._group = group
         self._producers = producers
         self._endpoints = endpoints
@@ -142,8 +145,8 @@ class Worker:
         return {key: value for key, value in vars(self).items() if key not in LOCAL}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, surroundings=None, context=Context(), set_ups=SetUps())
-        self._woken, self._has_reported = Event(), threading.Lock()
+        fresh = {"context": Context(), "set_ups": SetUps(), "report": OutcomeReport(), "_woken": Event()}
+        vars(self).update(state, surroundings=None, **fresh)
 
     @runs_stages(lambda worker: worker.assignments[-1].current_worker())
     def run(
@@ -153,7 +156,7 @@ class Worker:
 
         report_outcome: receives the outcome, too; see `close`. drive: runs the last stage and returns a sink's value.
         """
-        self._report_outcome = report_outcome
+        self.report.to = report_outcome
         try:
             last = self._open()
             value = (drive or self._drive)(last)
@@ -170,6 +173,12 @@ class Worker:
         calls = self.code.load()
         if self._seed is not None:
             self._seed.sow()
+        turn = self._endpoints.turn
+        if turn is not None and not self.set_ups.wait_for(turn, self.assignments, calls):
+            # No interruption reaches the tear-down from now on.
+            self._winding_up = True
+            self.set_ups.leave_with_process()
+            raise Cancelled("the worker is not needed")
         self._delays_interruptions = True
         last = self._connect(calls)
         self._delays_interruptions = False
@@ -183,12 +192,12 @@ class Worker:
     def set_up(self) -> None:
         """Let the factories make the functions of the stages; then publish that the worker runs. Raises StageFailed."""
         self.set_ups.enter(self._stages)
-        for row in self._rows:
+        for row in self.rows:
             row[Cell.STATE], row[Cell.STARTED] = State.RUNNING, time.monotonic_ns()
 
     def _connect(self, calls: Sequence[Bound]) -> StageRun:
         endpoints = self._endpoints
-        endpoints.open(self.board)
+        endpoints.open(self.board, self.assignments[0].row)
         if self.checkpoint is not None:
             self.checkpoint.restore_counts(self.board.row(self.assignments[0].row))
         operators = [call for call in calls if isinstance(call, Operator)]
@@ -204,12 +213,12 @@ class Worker:
             place = self.board, self.assignments[0].row, self._group, self._producers
             output = None if self._awaits else self.output
             kind = endpoints.reorder_buffer, passes_on, several, self._watched
-            source = self.input = ChannelInput(endpoints.receiver, *place, output, *kind)
+            source = self.input = ChannelInput(endpoints.receiver, *place, output, *kind, self.retirement)
             if passes_on and self.output is not None and not self._awaits:
                 self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):
             row = self.board.row(assignment.row)
-            self._rows.append(row)
+            self.rows.append(row)
             if self._stages:
                 source = Link(self._stages[-1], row, self._watched)
             self._stages.append(self._stage(assignment, call, source, row))
@@ -270,10 +279,11 @@ class Worker:
             self.input.count()
         if self.output is not None:
             self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
+        retired = self.input is not None and self.input.has_retired and self.retirement is not None
         # The tear-down comes last: a policy may repeat a call whose result could not be sent.
         with self.uninterrupted():
-            self.set_ups.leave()
-        return Finished(value, early=any(stage.stopped_early for stage in self._stages))
+            self.set_ups.leave(with_process=retired)
+        return Finished(value, any(stage.stopped_early for stage in self._stages), retired)
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
         """Yield iterables of the last stage's items, which never raise. Returns the outcome of the worker."""
@@ -288,13 +298,6 @@ class Worker:
         """The number of items that the caller's loop can get without a wait and without work for each item."""
         alone = len(self._stages) == 1 and self.input is not None and not self.input.by_items
         return self.input.ready if alone and self.input is not None else 0
-
-    def publish_cost(self, memory: int, cpu: int, delayed: int, threads: int) -> None:
-        """Publish the cost of its process: peak memory in bytes, ns of CPU time and of waiting for a CPU, threads."""
-        for row in self._rows:
-            row[Cell.THREADS], row[Cell.MEMORY] = threads, max(row[Cell.MEMORY], memory)
-            row[Cell.CPU] += cpu
-            row[Cell.DELAYED] += delayed
 
     def explain(self, error: BaseException) -> Outcome:
         """The outcome for an exception from the stages or from the channels."""
@@ -313,20 +316,11 @@ class Worker:
             return None
         return Failed(failure_texts.channel_failed(self.who, os.getpid(), refused, "send"), refused)
 
-    def _report_once(self, outcome: Outcome) -> None:
-        """Report the outcome, unless one was reported before."""
-        if self._report_outcome is not None and self._has_reported.acquire(blocking=False):
-            self._report_outcome(outcome)
-
-    def fail(self, failed: Failed) -> None:
-        """Report a failure at once while the worker's own thread cannot. Any thread may call it."""
-        self._report_once(failed)
-
     def _flusher_failed(self, error: BaseException) -> None:
         """The flusher has failed. Report it at once: the worker's own thread may be busy for long."""
         outcome = self._unsent() or (self._stages[-1].explain(error) if isinstance(error, ItemFault) else None)
         if isinstance(outcome, Failed):
-            self._report_once(outcome)
+            self.report.once(outcome)
 
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, unless the worker is ending already. Only that thread may call it."""
@@ -374,24 +368,30 @@ class Worker:
         if self._is_closed:
             return
         self._is_closed = True
-        self._report_outcome = report_outcome
+        self.report.to = report_outcome
         if isinstance(outcome, Failed):
-            self._report_once(outcome)
+            self.report.once(outcome)
         if not isinstance(outcome, Finished):
             # The run has failed before, so this error is not the reason. A thread that is killed raises Cancelled.
             with suppress(Exception, Cancelled):
                 self._close_stages()
             self.set_ups.leave_after(outcome.error)
-        for row in self._rows:
+        for row in self.rows:
             wait_times.end(row, time.monotonic_ns())
             if isinstance(outcome, Finished):
-                row[Cell.STATE] = State.STOPPED if outcome.early else State.DONE
-        self._report_once(outcome)
+                row[Cell.STATE] = outcome.state
+        if isinstance(outcome, Finished) and outcome.retired:
+            # Its successor opens the same ends as soon as this is reported. Nobody misses them until then.
+            self._close_ends()
+        self.report.once(outcome)
+        self._close_ends()
+        # It refers to this worker, and the cycle would keep the board mapped.
+        self.report.to = None
+
+    def _close_ends(self) -> None:
         if self.output is not None:
             self.output.close()
         self._endpoints.close()
-        # It refers to this worker, and the cycle would keep the board mapped.
-        self._report_outcome = None
 
     def _close_stages(self) -> None:
         """Close all stages, the last one first, even if some raise."""

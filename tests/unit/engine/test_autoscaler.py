@@ -95,6 +95,7 @@ class Stand:
         slots = self.autoscaler.decide(self.workers, self.workers)
         assert {slot.group_index for slot in slots} <= {STAGE}
         for slot in slots:
+            slot.begin_again()
             self.wiring.worker(slot).close(Interrupted())
             self.begin(STAGE, slot.number)
         return [slot.number for slot in slots]

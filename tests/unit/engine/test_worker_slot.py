@@ -105,6 +105,7 @@ def test_the_next_worker_continues_the_counts_and_the_checkpoint(wiring: Wiring,
     row[Cell.STATE], row[Cell.STARTED], row[Cell.RECEIVED], row[Cell.ITEM] = State.RUNNING, 100, 7, 3
     slot.end()
     lived = row[Cell.ENDED] - 100
+    slot.begin_again()
     wiring.worker(slot).hand_over()
     assert slot.checkpoint is not None
     assert id(slot.checkpoint) == checkpoint

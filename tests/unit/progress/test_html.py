@@ -17,7 +17,7 @@ from chainpump.progress.latency import Latency
 from chainpump.progress.run_record import Status
 
 LOAD = StageReport(
-    "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
+    "load", "source", "Inline()", 1, 0, 0, 400, 0, 0, 0, 0, 0, busy=1.0, starved=0.0, blocked=3.0, rate=40.0
 )
 MIXED = replace(
     LOAD,
@@ -31,7 +31,7 @@ MIXED = replace(
     is_bottleneck=True,
 )
 SAVE = StageReport(
-    "save", "sink", "Threads(1)", 1, 200, 200, 0, 0, 0, 0, 0, busy=2.0, starved=8.0, blocked=0.0, rate=20.0
+    "save", "sink", "Threads(1)", 1, 200, 200, 0, 0, 0, 0, 0, 0, busy=2.0, starved=8.0, blocked=0.0, rate=20.0
 )
 SAMPLES = (Sample(2.0, (300, 80, 40), (0, 5, 1)), Sample(10.0, (400, 400, 200), (0, 0, 0)))
 LATENCY = Latency([(0.5, 10), (1.0, 40), (2.0, 20), (8.0, 1)])

@@ -132,6 +132,7 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
         ("dead", 0),
         ("retried", 0),
         ("restarts", 0),
+        ("recycled", 0),
         ("busy", 20),
         ("starved", 0),
         ("blocked", 0),
