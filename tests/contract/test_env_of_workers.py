@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, StageOptionError, Threads, current_worker, stage
+from chainpump import Inline, Pipeline, Processes, StageOptionError, Threads, current_worker, stage, warm
 from chainpump.executors.native_threads import computing_threads
 from chainpump.ipc.cpus import processors
 from chainpump.plan.placement import Env
@@ -102,7 +102,7 @@ def multiply_until_a_thread_has_computed(_: int) -> int:
 
     matrix = np.ones((500, 500))
     for _ in range(2000):
-        matrix @ matrix
+        _ = matrix @ matrix
         if found := computing_threads():
             return found
     return 0
@@ -244,3 +244,20 @@ def test_inline_ignores_the_variables() -> None:
     pipeline = Pipeline([1]).map(variable, on=Processes(env={"MADE_FOR_TEST": "own"}))
     assert list(pipeline.inline()) == [(None, "")]
     assert Inline().capabilities.env is None
+
+
+@pytest.mark.parametrize("place", ["forkserver", "spawn"])
+def test_a_kept_process_gets_only_workers_with_the_same_variables(place: str) -> None:
+    def looking(value: str) -> Pipeline[tuple[int, str | None]]:
+        return Pipeline([1]).map(pid_and_variable, on=on(place, lambda _: {"MADE_FOR_TEST": value}))
+
+    with warm():
+        (first, one), (again, same), (other, two) = (found for value in "112" for found in looking(value))
+    assert (one, same, two) == ("1", "1", "2")
+    assert first == again != other
+
+
+def pid_and_variable(_: int) -> tuple[int, str | None]:
+    worker = current_worker()
+    assert (worker.stage, worker.number, worker.pid) == ("pid_and_variable", 0, os.getpid())
+    return worker.pid, os.environ.get("MADE_FOR_TEST")
