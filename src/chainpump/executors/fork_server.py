@@ -68,7 +68,7 @@ def has_ended(server: int) -> bool:
 def imports_program() -> bool:
     """Whether the fork server imports modules of the program: its main file, or those that the program preloads."""
     state = _state()
-    modules = _modules_of.get(state["_forkserver_pid"], state["_preload_modules"])
+    modules = _modules_of.get(state["_forkserver_pid"]) or state["_preload_modules"]
     return any(module != PRELOAD and (module != "__main__" or IMPORTS_MAIN) for module in modules)
 
 
