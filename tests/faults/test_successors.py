@@ -111,7 +111,7 @@ def test_worker_may_die_at_the_first_item_and_at_the_last(at: int, operator: str
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_worker_may_die_as_often_as_it_has_restarts(operator: str, journal: Journal) -> None:
     add, wanted = OPERATORS[operator]
-    places = range(0, N, 13)
+    places = range(0, N, 29)
     assert list(add(Pipeline(range(N)), (places, stages.sigkill, journal, 2), renewed(restarts=2 * N))) == wanted
     assert sorted(journal.lines) == sorted(f"died at {n}" for n in [*places, *places])
 
@@ -226,8 +226,8 @@ def test_large_results_come_once_from_workers_that_died(journal: Journal) -> Non
 
 @pytest.mark.parametrize("last", [Processes(2), Inline()], ids=repr)
 def test_two_stages_may_lose_workers_one_after_the_other(last: Any, journal: Journal) -> None:
-    first = partial(deaths.doubled, range(0, N, 10), stages.sigkill, journal, 1)
-    second = partial(deaths.doubled, range(0, 2 * N, 14), stages.exit_3, journal, 2)
+    first = partial(deaths.doubled, range(0, N, 20), stages.sigkill, journal, 1)
+    second = partial(deaths.doubled, range(0, 2 * N, 28), stages.exit_3, journal, 2)
     pipeline = Pipeline(range(N)).map(first, on=renewed(2, 100)).map(second, on=renewed(3, 100))
     assert list(pipeline.map(deaths.same, on=last)) == [4 * n for n in range(N)]
 
@@ -281,7 +281,7 @@ def test_another_try_succeeds_although_workers_died(journal: Journal) -> None:
 
 
 def test_each_dead_letter_comes_once_although_workers_died_later(journal: Journal) -> None:
-    n = 3_000
+    n = 1_000
     dying = partial(deaths.refusing_fours, range(1, n, 97), stages.sigkill, journal, 1)
     pipeline = Pipeline(range(n)).map(dying, on=renewed(2, n), on_error=DeadLetter(ValueError))
     report = pipeline.into(list, on=Inline()).run()
