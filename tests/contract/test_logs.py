@@ -22,7 +22,7 @@ from chainpump import Pipeline, Processes, RunError, StageError, WorkerLostError
 from chainpump.worker.worker import Worker
 from contract import speaking
 from faults.executors import on
-from faults.places import MOST_WORKERS, PROCESSES, places
+from faults.places import FORKING, MOST_WORKERS, PROCESSES, places
 from support.gate import LIMIT, WHOLE, Gate, Journal
 from support.processes import until, wait_asleep
 from support.threads import meanwhile
@@ -75,6 +75,8 @@ def texts(n: int) -> list[str]:
 # -------------------------------------------------------------------------------------------------------- all, in order
 
 
+# A worker gets its pipe and its levels by its start method. What it logs then travels the same way, so that other tests
+# leave out `spawn`, which takes longest to start.
 @pytest.mark.parametrize("place", PROCESSES)
 def test_records_arrive_in_order_of_each_worker_with_its_stage_number_and_pid(place: str, kept: Kept) -> None:
     numbers = Pipeline(source(speaking.counted, 300), on=on(place))
@@ -88,20 +90,20 @@ def test_records_arrive_in_order_of_each_worker_with_its_stage_number_and_pid(pl
     assert len(set(workers.values())) == len(workers)
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_none_of_10_000_records_is_lost_at_the_end(place: str, kept: Kept) -> None:
     assert len(list(Pipeline(range(10_000)).then(speaking.said, on=on(place)))) == 10_000
     assert kept.said_by("said") == texts(10_000)
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_none_is_lost_when_the_worker_raises(place: str, kept: Kept) -> None:
     with pytest.raises(StageError, match="the last one"):
         list(Pipeline(range(1_000)).then(stage(speaking.raised_at, 500), on=on(place)))
     assert kept.said_by("raised_at") == texts(501)
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_what_a_killed_worker_has_logged_arrives(place: str, kept: Kept, gate: Gate) -> None:
     gate.release()
     with pytest.raises(WorkerLostError, match="killed by SIGKILL"):
@@ -109,7 +111,7 @@ def test_what_a_killed_worker_has_logged_arrives(place: str, kept: Kept, gate: G
     assert kept.said_by("said_until") == texts(501)
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_what_a_worker_logs_as_the_caller_breaks_off_arrives(place: str, kept: Kept) -> None:
     with Pipeline(source(speaking.counted_and_cleaned_up, 1 << 60), on=on(place)).open(grace=LIMIT) as run:
         for number in run:
@@ -120,7 +122,7 @@ def test_what_a_worker_logs_as_the_caller_breaks_off_arrives(place: str, kept: K
     assert said == [*(f"made {number}" for number in range(len(said) - 1)), "cleaned up"]
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_records_of_several_threads_of_a_worker_are_not_mixed(place: str, kept: Kept) -> None:
     list(Pipeline(source(speaking.said_by_threads, 50), on=on(place)))
     said = kept.said_by("said_by_threads")
@@ -159,7 +161,7 @@ def test_records_of_a_worker_and_of_its_successor_arrive(kept: Kept, gate: Gate)
 # -------------------------------------------------------------------------------------------------------- slow handlers
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_a_handler_that_takes_its_time_loses_nothing_and_changes_no_order(place: str) -> None:
     """It is done with the first record only when the worker has no room for another one."""
     waited_for: list[int] = []
@@ -176,7 +178,7 @@ def test_a_handler_that_takes_its_time_loses_nothing_and_changes_no_order(place:
     assert kept.said_by("counted") == [f"made {number}" for number in range(10_000)]
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_a_worker_that_waits_for_a_handler_wakes_when_it_is_cancelled(place: str, gate: Gate, journal: Journal) -> None:
     free = threading.Event()
     with listening(Kept(lambda _: free.wait(LIMIT))) as kept:
@@ -190,7 +192,7 @@ def test_a_worker_that_waits_for_a_handler_wakes_when_it_is_cancelled(place: str
     assert last == "cleaned up"
 
 
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place", FORKING)
 def test_a_handler_that_never_returns_keeps_neither_the_workers_nor_the_run(
     place: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
