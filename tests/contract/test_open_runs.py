@@ -405,6 +405,23 @@ def test_a_cancelled_run_of_the_callers_own_thread_has_the_same_error() -> None:
         assert (run.status, run.wait(0)) == ("cancelled", True)
 
 
+def test_a_task_that_is_cancelled_ends_a_run_without_any_channel(gate: Gate) -> None:
+    def announced(number: int) -> int:
+        if number == 0:
+            gate.announce()
+        return number
+
+    async def cancel() -> None:
+        numbers = Pipeline(source(stages.endless), on=Inline()).map(announced, on=Inline())
+        running = asyncio.create_task(numbers.into(stages.exhausted, on=Inline()).run_async())
+        await asyncio.to_thread(gate.wait_held)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(cancel())
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("on", [Threads(), Processes()], ids=["threads", "processes"])
 def test_a_forked_process_is_refused_its_parents_open_run_and_the_run_goes_on(on: Executor, gate: Gate) -> None:
