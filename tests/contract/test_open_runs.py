@@ -6,10 +6,9 @@ import asyncio
 import math
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -76,6 +75,31 @@ def outcome_of(call: Callable[[], object]) -> BaseException | None:
     except Exception as error:
         return error
     return None
+
+
+@contextmanager
+def signalled(handle: Callable[[], object]) -> Iterator[None]:
+    """During the block, send signals to the main thread. handle: the handler.
+
+    One signal is not enough: CPython may miss it as it begins to wait for a lock.
+    """
+    over = threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def send() -> None:
+        while not over.wait(0.02):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: handle())
+    try:
+        with meanwhile(send):
+            try:
+                yield
+            finally:
+                over.set()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 # ------------------------------------------------------------------------------------------------------------ watching
@@ -261,23 +285,26 @@ def test_a_stage_in_the_callers_loop_that_waits_for_its_own_run_is_refused() -> 
 
 
 def test_ctrl_c_ends_a_wait_and_not_the_run(gate: Gate) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def press() -> None:
-        # The main thread is in the wait, or an instruction before it.
-        while "wakeups.py" not in sys._current_frames()[main].f_code.co_filename:
-            pass
-        signal.pthread_kill(main, signal.SIGINT)
-
     with Pipeline(range(3)).map(gate.hold, on=Processes()).into(sum, on=Threads()).open() as run:
         gate.wait_held()
-        with meanwhile(press), pytest.raises(KeyboardInterrupt):
+        with signalled(_raise_once()), pytest.raises(KeyboardInterrupt):
             run.wait()
         assert run.status == "running"
         gate.release(3)
         assert run.wait(LIMIT)
         assert run.result().value == 3
+
+
+def _raise_once() -> Callable[[], None]:
+    """A handler like that of Ctrl-C, for one signal."""
+    raised: list[bool] = []
+
+    def handle() -> None:
+        if not raised:
+            raised.append(True)
+            raise KeyboardInterrupt
+
+    return handle
 
 
 # ---------------------------------------------------------------------------------------------------------- cancelling
@@ -382,17 +409,10 @@ def test_a_stage_may_cancel_its_own_run(on: Executor) -> None:
 
 @pytest.mark.parametrize("on", [Threads(), Processes()], ids=["threads", "processes"])
 def test_a_signal_handler_may_cancel_the_run_that_the_main_thread_waits_for(on: Executor, gate: Gate) -> None:
-    def send() -> None:
-        gate.wait_held()
-        os.kill(os.getpid(), signal.SIGUSR1)
-
     with Pipeline(range(3)).map(gate.hold, on=Processes()).into(sink(stages.total), on=on).open() as run:
-        handler = signal.signal(signal.SIGUSR1, lambda *_: run.cancel())
-        try:
-            with meanwhile(send), pytest.raises(RunCancelledError, match="in thread 'MainThread'"):
-                run.result()
-        finally:
-            signal.signal(signal.SIGUSR1, handler)
+        gate.wait_held()
+        with signalled(run.cancel), pytest.raises(RunCancelledError, match="in thread 'MainThread'"):
+            run.result()
 
 
 def test_a_cancelled_run_of_the_callers_own_thread_has_the_same_error() -> None:
