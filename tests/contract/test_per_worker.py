@@ -6,17 +6,18 @@ import asyncio
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from chainpump import Cancelled, Pipeline, StageError, Threads, per_worker
+from chainpump import Cancelled, Inline, Pipeline, Processes, StageError, Tasks, Threads, current_worker, per_worker
 from faults.executors import on
-from faults.places import ANYWHERE, MOST, beside
+from faults.places import ANYWHERE, MOST, MOST_WORKERS, beside
 from support.gate import Journal
+from support.scaling import ForcedScaling
 
 WORKERS = {"inline": 1, "tasks": 1}
 
@@ -185,6 +186,70 @@ def test_a_loop_that_is_left_tears_down(place: str, journal: Journal) -> None:
 def test_inline_runs_an_async_factory_in_one_event_loop(journal: Journal) -> None:
     assert list(added("tasks", journal).inline()) == list(range(10, 20))
     assert journal.lines == ["entered", "left: None"]
+
+
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_a_worker_without_an_item_sets_up_and_tears_down(place: str, journal: Journal) -> None:
+    factory: Any = held_async if place == "tasks" else held
+    assert list(Pipeline([]).map(per_worker(factory, journal, 10), on=on(place))) == []
+    assert journal.lines == ["entered", "left: None"]
+
+
+@contextmanager
+def named(journal: Journal, name: str) -> Iterator[Callable[[int], int]]:
+    journal.write(f"{name} in {current_worker().stage}")
+    yield abs
+    journal.write(f"{name} out {current_worker().stage}")
+
+
+def test_stages_in_one_worker_set_up_in_order_and_tear_down_in_reverse(journal: Journal) -> None:
+    stages = Pipeline([1]).map(per_worker(named, journal, "a"), on=Inline(), name="first")
+    assert list(stages.map(per_worker(named, journal, "b"), on=Inline(), name="second")) == [1]
+    assert journal.lines == ["a in first", "b in second", "b out second", "a out first"]
+
+
+@pytest.mark.parametrize("place", MOST)
+def test_a_set_up_that_fails_leaves_what_other_factories_have_entered(place: str, journal: Journal) -> None:
+    stages = Pipeline([1]).map(per_worker(held, journal, 1), on=on(place))
+    with pytest.raises(StageError, match=r"stage 'broken' .* could not be set up"):
+        list(stages.map(per_worker(broken, journal, 2), on=on(place)))
+    entered, left = (sum(line.startswith(word) for line in journal.lines) for word in ("entered", "left"))
+    assert entered == left
+
+
+@pytest.mark.parametrize("place", MOST)
+@pytest.mark.parametrize(
+    "factory, message",
+    [
+        (lambda: None, "has made a NoneType, which cannot be called with an item"),
+        (lambda: (number for number in ()), "is a generator function: decorate it with contextlib.contextmanager"),
+        (lambda: asyncio.sleep(0), r"has made a coroutine, which only an event loop can await or enter: on=Tasks"),
+    ],
+    ids=["none", "generator", "coroutine"],
+)
+def test_a_factory_that_makes_no_function_is_named(place: str, factory: Any, message: str) -> None:
+    with pytest.raises(StageError, match=rf"could not be set up: <lambda> {message}"):
+        list(Pipeline([1]).map(per_worker(factory), on=on(place)))
+
+
+def test_an_async_factory_without_a_manager_is_awaited() -> None:
+    async def made() -> Callable[[int], Awaitable[int]]:
+        await asyncio.sleep(0)
+        return doubled
+
+    async def doubled(item: int) -> int:
+        return 2 * item
+
+    assert list(Pipeline([1]).map(per_worker(made), on=Tasks())) == [2]
+
+
+@pytest.mark.parametrize("place", MOST_WORKERS)
+def test_workers_that_come_and_go_set_up_and_tear_down(place: str, journal: Journal, scaling: ForcedScaling) -> None:
+    scaling.shuffle(seed=5)
+    executor = Threads("auto") if place == "threads" else Processes("auto", start_method=place)  # type: ignore[arg-type]
+    run = Pipeline(range(3000)).map(per_worker(held, journal, 1), on=executor).into(list, on=Threads()).run()
+    assert run.value == list(range(1, 3001))
+    assert journal.lines.count("entered") == journal.lines.count("left: None") >= run.stages[1].workers
 
 
 @pytest.mark.parametrize("place", MOST)

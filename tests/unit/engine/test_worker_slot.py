@@ -13,6 +13,7 @@ from chainpump.engine.started_worker import StartedWorker
 from chainpump.engine.wiring import Wiring
 from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.ipc.board import Cell, State
+from chainpump.ipc.wait_times import Wait
 from chainpump.logs.receiver import Logs
 from chainpump.worker.outcome import Finished, Interrupted
 
@@ -111,6 +112,18 @@ def test_the_next_worker_continues_the_counts_and_the_checkpoint(wiring: Wiring,
     assert id(slot.checkpoint) == checkpoint
     assert [row[cell] for cell in (Cell.STATE, Cell.STARTED, Cell.ENDED, Cell.ITEM)] == [State.STARTING, 0, 0, 0]
     assert (row[Cell.RECEIVED], row[Cell.LIVED]) == (7, lived)
+
+
+def test_a_slot_knows_whether_its_last_worker_has_died_while_it_was_set_up(wiring: Wiring, slot: WorkerSlot) -> None:
+    wiring.worker(slot).hand_over()
+    with Wait(slot.rows[0], Cell.SET_UP):
+        assert slot.read().sets_up
+        slot.end()
+        assert not slot.read().sets_up
+        assert slot.read().set_up > 0
+    assert slot.ended_in_set_up
+    wiring.worker(slot).hand_over()
+    assert not slot.ended_in_set_up
 
 
 def test_slots_whose_workers_are_not_replaced_have_no_checkpoint(wiring: Wiring) -> None:

@@ -47,6 +47,7 @@ def test_a_text_of_another_version_is_no_roster(text: str) -> None:
     "cells, words",
     [
         ({Cell.STATE: State.STARTING}, "starting"),
+        ({Cell.STATE: State.STARTING, Cell.SET_UP: -1 & MASK}, "setting up"),
         ({Cell.STARVED: -1 & MASK, Cell.PASSED: 4}, "waiting for items"),
         ({Cell.BLOCKED: -1 & MASK}, "waiting for credit"),
         ({Cell.AT_ONCE: 2}, "in 2 items at once"),
@@ -122,3 +123,9 @@ def test_an_added_worker_counts_as_a_move_only_after_its_first_item(row: int, ce
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
     assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == (7 if counts else 0)
+
+
+def test_the_start_of_an_added_worker_counts_if_it_replaces_another_one_and_items_wait_for_it() -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    board[2][Cell.STARTED], board[2][Cell.RECEIVED], board[2][Cell.FINISHED] = 7, 3, 1
+    assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == 7

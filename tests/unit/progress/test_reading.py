@@ -55,6 +55,13 @@ def test_busy_starved_and_blocked_times_add_up_to_the_life_of_a_worker(
     assert times(read(**cells)) == expected
 
 
+def test_the_time_of_a_set_up_is_no_part_of_the_life_of_a_worker() -> None:
+    now = read(SET_UP=2 * SECOND - (NOW - 3 * SECOND))
+    assert (now.sets_up, now.alive, now.set_up, now.lived) == (True, True, 5 * SECOND, 0)
+    later = read(SET_UP=5 * SECOND, STARTED=NOW - 4 * SECOND)
+    assert (later.sets_up, later.set_up, later.busy) == (False, 5 * SECOND, 4 * SECOND)
+
+
 @pytest.mark.parametrize(
     "cells, expected",
     [
