@@ -163,8 +163,8 @@ def _manager_of(wrapper: FunctionType) -> Decorator | None:
     """The hints of the decorator that has made a context manager of a generator function."""
     for decorator, items, manager in MANAGERS:
         if _nests(decorator.__code__, wrapper.__code__):
-            takes: Hint = abc.Callable[P, items[T]]
-            return Decorator(takes, abc.Callable[P, manager[T]])
+            function: Hint = abc.Callable
+            return Decorator(function[P, items[T]], function[P, manager[T]])
     return None
 
 

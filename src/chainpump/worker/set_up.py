@@ -231,7 +231,7 @@ async def entered_async(factory: PerWorker[Any]) -> AsyncGenerator[Function]:
     """Call a factory and enter what it returns, in an event loop: each of the two may be async."""
     made = factory.call()
     # Some objects can be entered and awaited, with the same result. Only what is entered is left again.
-    if isinstance(made, Awaitable) and not hasattr(type(made), "__aenter__"):
+    if not hasattr(type(made), "__aenter__") and isinstance(made, Awaitable):
         made = await made
     if hasattr(type(made), "__aenter__"):
         async with made as function:
