@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -62,6 +63,16 @@ def stuck_in_tear_down(gate: Gate) -> Iterator[Callable[[int], int]]:
         gate.announce()
         while True:
             pass
+
+
+@asynccontextmanager
+async def stuck_in_async_tear_down(gate: Gate) -> AsyncIterator[Callable[[int], Coroutine[Any, Any, int]]]:
+    """Is never done with its tear-down, but can be cancelled."""
+    try:
+        yield abs_async
+    finally:
+        gate.announce()
+        await asyncio.Event().wait()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -133,10 +134,11 @@ def test_a_tear_down_that_fails_after_another_failure_is_in_the_log(
     assert message.startswith("stage 'score' (worker 1 of 1, pid ")
 
 
-@pytest.mark.parametrize("place", ["forkserver", "threads"])
+@pytest.mark.parametrize("place", ["forkserver", "threads", "tasks"])
 def test_a_tear_down_has_the_grace_and_no_more(place: str, gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    factory: Any = set_ups.stuck_in_async_tear_down if place == "tasks" else set_ups.stuck_in_tear_down
     endless = Pipeline(source(stages.count_for_ever), on=Threads())
-    with endless.map(per_worker(set_ups.stuck_in_tear_down, gate), on=on(place)).open(grace=0.1) as run:
+    with endless.map(per_worker(factory, gate), on=on(place)).open(grace=0.1) as run:
         assert next(iter(run)) == 0
     gate.wait_held()
     assert "was ended by force" in caplog.text

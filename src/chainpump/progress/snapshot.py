@@ -121,7 +121,7 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
             "" if each.role == Role.SOURCE.value else f"{each.in_flight:,}",
             *(f"{share:.0%}" for share in (each.busy, each.starved, each.blocked)),
             *(f"{getattr(each, name):,}" for name in counted),
-            *([f"{each.set_up:.1f} s"] * sets_up),
+            *([f"{each.set_up:.1f} s" if each.set_up else ""] * sets_up),
         )
         for each in stages
     ]
