@@ -16,6 +16,7 @@ import pytest
 from chainpump import Inline, Pipeline, Processes, StageOptionError, Threads, current_worker, stage, warm
 from chainpump.executors.native_threads import computing_threads
 from chainpump.ipc.cpus import processors
+from chainpump.ipc.system import is_portable
 from chainpump.plan.placement import Env
 from chainpump.progress import oversubscription, report
 from faults.places import PROCESSES
@@ -80,7 +81,7 @@ def test_a_worker_that_replaces_another_has_the_same_variables(place: str, tmp_p
 # general name of the variable is OMP_NUM_THREADS. The tests set this one, which has precedence, for the whole process.
 VARIABLE = "OPENBLAS_NUM_THREADS"
 STARTS_THREADS = pytest.mark.skipif(
-    processors() < 2 or not Path("/proc/self/task").is_dir(),
+    processors() < 2 or is_portable(),
     reason="the library starts no threads, or nothing shows them",
 )
 # Seconds of processor time, of which a thread needs 0.1 to count.
