@@ -427,6 +427,7 @@ def test_run_has_another_fork_server_where_somebody_has_reaped_the_first() -> No
     assert sorted(wide("forkserver")) == list(range(N))
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
 def test_worker_that_has_no_room_for_its_slabs_is_named(place: str, way: Any) -> None:
@@ -451,6 +452,7 @@ NO_DESCRIPTOR = (
 )
 
 
+@in_turns
 @WAYS
 @pytest.mark.parametrize("place", PROCESSES)
 def test_consumer_that_has_no_descriptor_left_for_an_array_is_told_of_the_limit(place: str, way: Any) -> None:
