@@ -191,8 +191,8 @@ def test_the_order_is_kept_among_neighbours_of_every_sort(operator: str, neighbo
 
 @pytest.mark.parametrize("places", [(Processes(), Processes()), (Threads(), Processes()), (Processes(), Inline())])
 def test_many_items_pass_in_many_frames(places: tuple[Executor, Executor]) -> None:
-    pipeline = Pipeline(source(stages.numbers, 20_000), on=places[0]).map(awaited, on=Tasks(50))
-    assert pipeline.into(stages.listed, on=places[1]).run().value == list(range(1, 20_001))
+    pipeline = Pipeline(source(stages.numbers, 5_000), on=places[0]).map(awaited, on=Tasks(50))
+    assert pipeline.into(stages.listed, on=places[1]).run().value == list(range(1, 5_001))
 
 
 def test_operators_in_a_row_keep_the_order() -> None:
