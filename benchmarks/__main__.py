@@ -12,6 +12,7 @@ from benchmarks import (
     awaiting,
     balance,
     checks,
+    epochs,
     latency,
     mapping,
     memory,
@@ -44,6 +45,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "progress": progress.run,
     "shared": shared.run,
     "startup": startup.run,
+    "epochs": epochs.run,
 }
 # Those of which something is wanted.
 QUICK_PAYLOADS = {

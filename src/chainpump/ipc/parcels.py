@@ -9,12 +9,13 @@ The sender never waits. So a parcel has to fit into the buffer of the socket, an
 from __future__ import annotations
 
 import array
+import copyreg
 import io
 import os
 import pickle
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .descriptors import Descriptor
@@ -45,10 +46,7 @@ def send(to: Descriptor, value: object, known: Sequence[object] = ()) -> None:
     Raises OSError if the receiver has ended or the parcel is too large, and the errors of pickling. After an OSError
     the receiver may have got a part of the parcel.
     """
-    file = io.BytesIO()
-    pickler = _Pickler(file, known)
-    pickler.dump(value)
-    data, passed = file.getvalue(), pickler.numbers
+    data, passed = _pickled(value, known)
     if len(data) > MOST_BYTES:
         raise OSError(f"a parcel has at most {MOST_BYTES} bytes but this one has {len(data)}")
     end = to.socket()
@@ -93,33 +91,45 @@ def _receive_all(source: Descriptor, count: int) -> bytes:
     return found
 
 
-class _Pickler(pickle.Pickler):
-    """Replaces descriptors by their position, and known objects by theirs.
+def _pickled(value: object, known: Sequence[object]) -> tuple[bytes, Sequence[int]]:
+    """Pickle a value, with positions in place of descriptors and of known objects. Returns the descriptors, too."""
+    passed: list[int] = []
+    positions = {id(each): position for position, each in enumerate(known)}
 
-    numbers: the descriptors, each once.
-    """
+    def reduce_descriptor(descriptor: Descriptor) -> tuple[Callable[[int], Any], tuple[int]]:
+        passed.append(descriptor.fileno())
+        return _passed, (len(passed) - 1,)
 
-    def __init__(self, file: io.BytesIO, known: Sequence[object]) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.numbers: list[int] = []
-        self._known = {id(each): position for position, each in enumerate(known)}
+    def reduce_known(obj: Any) -> Any:
+        position = positions.get(id(obj))
+        return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL) if position is None else (_known, (position,))
 
-    def persistent_id(self, obj: Any) -> tuple[bool, int] | None:
-        if id(obj) in self._known:
-            return True, self._known[id(obj)]
-        if not isinstance(obj, Descriptor):
-            return None
-        if obj.fileno() not in self.numbers:
-            self.numbers.append(obj.fileno())
-        return False, self.numbers.index(obj.fileno())
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    # Objects of other types cost nothing more.
+    kinds = {type(each): reduce_known for each in known}
+    pickler.dispatch_table = {**copyreg.dispatch_table, **kinds, Descriptor: reduce_descriptor}
+    pickler.dump(value)
+    return file.getvalue(), passed
+
+
+def _passed(position: int) -> Any:
+    """Stands in a pickle for a descriptor. The unpickler calls another function instead."""
+    raise AssertionError(position)
+
+
+def _known(position: int) -> Any:
+    """Stands in a pickle for a known object."""
+    raise AssertionError(position)
 
 
 class _Unpickler(pickle.Unpickler):
+    """Puts descriptors and known objects in their places."""
+
     def __init__(self, file: io.BytesIO, passed: Sequence[Descriptor], known: Sequence[object]) -> None:
         super().__init__(file)
-        self._passed = passed
-        self._known = known
+        self._own = {_passed.__name__: passed.__getitem__, _known.__name__: known.__getitem__}
 
-    def persistent_load(self, pid: Any) -> object:
-        is_known, position = pid
-        return self._known[position] if is_known else self._passed[position]
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """Return the global object that a pickle names."""
+        return self._own[global_name] if module_name == __name__ else super().find_class(module_name, global_name)
