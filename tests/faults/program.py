@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from chainpump import Pipeline, per_worker, sink, source, stage
+from chainpump import Pipeline, per_worker, sink, source, stage, warm
+from contract import lasting
 from faults import set_ups, stages
 from faults.executors import on
 from support.gate import LIMIT, WHOLE, Gate
@@ -98,6 +99,28 @@ def interrupted(gate: Gate, place: str) -> None:
         times += 1
     print("interrupted", times, [thread.name for thread in threading.enumerate()])
     assert list(Pipeline(range(3)).then(stages.same, on=on(place))) == [0, 1, 2]
+
+
+def idle(gate: Gate, place: str) -> None:
+    """Has two idle processes, tells them to the test, and waits; leaves the pool open unless it is interrupted."""
+    with ExitStack() as stack:
+        pool = stack.enter_context(warm())
+        list(Pipeline(range(3)).then(stages.same, on=on(place)).map(abs, on=on(place)))
+        with gate.held.open("wb", buffering=0) as held:
+            for pid in pool.idle_pids:
+                held.write(b"%d\n" % pid)
+        gate.wait_released()
+        stack.pop_all()
+
+
+def interrupted_while_closing(gate: Gate, place: str) -> None:
+    """Closes a pool with a process that does not end."""
+    pool = warm(grace=0.2)
+    list(Pipeline([gate]).map(lasting.end_never, on=on(place)))
+    try:
+        pool.close()
+    except KeyboardInterrupt:
+        print("interrupted", pool)
 
 
 def interrupted_while_ending(gate: Gate, place: str) -> None:

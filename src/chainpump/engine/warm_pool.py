@@ -52,6 +52,8 @@ class WarmPool:
         self._is_closed = False
         self._is_urgent = False
         self._thread: threading.Thread | None = None
+        # The thread holds it to its end. `Thread.join` cannot be called again after Ctrl-C has interrupted it.
+        self._running = threading.Lock()
         self._wake_reader, self._wake_writer = pipe()
         os.set_blocking(self._wake_writer.fileno(), False)
         self._at_exit = partial(self.close, urgent=True)
@@ -85,25 +87,28 @@ class WarmPool:
         # In a forked process, this object is a copy: the processes belong to the parent.
         if os.getpid() != self._process:
             return
+        try:
+            self._close(urgent)
+        except BaseException:
+            # Ctrl-C may have interrupted any line.
+            self._close(urgent=True)
+            raise
+
+    def _close(self, urgent: bool) -> None:
         with self._lock:
-            is_first, self._is_closed = not self._is_closed, True
-            self._leaving += [handle for handle, _ in self._idle]
-            self._idle.clear()
+            self._is_closed = True
             self._is_urgent |= urgent
-        if is_first:
+            self._leaving, self._idle = [*self._leaving, *(handle for handle, _ in self._idle)], []
+        with suppress(ValueError):
             _POOLS.remove(self)
-            atexit.unregister(self._at_exit)
+        atexit.unregister(self._at_exit)
         self._wake()
         if self._thread is None:
             self._close_wakeup()
             return
-        try:
-            self._thread.join()
-        except BaseException:
-            self._is_urgent = True
-            self._wake()
-            self._thread.join()
-            raise
+        with self._running:
+            pass
+        self._thread.join()
 
     def take(self, fit: Fit) -> ProcessHandle | None:
         """Return the handle of a process that fits, which the caller now owns. The one that was used last comes first.
@@ -136,9 +141,11 @@ class WarmPool:
         """Start the thread if there is none."""
         if self._thread is None:
             thread = threading.Thread(target=self._supervise, name="chainpump warm pool", daemon=True)
+            self._running.acquire()
             try:
                 thread.start()
             except RuntimeError:
+                self._running.release()
                 return False
             self._thread = thread
         return True
@@ -178,6 +185,7 @@ class WarmPool:
                 self._wait(ending)
         finally:
             self._close_wakeup()
+            self._running.release()
 
     def _next_to_leave(self) -> tuple[Sequence[ProcessHandle], bool]:
         """The processes that are to end now, and whether the pool is closed."""
