@@ -47,6 +47,10 @@ WANTED_OF_BEST = (
     # Times the rate of the best split of workers by hand, at least, where they are given by measuring.
     0.95
 )
+WANTED_OF_RECYCLED = (
+    # Times the rate without a leak and without recycling, at least, with a leak of 1 MB an item and recycled workers.
+    0.9
+)
 # Seconds over two hops, at most, for an item that comes alone.
 WANTED_LONE_P50 = 3e-3
 

@@ -234,7 +234,20 @@ def random_case(seed: int, index: int) -> Case:
     victim = None if rng.random() < 0.1 else rng.randrange(100)
     by_count = iterated and rng.random() < 0.5
     after = rng.randrange(n + 1) if by_count else rng.random() ** 2 * 0.3
-    return Case(index, kind, n, _executor(rng, most=1), links, iterated, victim, after)
+    first = _executor(rng, most=1)
+    # The value of a sink cannot be in parts.
+    can_be = len(links) - (not iterated)
+    links = [
+        (shape, _recycled(rng, on, n) if place < can_be else on, in_flight)
+        for place, (shape, on, in_flight) in enumerate(links)
+    ]
+    return Case(index, kind, n, first, links, iterated, victim, after)
+
+
+def _recycled(rng: random.Random, on: Executor, n: int) -> Executor:
+    """The same, in a third of all cases with workers that are recycled, a few times in the run."""
+    part = rng.choice((None, None, None, None, 2, 5))
+    return replace(on, recycle_after=n // part + 1) if isinstance(on, Processes) and part else on
 
 
 def _executor(rng: random.Random, most: int = 3) -> Executor:
@@ -457,18 +470,21 @@ CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One random run of stages whose workers are replaced. links: operator, workers, and whether order is asked for."""
+    """One random run of stages whose workers are replaced.
+
+    links: operator, workers, whether order is asked for, and after how many items workers are recycled.
+    """
 
     index: int
     kind: str
     n: int
-    links: Sequence[tuple[str, int, bool]]
+    links: Sequence[tuple[str, int, bool, int | None]]
 
     @property
     def wanted(self) -> list[int]:
         """The numbers that are to come."""
         found = list(range(self.n))
-        for operator, _, _ in self.links:
+        for operator, _, _, _ in self.links:
             found = [number for number in found for _ in range(CHAINED[operator][1](number))]
         return found
 
@@ -477,7 +493,10 @@ def random_chain(seed: int, index: int) -> Chain:
     """The chain of this number."""
     rng = random.Random(f"chain {seed} {index}")
     kind = rng.choice(list(CHAIN_MOST))
-    links = [(rng.choice(list(CHAINED)), rng.randint(2, 3), rng.random() < 0.8) for _ in range(rng.randint(1, 3))]
+    links = [
+        (rng.choice(list(CHAINED)), rng.randint(2, 3), rng.random() < 0.8, rng.choice((None, None, 20, 200)))
+        for _ in range(rng.randint(1, 3))
+    ]
     return Chain(index, kind, rng.randrange(CHAIN_MOST[kind]), links)
 
 
@@ -486,8 +505,9 @@ def kill_again_and_again(run: Any, rng: random.Random, over: threading.Event, ve
     most = verdict.kills + rng.randint(1, KILLS_EACH)
     while verdict.kills < most and not over.wait(rng.random() * PAUSE):
         try:
-            slots = [slot.worker for slot in run._wiring.all_slots if slot.group.replaceable]
-            workers = [worker.handle.pid for worker in slots if worker is not None]
+            slots = [slot for slot in run._wiring.all_slots if slot.group.replaceable]
+            waiting = [successor.worker for slot in slots if (successor := slot.successor) is not None]
+            workers = [each.handle.pid for each in (*(slot.worker for slot in slots), *waiting) if each is not None]
         except (AssertionError, ValueError):
             # One is being replaced at this moment.
             continue
@@ -505,8 +525,9 @@ def run_chain(chain: Chain, verdict: Verdict, stacks: TextIO | None, trouble: Tr
 
 def _run_chain(chain: Chain, verdict: Verdict, stacks: TextIO | None, trouble: Trouble) -> None:
     pipeline: Any = Pipeline(source(made, chain.n, chain.kind), on=Processes(1), name="source")
-    for operator, workers, ordered in chain.links:
-        pipeline = CHAINED[operator][0](pipeline, Processes(workers, restarts=RESTARTS), ordered)
+    for operator, workers, ordered, share in chain.links:
+        on = Processes(workers, restarts=RESTARTS, recycle_after=share)
+        pipeline = CHAINED[operator][0](pipeline, on, ordered)
     seen: list[int] = []
     with pipeline.open() as run, limited(run, chain, verdict, stacks), trouble(run):
         try:
@@ -616,7 +637,7 @@ def chaos_with_faults(runs: Iterable[int], seed: int, verdict: Verdict, stacks: 
         rng = random.Random(f"faults {seed} {index}")
         if index % 2:
             chain = random_chain(seed, index)
-            names = [CHAINED[operator][2] for operator, _, _ in chain.links]
+            names = [CHAINED[operator][2] for operator, *_ in chain.links]
             with asked(random_faults(rng, names, [*ENDING, "delay"], most=0.01)):
                 run_chain(chain, verdict, stacks, lambda _: nullcontext())
         else:
