@@ -47,12 +47,14 @@ from chainpump import (
     StageReport,
     Tasks,
     Threads,
+    WarmPool,
     current_worker,
     per_worker,
     register_codec,
     sink,
     source,
     stage,
+    warm,
 )
 from chainpump.extending import Action, Observer, Policy, ProgramExecutor, Verdict
 
@@ -235,6 +237,11 @@ def variables(number: int) -> Mapping[str, str]:
     return {"CUDA_VISIBLE_DEVICES": str(number)}
 
 
+with warm(idle=10.0) as pool:
+    assert_type(pool, WarmPool)
+    assert_type(pool.idle_pids, Sequence[int])
+assert_type(warm(), WarmPool)
+assert_type(len(Pipeline([1]).map(str)), int)
 assert_type(current_worker(), CurrentWorker)
 assert_type(current_worker().number, int)
 assert_type(current_worker().stage, str)

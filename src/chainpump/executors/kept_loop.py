@@ -16,6 +16,7 @@ from types import FrameType
 from ..ipc import parcels
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
+from ..pickling.shared_functions import Loadable
 from ..worker.current_worker import set_for_process
 from ..worker.standard_streams import StandardStreams
 from ..worker.worker import Worker
@@ -55,11 +56,11 @@ def run_next_workers(run: ProcessRun, source: Descriptor) -> ProcessRun:
     try:
         while run.has_ended_well:
             code = run.code
+            # The handler of the worker needs the worker, which is released now.
+            signal.signal(signal.SIGTERM, _terminate)
             run.release()
             StandardStreams.detach()
-            signal.signal(signal.SIGTERM, _terminate)
-            source.socket().send(READY)
-            message: Turn | End = parcels.receive(source, known=[code])
+            message = _next_message(source, code)
             if message.streams is not None:
                 _use(message.streams)
             if isinstance(message, End):
@@ -71,13 +72,21 @@ def run_next_workers(run: ProcessRun, source: Descriptor) -> ProcessRun:
             run.run(_do_nothing)
     except _Terminated:
         run.was_terminated = True
-    except (EOFError, OSError):
-        # The main process has ended, and its lifeline ends this process.
-        pass
     # What factories have made is left now, whatever signal comes. An interrupted worker has left it already.
     signal.signal(signal.SIGTERM, _ignore)
     run.set_ups.leave_with_process()
     return run
+
+
+def _next_message(source: Descriptor, code: Loadable) -> Turn | End:
+    """Report that this process is ready, and wait for what it is to do. code: the functions that it has."""
+    try:
+        source.socket().send(READY)
+        message: Turn | End = parcels.receive(source, known=[code])
+    except (EOFError, OSError):
+        # The main process has closed the connection, or a stage has done so.
+        return End(None)
+    return message
 
 
 def _terminate(_: int, __: FrameType | None) -> None:
