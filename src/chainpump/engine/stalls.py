@@ -150,10 +150,16 @@ class Stalls:
         return max(seconds, START_UP) if is_starting else seconds
 
     def _report(self, reading: Reading, found: Sequence[WorkerStatus], seconds: float, in_loop: bool) -> None:
-        """Log a warning, unless the run waits only for workers that may take their time."""
-        may_take_time = {*self._timed, *([len(self._roster.groups) - 1] if in_loop else [])}
-        at_work = {each.slot[0] for each in found if each.works}
-        if at_work and at_work <= may_take_time:
+        """Log a warning, unless the run waits only for workers that may take their time.
+
+        These are the caller's loop between two items, and workers in items with a time limit. No limit applies to the
+        start of a worker.
+        """
+        loop = len(self._roster.groups) - 1 if in_loop else None
+        at_work = [each for each in found if each.works]
+        if at_work and all(
+            each.slot[0] == loop or (each.slot[0] in self._timed and each.has_items) for each in at_work
+        ):
             self._excused = reading.now / 1e9
             return
         self._warnings += 1

@@ -117,6 +117,7 @@ class WorkerStatus:
 
     slot: the index of its group, and its number. at: its state in words. since: when it last reported progress, in ns.
     works: whether it is busy, not waiting for other workers. item: the number of its current item, if it is known.
+    has_items: whether it has started and has items that it has not finished.
     """
 
     who: WorkerName
@@ -126,6 +127,7 @@ class WorkerStatus:
     since: int
     works: bool
     item: int | None = None
+    has_items: bool = False
 
 
 class WorkerStack(NamedTuple):
@@ -180,7 +182,9 @@ def worker_statuses(roster: Roster, reading: Reading) -> Iterator[WorkerStatus]:
             if _is_stopped(pid):
                 at, works = "stopped by a signal", True
             since = max(roster.opened, *map(_stamp, stages))
-            yield WorkerStatus(group.who(number), pid, (index, number), at, since, works, item)
+            first = stages[0]
+            has_items = first.state != State.STARTING and bool(first.at_once or first.in_hand)
+            yield WorkerStatus(group.who(number), pid, (index, number), at, since, works, item, has_items)
 
 
 def _at(group_index: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:

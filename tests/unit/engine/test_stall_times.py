@@ -211,11 +211,24 @@ def test_a_sink_is_to_blame_for_a_stall() -> None:
     assert len(board.warnings) == 1
 
 
-def test_an_item_with_a_time_limit_of_its_own_is_not_reported() -> None:
+@pytest.mark.parametrize("cell", [Cell.RECEIVED, Cell.AT_ONCE])
+def test_items_with_a_time_limit_of_their_own_are_not_reported(cell: Cell) -> None:
     board = Board(timed=[STAGE])
     board.wait(SOURCE, CALLER)
+    board.put(STAGE, cell, 1)
     board.looks(until=1000)
     assert board.warnings == []
+
+
+@pytest.mark.parametrize("received", [0, 1])
+def test_the_start_of_a_worker_has_no_time_limit_and_is_reported(received: int) -> None:
+    """Also of a replacement, which has received the items of its predecessor."""
+    board = Board(timed=[STAGE])
+    board.wait(SOURCE, CALLER)
+    board.put(STAGE, Cell.STATE, State.STARTING)
+    board.put(STAGE, Cell.RECEIVED, received)
+    board.look(START_UP)
+    assert board.warnings[0].startswith("no item moved for 60 s; stage 'decode' (worker 1 of 1, pid 0) is starting.")
 
 
 def test_a_run_in_which_all_wait_for_each_other_is_reported() -> None:
