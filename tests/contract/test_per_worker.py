@@ -15,11 +15,13 @@ import pytest
 
 from chainpump import Cancelled, Inline, Pipeline, Processes, StageError, Tasks, Threads, current_worker, per_worker
 from faults.executors import on
-from faults.places import ANYWHERE, MOST, MOST_WORKERS, beside
+from faults.places import ANYWHERE, MOST, MOST_WORKERS, beside, places
 from support.gate import Journal
 from support.scaling import ForcedScaling
 
 WORKERS = {"inline": 1, "tasks": 1}
+# Without those that start slowly.
+SOON = places("forkserver", "fork", "threads", "tasks", "inline")
 
 
 class Add:
@@ -109,7 +111,7 @@ def test_what_a_class_makes_is_called(place: str, journal: Journal) -> None:
     assert set(journal.lines) == {"made"}
 
 
-@pytest.mark.parametrize("place", ANYWHERE)
+@pytest.mark.parametrize("place", SOON)
 def test_a_worker_that_is_cancelled_leaves(place: str, journal: Journal) -> None:
     with pytest.raises(StageError, match=r"stage 'fail_at_five' .* raised ValueError"):
         list(added(place, journal).map(fail_at_five, on=Threads()).take(100, on=Threads()))
@@ -126,7 +128,7 @@ async def broken_async(journal: Journal, number: int) -> Callable[[int], Corouti
     raise OSError(f"no model {number}\nnot here")
 
 
-@pytest.mark.parametrize("place", ANYWHERE)
+@pytest.mark.parametrize("place", SOON)
 def test_a_set_up_that_fails_is_named_as_such(place: str, journal: Journal) -> None:
     factory: Any = broken_async if place == "tasks" else broken
     pipeline = Pipeline(range(10)).map(per_worker(factory, journal, 7), on=on(place, 2), name="score")
@@ -175,7 +177,7 @@ def test_the_exception_of_a_worker_reaches_what_it_has_entered_and_cannot_be_sup
     assert journal.lines == ["left: ValueError(3)"]
 
 
-@pytest.mark.parametrize("place", ANYWHERE)
+@pytest.mark.parametrize("place", SOON)
 def test_a_loop_that_is_left_tears_down(place: str, journal: Journal) -> None:
     with added(place, journal, workers=1).open() as run:
         assert next(iter(run)) == 10
@@ -188,7 +190,7 @@ def test_inline_runs_an_async_factory_in_one_event_loop(journal: Journal) -> Non
     assert journal.lines == ["entered", "left: None"]
 
 
-@pytest.mark.parametrize("place", ANYWHERE)
+@pytest.mark.parametrize("place", SOON)
 def test_a_worker_without_an_item_sets_up_and_tears_down(place: str, journal: Journal) -> None:
     factory: Any = held_async if place == "tasks" else held
     assert list(Pipeline([]).map(per_worker(factory, journal, 10), on=on(place))) == []
@@ -250,6 +252,12 @@ def test_workers_that_come_and_go_set_up_and_tear_down(place: str, journal: Jour
     run = Pipeline(range(3000)).map(per_worker(held, journal, 1), on=executor).into(list, on=Threads()).run()
     assert run.value == list(range(1, 3001))
     assert journal.lines.count("entered") == journal.lines.count("left: None") >= run.stages[1].workers
+
+
+def test_a_worker_that_is_recycled_tears_down_and_the_next_one_sets_up(journal: Journal) -> None:
+    recycled = Processes(2, recycle_after=3)
+    assert list(Pipeline(range(20)).map(per_worker(held, journal, 1), on=recycled)) == list(range(1, 21))
+    assert journal.lines.count("entered") == journal.lines.count("left: None") > 2
 
 
 @pytest.mark.parametrize("place", MOST)

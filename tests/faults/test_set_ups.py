@@ -144,8 +144,7 @@ def test_a_tear_down_has_the_grace_and_no_more(place: str, gate: Gate, caplog: p
     assert "was ended by force" in caplog.text
 
 
-@pytest.mark.parametrize("to_all", [True, False], ids=["to-the-group", "to-main-only"])
-@pytest.mark.parametrize("place", PROCESSES)
+@pytest.mark.parametrize("place, to_all", [("forkserver", True), ("spawn", False), ("fork", True)])
 def test_ctrl_c_leaves_what_every_process_has_entered(place: str, to_all: bool, gate: Gate) -> None:
     with started(program.interrupted_after_set_up, place, gate) as process:
         # Two workers, and the source.
