@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 
-from chainpump import DeadLetter, Pipeline, Processes, StageError, Threads, current_worker, stage
+from chainpump import DeadLetter, Pipeline, Processes, StageError, Threads, current_worker, per_worker, stage, warm
 from chainpump.executors.start_methods import StartMethod
 from faults import stages
 from faults.places import FORKING, PROCESSES
@@ -165,6 +166,47 @@ def test_memory_is_bounded() -> None:
     leaks = run.report().stages[1]
     assert leaks.recycled >= 1
     assert max(leaks.memory) < 120 * MB
+
+
+def test_the_set_up_of_a_successor_and_the_tear_down_of_the_retired_worker(journal: Journal) -> None:
+    on = Processes(recycle_after=AFTER)
+    with Pipeline(range(N)).map(per_worker(noting, journal), on=on, in_flight=1).open() as run:
+        assert list(run) == list(range(N))
+    lines = journal.lines
+    assert lines.count("set-up") == lines.count("tear-down") == N // AFTER + 1
+    # A worker has torn down before the first item of the next one.
+    began = [place for place, line in enumerate(lines) if line == "first item"]
+    assert [lines[:place].count("tear-down") for place in began] == list(range(len(began)))
+    assert run.report().stages[1].set_up > 0
+
+
+@contextmanager
+def noting(journal: Journal) -> Generator[Callable[[int], int]]:
+    """A factory whose function notes its first item."""
+    journal.write("set-up")
+    seen: list[int] = []
+
+    def first(item: int) -> int:
+        if not seen:
+            journal.write("first item")
+        seen.append(item)
+        return item
+
+    yield first
+    journal.write("tear-down")
+
+
+def test_a_process_that_is_kept_counts_the_items_of_all_runs() -> None:
+    pipeline = Pipeline(range(AFTER - 4)).map(with_process, on=Processes(recycle_after=AFTER), in_flight=1)
+    with warm() as pool:
+        first = [pid for _, pid, _ in pipeline]
+        assert pool.idle_pids == first[:1]
+        second = [pid for _, pid, _ in pipeline]
+        # The process of the worker that has retired is not kept.
+        assert pool.idle_pids == second[-1:]
+    assert first == first[:1] * (AFTER - 4)
+    assert second == first[:4] + second[-1:] * (AFTER - 8)
+    assert second[-1] != first[0]
 
 
 @pytest.mark.parametrize("place", PROCESSES)
