@@ -116,8 +116,8 @@ class Retirement:
         now = time.monotonic()
         if self._began is None:
             self._began = now, received, memory
-            # The process of an earlier worker may be above its limit: then it retires at once.
-            if self.items_before is None and memory > self.limit:
+            # A process that is kept may have reached its limit in an earlier run. Then its worker retires at once.
+            if self._share.above is not None and memory >= self._share.above and self.items_before is None:
                 self.excess = memory
                 return False
         began, received_before, at_first = self._began

@@ -334,3 +334,87 @@ def test_a_reorder_buffer_travels_as_it_was_when_the_run_began(reorder_buffer: R
     other = ReorderBuffer.__new__(ReorderBuffer)
     other.__setstate__(state)
     assert (other.passed, other.is_exact, other.descriptors) == (0, False, reorder_buffer.descriptors)
+
+
+# --------------------------------------------------------------------------------------- until another one goes on
+
+
+def test_a_buffer_that_holds_nothing_is_drained_and_another_one_resumes_behind_what_has_passed(
+    reorder_buffer: ReorderBuffer, gates: Gates, board: Board, stack: ExitStack
+) -> None:
+    pass_frames(reorder_buffer, 0, 10, 10, nbytes=80)
+    assert reorder_buffer.drain()
+    limit = board.row(1)[Cell.LIMIT]
+    other = ReorderBuffer(gates.returning())
+    stack.callback(other.close)
+    other.open(board)
+    other.resume(reorder_buffer.passed)
+    push(other, 100, 110)
+    assert taken(other) == [list(range(100, 110))]
+    other.release()
+    assert board.row(1)[Cell.LIMIT] >= limit
+
+
+def test_while_it_drains_only_what_the_held_frames_wait_for_may_be_sent(
+    reorder_buffer: ReorderBuffer, gate: Gate, board: Board
+) -> None:
+    pass_frames(reorder_buffer, 0, 1, 10, nbytes=80)
+    limit = board.row(1)[Cell.LIMIT]
+    # They have left under a higher limit than the present one.
+    push(reorder_buffer, limit + 5, limit + 7)
+    assert not reorder_buffer.drain()
+    reorder_buffer.release()
+    assert gate.may_send(Span(limit + 6, limit + 7))
+    assert not gate.may_send(Span(limit + 7, limit + 8))
+    push(reorder_buffer, 10, limit + 5)
+    taken(reorder_buffer)
+    assert reorder_buffer.drain()
+    assert reorder_buffer.passed == limit + 7
+    assert gate.may_send(Span(limit + 7, limit + 8))
+
+
+def test_who_waits_below_the_limit_is_woken_while_it_drains(
+    reorder_buffer: ReorderBuffer, gate: Gate, board: Board
+) -> None:
+    """In normal times only those are woken that have much room."""
+    limit = board.row(1)[Cell.LIMIT]
+    assert not gate.may_send(Span(limit, limit + 1))
+    push(reorder_buffer, limit + 1, limit + 2)
+    assert not reorder_buffer.drain()
+    reorder_buffer.release()
+    # It would block otherwise.
+    gate.wait()
+    assert gate.may_send(Span(limit, limit + 1))
+
+
+def test_an_item_that_has_passed_in_part_is_waited_for(reorder_buffer: ReorderBuffer) -> None:
+    reorder_buffer.push(Frame(0, Span(0, 2, (0,)), ["a", "b"]))
+    taken(reorder_buffer)
+    assert not reorder_buffer.drain()
+    reorder_buffer.push(Frame(0, Span(2, 2, (0,), last=True), []))
+    taken(reorder_buffer)
+    assert reorder_buffer.drain()
+
+
+def test_credits_are_held_back_while_it_drains_and_each_is_returned_once(credits: Credits) -> None:
+    reorder_buffer = ReorderBuffer(CreditReturn(credits.dup()))
+    push(reorder_buffer, 0, 2)
+    push(reorder_buffer, 3, 4)
+    taken(reorder_buffer)
+    assert not reorder_buffer.drain()
+    reorder_buffer.release()
+    assert taken_credits(credits) == 0
+    push(reorder_buffer, 2, 3)
+    taken(reorder_buffer)
+    assert reorder_buffer.drain()
+    assert taken_credits(credits) == 4
+    other = ReorderBuffer(CreditReturn(credits.dup()))
+    other.resume(reorder_buffer.passed)
+    other.release()
+    assert taken_credits(credits) == 0
+    push(other, 4, 5)
+    taken(other)
+    other.release()
+    assert taken_credits(credits) == 1
+    for each in (reorder_buffer, other):
+        each.close()

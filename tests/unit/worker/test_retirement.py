@@ -99,10 +99,11 @@ def test_a_worker_that_is_due_remains_due_although_its_memory_shrinks(clock: lis
     assert watched.is_due(1)
 
 
-def test_a_worker_that_starts_above_its_limit_says_so(clock: list[float], memory: list[int]) -> None:
-    watched = retirement_of(Share(above=40 * MB), clock)
+@pytest.mark.parametrize("limit", [40 * MB, 50 * MB])
+def test_a_worker_that_starts_at_its_limit_or_above_says_so(clock: list[float], memory: list[int], limit: int) -> None:
+    watched = retirement_of(Share(above=limit), clock)
     assert not watched.is_due(0)
-    assert (watched.excess, watched.limit) == (50 * MB, 40 * MB)
+    assert (watched.excess, watched.limit) == (50 * MB, limit)
 
 
 def test_without_a_limit_of_memory_nobody_measures_it(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
