@@ -256,7 +256,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         Raises StageTypeError or StageOptionError here, before anything starts.
         """
         problems = Problems()
-        bound: Bound = stage if is_a(stage, Bound) else Stage(stage)  # type: ignore[assignment]  # by its type
+        bound: Bound = stage if is_a(stage, Bound) else Stage(stage)
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:
@@ -285,7 +285,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         The options are those of `then`. With several workers the value is the list of their results.
         """
         problems = Problems()
-        bound: Bound = sink if is_a(sink, Bound) else Sink(sink)  # type: ignore[assignment]  # by its type
+        bound: Bound = sink if is_a(sink, Bound) else Sink(sink)
         name = named(name, bound.name, problems)
         last = self._stages[-1]
         with problems:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable
 from ..errors import StageOptionError, StageTypeError
 from ..hints.annotations import UNKNOWN, Hint, signature_of
 from ..hints.classes import Bindings, item_of
-from ..hints.objects import attribute, name_of
+from ..hints.objects import attribute, is_a, name_of
 from ..hints.overloads import bound_to
 from ..hints.reading import EMPTY
 from ..pickling import functions
@@ -248,7 +248,7 @@ def check_travels(bound: Bound, name: str) -> None:
 
 
 def _fault_of(bound: Bound) -> str:
-    if isinstance(bound.function, PerWorker):
+    if is_a(bound.function, PerWorker):
         return _fault_of(bound.function)
     inputs = () if isinstance(bound, (Source, PerWorker)) else (EMPTY,)
     call = signature_of(bound.function).bind_partial(*inputs, *bound.args, **bound.kwargs)

@@ -280,11 +280,8 @@ def checked(stage: PlannedStage) -> PlannedStage:
         return stage
     kind = CheckedResult if isinstance(call, Map) else CheckedItems
     check = partial(kind, hint=stage.yields, text=stage.yields_text)
-    function = call.function
-    if isinstance(function, PerWorker):
-        function = replace(function, adapters=(*function.adapters, check))
-    else:
-        function = check(function)
+    made = call.function
+    function = replace(made, adapters=(*made.adapters, check)) if is_a(made, PerWorker) else check(made)
     return replace(stage, call=replace(call, function=function))
 
 

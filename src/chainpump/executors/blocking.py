@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import update_wrapper
 from typing import Any, TypeAlias
 
+from ..hints.objects import is_a
 from ..lazy_dataclass import replace
 from ..plan.per_worker import PerWorker
 
@@ -22,7 +23,7 @@ def blocking(function: Callable[..., Any] | PerWorker[Any]) -> Callable[..., Any
 
     The functions of a factory run in one event loop with the factory, since what it has made may belong to that loop.
     """
-    if isinstance(function, PerWorker):
+    if is_a(function, PerWorker):
         return replace(function, function=_BlockingFactory(function))
     return _Blocking(function)
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import functools
 from types import CodeType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..messages.source_files import PACKAGE, file_of
 
+if TYPE_CHECKING:
+    # Only type checkers need it.
+    from typing_extensions import TypeIs
+
 __all__ = ["MADE", "attribute", "is_a", "name_of", "underlying", "where_of"]
+
+T = TypeVar("T")
 
 # The file names of methods that dataclasses, namedtuples and attrs generate.
 MADE = ("<string>", "<attrs generated ")
@@ -32,7 +38,7 @@ def attribute(value: object, name: str) -> Any:
         return None
 
 
-def is_a(value: object, kind: type) -> bool:
+def is_a(value: object, kind: type[T]) -> TypeIs[T]:
     """Whether the type of a value is a subclass, whatever its `__class__` returns or raises."""
     return issubclass(type(value), kind)
 

@@ -12,6 +12,7 @@ from itertools import compress, islice
 from operator import truth
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
+from ..hints.objects import is_a
 from ..lazy_dataclass import dataclass
 from ..policies import Policy, Raise
 from .bound import In_contra, Out_co, Stage
@@ -71,7 +72,7 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     @property
     def factory(self) -> PerWorker[Any] | None:
         """Return what makes the function in each worker; None if the function is given."""
-        return self.function if isinstance(self.function, PerWorker) else None
+        return self.function if is_a(self.function, PerWorker) else None
 
     def results(self, item: Any) -> Iterable[Any]:
         """Return the results of one item. Raises what the function raises, now or while the results are iterated."""

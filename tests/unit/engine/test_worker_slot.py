@@ -122,7 +122,7 @@ def test_a_slot_knows_whether_its_last_worker_has_died_while_it_was_set_up(wirin
         assert not slot.read().sets_up
         assert slot.read().set_up > 0
     assert slot.ended_in_set_up
-    wiring.worker(slot).hand_over()
+    slot.begin_again()
     assert not slot.ended_in_set_up
 
 
