@@ -50,8 +50,10 @@ def keeping(method: Method, keeper: Keeper) -> Callable[[Worker, Descriptor, Des
         while (handle := keeper.take(fit)) is not None:
             try:
                 return handle.pass_on(worker, report_pipe, stack)
-            except OSError:
+            except BaseException as error:
                 keeper.discard(handle)
+                if not isinstance(error, OSError):
+                    raise
         end, its_end = parcels.parcel_socket()
         try:
             started = method.start(worker, report_pipe, stack, its_end)

@@ -54,7 +54,8 @@ def send(to: Descriptor, value: object, known: Sequence[object] = ()) -> None:
     message = HEAD.pack(len(data), len(passed)) + data
     for start in range(0, max(1, len(passed)), PER_MESSAGE):
         numbers = array.array("i", passed[start : start + PER_MESSAGE])
-        if end.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]) < len(message):
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)] if numbers else []
+        if end.sendmsg([message], rights) < len(message):
             raise OSError("the receiver has not read the parcel before this one")
         message = b"!"
 
