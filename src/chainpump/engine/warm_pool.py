@@ -35,8 +35,8 @@ class WarmPool:
     """Keeps the worker processes of runs for later runs. `warm()` makes it; use it in a `with` block, or close it.
 
     hints: the batch sizes of earlier runs.
-    Any thread may use it. `_lock` guards `_idle`, `_leaving`, `_is_closed` and the start of the thread. It is held for
-    a few instructions. All else belongs to the thread of the pool.
+    Any thread may use it. `_lock` guards changes of `_idle`, `_leaving`, `_is_closed` and the start of the thread. It
+    is held for a few instructions. All else belongs to the thread of the pool.
     """
 
     def __init__(self, idle: float, grace: float) -> None:
@@ -67,8 +67,8 @@ class WarmPool:
     @property
     def idle_pids(self) -> Sequence[int]:
         """The ids of the processes that wait for a run."""
-        with self._lock:
-            return [handle.pid for handle, _ in self._idle]
+        # Without the lock: in a forked process, a thread that does not exist there may hold it. The copy is atomic.
+        return [handle.pid for handle, _ in tuple(self._idle)]
 
     def __enter__(self) -> Self:
         return self
