@@ -1,7 +1,7 @@
 """What a kept process does between two workers: it waits for the next one, or for its end.
 
     main process                                   kept process
-    parcels  ----- Turn: the next worker ------>   runs it
+    parcels  ----- NextWorker ----------------->   runs it
              ----- End ------------------------>   ends as a program does
              <---- READY ----------------------    its worker has finished, and nothing of that run is left
 
@@ -22,13 +22,13 @@ from ..worker.standard_streams import StandardStreams
 from ..worker.worker import Worker
 from .process_run import ProcessRun, reset_peak_memory
 
-__all__ = ["READY", "End", "Turn", "run_next_workers"]
+__all__ = ["READY", "End", "NextWorker", "run_next_workers"]
 
 READY = b"+"
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class NextWorker:
     """The next worker of a process, with what `run_worker` gets for the first one."""
 
     worker: Worker
@@ -78,11 +78,11 @@ def run_next_workers(run: ProcessRun, source: Descriptor) -> ProcessRun:
     return run
 
 
-def _next_message(source: Descriptor, code: Loadable) -> Turn | End:
+def _next_message(source: Descriptor, code: Loadable) -> NextWorker | End:
     """Report that this process is ready, and wait for what it is to do. code: the functions that it has."""
     try:
         source.socket().send(READY)
-        message: Turn | End = parcels.receive(source, known=[code])
+        message: NextWorker | End = parcels.receive(source, known=[code])
     except (EOFError, OSError):
         # The main process has closed the connection, or a stage has done so.
         return End(None)

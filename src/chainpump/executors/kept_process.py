@@ -14,7 +14,7 @@ from ..logs.records import Levels
 from ..messages.names import WorkerName
 from ..worker.standard_streams import StandardStreams
 from ..worker.worker import Worker
-from .kept_loop import READY, End, Turn
+from .kept_loop import READY, End, NextWorker
 
 __all__ = ["Fit", "KeptProcess"]
 
@@ -82,8 +82,8 @@ class KeptProcess:
         """Let the process run a worker. Raises OSError if it has died."""
         assert worker.surroundings is not None
         self._is_ready = False
-        turn = Turn(worker, report_pipe, stack, worker.surroundings.streams)
-        parcels.send(self._end, turn, known=[worker.code])
+        next_worker = NextWorker(worker, report_pipe, stack, worker.surroundings.streams)
+        parcels.send(self._end, next_worker, known=[worker.code])
 
     def end(self) -> None:
         """Let the process end as a program does."""
