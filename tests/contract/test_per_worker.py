@@ -139,7 +139,10 @@ def test_a_set_up_that_fails_is_named_as_such(place: str, journal: Journal) -> N
     with pytest.raises(StageError, match=message) as raised:
         list(pipeline)
     assert isinstance(raised.value.__cause__, OSError)
-    assert raised.value.failures[0].index is None
+    failure = raised.value.failures[0]
+    assert failure.index is None
+    # Only the calls of the factory are shown.
+    assert f'File "{__file__}"' in failure.traceback.splitlines()[1]
 
 
 class Refuses(Held):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby, takewhile
 
 from .source_files import PACKAGE
@@ -11,6 +12,9 @@ __all__ = ["DEEP", "calls_in", "stacks", "user_stack", "user_traceback"]
 
 # Parts of the file names of modules in which this package waits.
 WAITING = ("/threading.py", "/selectors.py", "/asyncio/")
+# File names of what calls user code begin so: this package, context managers that it enters, its event loop.
+_CONTEXTLIB = contextmanager.__code__.co_filename
+CALLERS = (PACKAGE, _CONTEXTLIB, _CONTEXTLIB.replace("contextlib.py", "asyncio/"))
 # The outermost call of this package: in a worker process, and of the command line. Calls outside of it are not shown.
 BEGINS = (" in run_worker", " in main")
 # Modules inside the interpreter, such as runpy.
@@ -54,7 +58,7 @@ def calls_in(stack: str) -> Iterator[str]:
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback from the first call that is not of this package."""
+    """The traceback from the first call of the user's code."""
     try:
         # This import takes 20 ms; only a failure pays for it.
         import traceback
@@ -62,6 +66,6 @@ def user_traceback(error: BaseException) -> str:
         # A process without a free descriptor cannot read a module.
         return ""
     tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(PACKAGE):
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(CALLERS):
         tb = tb.tb_next
     return "".join(traceback.format_exception(type(error), error, tb)).rstrip()
