@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from support.gate import WHOLE
-from support.processes import gone, watching
+from support.processes import gone, wait_asleep, watching
 from support.threads import meanwhile
 
 PIPELINES = '''
@@ -228,6 +228,8 @@ def test_report_of_a_run_that_was_interrupted_says_so(command, tmp_path, name, n
     with subprocess.Popen(command(name, "--report", report), stderr=subprocess.PIPE, env=environment) as process:
         # Returns once the worker is inside an item.
         fifo.read_text()
+        # Until then the run may still be starting. A run that has not started has no report.
+        wait_asleep(process.pid)
         process.send_signal(number)
         assert process.wait() == status
     told = json.loads(report.read_text())
