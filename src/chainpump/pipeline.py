@@ -145,6 +145,8 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     `Pipeline(source(fn, ...), on=...)` starts with a source function, which has its own worker. `Pipeline(iterable)`
     reads an iterable in the main process, lazily. Nothing runs until the pipeline is iterated, opened or run.
     strict: whether every stage must have a known item type, even a lambda.
+    each_worker: a source has one worker; with this it may have several, and each of them runs all of it. Such a source
+    takes its share by `current_worker().number`, or from a queue that all workers read. Its items have no order.
     Raises StageTypeError or StageOptionError if the source does not fit.
     """
 
@@ -152,7 +154,13 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
 
     @overload
     def __init__(
-        self, items: Source[T_co], *, on: Executor = ..., name: str | None = ..., strict: bool = ...
+        self,
+        items: Source[T_co],
+        *,
+        on: Executor = ...,
+        name: str | None = ...,
+        strict: bool = ...,
+        each_worker: bool = ...,
     ) -> None: ...
     @overload
     def __init__(self, items: Iterable[T_co], *, name: str | None = ..., strict: bool = ...) -> None: ...
@@ -163,21 +171,30 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         on: Executor | None = None,
         name: str | None = None,
         strict: bool = False,
+        each_worker: bool = False,
     ) -> None:
         problems = Problems()
         self._stages = ()
         self._strict = strict
         with problems:
             checks.check_flag(strict, "strict")
+        with problems:
+            checks.check_flag(each_worker, "each_worker")
         if isinstance(items, Source):
             on, name = DEFAULT if on is None else on, named(name, items.name, problems)
-            self._stages = self._with(planned_source(items, on, name, strict, problems), problems)
+            self._stages = self._with(planned_source(items, on, name, strict, each_worker, problems), problems)
             return
         with problems:
             if on is not None:
                 raise StageOptionError(
                     f"Pipeline(iterable, on={on!r}): an iterable is read in the main process and has no executor.\n"
                     "  To read it elsewhere, write Pipeline(source(fn, ...), on=...)."
+                )
+        with problems:
+            if each_worker:
+                raise StageOptionError(
+                    "Pipeline(iterable, each_worker=True): an iterable is read once, in the main process.\n"
+                    "  A source function may run on several workers: Pipeline(source(fn, ...), each_worker=True)."
                 )
         name = named(name, type(items).__name__, problems)
         self._stages = self._with(planned_iterable(items, name, strict, problems), problems)

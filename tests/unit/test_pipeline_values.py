@@ -172,7 +172,8 @@ def test_a_source_runs_on_one_worker() -> None:
         Pipeline(source(range, 4), on=Threads(3))
     assert str(caught.value) == (
         "source 'range' cannot run on Threads(workers=3): each worker would run all of it, so that every item came "
-        "3 times.\n  Give the source one worker, and more to the stages behind it."
+        "3 times.\n  Give the source one worker, and more to the stages behind it. If that is meant, "
+        "write Pipeline(..., each_worker=True)."
     )
 
 

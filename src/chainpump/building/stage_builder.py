@@ -72,13 +72,15 @@ MIN_WAIT = 0.001
 DEFAULT: Executor = Processes()
 
 
-def planned_source(bound: Source[Any], on: Executor, name: str, strict: bool, problems: Problems) -> PlannedStage:
+def planned_source(
+    bound: Source[Any], on: Executor, name: str, strict: bool, each_worker: bool, problems: Problems
+) -> PlannedStage:
     """A source function, planned on one worker. Its problems are collected."""
     on = known_executor(on, name, problems)
     yields = checks.check_source(bound, name, problems, on.capabilities.runs_async)
     if strict:
         check_known(problems, CheckedFunction(bound, name, "source", awaits=on.capabilities.runs_async), yields)
-    return planned(Role.SOURCE, name, bound, on, yields)
+    return replace(planned(Role.SOURCE, name, bound, on, yields), each_worker=each_worker)
 
 
 def check_amount(stage: PlannedStage) -> None:
@@ -86,11 +88,12 @@ def check_amount(stage: PlannedStage) -> None:
     on = stage.on
     if on.workers == 1:
         return
-    if stage.role is Role.SOURCE:
+    if stage.role is Role.SOURCE and (on.workers == AUTO or not stage.each_worker):
         times = "as often as there are workers" if on.workers == AUTO else f"{on.workers} times"
         raise StageOptionError(
             f"{stage.label} cannot run on {on!r}: each worker would run all of it, so that every item came "
-            f"{times}.\n  Give the source one worker, and more to the stages behind it."
+            f"{times}.\n  Give the source one worker, and more to the stages behind it. If that is meant, "
+            "write Pipeline(..., each_worker=True)."
         )
     wrong = of_several(stage.call)
     if wrong is not None:

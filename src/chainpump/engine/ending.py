@@ -53,7 +53,7 @@ class Ending:
             if failure.traceback:
                 error.add_note(_remote(failure))
             return error
-        if cause.__traceback__ is None:
+        if cause.__traceback__ is None and failure.traceback:
             _add_note(cause, _remote(failure))
         if failure.role == Role.SINK.value and failure.error is StageError:
             _add_note(cause, str(error))

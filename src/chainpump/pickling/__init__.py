@@ -2,6 +2,7 @@
 
 * `bad_item`: which item of a frame cannot be unpickled
 * `functions`: functions to bytes and back, and which part of an object cannot be pickled
+* `inherited`: objects that a process can only receive as it starts
 * `items`: items to bytes and back
 * `large_bytes`: large bytes, which travel beside the pickle
 * `library_codecs`: codecs for torch and Pillow

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType
@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from ..messages.source_files import code_reducer
-from . import main_objects
+from . import main_objects, registry
+from .inherited import arrived, inherited_classes, is_inherited, reference
 from .registry import PROTOCOL, EncodeError
 
-__all__ = ["ItemPickler", "dumps", "loads", "plain", "travelling", "unpicklable_part"]
+__all__ = ["ItemPickler", "by_value", "dumps", "loads", "plain", "travelling", "unpicklable_part"]
 
 # The most bytes of a function or class that is sent with each item, with all that it refers to.
 MOST_DEFINITION = 1 << 20
@@ -30,10 +31,15 @@ OF_CLASSES = frozenset(("__dict__", "__weakref__", "_abc_impl"))
 MAX_DEPTH = 6
 
 
-def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
+def dumps(
+    value: object,
+    in_band: Callable[[pickle.PickleBuffer], object] | None = None,
+    inherited: list[object] | None = None,
+) -> bytes:
     """Pickle functions and their arguments for a worker process, with all of the main module that they refer to.
 
     in_band: called with each buffer; returns whether the pickle is to contain it. `loads` needs the other ones.
+    inherited: gets the objects that the pickle cannot contain; `loads` needs them. See `pickling.inherited`.
     """
     # This import takes 15 ms; only runs that pickle functions need it.
     import cloudpickle
@@ -41,6 +47,8 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
     importable = main_objects.is_importable()
     reducers = cloudpickle.Pickler.dispatch_table
     found: dict[str, object] = {}
+    passed_on = [] if inherited is None else inherited
+    classes = inherited_classes()
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
         dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, dict(reducers))
@@ -48,6 +56,9 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
         # A worker imports the main script of the program, as `multiprocessing` makes it do. What it finds there is
         # pickled by reference: a copy by value would be a second class, which plain pickle refuses.
         def reducer_override(self, obj: Any) -> Any:
+            if issubclass(type(obj), classes) and is_inherited(obj):
+                passed_on.append(obj)
+                return reference(len(passed_on) - 1)
             if main_objects.is_of_main(obj):
                 if not importable:
                     found[main_objects.key_of(obj)] = obj
@@ -61,12 +72,42 @@ def dumps(value: object, in_band: Callable[[pickle.PickleBuffer], object] | None
     return buffer.getvalue()
 
 
-def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = ()) -> Any:
+def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = (), inherited: Sequence[object] = ()) -> Any:
     """Unpickle in a worker what `dumps` made."""
-    value, found = pickle.loads(data, buffers=buffers)
+    before = arrived.set(inherited)
+    try:
+        value, found = pickle.loads(data, buffers=buffers)
+    finally:
+        arrived.reset(before)
     main_objects.adopt(found)
     main_objects.take_names(found)
     return value
+
+
+def by_value(value: object, in_band: Callable[[pickle.PickleBuffer], object]) -> bytes:
+    """Pickle items that plain pickle refuses, with all functions and classes that cannot be found by their names."""
+    # Few programs have such items.
+    import cloudpickle
+
+    importable = main_objects.is_importable()
+    reducers = dict(cloudpickle.Pickler.dispatch_table)
+    # It would replace an open file by its text.
+    del reducers[io.TextIOWrapper]
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
+        dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, reducers, registry.Reducers())
+
+        def reducer_override(self, obj: Any) -> Any:
+            if main_objects.is_of_main(obj):
+                if not importable:
+                    return _defined, (main_objects.key_of(obj), _definition(obj))
+                if main_objects.is_in_main(obj):
+                    return NotImplemented
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    Pickler(buffer, PROTOCOL, in_band).dump(value)
+    return buffer.getvalue()
 
 
 class ItemPickler(pickle.Pickler):

@@ -6,6 +6,7 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -96,17 +97,15 @@ class Pickling:
     def _second_try(self, item: object) -> bytes:
         """Pickle it by the complete rules: `snapshot` has a fast path. Raises ItemFault."""
         try:
-            return self._dumps(item)
+            return self._by_any_means(item)
         except Exception as error:
-            self._out_of_band.clear()
             raise ItemFault(functions.unpicklable_part(item, self._try)) from error
 
     def frame(self, entries: Sequence[Any]) -> bytes | Large:
         """Pickle the entries of a frame together, at a tenth of the cost. Raises ItemFault with the index of one."""
         try:
-            data = self._dumps(entries)
+            data = self._by_any_means(entries)
         except Exception as error:
-            self._out_of_band.clear()
             for index, entry in enumerate(entries):
                 try:
                     self._try(entry)
@@ -138,6 +137,18 @@ class Pickling:
         assert self._by_value is not None
         return self._by_value.dumps(value)
 
+    def _by_any_means(self, value: object) -> bytes:
+        """Pickle it; by cloudpickle, which takes ten times as long, if plain pickle refuses it. Raises its error."""
+        try:
+            return self._dumps(value)
+        except Exception:
+            self._out_of_band.clear()
+            # A function without a name, or an object of a class in a function, may be the reason.
+            with suppress(Exception):
+                return functions.by_value(value, self._in_band)
+            self._out_of_band.clear()
+            raise
+
     def _by_name(self, value: object) -> bytes:
         if len(MODULES) != self._modules:
             self._modules = len(MODULES)
@@ -151,7 +162,7 @@ class Pickling:
 
     def _try(self, value: object) -> None:
         try:
-            self._dumps(value)
+            self._by_any_means(value)
         finally:
             self._out_of_band.clear()
 

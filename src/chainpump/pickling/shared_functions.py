@@ -37,7 +37,7 @@ class Loadable(Protocol):
         ...
 
     def digest(self) -> bytes | None:
-        """A hash of the functions and of all that is sent with them. None if they cannot be pickled."""
+        """A hash of the functions and of all that is sent with them. None if they cannot be sent to a kept process."""
         ...
 
 
@@ -66,7 +66,7 @@ class SharedFunctions:
         return self._calls
 
     def digest(self) -> bytes | None:
-        """A hash of the functions and of all that is sent with them. None if they cannot be pickled."""
+        """A hash of the functions and of all that is sent with them. None if they cannot be sent to a kept process."""
         if self._digest is None and self._parcel is None:
             # User code may raise anything. It raises again where a new process is started, and is reported there.
             with suppress(Exception):
@@ -131,18 +131,19 @@ def _stored(parts: Sequence[bytes | memoryview]) -> _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """A pickle, and the buffers outside of it."""
+    """A pickle, and the buffers and objects outside of it. It is pickled with each process."""
 
     data: bytes | _Stored
     buffers: _Stored | None = None
+    inherited: Sequence[object] = ()
 
     def load(self) -> Any:
         """Unpickle it and close the files. May be called once."""
         buffers = self.buffers.views() if self.buffers is not None else ()
         if isinstance(self.data, bytes):
-            return functions.loads(self.data, buffers)
+            return functions.loads(self.data, buffers, self.inherited)
         with self.data.views()[0] as data:
-            return functions.loads(data, buffers)
+            return functions.loads(data, buffers, self.inherited)
 
     def close(self) -> None:
         """Close the files."""
@@ -153,14 +154,17 @@ class _Parcel:
 
 @dataclass(frozen=True, slots=True)
 class _Pickled:
-    """A value, its pickle, and the large buffers outside of it, which are still those of the value."""
+    """A value, its pickle, and the large buffers and the objects outside of it, which are still those of the value."""
 
     value: object
     data: bytes
     buffers: Sequence[memoryview]
+    inherited: Sequence[object]
 
-    def digest(self) -> bytes:
-        """A hash of the pickle and of the buffers."""
+    def digest(self) -> bytes | None:
+        """A hash of the pickle and of the buffers. None if a new process is needed because of the objects."""
+        if self.inherited:
+            return None
         # Only runs that keep processes need it.
         from hashlib import blake2b
 
@@ -173,10 +177,12 @@ class _Pickled:
         """The same in shared memory, if it is large and there is room."""
         try:
             buffers = _stored(self.buffers) if self.buffers else None
-            return _Parcel(self.data if len(self.data) < LARGE_BYTES else _stored([self.data]), buffers)
+            data = self.data if len(self.data) < LARGE_BYTES else _stored([self.data])
+            return _Parcel(data, buffers, self.inherited)
         except OSError:
             # There is no room for shared memory: each worker gets a copy through its pipe.
-            return _Parcel(functions.dumps(self.value))
+            inherited: list[object] = []
+            return _Parcel(functions.dumps(self.value, inherited=inherited), inherited=inherited)
 
 
 def _pickled(value: object) -> _Pickled:
@@ -189,4 +195,5 @@ def _pickled(value: object) -> _Pickled:
         out_of_band.append(raw)
         return False
 
-    return _Pickled(value, functions.dumps(value, in_band), out_of_band)
+    inherited: list[object] = []
+    return _Pickled(value, functions.dumps(value, in_band, inherited), out_of_band, inherited)

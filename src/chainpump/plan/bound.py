@@ -37,12 +37,16 @@ class Bound:
     function: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    # The user's function, if `function` is one of this package that calls it. Messages name the user's function.
+    wraps: Any = field(default=None, kw_only=True)
     # The function that makes such a value; by default the name of the class.
     word: ClassVar[str] = ""
 
     @property
     def written(self) -> Callable[..., Any]:
         """Return the function as the user has written it: the factory, if the function is made by one."""
+        if self.wraps is not None:
+            return self.wraps  # type: ignore[no-any-return]  # as `function`
         function: Callable[..., Any] = self.function.written if isinstance(self.function, Bound) else self.function
         return function
 

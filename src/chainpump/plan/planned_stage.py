@@ -21,6 +21,7 @@ class PlannedStage:
     yields: the type hint of its items, or `UNKNOWN`.
     in_flight: how many items of its input may be accepted and not finished; None means a bound in bytes.
     before_run: called when a run opens; raises if this stage cannot run (again).
+    each_worker: for a source, whether each of its workers runs all of it.
     """
 
     role: Role
@@ -33,6 +34,7 @@ class PlannedStage:
     yields: Any = None
     yields_text: str = "?"
     before_run: Callable[[], None] | None = None
+    each_worker: bool = False
 
     @property
     def label(self) -> str:

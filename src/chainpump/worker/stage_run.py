@@ -204,9 +204,8 @@ class StageRun:
             return Failed(failure_texts.mistyped(self.assignment.who, os.getpid(), item, declared, what))
         if isinstance(error, ItemFault):
             raised = None if isinstance(error.error, UNPICKLABLE) else error.error
-            return Failed(
-                failure_texts.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason, raised)
-            )
+            failure = failure_texts.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason, raised)
+            return Failed(failure, error.error if error.error is not error else None)
         return Failed(failure_texts.raised(self.assignment.who, os.getpid(), error, self._item()), error)
 
     def _is_induced(self, error: BaseException) -> bool:

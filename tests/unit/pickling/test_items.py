@@ -114,3 +114,34 @@ def test_an_entry_knows_its_number_and_the_item_that_it_comes_from(
 def test_a_fault_survives_pickle_with_its_fields() -> None:
     fault = pickle.loads(pickle.dumps(ItemFault("why", 2, 17)))
     assert (fault.reason, fault.producer, fault.index) == ("why", 2, 17)
+
+
+class Odd:
+    """Its objects cannot be pickled with what they hold."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+
+def test_what_plain_pickle_refuses_is_pickled_with_its_functions_and_classes() -> None:
+    class Local:
+        held = 3
+
+    factor = 2
+    snapshot = Pickling().snapshot([lambda number: factor * number, Local()])
+    assert isinstance(snapshot, bytes)
+    function, local = pickle.loads(snapshot)
+    assert (function(21), local.held) == (42, 3)
+
+
+def test_entries_of_a_frame_that_plain_pickle_refuses_are_pickled_together() -> None:
+    together = Pickling().frame([1, lambda: 2, buffer(LARGE_BYTES)])
+    assert isinstance(together, Large)
+    one, function, large = pickle.loads(together.data, buffers=together.buffers)
+    assert (one, function(), len(large)) == (1, 2, LARGE_BYTES)
+
+
+def test_of_several_parts_the_one_that_nothing_can_pickle_is_named() -> None:
+    with pytest.raises(ItemFault) as caught:
+        Pickling().snapshot(Odd([lambda: 0, threading.Lock()]))
+    assert caught.value.reason == "Odd.held[1]: cannot pickle '_thread.lock' object"

@@ -360,7 +360,7 @@ def test_an_item_that_cannot_be_pickled_is_named_by_its_number(
 ) -> None:
     board.hint(0)[0] = 3
     with pytest.raises(ItemFault) as caught:
-        send(output, [*before, lambda: 0])
+        send(output, [*before, threading.Lock()])
     assert caught.value.index == len(before)
 
 

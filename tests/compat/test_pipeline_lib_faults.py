@@ -1,0 +1,122 @@
+"""The facade of pipeline_lib: each fault ends the run at once, with the exception that its users know."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainpump.compat.pipeline_lib import InactivityError, PipelineTask, TaskError, execute
+from compat import pipeline_lib_tasks as tasks
+from compat.test_pipeline_lib import counted, in_all_but_spawned, in_processes, with_bounds
+from support.gate import WHOLE, Gate
+from support.processes import gone, watching
+
+DRAIN = PipelineTask(tasks.drain)
+RAISING = {
+    "source": [PipelineTask(tasks.raising_source), DRAIN],
+    "stage": [counted(), PipelineTask(tasks.raising_stage), DRAIN],
+    "sink": [counted(), PipelineTask(tasks.raising_sink)],
+}
+PROGRAM = """
+import pickle, sys
+from chainpump.compat.pipeline_lib import PipelineTask, execute
+from compat import pipeline_lib_tasks as tasks
+
+if __name__ == "__main__":
+    gate = pickle.load(sys.stdin.buffer)
+    first = PipelineTask(tasks.forever, {"gate": gate}, packets_in_flight=4)
+    execute([first, PipelineTask(tasks.drain)], sys.argv[1], type_check_pipeline=False)
+"""
+
+
+@pytest.mark.parametrize("where", RAISING)
+@in_all_but_spawned
+def test_the_first_error_keeps_its_class_and_arguments(parallelism: Any, where: str) -> None:
+    with pytest.raises(tasks.AppError) as caught:
+        execute(RAISING[where], parallelism, type_check_pipeline=False)
+    assert caught.value.args[0] == where
+
+
+@in_processes
+@pytest.mark.parametrize("where", ["stage", "sink"])
+def test_the_cause_of_an_error_is_the_traceback_of_its_process(parallelism: Any, where: str) -> None:
+    with pytest.raises(tasks.AppError) as caught:
+        execute(RAISING[where], parallelism, type_check_pipeline=False)
+    assert isinstance(caught.value.__cause__, TaskError)
+    assert f'raise AppError("{where}", item)' in str(caught.value.__cause__)
+
+
+def test_a_huge_exception_arrives_whole() -> None:
+    with pytest.raises(tasks.AppError) as caught:
+        execute([counted(), PipelineTask(tasks.raise_huge), DRAIN], "process-fork", type_check_pipeline=False)
+    assert len(caught.value.args[0]) == 300_000
+
+
+def test_an_item_that_cannot_be_pickled_is_the_error_of_pickle() -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        execute([PipelineTask(tasks.unpicklable), DRAIN], "process-fork")
+
+
+@with_bounds
+@pytest.mark.parametrize("function", [tasks.end_early, tasks.stop_early])
+def test_a_task_that_returns_before_its_input_ends_is_an_error(parallelism: Any, function: Any) -> None:
+    last = [] if function is tasks.stop_early else [DRAIN]
+    with pytest.raises(TaskError, match=f"'{function.__name__}' returned after 1 item while its input had more"):
+        execute([counted(1000), PipelineTask(function), *last], parallelism, type_check_pipeline=False)
+
+
+@pytest.mark.parametrize("function", [tasks.end_early, tasks.stop_early])
+def test_a_coroutine_may_return_before_its_input_ends(function: Any) -> None:
+    last = [] if function is tasks.stop_early else [DRAIN]
+    execute([counted(1000), PipelineTask(function), *last], "coroutine", type_check_pipeline=False)
+
+
+@pytest.mark.parametrize(
+    "function, fate",
+    [
+        (tasks.exit_0, "raised SystemExit"),
+        (tasks.exit_at_once, "exited with code 0"),
+        (tasks.kill_itself, "killed by SIGKILL"),
+    ],
+)
+def test_a_process_that_ends_is_an_error_that_names_it(function: Any, fate: str) -> None:
+    with pytest.raises(TaskError, match=f"stage '{function.__name__}' .*{fate}"):
+        execute([counted(), PipelineTask(function), DRAIN], "process-fork", type_check_pipeline=False)
+
+
+@with_bounds
+def test_inactivity_is_an_error_that_says_where_each_task_is(parallelism: Any, gate: Gate) -> None:
+    stuck = PipelineTask(tasks.wait_in_vain, {"gate": gate})
+    with pytest.raises(InactivityError, match=r"^no item moved for 0\.2 s; stage 'wait_in_vain' .* is in item 0"):
+        execute([counted(), stuck, DRAIN], parallelism, type_check_pipeline=False, inactivity_timeout=0.2)
+    # A thread cannot be ended from outside.
+    gate.release()
+
+
+def test_inactivity_of_the_calling_thread_is_not_watched() -> None:
+    with pytest.raises(ValueError, match=r"^inactivity_timeout cannot work with 'coroutine'"):
+        execute([counted(), DRAIN], "coroutine", type_check_pipeline=False, inactivity_timeout=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@in_processes
+def test_a_signal_that_ends_the_program_leaves_no_child(parallelism: Any, number: signal.Signals, gate: Gate) -> None:
+    command = [sys.executable, "-c", PROGRAM, parallelism]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
+    ) as program:
+        assert program.stdin is not None
+        program.stdin.write(pickle.dumps(gate))
+        program.stdin.close()
+        with watching([gate.wait_held()]) as watched:
+            program.send_signal(number)
+            assert program.wait(WHOLE) == -number
+            assert gone(watched)
