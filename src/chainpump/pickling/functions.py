@@ -91,8 +91,9 @@ def by_value(value: object, in_band: Callable[[pickle.PickleBuffer], object]) ->
 
     importable = main_objects.is_importable()
     reducers = dict(cloudpickle.Pickler.dispatch_table)
-    # It would replace an open file by its text.
-    del reducers[io.TextIOWrapper]
+    # An item arrives as what it is, or is refused: an open file would arrive as its text, and a view as bytes.
+    for replaced in (io.TextIOWrapper, memoryview):
+        del reducers[replaced]
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type stubs
         dispatch_table: ClassVar = ChainMap({CodeType: code_reducer(reducers[CodeType])}, reducers, registry.Reducers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from array import array
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +140,13 @@ def test_entries_of_a_frame_that_plain_pickle_refuses_are_pickled_together() -> 
     assert isinstance(together, Large)
     one, function, large = pickle.loads(together.data, buffers=together.buffers)
     assert (one, function(), len(large)) == (1, 2, LARGE_BYTES)
+
+
+def test_what_would_arrive_as_something_else_is_refused() -> None:
+    with Path(__file__).open() as file:
+        for item in (file, memoryview(b"12")):
+            with pytest.raises(ItemFault, match="cannot pickle"):
+                Pickling().snapshot(item)
 
 
 def test_of_several_parts_the_one_that_nothing_can_pickle_is_named() -> None:
