@@ -227,15 +227,46 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
 
     @overload
     @staticmethod
-    def merge(a: Pipeline[A], b: Pipeline[B], /, *, name: str | None = ...) -> Pipeline[A | B]: ...
+    def interleave(a: Pipeline[A], b: Pipeline[B], /, *, name: str | None = ...) -> Pipeline[A | B]: ...
     @overload
     @staticmethod
-    def merge(a: Pipeline[A], b: Pipeline[B], c: Pipeline[C], /, *, name: str | None = ...) -> Pipeline[A | B | C]: ...
+    def interleave(
+        a: Pipeline[A], b: Pipeline[B], c: Pipeline[C], /, *, name: str | None = ...
+    ) -> Pipeline[A | B | C]: ...
     @overload
     @staticmethod
-    def merge(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
+    def interleave(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
     @staticmethod
-    def merge(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
+    def interleave(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
+        """Yield one item of each pipeline in turn. A pipeline that has ended is left out.
+
+        >>> list(Pipeline.interleave(Pipeline(range(3)), Pipeline([10])))
+        [0, 10, 1, 2]
+
+        Otherwise it works like `concat`, but all parts run at the same time. It waits for the part whose turn it is.
+        """
+        # The reason is the same as in `concat`.
+        from .engine.nested import InTurn
+
+        return _nested("interleave", InTurn, InTurn, pipelines, name)
+
+    @overload
+    @staticmethod
+    def merge(
+        a: Pipeline[A], b: Pipeline[B], /, *, in_flight: int | None = ..., name: str | None = ...
+    ) -> Pipeline[A | B]: ...
+    @overload
+    @staticmethod
+    def merge(
+        a: Pipeline[A], b: Pipeline[B], c: Pipeline[C], /, *, in_flight: int | None = ..., name: str | None = ...
+    ) -> Pipeline[A | B | C]: ...
+    @overload
+    @staticmethod
+    def merge(
+        first: Pipeline[T], /, *more: Pipeline[T], in_flight: int | None = ..., name: str | None = ...
+    ) -> Pipeline[T]: ...
+    @staticmethod
+    def merge(*pipelines: Pipeline[Any], in_flight: int | None = None, name: str | None = None) -> Pipeline[Any]:
         """Yield the items of several pipelines as they arrive; the items of each pipeline keep their order.
 
         >>> sorted(Pipeline.merge(Pipeline(range(3)), Pipeline([10, 20])))
@@ -243,11 +274,15 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
 
         Otherwise it works like `concat`; the first failure ends all parts. `.inline()` takes one item of each part in
         turn.
+        in_flight: how many items may be taken from the parts and not be finished; the default is a bound in bytes. It
+        has no effect in `.inline()`.
         """
         # The reason is the same as in `concat`.
         from .engine.nested import InTurn, Merge
 
-        return _nested("merge", Merge, InTurn, pipelines, name)
+        if in_flight is not None:
+            in_flight = checks.check_count(in_flight, name or "merge", "in_flight")
+        return _nested("merge", partial(Merge, in_flight=in_flight), InTurn, pipelines, name)
 
     def then(
         self,

@@ -86,11 +86,15 @@ def _executors(stages: Sequence[PlannedStage]) -> list[Placement]:
 
 
 @overload
-def start(plan: Plan, options: RunOptions, *, iterated: Literal[True]) -> Run[Any]: ...
+def start(
+    plan: Plan, options: RunOptions, *, iterated: Literal[True], apart: bool = ..., in_flight: int | None = ...
+) -> Run[Any]: ...
 @overload
 def start(plan: Plan, options: RunOptions, *, iterated: Literal[False], apart: bool) -> SinkRun[Any]: ...
-def start(plan: Plan, options: RunOptions, *, iterated: bool, apart: bool = False) -> Run[Any] | SinkRun[Any]:
-    """Start a run of this plan. iterated, apart: see `RunSettings`.
+def start(
+    plan: Plan, options: RunOptions, *, iterated: bool, apart: bool = False, in_flight: int | None = None
+) -> Run[Any] | SinkRun[Any]:
+    """Start a run of this plan. iterated, apart, in_flight: see `RunSettings`.
 
     Raises an error if the plan is wrong, or if a run must not start here.
     """
@@ -130,6 +134,7 @@ def start(plan: Plan, options: RunOptions, *, iterated: bool, apart: bool = Fals
         observers,
         seed=Seed.of_run(options.seed),
         apart=apart,
+        in_flight=in_flight,
         pool=current_pool(),
     )
     return (Run if iterated else SinkRun)(with_inner_runs(stages, settings), settings)

@@ -8,6 +8,7 @@
 * `fault_injection`: wraps workers, channels and executors so that they fail when a test requests that
 * `fault_rules`: which faults `CHAINPUMP_FAULTS` requests
 * `groups`: which stages share their workers, and which groups restore order
+* `handing_on`: the items of a run in other threads
 * `introspection`: answers other processes that request the stacks of a run
 * `items`: the items of a run as one iterator that threads may share
 * `kept_hints`: the batch sizes of a run, for the next run of the same stages
@@ -18,6 +19,7 @@
 * `replacement`: decides about workers that have died or exceed the time limit
 * `run`: the runs of pipelines with and without a sink, as their users see them
 * `run_settings`: how a run is executed, as one value
+* `shared_run`: a run whose items are the source of several pipelines
 * `stalls`: detects that no item has moved for too long
 * `started_worker`: the steps that end a worker
 * `starter`: starts workers, and successors of workers that retire

@@ -34,6 +34,7 @@ class Group:
 
     rows: for each stage, the board rows of its workers. first_stage: the number of its first stage in the chain.
     is_caller: its only worker is the caller's thread. iterated: the caller's loop is one more stage at the end.
+    loop_in_flight: the bound of the items of a loop that is alone.
     """
 
     stages: Sequence[PlannedStage]
@@ -43,6 +44,7 @@ class Group:
     is_caller: bool
     iterated: bool
     code: SharedFunctions
+    loop_in_flight: int | None = None
 
     @property
     def workers(self) -> int:
@@ -57,7 +59,7 @@ class Group:
     @property
     def in_flight(self) -> int | None:
         """How many items of its input may be accepted and not finished; None for no limit."""
-        return self.stages[0].in_flight if self.stages else None
+        return self.stages[0].in_flight if self.stages else self.loop_in_flight
 
     @property
     def own_process(self) -> bool:
@@ -130,7 +132,9 @@ class Section:
             self.room.close()
 
 
-def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> Iterator[Group]:
+def groups_of(
+    stages: Sequence[PlannedStage], iterated: bool, apart: bool, loop_in_flight: int | None = None
+) -> Iterator[Group]:
     """The groups of a run. The last one runs in the caller's thread if it can, or if the caller iterates."""
     runs = sharing_worker(stages, iterated, apart)
     next_row = next_stage = 0
@@ -145,7 +149,7 @@ def groups_of(stages: Sequence[PlannedStage], iterated: bool, apart: bool) -> It
             next_row += copies
         code = SharedFunctions([stage.call for stage in run])
         is_caller = is_last and executor.capabilities.shares_thread and (loops or not apart)
-        yield Group(run, executor, rows, next_stage, is_caller, loops, code)
+        yield Group(run, executor, rows, next_stage, is_caller, loops, code, loop_in_flight)
         next_stage += len(rows)
 
 

@@ -20,9 +20,9 @@ from ..errors import Cancelled, RunCancelledError, RunError
 from ..lazy_dataclass import replace
 from ..plan.nested_source import NestedSource, Stages
 from ..plan.planned_stage import PlannedStage
-from ..transport.frames import Span
 from ..transport.thread_channel import MemoryChannel
 from ..worker.stage_run import Nested
+from .handing_on import items_received, send_items
 from .run import Run
 from .run_settings import RunSettings
 
@@ -30,16 +30,19 @@ __all__ = ["Concat", "InTurn", "Merge", "with_inner_runs"]
 
 
 class Start(Protocol):
-    """Starts an inner run. apart: with its own thread instead of the caller's thread."""
+    """Starts an inner run. apart: with its own thread instead of the caller's thread.
 
-    def __call__(self, *, apart: bool = False) -> Run[Any]: ...
+    bounded: no worker at its end makes an item before its last one was taken.
+    """
+
+    def __call__(self, *, apart: bool = False, bounded: bool = False) -> Run[Any]: ...
 
 
 def with_inner_runs(stages: Sequence[PlannedStage], settings: RunSettings) -> Sequence[PlannedStage]:
     """The stages of a run, of which a nested source starts its inner runs when they are needed."""
 
-    def inner(stages: Stages, index: int, *, apart: bool = False) -> Run[Any]:
-        of_part = settings.of_part(index, apart=apart)
+    def inner(stages: Stages, index: int, *, apart: bool = False, bounded: bool = False) -> Run[Any]:
+        of_part = settings.of_part(index, apart=apart, in_flight=stages[-1].at_once if bounded else None)
         return Run(with_inner_runs(stages, of_part), of_part)
 
     first, *others = stages
@@ -81,10 +84,10 @@ class _Runs(Nested):
             self._items.close()
 
     @contextmanager
-    def _opened(self, begin: Start, *, apart: bool = False) -> Generator[Run[Any], None, None]:
+    def _opened(self, begin: Start, **options: bool) -> Generator[Run[Any], None, None]:
         """An open inner run. Raises Cancelled if it ended early because `cancel` was called."""
         self._check()
-        run = begin(apart=apart)
+        run = begin(**options)
         try:
             self._open.append(run)
             self._check()
@@ -139,13 +142,15 @@ class InTurn(_Runs):
 class Merge(_Runs):
     """The items of all runs as they come. One thread for each run takes its items, and waits while the channel is full.
 
-    The first failure cancels the other runs. `_errors` needs no lock, because `append` is atomic.
+    The first failure cancels the other runs. `_errors` needs no lock, because `append` is atomic. in_flight: how many
+    items may be taken from the runs and not be finished; None for a bound in bytes. The channel is closed when it is
+    dropped: a late `cancel` may still use it.
     """
 
-    def __init__(self, starts: Sequence[Start]) -> None:
+    def __init__(self, starts: Sequence[Start], in_flight: int | None = None) -> None:
         super().__init__(starts)
         self._errors: list[BaseException] = []
-        self._channel = MemoryChannel(len(starts), 1, None)
+        self._channel = MemoryChannel(len(starts), 1, in_flight)
 
     def cancel(self) -> None:
         """Cancel the inner runs, and wake all threads that wait for the channel."""
@@ -166,12 +171,7 @@ class Merge(_Runs):
         try:
             for taker in takers:
                 taker.start()
-            while (frame := receiver.receive(wait=True)) is not None:
-                entries = frame.entries
-                # No reference to an earlier item remains while this waits.
-                del frame
-                yield from entries
-                del entries
+            yield from items_received(receiver)
             was_cancelled = self._is_cancelled
         finally:
             self.cancel()
@@ -183,15 +183,10 @@ class Merge(_Runs):
 
     def _take(self, begin: Start, index: int) -> None:
         sender = self._channel.sender(index)
-        taken = 0
         try:
             # With `apart`, an inline stage that blocks for ever can be left behind by the supervisor of its run.
-            with self._opened(begin, apart=True) as run:
-                items = iter(run)
-                while found := run.take_ready(items):
-                    sender.send(found, False, Span(taken, taken + len(found)), None)
-                    taken += len(found)
-                    del found
+            with self._opened(begin, apart=True, bounded=sender.credits is not None) as run:
+                send_items(run, [sender], lambda: self._is_cancelled)
         except BaseException as error:
             # The thread that iterates raises it again.
             self._errors.append(error)

@@ -24,6 +24,7 @@ class RunSettings:
     seed: the seed for the random numbers of worker processes.
     dead_letters: the list that collects dead letters. A nested run uses the list of the outer run.
     apart: no stage runs in the caller's thread, not even on Inline.
+    in_flight: how many items the caller's loop may have accepted and not finished; None means a bound in bytes.
     pool: keeps worker processes for later runs; None if they end with this run.
     """
 
@@ -34,6 +35,7 @@ class RunSettings:
     seed: Seed = field(default_factory=lambda: Seed.of_run(None))
     dead_letters: list[DeadItem] = field(default_factory=list)
     apart: bool = False
+    in_flight: int | None = None
     pool: WarmPool | None = None
 
     @property
@@ -41,6 +43,7 @@ class RunSettings:
         """Whether workers write the number of their current item to the board."""
         return self.stall_timeout is not None
 
-    def of_part(self, index: int, *, apart: bool) -> RunSettings:
+    def of_part(self, index: int, *, apart: bool, in_flight: int | None = None) -> RunSettings:
         """The settings of a nested run. It has its own seed and no observers."""
-        return replace(self, iterated=True, observers=(), seed=self.seed.derived(index), apart=apart)
+        seed = self.seed.derived(index)
+        return replace(self, iterated=True, observers=(), seed=seed, apart=apart, in_flight=in_flight)

@@ -54,7 +54,7 @@ class Wiring:
         self._variables: Mapping[tuple[int, int], Mapping[bytes, bytes]] = {}
         # A copy is needed because other threads may start workers later.
         self._context = copy_context()
-        self.groups = tuple(groups_of(stages, settings.iterated, settings.apart))
+        self.groups = tuple(groups_of(stages, settings.iterated, settings.apart, settings.in_flight))
         junctions = list(zip(self.groups, self.groups[1:], strict=False))
         rows = self.groups[-1].rows[-1].stop
         self.board = Board(rows, len(junctions), len(self.groups))

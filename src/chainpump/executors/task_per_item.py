@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..ipc.board import Cell
 from ..pickling.sizes import Weigher
 from ..plan.operators import Operator
-from ..transport.flow import MAX_WINDOW
+from ..transport.flow import FIRST_ITEMS, MAX_WINDOW
 from ..transport.frames import Frame, Span
 from ..worker.operator_run import OperatorRun
 from ..worker.outcome import Failed
@@ -59,7 +59,8 @@ class Flow:
         # credits bound the items in flight, results wait only for a slow consumer.
         is_bounded = self._input.is_metered or (self._output is not None and self._output.is_bounded)
         may_pile_up = stage.operator.ordered and not is_bounded
-        self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if may_pile_up else 2 * max_tasks)
+        most = 2 * max_tasks if is_bounded else max(2 * max_tasks, FIRST_ITEMS)
+        self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if may_pile_up else most)
         self._weigher = Weigher()
         self._limits: TaskLimits | None = None
         self._is_failing = False

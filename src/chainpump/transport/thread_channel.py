@@ -15,7 +15,7 @@ from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
 from ..pickling.sizes import Weigher
 from .credits import Credits
-from .flow import FRAME_BYTES, has_room
+from .flow import FIRST_ITEMS, FRAME_BYTES, has_room
 from .frames import Frame, Span
 
 __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
@@ -123,8 +123,9 @@ class MemoryChannel:
         self._lock = threading.Lock()
         self._waiting: set[threading.Lock] = set()
         self._frames: deque[Frame] = deque()
-        # The bytes of these frames.
+        # The bytes and the number of their items.
         self._nbytes = 0
+        self._items = 0
         self._consumers = consumers
         # If producers may be replaced, all of them count as one, and `seal` closes it.
         self._producers = 1 if renewable else producers
@@ -146,9 +147,14 @@ class MemoryChannel:
             with self._lock:
                 if self._hung_up:
                     raise Cancelled("the channel was closed")
-                if has_room(len(self._frames), self._nbytes, self._consumers, FRAMES_EACH * self._consumers):
+                # A run of few items never waits, although each of its frames has one item only.
+                most = FRAMES_EACH * self._consumers
+                if self._items < FIRST_ITEMS:
+                    most = max(most, FIRST_ITEMS)
+                if has_room(len(self._frames), self._nbytes, self._consumers, most):
                     self._frames.append(frame)
                     self._nbytes += frame.nbytes
+                    self._items += len(frame.entries)
                     self._wake()
                     return
                 change = self._next_change()
@@ -165,6 +171,7 @@ class MemoryChannel:
                     self._wake()
                     frame = self._frames.popleft()
                     self._nbytes -= frame.nbytes
+                    self._items -= len(frame.entries)
                     return frame
                 if not wait:
                     raise BlockingIOError
