@@ -20,13 +20,17 @@ class Credits:
     frames.
     """
 
-    def __init__(self, count: Counter) -> None:
+    def __init__(self, count: Counter, number: int, one_taker: bool) -> None:
         self._count = count
+        self.number = number
+        self._one_taker = one_taker
+        # Credits that this worker has taken from the count, and not used yet.
+        self._held = 0
 
     @classmethod
-    def of(cls, number: int) -> Credits:
-        """Make credits for this many items."""
-        return cls(counter(number, one_by_one=True))
+    def of(cls, number: int, *, one_taker: bool = False) -> Credits:
+        """Make credits for this many items. one_taker: only one worker takes them, so it takes all at once."""
+        return cls(counter(number, one_by_one=not one_taker), number, one_taker)
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -47,15 +51,24 @@ class Credits:
 
     def dup(self) -> Credits:
         """Return the same count with descriptors of its own."""
-        return Credits(self._count.dup())
+        return Credits(self._count.dup(), self.number, self._one_taker)
 
     def take(self) -> bool:
         """Take a credit. Returns False if there is none."""
-        try:
-            self._count.take()
-        except BlockingIOError:
-            return False
+        if not self._held:
+            try:
+                self._held = self._count.take()
+            except BlockingIOError:
+                return False
+        self._held -= 1
         return True
+
+    def put_back(self) -> None:
+        """Return a credit that was not used. Another worker may take it."""
+        if self._one_taker:
+            self._held += 1
+        else:
+            self._count.give(1)
 
     def wait(self) -> None:
         """Wait until there may be a credit. The caller must check the cancel flag afterwards."""

@@ -13,6 +13,7 @@ __all__ = [
     "HELD_BYTES",
     "MAX_HINT",
     "MAX_WINDOW",
+    "TARGET_NS",
     "arena_cap",
     "consumer_share",
     "first_window",

@@ -281,7 +281,7 @@ class PacketChannel:
         for end in (end for ends in self._returns for end in ends):
             os.set_blocking(end.fileno(), False)
         self._consumers = consumers
-        self._credits = None if in_flight is None else Credits.of(in_flight)
+        self._credits = None if in_flight is None else Credits.of(in_flight, one_taker=producers == 1 and not renewable)
 
     def sender(self, producer: int) -> PacketSender:
         """Make the end of one producer, with descriptors of its own. Producers are counted from 0."""

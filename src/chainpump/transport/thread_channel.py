@@ -131,7 +131,7 @@ class MemoryChannel:
         self._producers = 1 if renewable else producers
         self._renewable = renewable
         self._hung_up = False
-        self.credits = None if in_flight is None else Credits.of(in_flight)
+        self.credits = None if in_flight is None else Credits.of(in_flight, one_taker=producers == 1 and not renewable)
 
     def sender(self, producer: int) -> MemorySender:
         """Make the end of one producer. Producers are counted from 0."""

@@ -91,7 +91,8 @@ class Input:
         self.fault: ItemFault | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(self.chunks())
+        # A chunk of each single item would take as long as the item.
+        return self._metered_items() if self.is_metered and not self._watched else chain.from_iterable(self.chunks())
 
     @property
     def is_metered(self) -> bool:

@@ -23,7 +23,8 @@ from ..ipc.wait_times import UNCOUNTED, Wait
 from ..pickling.items import ItemFault, Large
 from ..pickling.sizes import SCALARS, STRINGS, Weigher
 from ..transport.channel import Sender
-from ..transport.flow import FLUSH_NS, FRAME_BYTES
+from ..transport.credits import Credits
+from ..transport.flow import FLUSH_NS, FRAME_BYTES, MAX_HINT, TARGET_NS
 from ..transport.flusher import Flusher
 from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
@@ -34,6 +35,10 @@ __all__ = ["Output"]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
+# Items. With fewer of them in flight, the pause would take longer than sending them one by one.
+LEAST_TOGETHER = 32
+# A longer pause would be noticed.
+MOST_GATHER_NS = 500_000
 # Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
 STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
@@ -66,6 +71,8 @@ class Output:
         bounds = tuple(room.credits) if room is not None else ()
         # The worker takes one credit of each of these before it makes an item.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
+        # Behind this many items, no further one can be made before the consumer has processed some.
+        self._most_together = min((each.number for each in self._bounds), default=MAX_HINT)
         self._room = room
         self._row = row
         self._blocked = Wait(row, Cell.BLOCKED)
@@ -209,7 +216,7 @@ class Output:
             self.flush()
 
     def _limit(self) -> int:
-        limit, most = self._hint[0] or 1, self._sender.flush_bytes
+        limit, most = min(self._hint[0] or 1, self._most_together), self._sender.flush_bytes
         if limit * self._bytes_each > most:
             limit = max(1, int(most / self._bytes_each))
         # Otherwise a full frame would be divided, and a small frame would follow it.
@@ -272,17 +279,25 @@ class Output:
                     self.flush()
                     with self._blocked:
                         credits.wait()
+                        self._let_gather(credits)
                     self._check_cancelled()
         except CHANNEL_ERRORS as error:
             record_channel_error(self, error)
         self._holds_credits = True
+
+    def _let_gather(self, credits: Credits) -> None:
+        """A credit is free: give a fast consumer the time to free more, so that items are sent together again."""
+        # The consumer publishes how many items take it `TARGET_NS`.
+        pause_ns = credits.number // 2 * TARGET_NS / (self._hint[0] or 1)
+        if credits.number >= LEAST_TOGETHER and pause_ns <= MOST_GATHER_NS:
+            time.sleep(pause_ns / 1e9)
 
     @records_channel_errors
     def _return_credits(self) -> None:
         if self._holds_credits:
             self._holds_credits = False
             for credits in self._bounds:
-                credits.give()
+                credits.put_back()
 
     def before_wait(self) -> bool:
         """Before a wait for input, send the pending results and return the credit for other workers.
