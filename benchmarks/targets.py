@@ -29,6 +29,10 @@ WANTED_MAP_RATES: dict[str, float] = {"int": 1, "bytes100": 1, "dict": 1, "array
 # Payload -> how many times the CPU per item of `Pool.imap` with chunks `map` may take, at most.
 WANTED_MAP_CPU: dict[str, float] = {"int": 1, "bytes100": 1, "dict": 1}
 
+# Original -> how many times its rate the facade is to reach, at least, and of its CPU per item, at most.
+WANTED_COMPAT_RATES: dict[str, float] = {"pipeline_lib": 3, "pypeln": 10}
+WANTED_COMPAT_CPU = 0.5
+
 # One worker, three processes, generator stages (for dicts: pickled at the yield).
 TARGETS: dict[str, Target] = {
     "int": Target(1.5e6, 0.6e-6),
