@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ..ipc.board import Board
 from ..ipc.counters import Counter, counter
 from ..ipc.descriptors import Descriptor
+from .flow import gathering_seconds
 from .frames import Span
 
 __all__ = ["CreditReturn", "CreditRoom", "Credits"]
@@ -70,9 +72,14 @@ class Credits:
         else:
             self._count.give(1)
 
-    def wait(self) -> None:
-        """Wait until there may be a credit. The caller must check the cancel flag afterwards."""
+    def wait(self, hint: int = 0) -> None:
+        """Wait until there may be a credit. The caller must check the cancel flag afterwards.
+
+        hint: how many items the consumer wants in a frame. If it is fast, wait a moment longer for further credits.
+        """
         self._count.wait()
+        if seconds := gathering_seconds(self.number, hint):
+            time.sleep(seconds)
 
     def give(self, number: int = 1) -> None:
         """Return credits."""

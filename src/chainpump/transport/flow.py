@@ -13,10 +13,10 @@ __all__ = [
     "HELD_BYTES",
     "MAX_HINT",
     "MAX_WINDOW",
-    "TARGET_NS",
     "arena_cap",
     "consumer_share",
     "first_window",
+    "gathering_seconds",
     "has_room",
     "next_hint",
     "next_service_ns",
@@ -30,6 +30,10 @@ FLUSH_BYTES = 65_536
 FLUSH_NS = 2_000_000
 # The work that a frame gives its consumer: about 1 ms, which is small enough to balance the load.
 TARGET_NS = 1_000_000
+# Items. With fewer of them in flight, the pause would take longer than sending them one by one.
+LEAST_TOGETHER = 32
+# A longer pause would be noticed.
+MOST_GATHER_NS = 500_000
 # Items per frame. Above this number, the fixed cost of a frame does not matter.
 MAX_HINT = 4096
 # A hint grows at most by this factor in one step: a single fast frame must not unbalance the stage.
@@ -56,6 +60,15 @@ def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:
     """
     latest = elapsed_ns / items
     return latest if not average else (average + latest) / 2
+
+
+def gathering_seconds(credits: int, hint: int) -> float:
+    """How long to wait for further credits when one is free: until the consumer may have returned half of them.
+
+    credits: how many there are. hint: how many items take the consumer 1 ms.
+    """
+    pause_ns = credits // 2 * TARGET_NS / (hint or 1)
+    return pause_ns / 1e9 if credits >= LEAST_TOGETHER and pause_ns <= MOST_GATHER_NS else 0.0
 
 
 def next_hint(hint: int, service_ns: float) -> int:

@@ -81,11 +81,10 @@ class Input:
         self._at_end = False
         self._may_retire = True
         self.retirement = retirement
-        # This worker retires. Other workers receive the remaining items.
-        self.has_retired = False
+        # If this worker retires, other workers receive the remaining items.
+        self.has_retired = self.ended = self.cancelled = False
         # The next item of the current frame, if it cannot be rebuilt.
         self._bad_item: ItemFault | None = None
-        self.ended = self.cancelled = False
         self.refused: Refusal | None = None
         # The item that could not be rebuilt and made this end raise Cancelled.
         self.fault: ItemFault | None = None

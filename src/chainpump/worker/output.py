@@ -23,8 +23,7 @@ from ..ipc.wait_times import UNCOUNTED, Wait
 from ..pickling.items import ItemFault, Large
 from ..pickling.sizes import SCALARS, STRINGS, Weigher
 from ..transport.channel import Sender
-from ..transport.credits import Credits
-from ..transport.flow import FLUSH_NS, FRAME_BYTES, MAX_HINT, TARGET_NS
+from ..transport.flow import FLUSH_NS, FRAME_BYTES, MAX_HINT
 from ..transport.flusher import Flusher
 from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
@@ -35,10 +34,6 @@ __all__ = ["Output"]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
-# Items. With fewer of them in flight, the pause would take longer than sending them one by one.
-LEAST_TOGETHER = 32
-# A longer pause would be noticed.
-MOST_GATHER_NS = 500_000
 # Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
 STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
@@ -69,15 +64,13 @@ class Output:
         self._whole = whole
         self._sender = sender
         bounds = tuple(room.credits) if room is not None else ()
-        # The worker takes one credit of each of these before it makes an item.
+        # The worker takes one credit of each of these before it makes an item, so it cannot make more items together.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
-        # Behind this many items, no further one can be made before the consumer has processed some.
         self._most_together = min((each.number for each in self._bounds), default=MAX_HINT)
         self._room = room
         self._row = row
         self._blocked = Wait(row, Cell.BLOCKED)
-        self._hint = hint
-        self._cancelled = cancelled
+        self._hint, self._cancelled = hint, cancelled
         self._lock = threading.Lock()
         self._pending: list[Any] = []
         # Whether `_pending` holds snapshots. It changes under `_lock`, or while `_pending` is empty.
@@ -278,19 +271,11 @@ class Output:
                 while not credits.take():
                     self.flush()
                     with self._blocked:
-                        credits.wait()
-                        self._let_gather(credits)
+                        credits.wait(self._hint[0])
                     self._check_cancelled()
         except CHANNEL_ERRORS as error:
             record_channel_error(self, error)
         self._holds_credits = True
-
-    def _let_gather(self, credits: Credits) -> None:
-        """A credit is free: give a fast consumer the time to free more, so that items are sent together again."""
-        # The consumer publishes how many items take it `TARGET_NS`.
-        pause_ns = credits.number // 2 * TARGET_NS / (self._hint[0] or 1)
-        if credits.number >= LEAST_TOGETHER and pause_ns <= MOST_GATHER_NS:
-            time.sleep(pause_ns / 1e9)
 
     @records_channel_errors
     def _return_credits(self) -> None:

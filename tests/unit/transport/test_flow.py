@@ -63,3 +63,17 @@ def test_arena_leaves_two_slabs_to_move(largest: int, consumers: int, cap: int, 
     assert arena_cap(largest, consumers) == cap
     assert consumer_share(largest, consumers) == share
     assert cap - consumers * share >= 2 * largest
+
+
+@pytest.mark.parametrize(
+    "credits, hint, seconds",
+    [
+        pytest.param(100, 1000, 50e-6, id="half of the credits"),
+        pytest.param(100, 100, 500e-6, id="the longest pause"),
+        pytest.param(100, 99, 0, id="a slow consumer"),
+        pytest.param(100, 0, 0, id="a consumer that has said nothing"),
+        pytest.param(31, 10_000, 0, id="few credits"),
+    ],
+)
+def test_a_producer_waits_for_further_credits_only_for_a_moment(credits: int, hint: int, seconds: float) -> None:
+    assert flow.gathering_seconds(credits, hint) == pytest.approx(seconds)

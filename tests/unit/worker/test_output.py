@@ -767,3 +767,18 @@ def test_credits_of_several_bounds_are_taken_and_lent_together(
     assert (available(credits), available(further)) == (2, 3)
     output.close()
     further.close()
+
+
+def test_a_single_producer_takes_all_free_credits_at_once() -> None:
+    credits = Credits.of(3, one_taker=True)
+    other = credits.dup()
+    assert credits.take()
+    # The other two are taken, too, and stay there if one is put back.
+    assert not other.take()
+    credits.put_back()
+    assert not other.take()
+    assert [credits.take() for _ in range(4)] == [True, True, True, False]
+    other.give()
+    assert credits.take()
+    credits.close()
+    other.close()
