@@ -371,7 +371,8 @@ def test_fork_server_that_is_refused_a_process_is_followed_by_another(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WHOLE, check=False)
     assert re.fullmatch(told + r"True\n", done.stdout)
     assert done.returncode == 0
-    assert done.stderr.endswith("BlockingIOError: [Errno 11] Resource temporarily unavailable\n")
+    # Workers that are found lost later than the others are in the log behind it.
+    assert "BlockingIOError: [Errno 11] Resource temporarily unavailable\n" in done.stderr
 
 
 FORK_SERVER_CALLS: dict[str, tuple[Any, str]] = {
