@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib import import_module
 
 # Items are opaque, and the peers are optional and untyped.
@@ -28,9 +29,9 @@ def run_pypeln(wrong: Wrong, consume: Consume) -> None:
     consume(process.map(wrong.work, wrong.items(), workers=WORKERS))
 
 
-def run_pipeline_lib(wrong: Wrong, consume: Consume) -> None:
+def run_pipeline_lib(wrong: Wrong, consume: Consume, library: str = "pipeline_lib") -> None:
     """The source and the loop are in processes of their own; its type check accepts Iterable results only."""
-    pipeline_lib = import_module("pipeline_lib")
+    pipeline_lib = import_module(library)
     # The least that it takes for so many workers.
     room = {"packets_in_flight": WORKERS}
     tasks = [
@@ -62,6 +63,7 @@ SYSTEMS: dict[str, Callable[[Wrong, Consume], None]] = {
     "chainpump": run_chainpump,
     "pypeln": run_pypeln,
     "pipeline_lib": run_pipeline_lib,
+    "compat.pipeline_lib": partial(run_pipeline_lib, library="chainpump.compat.pipeline_lib"),
     "Pool": run_pool,
     "ProcessPoolExecutor": run_executor,
 }

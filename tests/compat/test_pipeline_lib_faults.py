@@ -51,6 +51,7 @@ def test_the_cause_of_an_error_is_the_traceback_of_its_process(parallelism: Any,
         execute(RAISING[where], parallelism, type_check_pipeline=False)
     assert isinstance(caught.value.__cause__, TaskError)
     assert f'raise AppError("{where}", item)' in str(caught.value.__cause__)
+    assert f"'raising_{where}' (worker 1 of 1, pid " in str(caught.value.__cause__)
 
 
 def test_a_huge_exception_arrives_whole() -> None:
@@ -60,8 +61,9 @@ def test_a_huge_exception_arrives_whole() -> None:
 
 
 def test_an_item_that_cannot_be_pickled_is_the_error_of_pickle() -> None:
-    with pytest.raises(TypeError, match="cannot pickle"):
+    with pytest.raises(TypeError, match="cannot pickle") as caught:
         execute([PipelineTask(tasks.unpicklable), DRAIN], "process-fork")
+    assert str(caught.value.__cause__).startswith("source 'unpicklable' yielded item 0, which cannot be sent")
 
 
 @with_bounds

@@ -66,7 +66,7 @@ def test_workers_share_the_objects_of_multiprocessing_among_their_arguments(meth
         .into(sink(report, queue, done), on=on)
     )
     assert runnable.run().value == 10
-    assert (total.value, raw.value, list(array), count.value) == (10, 5, [0, 5, 0], 5)
+    assert (total.value, raw.value, array[:], count.value) == (10, 5, [0, 5, 0], 5)
     assert done.wait(LIMIT)
     assert [receiving.recv() for _ in range(5)] == [0, 1, 2, 3, 4]
     assert queue.get() == 10

@@ -122,15 +122,18 @@ def _error_of(runnable: Runnable[None], inactivity_timeout: float | None, strate
         # An exit of another process must not end this program.
         if cause is None or (strategy.in_processes and not isinstance(cause, Exception)):
             return TaskError(str(error))
-        return _with_traceback(cause, strategy)
+        return _with_traceback(cause, strategy, str(error))
     except Exception as error:
         return _with_traceback(error, strategy)
     return None
 
 
-def _with_traceback(error: BaseException, strategy: _Strategy) -> BaseException:
-    """The exception of a task. If a process has raised it, its cause is a TaskError with the traceback there."""
-    notes = getattr(error, "__notes__", ())
-    if strategy.in_processes and error.__cause__ is None and notes:
-        error.__cause__ = TaskError("\n".join(notes))
+def _with_traceback(error: BaseException, strategy: _Strategy, *texts: str) -> BaseException:
+    """The exception of a task. If a process has raised it, its cause is a TaskError that says where, and the traceback.
+
+    texts: what says where, unless a note of the exception does.
+    """
+    found = (*texts, *getattr(error, "__notes__", ()))
+    if strategy.in_processes and error.__cause__ is None and found:
+        error.__cause__ = TaskError("\n".join(found))
     return error
