@@ -27,7 +27,6 @@ def short(module: Any) -> str:
 
 every = pytest.mark.parametrize("module", MODULES, ids=short)
 every_apart = pytest.mark.parametrize("module", APART, ids=short)
-Module = Any
 
 
 def doubled(value: int) -> int:
@@ -38,35 +37,35 @@ def doubled(value: int) -> int:
 
 
 @every
-def test_map_replaces_each_item(module: Module) -> None:
+def test_map_replaces_each_item(module: Any) -> None:
     assert list(module.map(doubled, range(4))) == [0, 2, 4, 6]
 
 
 @every
-def test_filter_keeps_the_items_with_a_true_result(module: Module) -> None:
+def test_filter_keeps_the_items_with_a_true_result(module: Any) -> None:
     assert list(module.filter(lambda value: value % 2, range(6))) == [1, 3, 5]
 
 
 @every
-def test_flat_map_gives_all_results_of_each_item(module: Module) -> None:
+def test_flat_map_gives_all_results_of_each_item(module: Any) -> None:
     assert list(module.flat_map(lambda value: [value] * value, range(4))) == [1, 2, 2, 3, 3, 3]
 
 
 @every
-def test_each_calls_the_function_and_has_no_items(module: Module, journal: Journal) -> None:
+def test_each_calls_the_function_and_has_no_items(module: Any, journal: Journal) -> None:
     assert list(module.each(journal.write, ["a", "b"])) == []
     assert sorted(journal.lines) == ["a", "b"]
 
 
 @every
-def test_each_with_run_runs_at_once(module: Module, journal: Journal) -> None:
+def test_each_with_run_runs_at_once(module: Any, journal: Journal) -> None:
     assert module.each(journal.write, ["a"], run=True) is None
     assert ["b"] | module.each(journal.write, run=True) is None
     assert journal.lines == ["a", "b"]
 
 
 @every
-def test_run_runs_all_stages_and_returns_nothing(module: Module, journal: Journal) -> None:
+def test_run_runs_all_stages_and_returns_nothing(module: Any, journal: Journal) -> None:
     stages = [module.each(journal.write, [text]) for text in "abc"]
     assert module.run(*stages[:2]) is None
     module.run(stages, maxsize=2)
@@ -75,7 +74,7 @@ def test_run_runs_all_stages_and_returns_nothing(module: Module, journal: Journa
 
 
 @every
-def test_from_iterable_makes_a_stage_of_anything_that_can_be_iterated(module: Module) -> None:
+def test_from_iterable_makes_a_stage_of_anything_that_can_be_iterated(module: Any) -> None:
     stage = module.from_iterable(range(3), maxsize=2)
     assert isinstance(stage, pl.BaseStage)
     assert list(stage) == [0, 1, 2]
@@ -84,7 +83,7 @@ def test_from_iterable_makes_a_stage_of_anything_that_can_be_iterated(module: Mo
 
 
 @every
-def test_to_iterable_gives_the_items_of_one_run(module: Module) -> None:
+def test_to_iterable_gives_the_items_of_one_run(module: Any) -> None:
     items = module.to_iterable(module.map(doubled, range(3)), maxsize=2)
     assert next(items) == 0
     assert list(items) == [2, 4]
@@ -92,7 +91,7 @@ def test_to_iterable_gives_the_items_of_one_run(module: Module) -> None:
 
 
 @every
-def test_concat_joins_stages_and_iterables(module: Module) -> None:
+def test_concat_joins_stages_and_iterables(module: Any) -> None:
     joined = module.concat([module.map(doubled, range(3)), [10, 20], iter("a")], maxsize=1)
     assert sorted(map(str, joined)) == ["0", "10", "2", "20", "4", "a"]
     assert list(module.concat([])) == []
@@ -103,7 +102,7 @@ def test_concat_of_sync_takes_one_item_of_each_in_turn() -> None:
 
 
 @every
-def test_ordered_restores_the_order_of_the_source(module: Module) -> None:
+def test_ordered_restores_the_order_of_the_source(module: Any) -> None:
     first_waits = threading.Event()
 
     def out_of_order(value: int) -> int:
@@ -120,7 +119,7 @@ def test_ordered_restores_the_order_of_the_source(module: Module) -> None:
 
 
 @every
-def test_ordered_behind_concat_sorts_by_the_index(module: Module) -> None:
+def test_ordered_behind_concat_sorts_by_the_index(module: Any) -> None:
     joined = module.ordered(module.concat([[0, 1, 2], module.map(doubled, [0, 1])]))
     assert [element.index for element in module.to_iterable(joined, return_index=True)] == [
         (0,),
@@ -135,7 +134,7 @@ def test_ordered_behind_concat_sorts_by_the_index(module: Module) -> None:
 
 
 @every
-def test_a_stage_runs_nothing_before_it_is_iterated_and_can_be_iterated_again(module: Module, journal: Journal) -> None:
+def test_a_stage_runs_nothing_before_it_is_iterated_and_can_be_iterated_again(module: Any, journal: Journal) -> None:
     stage = module.map(lambda text: journal.write(text) or text, ["a", "b"])
     assert journal.lines == []
     assert list(stage) == list(stage) == ["a", "b"]
@@ -143,7 +142,7 @@ def test_a_stage_runs_nothing_before_it_is_iterated_and_can_be_iterated_again(mo
 
 
 @every
-def test_leaving_the_iterator_stops_the_workers(module: Module) -> None:
+def test_leaving_the_iterator_stops_the_workers(module: Any) -> None:
     """The fixture of all tests looks for what is left."""
     for value in module.map(doubled, itertools.count(), workers=2):
         if value >= 10:
@@ -163,7 +162,7 @@ def test_modules_mix_and_indexes_go_on() -> None:
 
 
 @every_apart
-def test_a_stage_with_two_consumers_runs_once(module: Module, journal: Journal) -> None:
+def test_a_stage_with_two_consumers_runs_once(module: Any, journal: Journal) -> None:
     shared = module.map(lambda value: journal.write(value) or value, range(5))
     joined = module.concat([module.map(doubled, shared), module.map(str, shared), shared])
     assert sorted(map(str, joined)) == sorted(map(str, ["0", "1", "2", "3", "4", 0, 2, 4, 6, 8, 0, 1, 2, 3, 4]))
@@ -177,7 +176,7 @@ def test_a_stage_of_sync_runs_once_for_each_consumer(journal: Journal) -> None:
 
 
 @every_apart
-def test_a_stage_with_two_consumers_that_fails_fails_once(module: Module) -> None:
+def test_a_stage_with_two_consumers_that_fails_fails_once(module: Any) -> None:
     def failing(value: int) -> int:
         return 1 // (3 - value)
 
@@ -187,25 +186,27 @@ def test_a_stage_with_two_consumers_that_fails_fails_once(module: Module) -> Non
 
 
 @every_apart
-def test_two_consumers_of_a_stage_are_left_early(module: Module) -> None:
+def test_two_consumers_of_a_stage_are_left_early(module: Any) -> None:
     shared = module.map(doubled, itertools.count())
     next(module.to_iterable(module.concat([module.map(doubled, shared), shared])))
 
 
 @every
-def test_the_pipe_operator_gives_a_stage(module: Module) -> None:
-    add, keep = module.map(lambda value: value + 1, workers=2, maxsize=4), module.filter(lambda value: value > 1)
+def test_the_pipe_operator_gives_a_stage(module: Any) -> None:
+    add: Any = module.map(lambda value: value + 1, workers=2, maxsize=4)
+    keep: Any = module.filter(lambda value: value > 1)
     assert sorted(range(3) | add | keep | list) == [2, 3]
     assert sorted(module.from_iterable(range(3)) | add) == [1, 2, 3]
     assert sorted(add | range(3)) == [1, 2, 3]
     assert sorted(range(3) | (add | keep)) == [2, 3]
-    assert sorted({"a": 1} | module.flat_map(list)) == ["a"]
+    keys: Any = module.flat_map(list)
+    assert sorted({"a": 1} | keys) == ["a"]
     elements = [3, 4] | module.from_iterable(maxsize=1) | module.ordered() | module.to_iterable(return_index=True)
     assert list(elements) == [((0,), 3), ((1,), 4)]
 
 
 @every
-def test_a_partial_keeps_all_its_arguments(module: Module) -> None:
+def test_a_partial_keeps_all_its_arguments(module: Any) -> None:
     apply = module.flat_map(lambda value, a: [a] * value, workers=1, maxsize=2, timeout=60, on_start=lambda: {"a": 7})
     stage = [1, 2] | apply
     assert (stage.workers, stage.work.timeout) == (1, 60)
@@ -214,7 +215,7 @@ def test_a_partial_keeps_all_its_arguments(module: Module) -> None:
 
 
 @every
-def test_a_worker_keeps_the_order(module: Module) -> None:
+def test_a_worker_keeps_the_order(module: Any) -> None:
     stage = module.filter(bool, module.flat_map(lambda value: (value, value), module.map(doubled, range(1, 50))))
     assert list(stage) == [2 * value for value in range(1, 50) for _ in "ab"]
 
@@ -223,7 +224,7 @@ def test_a_worker_keeps_the_order(module: Module) -> None:
 
 
 @every
-def test_the_index_of_the_item_is_injected(module: Module) -> None:
+def test_the_index_of_the_item_is_injected(module: Any) -> None:
     def with_index(value: str, element_index: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
         return value, element_index
 
@@ -234,7 +235,7 @@ def test_the_index_of_the_item_is_injected(module: Module) -> None:
 
 
 @every
-def test_what_on_start_returns_is_injected_by_name(module: Module) -> None:
+def test_what_on_start_returns_is_injected_by_name(module: Any) -> None:
     def started(worker_info: Any) -> dict[str, int]:
         return {"number": worker_info.index + 1, "unused": 0}
 
@@ -245,19 +246,28 @@ def test_what_on_start_returns_is_injected_by_name(module: Module) -> None:
 
 
 @every
-def test_a_default_is_replaced_by_what_on_start_returns(module: Module) -> None:
+def test_a_default_is_replaced_by_what_on_start_returns(module: Any) -> None:
     assert list(module.map(lambda value, add=1: value + add, [1], on_start=lambda: {"add": 10})) == [11]
     assert list(module.map(lambda value, add=1: value + add, [1], on_start=lambda: None)) == [2]
 
 
 @every
-def test_on_start_must_return_arguments(module: Module) -> None:
+def test_an_exception_of_on_start_is_raised_as_it_is(module: Any) -> None:
+    def failing() -> None:
+        raise CodedError(5, "start")
+
+    with pytest.raises(CodedError, match="5, 'start'"):
+        list(module.map(doubled, range(5), workers=2, on_start=failing))
+
+
+@every
+def test_on_start_must_return_arguments(module: Any) -> None:
     with pytest.raises(TypeError, match="on_start must return a dict of arguments, or None"):
         list(module.map(doubled, [1], on_start=lambda: 5))
 
 
 @every
-def test_on_done_is_called_once_by_each_worker_and_one_is_the_last(module: Module, journal: Journal) -> None:
+def test_on_done_is_called_once_by_each_worker_and_one_is_the_last(module: Any, journal: Journal) -> None:
     def done(stage_status: Any, number: int, worker_info: Any) -> None:
         journal.write(f"{stage_status.done} {stage_status.active_workers} {number == worker_info.index}")
 
@@ -274,14 +284,14 @@ def test_on_done_is_called_once_by_each_worker_and_one_is_the_last(module: Modul
 
 
 @every
-def test_on_done_is_not_called_after_a_failure(module: Module, journal: Journal) -> None:
+def test_on_done_is_not_called_after_a_failure(module: Any, journal: Journal) -> None:
     with pytest.raises(ZeroDivisionError):
         list(module.map(lambda value: 1 // value, [0], on_done=lambda: journal.write("done")))
     assert journal.lines == []
 
 
 @every
-def test_functions_without_a_signature_and_methods_are_taken(module: Module) -> None:
+def test_functions_without_a_signature_and_methods_are_taken(module: Any) -> None:
     class Adder:
         def add(self, value: int) -> int:
             return value + 1
@@ -296,7 +306,7 @@ def test_functions_without_a_signature_and_methods_are_taken(module: Module) -> 
 
 
 @every
-def test_return_index_gives_elements(module: Module) -> None:
+def test_return_index_gives_elements(module: Any) -> None:
     stage = module.flat_map(lambda value: [value] * 2, module.filter(bool, [0, 5]))
     found = list(module.to_iterable(stage, return_index=True))
     assert found == [pl.Element((1, 0), 5), pl.Element((1, 1), 5)]
@@ -305,7 +315,7 @@ def test_return_index_gives_elements(module: Module) -> None:
 
 
 @every
-def test_elements_in_a_source_keep_their_index(module: Module) -> None:
+def test_elements_in_a_source_keep_their_index(module: Any) -> None:
     elements = [pl.Element((2,), "c"), pl.Element((0,), "a"), pl.Element((1,), "b")]
     assert list(module.ordered(elements)) == ["a", "b", "c"]
     again = module.to_iterable(module.map(str.upper, elements), return_index=True)
@@ -352,7 +362,7 @@ class Count:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @every_apart
-def test_nothing_is_made_ahead_of_maxsize(module: Module, workers: int) -> None:
+def test_nothing_is_made_ahead_of_maxsize(module: Any, workers: int) -> None:
     """One item is taken, three wait, and each worker has made one more."""
     if module is pl.task and workers > 1:
         workers = 1
@@ -368,7 +378,7 @@ def test_nothing_is_made_ahead_of_maxsize(module: Module, workers: int) -> None:
 
 
 @pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
-def test_maxsize_holds_for_each_stage_of_a_chain(module: Module) -> None:
+def test_maxsize_holds_for_each_stage_of_a_chain(module: Any) -> None:
     first, second = Count(), Count()
     items = iter(module.map(second, module.map(first, range(100)), maxsize=3))
     next(items)
@@ -378,7 +388,7 @@ def test_maxsize_holds_for_each_stage_of_a_chain(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
-def test_maxsize_holds_behind_a_shared_stage_and_before_a_join(module: Module) -> None:
+def test_maxsize_holds_behind_a_shared_stage_and_before_a_join(module: Any) -> None:
     shared = Count()
     stage = module.map(shared, range(100))
     items = iter(module.concat([stage, module.map(doubled, stage)], maxsize=1))
@@ -388,7 +398,7 @@ def test_maxsize_holds_behind_a_shared_stage_and_before_a_join(module: Module) -
 
 
 @every
-def test_without_maxsize_a_small_job_is_not_held_up(module: Module) -> None:
+def test_without_maxsize_a_small_job_is_not_held_up(module: Any) -> None:
     count = Count()
     items = iter(module.map(count, range(10)))
     next(items)
@@ -400,7 +410,7 @@ def test_without_maxsize_a_small_job_is_not_held_up(module: Module) -> None:
 
 
 @every
-def test_an_item_that_takes_too_long_is_dropped(module: Module, journal: Journal) -> None:
+def test_an_item_that_takes_too_long_is_dropped(module: Any, journal: Journal) -> None:
     def slow(value: int) -> int:
         if value == 1:
             until = time.monotonic() + LIMIT
@@ -425,7 +435,7 @@ def test_an_item_that_takes_too_long_is_dropped(module: Module, journal: Journal
 
 
 @pytest.mark.parametrize("module", [pl.process, pl.thread, pl.sync], ids=short)
-def test_the_time_in_which_a_generator_makes_its_results_counts(module: Module) -> None:
+def test_the_time_in_which_a_generator_makes_its_results_counts(module: Any) -> None:
     def several(value: int) -> Iterator[int]:
         yield value
         while value == 1:
@@ -460,7 +470,7 @@ def test_a_time_limit_counts_the_function_alone() -> None:
     ],
 )
 def test_an_option_that_cannot_work_is_refused_when_the_stage_is_made(
-    module: Module, options: dict[str, Any], text: str
+    module: Any, options: dict[str, Any], text: str
 ) -> None:
     for make in (module.map, module.filter, module.flat_map, module.each):
         with pytest.raises(StageOptionError, match=text):
@@ -468,7 +478,7 @@ def test_an_option_that_cannot_work_is_refused_when_the_stage_is_made(
 
 
 @every
-def test_what_is_no_function_or_no_iterable_is_refused(module: Module) -> None:
+def test_what_is_no_function_or_no_iterable_is_refused(module: Any) -> None:
     for make in (
         lambda: module.map(3, [1]),
         lambda: module.map(doubled, [1], on_start=3),
@@ -495,7 +505,7 @@ class CodedError(Exception):
 
 
 @every
-def test_an_exception_keeps_its_class_and_its_arguments(module: Module) -> None:
+def test_an_exception_keeps_its_class_and_its_arguments(module: Any) -> None:
     def failing(value: int) -> int:
         raise CodedError(value, "text")
 

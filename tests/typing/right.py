@@ -56,6 +56,8 @@ from chainpump import (
     stage,
     warm,
 )
+from chainpump.compat import pypeln as pl
+from chainpump.compat.pypeln.stages import Partial
 from chainpump.extending import Action, Observer, Policy, ProgramExecutor, Verdict
 
 T = TypeVar("T")
@@ -522,3 +524,35 @@ assert_type(files.map(Path.as_posix, on_error=Patient(), on=OnPython(2, python="
 assert_type(files.map(Path.as_posix, on_error=Retry(1, otherwise=Patient())), Pipeline[str])
 assert_type(files.then(decode, on=OnPython("auto", python="python3", restarts=3)), Pipeline[Image])
 files.each(print, on_error=patient, on=Threads()).run(observe=watcher)
+
+
+# --------------------------------------------------------------------------------------------- the facade of pypeln
+
+
+async def downloaded(url: str) -> bytes:
+    return url.encode()
+
+
+async def split(url: str) -> AsyncIterator[str]:
+    yield url
+
+
+async def awaits(urls: list[str]) -> None:
+    assert_type(await pl.task.map(downloaded, urls), list[bytes])
+    assert_type([item async for item in pl.task.flat_map(split, urls)], list[str])
+
+
+stage_of_ints = pl.process.map(int, ["1", "2"], workers=2)
+assert_type(stage_of_ints, pl.process.Stage[int])
+assert_type(list(stage_of_ints), list[int])
+assert_type(pl.thread.filter(bool, stage_of_ints), pl.thread.Stage[int])
+assert_type(pl.sync.flat_map(str.split, ["a b"]), pl.sync.Stage[str])
+assert_type(pl.thread.map(int, workers=3), Partial[pl.thread.Stage[int]])
+assert_type(["1"] | pl.thread.map(int), pl.thread.Stage[int])
+assert_type(list(stage_of_ints | pl.task.map(downloaded)), list[bytes])
+assert_type(pl.thread.map(int) | pl.thread.map(str), Partial[pl.thread.Stage[str]])
+assert_type(pl.process.each(print, stage_of_ints, run=True), None)
+assert_type(pl.process.each(print, run=True), Partial[None])
+assert_type(pl.process.concat([[1], [2]]), pl.process.Stage[int])
+assert_type(pl.process.ordered(stage_of_ints), pl.process.Stage[int])
+awaited = assert_type(pl.task.map(downloaded, ["a"]), pl.task.Stage[bytes])

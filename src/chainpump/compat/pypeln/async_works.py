@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from ...executors.tasks import Tasks
 from ...lazy_dataclass import dataclass
@@ -44,8 +44,8 @@ class AsyncRead:
     """Read an async iterable."""
 
     iterable: AsyncIterable[Any]
-    name: ClassVar[str] = Read.name
-    takes_index: ClassVar[bool] = False
+    name = Read.name
+    takes_index = False
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return a pipeline that reads it."""

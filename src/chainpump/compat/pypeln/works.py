@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any
 
 from ...errors import ItemTimeoutError
 from ...executors.inline import Inline
@@ -35,8 +35,8 @@ class Read:
 
     iterable: Iterable[Any]
     use_thread: bool = True
-    name: ClassVar[str] = "from_iterable"
-    takes_index: ClassVar[bool] = False
+    name = "from_iterable"
+    takes_index = False
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return a pipeline that reads it."""
@@ -146,8 +146,8 @@ class Apply:
 class Order:
     """Put the items into the order of their indexes."""
 
-    name: ClassVar[str] = "ordered"
-    takes_index: ClassVar[bool] = False
+    name = "ordered"
+    takes_index = False
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return the pipeline before this stage, which keeps the order; behind a join, it is sorted."""
@@ -165,8 +165,8 @@ def _sorted(pairs: Iterable[Any]) -> Iterator[Any]:
 class Join:
     """Join the items of several stages, as they come, or one of each in turn."""
 
-    name: ClassVar[str] = "concat"
-    takes_index: ClassVar[bool] = False
+    name = "concat"
+    takes_index = False
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return a pipeline whose source runs those of the stages."""
