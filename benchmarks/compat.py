@@ -1,7 +1,7 @@
 """Facades beside the libraries that they stand in for: the same program, with another import.
 
-source -> identity on one or two workers -> counting sink. Each case is an interpreter of its own, so that neither
-library loads the other.
+source -> identity on one or two workers -> counting sink. The source and the sink of pypeln are in the main process.
+Each case is an interpreter of its own, so that neither library loads the other.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ from benchmarks import table
 from benchmarks.experiment import Result, Settings
 from benchmarks.payloads import PAYLOADS
 from benchmarks.rates import Rate, measure, seconds_to_send
-from benchmarks.systems import IN_FLIGHT_BYTES, IN_FLIGHT_ITEMS, MESSAGE_ROOM, count, identity, make
+from benchmarks.systems import IN_FLIGHT_BYTES, IN_FLIGHT_ITEMS, MESSAGE_ROOM, count, identity, make, same
 from benchmarks.targets import WANTED_COMPAT_CPU, WANTED_COMPAT_RATES
 
 SENT = ("int", "dict", "array1M")
@@ -60,6 +60,11 @@ def run_tasks(library: Any, payload: str, n: int, workers: int, limited: bool) -
     return int(counted.value)
 
 
+def run_stage(library: Any, payload: str, n: int, workers: int, maxsize: int) -> int:
+    """A stage of pypeln on processes, from the main process and back. maxsize: 0 for its default."""
+    return count(library.process.map(same, make(payload, n), workers=workers, maxsize=maxsize))
+
+
 def _count_into(items: Iterable[Any], counted: Any) -> None:
     counted.value = count(items)
 
@@ -70,6 +75,8 @@ FACADES: dict[str, Facade] = {
     for name, library, version, run in (
         ("pipeline_lib", "pipeline_lib", "0.5.0", partial(run_tasks, limited=False)),
         ("pipeline_lib, max_message_size", "pipeline_lib", "0.5.0", partial(run_tasks, limited=True)),
+        ("pypeln", "pypeln", "0.4.9", partial(run_stage, maxsize=0)),
+        ("pypeln, maxsize", "pypeln", "0.4.9", partial(run_stage, maxsize=IN_FLIGHT_ITEMS)),
     )
 }
 

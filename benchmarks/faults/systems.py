@@ -23,6 +23,12 @@ def run_chainpump(wrong: Wrong, consume: Consume) -> None:
     consume(Pipeline(wrong.items()).map(wrong.work, on=Processes(WORKERS)))
 
 
+def run_facade_of_pypeln(wrong: Wrong, consume: Consume) -> None:
+    """The program of pypeln, with another import."""
+    process = import_module("chainpump.compat.pypeln").process
+    consume(process.map(wrong.work, wrong.items(), workers=WORKERS))
+
+
 def run_pypeln(wrong: Wrong, consume: Consume) -> None:
     """The loop is in the main process."""
     process = import_module("pypeln").process
@@ -61,6 +67,7 @@ def run_executor(wrong: Wrong, consume: Consume) -> None:
 
 SYSTEMS: dict[str, Callable[[Wrong, Consume], None]] = {
     "chainpump": run_chainpump,
+    "chainpump.compat.pypeln": run_facade_of_pypeln,
     "pypeln": run_pypeln,
     "pipeline_lib": run_pipeline_lib,
     "compat.pipeline_lib": partial(run_pipeline_lib, library="chainpump.compat.pipeline_lib"),

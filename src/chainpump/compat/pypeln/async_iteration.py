@@ -42,7 +42,7 @@ async def async_items(stage: Node, maxsize: int, return_index: bool) -> AsyncGen
     failure: StageError | None = None
     try:
         # Not `async for item in pipeline`: at its end a loop closes all async generators at once, inner ones, too.
-        async with running(graph.open) as (run, within):
+        async with running(graph.checked()) as (run, within):
             items = iter(run)
             while found := await within(run.take_ready, items):
                 for item in found:

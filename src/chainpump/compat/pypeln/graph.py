@@ -10,6 +10,7 @@ Stages form a graph, and a pipeline is a chain:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ...engine.shared_run import SharedRun
 from ...executors.inline import Inline
 from ...pipeline import Pipeline
 from ...plan.bound import source
-from ...start import RunOptions, start
+from ...start import RunOptions, check_place, start
 from .reading import gives_elements
 from .stages import Node
 from .works import Join, Order, Read
@@ -49,8 +50,7 @@ class Graph:
         self._count_all(root)
         self._count(root, maxsize)
         self._shared: dict[Node, SharedRun] = {}
-        works = [stage.work.takes_index or self.must_sort(stage) for stage in self._all]
-        self.indexed = indexed or any(works)
+        self.indexed = indexed or any(stage.work.takes_index or self.must_sort(stage) for stage in self._all)
 
     def _count_all(self, stage: Node) -> None:
         self._all[stage] += 1
@@ -87,11 +87,15 @@ class Graph:
         pipeline = self.pipeline(self._root, False)
         return pipeline.inline() if self.is_sync else pipeline
 
-    def open(self) -> Run[Any]:
-        """Start a run of all stages."""
-        return start(
-            self.whole().plan(), RunOptions(), iterated=True, in_flight=self.in_flight(self._maxsize, self._root, 1)
-        )
+    def checked(self) -> Callable[[], Run[Any]]:
+        """Return what starts a run of all stages. Raises StageOptionError if a run must not start here.
+
+        This is called in the caller's thread, whose stack shows whether a main file is being imported.
+        """
+        plan = self.whole().plan()
+        check_place(plan.stages)
+        in_flight = self.in_flight(self._maxsize, self._root, 1)
+        return partial(start, plan, RunOptions(), iterated=True, in_flight=in_flight)
 
     def pipeline(self, stage: Node, ordered: bool) -> Pipeline[Any]:
         """Return the pipeline of a stage for one of its consumers."""

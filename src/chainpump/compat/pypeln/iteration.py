@@ -52,7 +52,7 @@ def _items(stage: Node, maxsize: int, return_index: bool) -> Generator[Any]:
     given = giving(return_index, graph.indexed)
     failure: StageError | None = None
     try:
-        with graph.open() as run:
+        with graph.checked()() as run:
             yield from run if given is None else map(given, run)
     except StageError as error:
         failure = error
