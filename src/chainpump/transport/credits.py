@@ -26,7 +26,7 @@ class Credits:
         self._count = count
         self.number = number
         self._one_taker = one_taker
-        # Credits that this worker has taken from the count, and not used yet.
+        # Credits that the only taker has taken from the count, and not used yet.
         self._held = 0
 
     @classmethod
@@ -57,12 +57,16 @@ class Credits:
 
     def take(self) -> bool:
         """Take a credit. Returns False if there is none."""
-        if not self._held:
-            try:
-                self._held = self._count.take()
-            except BlockingIOError:
-                return False
-        self._held -= 1
+        if self._held:
+            self._held -= 1
+            return True
+        try:
+            taken = self._count.take()
+        except BlockingIOError:
+            return False
+        # Several takers of one process share this object, in threads of their own. They take one by one, and hold none.
+        if self._one_taker:
+            self._held = taken - 1
         return True
 
     def put_back(self) -> None:
