@@ -115,10 +115,14 @@ def test_a_signal_that_ends_the_program_leaves_no_child(parallelism: Any, number
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
     ) as program:
-        assert program.stdin is not None
-        program.stdin.write(pickle.dumps(gate))
-        program.stdin.close()
-        with watching([gate.wait_held()]) as watched:
-            program.send_signal(number)
-            assert program.wait(WHOLE) == -number
-            assert gone(watched)
+        try:
+            assert program.stdin is not None
+            program.stdin.write(pickle.dumps(gate))
+            program.stdin.close()
+            with watching([gate.wait_held()]) as watched:
+                program.send_signal(number)
+                assert program.wait(WHOLE) == -number
+                assert gone(watched)
+        finally:
+            # Leaving the block waits for it.
+            program.kill()

@@ -34,7 +34,7 @@ def type_check_tasks(tasks: Sequence[PipelineTask]) -> None:
 
     Raises PipelineTypeError.
     """
-    signatures = [_Signature(task, is_first=task is tasks[0]) for task in tasks]
+    signatures = [_Signature(task, is_first=number == 0) for number, task in enumerate(tasks)]
     for before, after in pairwise(signatures):
         if before.makes is NONE:
             _refuse(before.task, "None is returned; only the final task may do that, others return an Iterable")
