@@ -187,7 +187,7 @@ def run(settings: Settings) -> Result:
             except CaseError as error:
                 problems[name] = error.problem
                 continue
-            figures[name] = tuple(map(min, figures.get(name, taken), taken))
+            figures[name] = tuple(map(min, figures.get(name) or taken, taken))
         start = settings.case("epochs:start_time", loops=loops).value
         rows += [_cells(cost, name, figures, start, problems.get(name, "")) for name in SYSTEMS]
         records.append({"item": cost, "seconds": figures, "start of a worker": start, "problems": problems})

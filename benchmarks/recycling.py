@@ -69,7 +69,7 @@ def run_leaking(kind: str, n: int, turns: int) -> Mapping[str, Any]:
     from chainpump import Pipeline, Processes
 
     memory, options = KINDS[kind]
-    pipeline = Pipeline(range(n)).map(Work(turns, memory), on=Processes(WORKERS, **options))
+    pipeline = Pipeline(range(n)).map(Work(turns, memory), on=replace(Processes(WORKERS), **options))
     started = perf_counter()
     with pipeline.open() as run:
         for place, item in enumerate(run):

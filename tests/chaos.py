@@ -50,7 +50,19 @@ import numpy as np
 # As the tests have it, also in a worker that imports this module.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from chainpump import Executor, Inline, Pipeline, Processes, RunError, Threads, WorkerLostError, sink, source, stage
+from chainpump import (
+    Executor,
+    Inline,
+    Pipeline,
+    Processes,
+    Run,
+    RunError,
+    Threads,
+    WorkerLostError,
+    sink,
+    source,
+    stage,
+)
 from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
@@ -346,7 +358,7 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge:
             stack.enter_context(limited(run, case, verdict, stacks))
             kill = Kill(run, case.victim) if case.victim is not None else None
             stack.enter_context(_striking(kill, case))
-            if case.iterated:
+            if isinstance(run, Run):
                 for value in run:
                     if kill and len(seen) == case.after:
                         kill.strike()

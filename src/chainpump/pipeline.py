@@ -778,6 +778,14 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
     return _made(type(chain), chain._resized(workers), chain._strict)  # noqa: SLF001  # of its own class
 
 
+@overload
+def opened(
+    chain: Pipeline[Any], *, progress: bool = ..., observe: Callable[[chainpump.Progress], object] | None = ...
+) -> chainpump.Run[Any]: ...
+@overload
+def opened(
+    chain: Runnable[Any], *, progress: bool = ..., observe: Callable[[chainpump.Progress], object] | None = ...
+) -> chainpump.SinkRun[Any]: ...
 def opened(
     chain: Pipeline[Any] | Runnable[Any],
     *,

@@ -109,7 +109,7 @@ def multiply_until_a_thread_has_computed(_: int) -> int:
 
     matrix = np.ones((500, 500))
     while time.process_time() < LIMIT:
-        _ = matrix @ matrix
+        np.dot(matrix, matrix)
         if found := computing_threads():
             return found
     return 0
