@@ -61,6 +61,22 @@ def test_what_belongs_to_the_program_runs_in_the_loop_of_the_caller(journal: Jou
     assert journal.lines == ["(True, True, True)"]
 
 
+def test_a_call_in_the_loop_of_the_caller_is_cancelled_after_its_time(journal: Journal) -> None:
+    async def slow_at_one(value: int) -> int:
+        if value == 1:
+            try:
+                await asyncio.sleep(600)
+            finally:
+                journal.write("ended")
+        return value
+
+    async def main() -> None:
+        assert sorted(await pl.task.map(slow_at_one, range(4), workers=2, timeout=0.2)) == [0, 2, 3]
+
+    asyncio.run(main())
+    assert journal.lines == ["ended"]
+
+
 def test_flat_map_takes_every_kind_of_results() -> None:
     async def generated(value: int) -> AsyncIterator[int]:
         yield value
