@@ -157,11 +157,13 @@ def refusing(monkeypatch: pytest.MonkeyPatch, starts: Iterable[int]) -> Iterator
         yield seen
 
 
-def test_a_successor_that_the_system_refuses_is_started_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        refusing(monkeypatch, starts=[2]) as seen,
-        Pipeline(range(N)).map(abs, on=recycled(), in_flight=1).open() as run,
-    ):
+def test_a_successor_that_the_system_refuses_is_started_when_it_is_needed(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refusing(monkeypatch, starts=[2]) as seen, chain(gate, recycled()).open() as run:
+        gate.wait_held()
+        until(lambda: len(seen) == 2, "the refused start")
+        gate.release()
         assert list(run) == list(range(N))
     assert run.report().stages[1].recycled == N // AFTER
     assert len(seen) >= N // AFTER + 2

@@ -52,6 +52,10 @@ def all_have_started(reading: Reading) -> bool:
     return all(worker.state != State.STARTING for workers in reading.stages for worker in workers)
 
 
+def the_sink_waits(reading: Reading) -> bool:
+    return all_have_started(reading) and all(each.waits_for_items for each in reading.stages[-1])
+
+
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
@@ -331,7 +335,7 @@ def test_a_run_in_which_nothing_moves_is_reported_twice_and_goes_on(
     held = Pipeline(range(10)).map(partial(function, gate=gate, at=3), on=on(place), name="decode")
     with meanwhile(lambda: held.into(sum, on=Threads()).run().value) as total:
         pid = gate.wait_held()
-        clock.has_begun = all_have_started
+        clock.has_begun = the_sink_waits
         texts = [warned.next_text() for _ in range(2)]
         clock.has_begun = lambda _: False
         gate.release()
@@ -339,7 +343,8 @@ def test_a_run_in_which_nothing_moves_is_reported_twice_and_goes_on(
     assert warned.records.empty()
     for seconds, text in zip(("0.05", "0.1"), texts, strict=True):
         assert text.startswith(f"no item moved for {seconds} s; stage 'decode' (worker 1 of 1, pid {pid}) is in ")
-        assert re.search(r"^  sum +1 of 1, pid \d+  waiting for item 3$", text, re.MULTILINE) or place == "tasks"
+        # Which item it is depends on how many came in one frame.
+        assert re.search(r"^  sum +1 of 1, pid \d+  waiting for item \d$", text, re.MULTILINE) or place == "tasks"
 
 
 @pytest.mark.parametrize("place", places("forkserver", "threads", "tasks"))
