@@ -82,6 +82,7 @@ class Credits:
         hint: how many items the consumer wants in a frame. If it is fast, wait a moment longer for further credits.
         """
         self._count.wait()
+        # Nothing wakes this pause. `flow.MOST_GATHER_NS` bounds it, so a cancellation is noticed 0.5 ms later at most.
         if seconds := gathering_seconds(self.number, hint):
             time.sleep(seconds)
 
