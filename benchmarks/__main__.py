@@ -14,7 +14,9 @@ from benchmarks import (
     checks,
     compat,
     epochs,
+    ferry,
     latency,
+    link,
     mapping,
     memory,
     order,
@@ -23,6 +25,7 @@ from benchmarks import (
     scaling,
     shared,
     startup,
+    switchboard,
     throughput,
 )
 from benchmarks.experiment import Experiment, Result, Settings
@@ -46,6 +49,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "checks": checks.run,
     "compat": compat.run,
     "progress": progress.run,
+    "link": link.run,
+    "ferry": ferry.run,
+    "switchboard": switchboard.run,
     "recycling": recycling.run,
     "shared": shared.run,
     "startup": startup.run,

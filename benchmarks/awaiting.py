@@ -1,6 +1,6 @@
-"""Items per second and CPU per item of an async function, many items at once, beside other ways to do that."""
+"""Items per second and CPU per item of async functions and async generators, beside other ways to do that."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 
 from benchmarks import table
@@ -11,9 +11,10 @@ from benchmarks.systems import SYSTEMS, count
 
 AT_ONCE = 1_000
 ITEMS = 20_000
-# Sleep of one item; with none, what is left is the cost of the machinery.
-ITEM_SECONDS = (0.01, 0.0)
+# Sleep of one item, in seconds. None: it returns at once, and what is left is the cost of the machinery.
+SLEEPS: Mapping[str, float | None] = {"10 ms": 0.01, "0 s": 0.0, "none": None}
 COLUMNS = (
+    "what",
     "sleep",
     "order",
     "system",
@@ -22,6 +23,7 @@ COLUMNS = (
     "CPU/item",
     "chainpump/it",
     "CPU chainpump/it",
+    "CPU chainpump - it",
     "remark",
 )
 Work = Callable[[int], Awaitable[int]]
@@ -30,15 +32,39 @@ Work = Callable[[int], Awaitable[int]]
 # Run in the process of a case.
 
 
-def sleeping(seconds: float) -> Work:
+def sleeping(seconds: float | None) -> Work:
     """An async function that sleeps, and returns the item."""
     import asyncio
 
     async def work(item: int) -> int:
-        await asyncio.sleep(seconds)
+        if seconds is not None:
+            await asyncio.sleep(seconds)
         return item
 
     return work
+
+
+async def awaited(work: Work, n: int) -> AsyncIterator[int]:
+    """The source: it awaits the function for each item."""
+    for item in range(n):
+        yield await work(item)
+
+
+def source_in_chainpump(work: Work, n: int) -> int:
+    """Items of an async generator, in the main process."""
+    from chainpump import Pipeline, Tasks, source
+
+    return count(Pipeline(source(awaited, work, n), on=Tasks()))
+
+
+def source_by_hand(work: Work, n: int) -> int:
+    """`async for`, in one event loop."""
+    import asyncio
+
+    async def main() -> int:
+        return sum([1 async for _ in awaited(work, n)])
+
+    return asyncio.run(main())
 
 
 def in_chainpump(work: Work, n: int) -> int:
@@ -82,11 +108,21 @@ WAYS: Mapping[str, tuple[str, Callable[[Work, int], int]]] = {
     "pypeln": ("any", in_pypeln),
     "gather": ("kept", by_hand),
 }
+SOURCES: Mapping[str, tuple[str, Callable[[Work, int], int]]] = {
+    "chainpump": ("kept", source_in_chainpump),
+    "async for": ("kept", source_by_hand),
+}
+# One item of a source follows the other: a longer sleep would measure only itself.
+TABLES = (
+    ("map", WAYS, tuple(SLEEPS)),
+    ("source", SOURCES, ("0 s", "none")),
+)
 
 
-def send(system: str, seconds: float, n: int) -> float:
+def send(what: str, system: str, sleep: str, n: int) -> float:
     """Seconds that this system takes for n items, start-up included. Raises if not n results came."""
-    return seconds_to_send(n, lambda: WAYS[system][1](sleeping(seconds), n))
+    ways = {name: each for name, each, _ in TABLES}[what]
+    return seconds_to_send(n, lambda: ways[system][1](sleeping(SLEEPS[sleep]), n))
 
 
 # Run in the main process.
@@ -96,20 +132,23 @@ def run(settings: Settings) -> Result:
     """Measure one length of sleep after the other, the systems interleaved."""
     rows: list[Rate] = []
     cells: list[tuple[str, ...]] = []
-    for seconds in ITEM_SECONDS:
-        together = [_row(system, seconds) for system in WAYS]
-        _measure(together, settings)
-        rows += together
-        cells += [_cells(row, together[0], seconds) for row in together]
+    for what, ways, sleeps in TABLES:
+        for sleep in sleeps:
+            together = [_row(what, system, sleep) for system in ways]
+            _measure(together, settings)
+            rows += together
+            cells += [_cells(row, together[0], ways) for row in together]
     notes = [
-        f"{ITEMS} items that `await asyncio.sleep(...)`, {AT_ONCE} at once. CPU: user + system.",
+        f"map: {ITEMS} items that `await asyncio.sleep(...)`, or do not wait, {AT_ONCE} at once. CPU: user + system.",
+        "source: an async generator that does so for each item.",
         f"items/s: n / (T(n) - T({FEW})), best of {settings.repeats}.",
         f"of the ideal: {AT_ONCE} items per sleep.",
-        "chainpump/it: chainpump's rate over that system's; CPU chainpump/it: its CPU per item over that system's.",
+        "chainpump/it: chainpump's rate over that system's; CPU chainpump/it: its CPU per item over that system's,",
+        "and CPU chainpump - it: the difference.",
         "gather: a semaphore and asyncio.gather by hand; it has a task for every item from the beginning.",
     ]
     return Result(
-        table.Table("tasks", COLUMNS, cells, notes, labels=3),
+        table.Table("tasks", COLUMNS, cells, notes, labels=4),
         [row.record() for row in rows],
         failed=any(row.failed for row in rows),
     )
@@ -128,25 +167,30 @@ def _measure(rates: Sequence[Rate], settings: Settings) -> None:
                 rate.problem = error.problem
 
 
-def _row(system: str, seconds: float) -> Rate:
+def _row(what: str, system: str, sleep: str) -> Rate:
     needs = SYSTEMS.get(system.partition("-")[0])
     missing = needs.missing() if needs is not None else None
-    return Rate("awaiting:send", {"system": system, "seconds": seconds}, missing)
+    return Rate("awaiting:send", {"what": what, "system": system, "sleep": sleep}, missing)
 
 
-def _cells(row: Rate, ours: Rate, seconds: float) -> tuple[str, ...]:
-    system = row.arguments["system"]
+def _cells(row: Rate, ours: Rate, ways: Mapping[str, tuple[str, Callable[[Work, int], int]]]) -> tuple[str, ...]:
+    what, system, sleep = (row.arguments[key] for key in ("what", "system", "sleep"))
+    seconds = SLEEPS[sleep]
     ideal = row.per_second * seconds / AT_ONCE if row.per_second and seconds else None
-    rate = ours.per_second / row.per_second if row is not ours and ours.per_second and row.per_second else None
-    cpu = ours.cpu_per_item / row.cpu_per_item if row is not ours and ours.cpu_per_item and row.cpu_per_item else None
+    is_other = row is not ours
+    rate = ours.per_second / row.per_second if is_other and ours.per_second and row.per_second else None
+    both = is_other and ours.cpu_per_item and row.cpu_per_item
+    more = (ours.cpu_per_item or 0.0) - (row.cpu_per_item or 0.0)
     return (
-        table.duration(seconds) if seconds else "none",
-        WAYS[system][0],
+        what,
+        sleep,
+        ways[system][0],
         system,
         table.rate(row.per_second) if row.per_second else "-",
         f"{ideal:.0%}" if ideal else "",
         table.duration(row.cpu_per_item) if row.cpu_per_item else "-",
         table.times(rate) if rate else "",
-        table.times(cpu) if cpu else "",
+        table.times((ours.cpu_per_item or 0.0) / (row.cpu_per_item or 1.0)) if both else "",
+        f"{1e6 * more:+.1f} us" if both else "",
         row.remark,
     )

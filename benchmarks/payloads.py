@@ -1,4 +1,4 @@
-"""What the throughput experiment sends: nine payloads, each a lazy stream of n items.
+"""What the throughput experiment sends: eleven payloads, each a lazy stream of n items.
 
 Pickle memoises an object that repeats within one message, which flatters whoever sends many items at once;
 so the items of one message are distinct objects. Ints and dicts are made one by one; bytes and arrays come
@@ -51,6 +51,27 @@ def dicts(n: int) -> Iterator[dict[str, object]]:
     """Dicts of three keys, about 70 bytes pickled alone."""
     for i in range(n):
         yield {"id": i, "name": "item", "value": i * 0.5}
+
+
+@dataclass
+class Record:
+    """Three fields."""
+
+    id: int
+    name: str
+    value: float
+
+
+def tuples(n: int) -> Iterator[tuple[object, ...]]:
+    """Tuples of three, as the values of the dicts."""
+    for i in range(n):
+        yield (i, "item", i * 0.5)
+
+
+def records(n: int) -> Iterator[Record]:
+    """Dataclasses of three fields, as the values of the dicts."""
+    for i in range(n):
+        yield Record(i, "item", i * 0.5)
 
 
 def bytes_100(n: int) -> Iterator[bytes]:
@@ -114,6 +135,8 @@ PAYLOADS: dict[str, Payload] = {
     for payload in (
         Payload("int", ints, 32),
         Payload("dict", dicts, 80),
+        Payload("tuple", tuples, 60),
+        Payload("record", records, 120),
         Payload("bytes100", bytes_100, 120),
         Payload("bytes64K", bytes_64k, 65_536, chunk=16),
         Payload("array1M", arrays_1m, 1_048_576, chunk=1, needs="numpy"),

@@ -3,8 +3,11 @@
     python -m chainpump run examples/index_code.py:pipeline    the standard library of this Python
     python examples/index_code.py FOLDER QUERY                 a folder and a question of yours
     python examples/index_code.py --check                      the same records as a plain loop gives?
+    python examples/index_code.py --ray 8                      on a Ray cluster that has the folder, by 8 workers
+    python -m chainpump run examples/index_code.py:durable --journal index.journal      goes on after a crash
 
     python_files ──paths──> parse (a process per core) ──records──> write ──> Summary
+    python_files ──paths──> records (a process per core) ──lists──> store, file by file
 
 INDEX_CODE_FOLDER, INDEX_CODE_QUERY and INDEX_CODE_DATABASE change what `pipeline` reads, asks and writes.
 """
@@ -23,11 +26,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
-from chainpump import Pipeline, Processes, Runnable, sink, source, stage
+from chainpump import Executor, Pipeline, Processes, Ray, Runnable, Threads, per_worker, sink, source, stage
 
 NOT_STANDARD = {"site-packages", "dist-packages"}  # inside the library's folder, but not of the library
 BATCH = 1_000  # records per insert; SQLite spends its time on the full-text index, not on the statements
@@ -38,6 +42,9 @@ CREATE VIRTUAL TABLE records USING fts5(
     module, kind UNINDEXED, name, path UNINDEXED, line UNINDEXED, docstring, tokenize='porter unicode61'
 )
 """
+INSERT = "INSERT INTO records (rowid, module, kind, name, path, line, docstring) VALUES (?, ?, ?, ?, ?, ?, ?)"
+# Which rows a file has: they are replaced if the file is stored again.
+ROWS = "CREATE TABLE rows (path TEXT PRIMARY KEY, first INTEGER, last INTEGER)"
 # bm25 takes a weight per column: prose about the words says more than an identifier made of them.
 SEARCH = """
 SELECT kind, module, name, path, line, docstring FROM records
@@ -177,12 +184,51 @@ def search(connection: sqlite3.Connection, query: str) -> tuple[Hit, ...]:
     return tuple(Hit(*row) for row in connection.execute(SEARCH, (words, HITS)))
 
 
-def index(folder: Path, database: Path, query: str) -> Runnable[Summary]:
-    """Build the pipeline; nothing runs yet."""
+def index(folder: Path, database: Path, query: str, on: Executor | None = None) -> Runnable[Summary]:
+    """Build the pipeline; nothing runs yet. on: what parses, by default a process per core."""
     return (
         Pipeline(source(python_files, folder))
-        .then(stage(parse, folder), on=Processes(os.cpu_count() or 1))
+        .then(stage(parse, folder), on=on or Processes(os.cpu_count() or 1))
         .into(sink(write, database, query))
+    )
+
+
+def records(file: Path, folder: Path) -> list[Record]:
+    """Return the records of one file."""
+    return list(records_of(file, folder))
+
+
+class Store:
+    """Stores the records of one file after the other, each file as a whole, in place of what it had before."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection = sqlite3.connect(database)
+        with self._connection:
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rows'").fetchall():
+                self._connection.execute("DROP TABLE IF EXISTS records")
+                self._connection.execute(SCHEMA)
+                self._connection.execute(ROWS)
+
+    def __call__(self, records: list[Record]) -> None:
+        """Store the records of a file."""
+        path, connection = records[0].path, self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            old = connection.execute("SELECT first, last FROM rows WHERE path = ?", (path,)).fetchone()
+            if old is not None:
+                connection.execute("DELETE FROM records WHERE rowid BETWEEN ? AND ?", old)
+            (last,) = connection.execute("SELECT coalesce(max(last), 0) FROM rows").fetchone()
+            numbered = ((last + place, *row(record)) for place, record in enumerate(records, 1))
+            connection.executemany(INSERT, numbered)
+            connection.execute("REPLACE INTO rows VALUES (?, ?, ?)", (path, last + 1, last + len(records)))
+
+
+def durable_index(folder: Path, database: Path) -> Runnable[None]:
+    """Build a pipeline that can go on after a crash, with a journal: what is stored twice replaces itself."""
+    return (
+        Pipeline(source(python_files, folder))
+        .map(partial(records, folder=folder), on=Processes(os.cpu_count() or 1))
+        .each(per_worker(Store, database), on=Threads(1))
     )
 
 
@@ -191,14 +237,15 @@ QUERY = os.environ.get("INDEX_CODE_QUERY") or "temporary directory"
 DATABASE = Path(os.environ.get("INDEX_CODE_DATABASE") or "index_code.sqlite").absolute()
 
 pipeline = index(FOLDER, DATABASE, QUERY)
+durable = durable_index(FOLDER, DATABASE)
 
 
-def check(folder: Path) -> str:
+def check(folder: Path, on: Executor | None = None) -> str:
     """Index a folder with the pipeline and in a plain loop; say how they compare, or raise SystemExit."""
     with tempfile.TemporaryDirectory() as temporary:
         database = Path(temporary, "index.sqlite")
         started = time.perf_counter()
-        report = index(folder, database, QUERY).run()
+        report = index(folder, database, QUERY, on).run()
         piped_in = time.perf_counter() - started
         with closing(sqlite3.connect(database)) as connection:
             kinds = connection.execute("SELECT kind, count(*) FROM records GROUP BY kind")
@@ -222,13 +269,15 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"default: {FOLDER}")
     parser.add_argument("query", nargs="?", default=QUERY, help=f"words to search; default: {QUERY!r}")
     parser.add_argument("--check", action="store_true", help="compare the counts with a plain loop's")
+    parser.add_argument("--ray", type=int, metavar="WORKERS", help="parse on a Ray cluster, which must have the folder")
     options = parser.parse_args()
+    on = Ray(options.ray) if options.ray is not None else None
     if not options.folder.is_dir():
         parser.error(f"no such folder: {options.folder}")
     if options.check:
-        print(check(options.folder))
+        print(check(options.folder, on))
         return
-    report = index(options.folder, DATABASE, options.query).run()
+    report = index(options.folder, DATABASE, options.query, on).run()
     print(report.value)
     print(report)
 

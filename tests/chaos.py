@@ -35,7 +35,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -44,8 +43,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
-
-import numpy as np
 
 # As the tests have it, also in a worker that imports this module.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,6 +64,16 @@ from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
 from chainpump.plan.placement import AUTO, Workers, copies_of
+from support.checked_items import (
+    CHAINED,
+    DAMAGED,
+    KINDS,
+    checked,
+    made,
+    note_differences,
+    number_of,
+    numbers_behind,
+)
 from support.processes import become_reaper, own_view
 from support.verdict import Verdict, limited, nothing_left, quiet
 
@@ -76,75 +83,15 @@ __all__ = ["chaos", "chaos_with_faults", "chaos_with_successors", "main"]
 # ------------------------------------------------------------------------------------------- what the pipelines do
 
 
-# In front of bytes: number and checksum.
-HEAD = struct.Struct("<2I")
-# What payloads are cut from, each elsewhere.
-NOISE = random.Random(0).randbytes(1 << 21)
-# In place of the number of an item that is not what its source has made.
-DAMAGED = -1
-
-
-def made(n: int, kind: str) -> Iterator[Any]:
-    """n items of a kind."""
-    yield from map(KINDS[kind], range(n))
-
-
-def items(n: int, kind: str, log: Log) -> Iterator[Any]:
-    """The same, logged."""
-    yield from log.through(made(n, kind))
-
-
-def _content(number: int, nbytes: int) -> bytes:
-    start = number * 4099 % (len(NOISE) - nbytes)
-    return NOISE[start : start + nbytes]
-
-
-def _checksum(number: int, content: bytes | memoryview) -> int:
-    return zlib.crc32(content, number)
-
-
-def _packed(number: int, nbytes: int) -> bytes:
-    content = _content(number, nbytes)
-    return HEAD.pack(number, _checksum(number, content)) + content
-
-
-def _labelled(number: int) -> dict[str, Any]:
-    text = _content(number, number % 100).hex()
-    return {"number": number, "text": text, "checksum": _checksum(number, text.encode())}
-
-
-KINDS: dict[str, Callable[[int], Any]] = {
-    "int": lambda number: _checksum(number, b"") << 32 | number,
-    "dict": _labelled,
-    "64 KB": lambda number: _packed(number, 65_536),
-    "300 KB": lambda number: _packed(number, 300_000),
-    "1 MB array": lambda number: np.frombuffer(_packed(number, 1 << 20), np.uint8),
-}
 # Items: about a tenth of a second.
 MOST = {"int": 20_000, "dict": 5_000, "64 KB": 300, "300 KB": 80, "1 MB array": 60}
 # Of them, where `in_flight` bounds a channel.
 MOST_ONE_BY_ONE = 2_000
 
 
-def number_of(value: Any) -> int:
-    """The number that an item says it has."""
-    if isinstance(value, int):
-        return value & 0xFFFF_FFFF
-    if isinstance(value, dict):
-        return int(value["number"])
-    return int(HEAD.unpack_from(value)[0])
-
-
-def checked(value: Any) -> int:
-    """The number of an item, or `DAMAGED`."""
-    number = number_of(value)
-    if isinstance(value, int):
-        right = value >> 32 == _checksum(number, b"")
-    elif isinstance(value, dict):
-        right = value["checksum"] == _checksum(number, value["text"].encode())
-    else:
-        right = HEAD.unpack_from(value)[1] == _checksum(number, memoryview(value)[HEAD.size :])
-    return number if right else DAMAGED
+def items(n: int, kind: str, log: Log) -> Iterator[Any]:
+    """n items of a kind, logged."""
+    yield from log.through(made(n, kind))
 
 
 class Log:
@@ -446,36 +393,6 @@ PAUSE = 0.2
 KILLS_EACH = 30
 
 
-def worked(value: Any) -> Any:
-    """For `map`: a new value of the same number. It takes some time, so that kills meet items, but no processor."""
-    time.sleep(0.0005)
-    return value.copy() if isinstance(value, (dict, np.ndarray)) else value
-
-
-def is_no_third(value: Any) -> bool:
-    """For `filter`."""
-    return number_of(worked(value)) % 3 != 0
-
-
-def several(value: Any) -> list[Any]:
-    """For `flat_map`: 0 to 3 of each."""
-    return [worked(value)] * (number_of(value) % 4)
-
-
-# how to add it, how many come of one item, and what the stage is called
-CHAINED: dict[str, tuple[Any, Any, str]] = {
-    "map": (lambda pipeline, on, ordered: pipeline.map(worked, on=on, ordered=ordered), lambda _: 1, "worked"),
-    "filter": (
-        lambda pipeline, on, ordered: pipeline.filter(is_no_third, on=on, ordered=ordered),
-        lambda number: int(number % 3 != 0),
-        "is_no_third",
-    ),
-    "flat_map": (
-        lambda pipeline, on, ordered: pipeline.flat_map(several, on=on, ordered=ordered),
-        lambda number: number % 4,
-        "several",
-    ),
-}
 # Items.
 CHAIN_MOST = {"int": 2_000, "dict": 1_000, "1 MB array": 100}
 
@@ -495,10 +412,7 @@ class Chain:
     @property
     def wanted(self) -> list[int]:
         """The numbers that are to come."""
-        found = list(range(self.n))
-        for operator, _, _, _ in self.links:
-            found = [number for number in found for _ in range(CHAINED[operator][1](number))]
-        return found
+        return numbers_behind(self.n, [CHAINED[operator][1] for operator, *_ in self.links])
 
 
 def random_chain(seed: int, index: int) -> Chain:
@@ -548,15 +462,7 @@ def _run_chain(chain: Chain, verdict: Verdict, stacks: TextIO | None, trouble: T
             verdict.outcomes[type(error).__name__] += 1
             verdict.note("blame", f"{error}; {chain}")
             return
-    wanted = chain.wanted
-    lost, doubled = Counter(wanted) - Counter(seen), Counter(seen) - Counter(wanted)
-    damaged = doubled.pop(DAMAGED, 0)
-    counts = {"lost": lost.total(), "doubled": doubled.total(), "damaged": damaged}
-    counts["misplaced"] = int(seen != wanted and not any(counts.values()))
-    verdict.outcomes["whole" if seen == wanted else "not whole"] += 1
-    for kind, count in counts.items():
-        if count:
-            verdict.note(kind, f"{count} of {len(wanted)} items {kind}: {chain}", count)
+    note_differences(chain, chain.wanted, seen, verdict)
 
 
 Trouble = Callable[[Any], AbstractContextManager[None]]

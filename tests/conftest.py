@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
@@ -13,18 +13,28 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, source
+from support import hypothesis_profiles
+from support.cases import ALL_CASES, needs_pairs
 from support.gate import Gate, Journal
 from support.processes import become_reaper, descendants, descriptors, gone, kill_and_reap, mappings, watching
 from support.scaling import ForcedScaling
 from support.threads import threads_that_stay
+from support.usual import unusual
 from support.wires import crosses_a_wire
 
 FAILED = pytest.StashKey[bool]()
 
+# Before hypothesis loads the profile of the command line, if there is one.
+hypothesis_profiles.register()
+
 # What most workers run, which the fork server of the tests imports for all of them: to import it takes four fifths of
-# their time. Spawned workers, programs under test, and workers of a fork server that a test has had to start import it
-# each for itself.
-IMPORTED_ONCE = ("contract.operations", "contract.stages", "faults.deaths", "faults.stages", "property.chains")
+# their time. Spawned workers, programs under test, workers of other machines and those of a fork server that a test has
+# had to start import it each for itself. So these modules import late what takes long and few workers need; the fork
+# server has that, too.
+IMPORTED_ONCE = (
+    *("asyncio", "logging", "numpy"),
+    *("contract.operations", "contract.stages", "faults.deaths", "faults.stages", "property.chains"),
+)
 
 # Under `nohup`, and behind a shell's `&`, processes ignore these signals, and so do their children: the tests mean what
 # they do by default.
@@ -168,6 +178,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--wires"):
         config.hook.pytest_deselected(items=[item for item in items if not crosses_a_wire(item)])
         items[:] = [item for item in items if crosses_a_wire(item)]
+    if not os.environ.get(ALL_CASES):
+        left_out = _unusual(items, tuple(argument for argument in config.args if "::" in argument))
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _unusual(items: Sequence[pytest.Item], named: tuple[str, ...]) -> set[pytest.Item]:
+    """The cases that the usual run leaves out. named: tests that the command line names, which have all cases."""
+    return unusual(
+        (item, item.nodeid, item.callspec.params)
+        for item in items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and not needs_pairs(item.function)
+        if not item.nodeid.startswith(named)
+    )
 
 
 def pytest_collection_finish() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import chainpump
+
 ROOT = Path(__file__).parents[1]
 DESIGN = ROOT / "docs" / "design.md"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -36,3 +38,15 @@ def test_the_test_that_a_page_names_exists(page: Path, name: str, path: str) -> 
 def test_every_relative_link_of_a_page_leads_to_a_file(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    shown = re.findall(r"^\.\. auto(?:class|exception|function):: (\w+)", pages, re.MULTILINE)
+    assert set(shown) - {"chainpump"} == set(chainpump.__all__)
+
+
+def test_the_reference_has_every_operator() -> None:
+    page = (ROOT / "docs" / "reference" / "pipelines.md").read_text(encoding="utf-8")
+    methods = {name for name in vars(chainpump.Pipeline) if not name.startswith("_")}
+    assert methods <= set(re.findall(r"Pipeline\.(\w+)", page))

@@ -1,6 +1,7 @@
 """The main example gives the records of a plain loop over the same functions, and finds what it indexed."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from chainpump import Pipeline, StageError, sink, stage
+from chainpump.durable.journal_file import read
 from support.gate import WHOLE
+from support.processes import until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -122,3 +125,40 @@ def test_script_takes_folder_and_query_or_checks(folder, tmp_path, arguments, ex
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert expected in done.stdout
+
+
+def test_durable_index_that_is_killed_half_way_is_the_same_in_the_end(index_code, tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"module_{number:03}.py").write_text("".join(f"def f{n}(): ...\n" for n in range(number % 7)))
+    database, whole, journal = (tmp_path / name for name in ("index.sqlite", "whole.sqlite", "index.journal"))
+    names = {"INDEX_CODE_FOLDER": str(folder), "INDEX_CODE_DATABASE": str(database)}
+    command = [
+        sys.executable,
+        "-m",
+        "chainpump",
+        "run",
+        f"{EXAMPLES / 'index_code.py'}:durable",
+        "--journal",
+        str(journal),
+    ]
+    program = subprocess.Popen(command, env={**os.environ, **names}, start_new_session=True)
+    until(lambda: len(stored(database)) >= 20, "20 records are stored")
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    assert subprocess.run(command, env={**os.environ, **names}, check=False).returncode == 0
+    index_code.durable_index(folder, whole).run()
+    assert stored(database) == stored(whole)
+    content = read(journal)
+    assert content.complete
+    assert list(content.done) == [(0, 300)]
+
+
+def stored(database):
+    """The records of a database, in order; none while it is being made."""
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            return sorted(connection.execute("SELECT path, kind, name, line FROM records").fetchall())
+    except sqlite3.OperationalError:
+        return []

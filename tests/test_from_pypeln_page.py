@@ -11,7 +11,8 @@ from pathlib import Path
 from chainpump.compat import pypeln as pl
 from support.gate import WHOLE
 
-PAGE = (Path(__file__).parents[1] / "docs" / "from_pypeln.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "from_pypeln.md").read_text(encoding="utf-8")
 LISTED = set(re.findall(r"^\| `([^`]+)` \|.*\[`test_", PAGE, re.MULTILINE))
 CALLED = (
     "map",
@@ -25,6 +26,8 @@ CALLED = (
     "concat",
     "run",
     "IterableQueue",
+    "run_coroutine_in_loop",
+    "run_function_in_loop",
 )
 
 
@@ -42,6 +45,11 @@ def public_names() -> set[str]:
 def test_the_page_lists_every_public_name_and_parameter() -> None:
     assert public_names() - LISTED == set()
     assert LISTED - public_names() == {"worker_info", "element_index", "stage_status"}
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    for name, path in re.findall(r"\[`(test_\w+)`\]\(\.\./([\w/.]+)\)", PAGE):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
 def test_the_example_prints_what_the_page_shows() -> None:

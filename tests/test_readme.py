@@ -11,16 +11,20 @@ import pytest
 import chainpump
 from support.gate import WHOLE
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What there is no room for in the README.
+OVERVIEW = (ROOT / "docs" / "overview.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    """The contents of the README's code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(language, page=README):
+    """The contents of a page's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
 
 
 EXAMPLE = blocks("python")[0]
-PRINTED, *ERRORS = blocks("text")
+PRINTED, RAISED = blocks("text")
+ERRORS = blocks("text", OVERVIEW)
 
 # How to make the example fail as each of the README's errors says: what in it to replace, and by what.
 TEST = "        if all("
@@ -99,6 +103,16 @@ def test_example_of_operators_does_what_the_readme_says(tmp_path):
     assert dead == "['page 13 fetched']"
 
 
+def test_the_overview_shows_the_programs_and_the_error_of_the_readme():
+    assert blocks("python", OVERVIEW)[:2] == blocks("python")
+    assert ERRORS[0] == RAISED
+    assert blocks("python", (ROOT / "docs" / "index.md").read_text(encoding="utf-8")) == blocks("python")[1:]
+
+
+def test_the_readme_is_one_screen():
+    assert len(README.splitlines()) <= 130
+
+
 def test_example_has_15_lines():
     assert sum(1 for line in EXAMPLE.splitlines() if line.strip()) <= 15
 
@@ -106,7 +120,7 @@ def test_example_has_15_lines():
 def test_every_executor_is_among_the_places_where_stages_run():
     public = {name: getattr(chainpump, name) for name in chainpump.__all__ if name != "Executor"}
     executors = {name for name, value in public.items() if isinstance(value, type) and hasattr(value, "start")}
-    assert set(re.findall(r"^\| `(\w+)\(", README, flags=re.MULTILINE)) == executors
+    assert set(re.findall(r"^\| `(\w+)\(", OVERVIEW, flags=re.MULTILINE)) == executors
 
 
 def test_there_are_two_commands_of_one_line():

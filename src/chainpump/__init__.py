@@ -12,6 +12,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .cluster.hosts import Hosts
+    from .cluster.ray_executor import Ray
+    from .durable.journal import Journal
     from .engine.run import Run, SinkRun
     from .engine.warm_pool import WarmPool
     from .errors import (
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
         Failure,
         ItemTimeoutError,
         ItemTypeError,
+        JournalError,
         LedgerError,
         PipelineError,
         PlanError,
@@ -63,9 +67,12 @@ __all__ = [
     "Decision",
     "Executor",
     "Failure",
+    "Hosts",
     "Inline",
     "ItemTimeoutError",
     "ItemTypeError",
+    "Journal",
+    "JournalError",
     "LedgerError",
     "PerWorker",
     "Pipeline",
@@ -75,6 +82,7 @@ __all__ = [
     "Processes",
     "Progress",
     "Raise",
+    "Ray",
     "RemoteError",
     "Report",
     "Retry",
@@ -118,6 +126,9 @@ if not TYPE_CHECKING:
         ".engine.run": ("Run", "SinkRun"),
         ".engine.warm_pool": ("WarmPool",),
         ".executors.base": ("Executor",),
+        ".cluster.hosts": ("Hosts",),
+        ".cluster.ray_executor": ("Ray",),
+        ".durable.journal": ("Journal",),
         ".executors.inline": ("Inline",),
         ".executors.processes": ("Processes",),
         ".executors.tasks": ("Tasks",),

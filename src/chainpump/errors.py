@@ -2,6 +2,7 @@
 
 PipelineError
 ├─ PlanError            before anything starts: StageTypeError, StageOptionError
+├─ JournalError         the journal of a durable run cannot be used, or does not belong to this pipeline and its input
 ├─ RemoteError          replaces an exception that cannot be sent, in a dead letter
 └─ RunError             a run ended early: StageError, WorkerLostError, StageStoppedError,
                         UnpicklableItemError, ItemTypeError, ItemTimeoutError, TooManyFailuresError, StallError,
@@ -24,6 +25,7 @@ __all__ = [
     "Failure",
     "ItemTimeoutError",
     "ItemTypeError",
+    "JournalError",
     "LedgerError",
     "PipelineError",
     "PlanError",
@@ -77,6 +79,10 @@ class StageOptionError(PlanError, ValueError):
     """An option has a value that cannot work."""
 
 
+class JournalError(PipelineError):
+    """The journal of a durable run cannot be used: the file, another run, another pipeline or another input."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The record of one error of a run: the stage, the worker and the item. It is plain data and can always be pickled.
@@ -108,7 +114,8 @@ class DeadItem:
     """An item that a `DeadLetter` policy has put aside.
 
     item: the item itself, or its short repr if it cannot be sent to the main process.
-    index: its number, counted from 0 at its origin.
+    index: its number, counted from 0 at its origin. part: which of the items with this number it is, counted from 0, in
+    a stage behind a `flat_map` on workers that can be replaced; elsewhere it may be 0 for all of them.
     error: the exception of the function, or a `RemoteError` in its place if it cannot be sent to the main process.
     traceback: the traceback of the worker, as text.
     """
@@ -118,6 +125,7 @@ class DeadItem:
     item: Any
     error: BaseException
     traceback: str
+    part: int = 0
 
 
 class RemoteError(PipelineError):

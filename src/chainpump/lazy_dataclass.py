@@ -7,7 +7,8 @@ standard dataclasses, and the functions `fields`, `asdict` and `replace` of `dat
 docs/adr/0027.
 
 Only the features that this package uses are supported: `frozen`, `slots`, `init` and `repr` of a class; `default`,
-`default_factory`, `init`, `repr` and `kw_only` of a field; `ClassVar` and `__post_init__`.
+`default_factory`, `init`, `repr` and `kw_only` of a field; `ClassVar` and `__post_init__`. Besides, the static method
+`__init_decorator__` of a class decorates its `__init__`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["dataclass", "field", "replace"]
+__all__ = ["compile_init", "dataclass", "field", "replace"]
 
 T = TypeVar("T")
 
@@ -188,7 +189,13 @@ def _make_init(cls: type, *, frozen: bool, slots: bool) -> Callable[..., None]:
     annotations = {name: each.annotation for name, each in _fields_of(cls).items() if each.init}
     made.__annotations__ = annotations | {"return": None}
     made.__qualname__ = f"{cls.__qualname__}.__init__"
-    return made
+    decorator: Callable[[Callable[..., None]], Callable[..., None]] | None = getattr(cls, "__init_decorator__", None)
+    return made if decorator is None else decorator(made)
+
+
+def compile_init(cls: type) -> None:
+    """Compile `__init__` now, so that processes that are forked later do not do it."""
+    getattr(cls, "__init__")  # noqa: B009  # the attribute makes itself when it is read
 
 
 def _values_of(cls: type) -> Callable[[Any], tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -14,14 +15,16 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 # Annotations reach the types of the engine through the package, which imports them on first access.
 import chainpump
 
 from .building import checks
 from .building.checked_function import CheckedFunction
+from .building.elsewhere_checks import check_elsewhere
 from .building.generator_operators import GeneratorOperators
+from .building.misuses import OF_A_PIPELINE, OF_A_RUNNABLE, Misuses
 from .building.problems import Problems
 from .building.recycling_checks import check_recycling
 from .building.restart_checks import check_restarts
@@ -53,6 +56,7 @@ from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
 from .lazy_dataclass import replace
 from .messages.names import Role
+from .messages.user_call import user_call
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.lengths import length_of
 from .plan.nested_source import NestedSource
@@ -61,7 +65,8 @@ from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
 from .policies import Policy, Raise
-from .start import GRACE, RunOptions, check_place, start
+from .start import EVERY, GRACE, RunOptions, check_place
+from .start import start as start_run
 
 if TYPE_CHECKING:
     # Only type checkers need these names.
@@ -83,7 +88,7 @@ ChainT = TypeVar("ChainT", bound="_Chain")
 RAISE = Raise()
 
 
-class _Chain:
+class _Chain(Misuses):
     """The common base of pipelines and runnables: an immutable chain of checked stages."""
 
     __slots__ = ("_stages", "_strict")
@@ -91,6 +96,7 @@ class _Chain:
     _stages: tuple[PlannedStage, ...]
     _strict: bool
 
+    @user_call
     def plan(self, *, on: Executor | None = None) -> Plan:
         """Return the checked plan; `print(pipeline.plan())` shows it as a table."""
         if on is None:
@@ -99,6 +105,7 @@ class _Chain:
         for stage in stages:
             check_recycling(stage)
         check_restarts(stages)
+        check_elsewhere(stages)
         return Plan(stages)
 
     def __repr__(self) -> str:
@@ -120,6 +127,8 @@ class _Chain:
             check_recycling(stage)
         with problems:
             check_restarts(stages)
+        with problems:
+            check_elsewhere(stages)
         problems.tell()
         return stages
 
@@ -151,6 +160,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     """
 
     __slots__ = ()
+    _instead = OF_A_PIPELINE
 
     @overload
     def __init__(
@@ -164,6 +174,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     ) -> None: ...
     @overload
     def __init__(self, items: Iterable[T_co], *, name: str | None = ..., strict: bool = ...) -> None: ...
+    @user_call
     def __init__(
         self,
         items: Source[T_co] | Iterable[T_co],
@@ -196,6 +207,12 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
                     "Pipeline(iterable, each_worker=True): an iterable is read once, in the main process.\n"
                     "  A source function may run on several workers: Pipeline(source(fn, ...), each_worker=True)."
                 )
+        with problems:
+            if isinstance(items, Runnable):
+                raise StageTypeError(
+                    f"Pipeline(...) must be given an iterable but got: {items!r}.\n"
+                    "  Its sink is its end, and it has no items: add stages before the sink."
+                )
         name = named(name, type(items).__name__, problems)
         self._stages = self._with(planned_iterable(items, name, strict, problems), problems)
 
@@ -209,6 +226,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @staticmethod
     def concat(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
     @staticmethod
+    @user_call
     def concat(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
         """Yield the items of one pipeline after the other: each starts when the one before it has ended.
 
@@ -237,6 +255,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
     @staticmethod
     def interleave(first: Pipeline[T], /, *more: Pipeline[T], name: str | None = ...) -> Pipeline[T]: ...
     @staticmethod
+    @user_call
     def interleave(*pipelines: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
         """Yield one item of each pipeline in turn. A pipeline that has ended is left out.
 
@@ -266,6 +285,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         first: Pipeline[T], /, *more: Pipeline[T], in_flight: int | None = ..., name: str | None = ...
     ) -> Pipeline[T]: ...
     @staticmethod
+    @user_call
     def merge(*pipelines: Pipeline[Any], in_flight: int | None = None, name: str | None = None) -> Pipeline[Any]:
         """Yield the items of several pipelines as they arrive; the items of each pipeline keep their order.
 
@@ -284,6 +304,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
             in_flight = checks.check_count(in_flight, name or "merge", "in_flight")
         return _nested("merge", partial(Merge, in_flight=in_flight), InTurn, pipelines, name)
 
+    @user_call
     def then(
         self,
         stage: Stage[T_co, T] | Callable[[Iterator[T_co]], Iterable[T]],
@@ -320,6 +341,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         made = bounded(planned(Role.STAGE, name, bound, on, yields, may_stop), in_flight, problems)
         return self._made(Pipeline, self._with(made, problems))
 
+    @user_call
     def into(
         self,
         sink: Sink[T_co, R] | Callable[[Iterator[T_co]], R],
@@ -396,6 +418,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> Pipeline[T]: ...
+    @user_call
     def map(
         self,
         function: ItemFunction[T_co, Any],
@@ -463,6 +486,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> Pipeline[T_co]: ...
+    @user_call
     def filter(
         self,
         function: ItemFunction[T_co, object],
@@ -521,6 +545,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> Pipeline[T]: ...
+    @user_call
     def flat_map(
         self,
         function: ItemFunction[T_co, Any],
@@ -546,6 +571,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
 
+    @user_call
     def tap(
         self,
         function: ItemFunction[T_co, object],
@@ -570,6 +596,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         operator: Tap[Any] = Tap(function, (), {}, on_error, ordered, timeout)
         return self._made(Pipeline, self._and(operator, on, in_flight, name))
 
+    @user_call
     def each(
         self,
         function: ItemFunction[T_co, object],
@@ -604,6 +631,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         made = planned_operator(operator, last, on, name, problems, strict=self._strict, returns=returns)
         return self._with(bounded(made, in_flight, problems), problems)
 
+    @user_call
     def open(
         self,
         *,
@@ -614,6 +642,9 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         progress: bool = False,
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
+        journal: str | os.PathLike[str] | chainpump.Journal | None = None,
+        journal_every: float = EVERY,
+        start: str | None = None,
     ) -> chainpump.Run[T_co]:
         """Start a run that is used in a `with` statement; leaving it cancels every worker.
 
@@ -624,25 +655,31 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         grace: seconds that a cancelled worker has for its clean-up before it is killed.
         on: the executor of the stages without one; a source gets one worker of it, and so does a stage like `take`,
         whose work several workers cannot share.
-        stall_timeout, check_items, progress, observe, seed: as for `Runnable.run`. The report of a stall may also name
-        the caller's loop.
+        stall_timeout, check_items, progress, observe, seed, journal_every: as for `Runnable.run`. The report of a stall
+        may also name the caller's loop.
+        journal: as for `Runnable.run`. An item is done when the loop asks for the next one. From the first
+        `run.commit()` on, only the items before a commit are.
+        start: a `run.position` of an earlier run, behind which this one goes on; "" at first. See docs/durable.md.
         """
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
-        return start(self.plan(on=on), options, iterated=True)
+        options = RunOptions(
+            grace, on, stall_timeout, check_items, progress, observe, seed, journal, journal_every, start
+        )
+        return start_run(self.plan(on=on), options, iterated=True)
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
         """Run the pipeline inside an event loop: `async for item in pipeline`."""
         # This module imports asyncio, so it is only imported where asyncio is in use.
-        from .engine.asyncio_bridge import running
+        from .engine.asyncio_bridge import Taking, running
 
         # The check is made here because the thread that starts the run does not have the caller's stack.
         check_place(self.plan().stages)
         async with running(self.open) as (run, within):
-            items = iter(run)
-            while found := await within(run.take_ready, items):
+            taking = Taking(run, within)
+            while found := await taking.more():
                 for item in found:
                     yield item
 
+    @user_call
     def __iter__(self) -> Iterator[T_co]:
         """Run the pipeline with the caller's loop as the sink; leaving the loop cancels every worker."""
         return items_of(self.open, owned=True)
@@ -662,6 +699,7 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         """Return True: a pipeline without items, or without a length, is a pipeline."""
         return True
 
+    @user_call
     def inline(self) -> Pipeline[T_co]:
         """Return the same pipeline in the caller's thread, as plain generators, for breakpoints and profilers."""
         return self._made(Pipeline, self._inlined())
@@ -671,7 +709,10 @@ class Runnable(_Chain, Generic[R_co]):
     """A pipeline that ends in a sink, made by `Pipeline.into`. It is immutable and can run again."""
 
     __slots__ = ()
+    _instead = OF_A_RUNNABLE
+    _other = Pipeline
 
+    @user_call
     def run(
         self,
         *,
@@ -682,6 +723,8 @@ class Runnable(_Chain, Generic[R_co]):
         progress: bool = False,
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
+        journal: str | os.PathLike[str] | chainpump.Journal | None = None,
+        journal_every: float = EVERY,
     ) -> chainpump.Report[R_co]:
         """Run it to the end, and return the report.
 
@@ -701,13 +744,18 @@ class Runnable(_Chain, Generic[R_co]):
         If it raises, a warning reports the exception, and the run continues without it.
         seed: an integer from which each worker process gets a seed for `random` and for the global generators of NumPy
         and torch. The same seed gives the same random numbers again. The default is a different seed for each run.
-        Raises the sink's own exception unchanged, and RunError for every other failure. Both have the `Report` of the
-        run as their attribute `report`.
+        journal: the file of a durable run, for a pipeline that ends in `each`. It says which items are done. If the
+        program ends in any way, the same run with the same file goes on there: it does not give these items to a stage
+        again. See docs/durable.md.
+        journal_every: seconds between two writes of the journal. After a crash, the items of this time are done again.
+        Raises the sink's own exception unchanged, JournalError for the journal, and RunError for every other failure.
+        These but JournalError have the `Report` of the run as their attribute `report`.
         """
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed, journal, journal_every)
         with self._start(options) as run:
             return run.result()
 
+    @user_call
     def open(
         self,
         *,
@@ -718,6 +766,8 @@ class Runnable(_Chain, Generic[R_co]):
         progress: bool = False,
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
+        journal: str | os.PathLike[str] | chainpump.Journal | None = None,
+        journal_every: float = EVERY,
     ) -> chainpump.SinkRun[R_co]:
         """Start a run, which goes on while the caller does other things. Leaving its `with` block cancels every worker.
 
@@ -730,11 +780,11 @@ class Runnable(_Chain, Generic[R_co]):
         The options are those of `run`. A sink on `Inline` runs in a thread of the main process, and not in the caller's
         thread, where `run` would call it.
         """
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed, journal, journal_every)
         return self._start(options, apart=True)
 
     def _start(self, options: RunOptions, *, apart: bool = False) -> chainpump.SinkRun[R_co]:
-        return start(self.plan(on=options.on), options, iterated=False, apart=apart)
+        return start_run(self.plan(on=options.on), options, iterated=False, apart=apart)
 
     async def run_async(
         self,
@@ -746,6 +796,8 @@ class Runnable(_Chain, Generic[R_co]):
         progress: bool = False,
         observe: Callable[[chainpump.Progress], object] | None = None,
         seed: int | None = None,
+        journal: str | os.PathLike[str] | chainpump.Journal | None = None,
+        journal_every: float = EVERY,
     ) -> chainpump.Report[R_co]:
         """Run it like `run`, but inside an event loop, which continues meanwhile.
 
@@ -758,13 +810,24 @@ class Runnable(_Chain, Generic[R_co]):
         # This module imports asyncio, so it is only imported where asyncio is in use.
         from .engine.asyncio_bridge import running
 
-        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed)
+        options = RunOptions(grace, on, stall_timeout, check_items, progress, observe, seed, journal, journal_every)
         # The check is made here because the thread that starts the run does not have the caller's stack.
         check_place(self.plan(on=on).stages)
         async with running(partial(self._start, options)) as (run, within):
             report: chainpump.Report[R_co] = await within(run.result)
         return report
 
+    if not TYPE_CHECKING:
+        # A loop calls this method, too, because there is no `__iter__`. Type checkers report both uses themselves.
+
+        @partial(user_call, ends=TypeError)
+        def __getitem__(self, index: object) -> NoReturn:
+            raise TypeError(
+                "'Runnable' object is not iterable: its sink takes the items, and a run gives the value of the sink.\n"
+                "  Write .run().value for that value, or leave the sink out to take the items."
+            )
+
+    @user_call
     def inline(self) -> Runnable[R_co]:
         """Return the same runnable in the caller's thread, as plain generators, for breakpoints and profilers."""
         return self._made(Runnable, self._inlined())
@@ -780,22 +843,31 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
 
 @overload
 def opened(
-    chain: Pipeline[Any], *, progress: bool = ..., observe: Callable[[chainpump.Progress], object] | None = ...
+    chain: Pipeline[Any],
+    *,
+    progress: bool = ...,
+    observe: Callable[[chainpump.Progress], object] | None = ...,
+    journal: str | os.PathLike[str] | None = ...,
 ) -> chainpump.Run[Any]: ...
 @overload
 def opened(
-    chain: Runnable[Any], *, progress: bool = ..., observe: Callable[[chainpump.Progress], object] | None = ...
+    chain: Runnable[Any],
+    *,
+    progress: bool = ...,
+    observe: Callable[[chainpump.Progress], object] | None = ...,
+    journal: str | os.PathLike[str] | None = ...,
 ) -> chainpump.SinkRun[Any]: ...
 def opened(
     chain: Pipeline[Any] | Runnable[Any],
     *,
     progress: bool = False,
     observe: Callable[[chainpump.Progress], object] | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> chainpump.Run[Any] | chainpump.SinkRun[Any]:
     """Open a run of a pipeline or a runnable. A sink on Inline runs in the thread that asks for the result."""
     if isinstance(chain, Pipeline):
-        return chain.open(progress=progress, observe=observe)
-    return chain._start(RunOptions(progress=progress, observe=observe))  # noqa: SLF001  # of this module
+        return chain.open(progress=progress, observe=observe, journal=journal)
+    return chain._start(RunOptions(progress=progress, observe=observe, journal=journal))  # noqa: SLF001  # of this module
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
 from .errors import DeadItem, StageOptionError
 from .lazy_dataclass import dataclass
+from .messages.user_call import user_call
 
 __all__ = [
     "Action",
@@ -46,6 +47,7 @@ class Verdict:
     Raises StageOptionError for a wrong action, pause or limit.
     """
 
+    __init_decorator__ = staticmethod(user_call)
     action: Action
     pause: float = 0.0
     limit: int | None = None
@@ -94,14 +96,16 @@ class Skip:
     >>> list(Pipeline(["1", "x", "3"]).map(int, on=Inline(), on_error=Skip(ValueError)))
     [1, 3]
 
-    types: the exceptions that are handled, all by default; any other exception ends the run.
+    types: the exceptions that are handled, one by one or as a tuple or list, all by default; any other exception ends
+    the run.
     limit: how many items all workers together may skip; one more raises TooManyFailuresError.
     """
 
     types: tuple[type[BaseException], ...]
     limit: int | None
 
-    def __init__(self, *types: type[BaseException], limit: int | None = None) -> None:
+    @user_call
+    def __init__(self, *types: type[BaseException] | Sequence[type[BaseException]], limit: int | None = None) -> None:
         _set_types(self, types)
         _set_limit(self, limit)
 
@@ -128,9 +132,10 @@ class DeadLetter:
     limit: int | None
     to: Callable[[DeadItem], object] | None
 
+    @user_call
     def __init__(
         self,
-        *types: type[BaseException],
+        *types: type[BaseException] | Sequence[type[BaseException]],
         limit: int | None = None,
         to: Callable[[DeadItem], object] | None = None,
     ) -> None:
@@ -152,19 +157,22 @@ class Retry:
     >>> Retry(3, on=OSError, backoff=0.5)
     Retry(times=3, on=<class 'OSError'>, backoff=0.5, otherwise=Raise())
 
-    on: the exceptions, one type or a tuple, after which it is called again.
+    on: the exceptions, one type or a tuple or list of them, after which it is called again.
     backoff: seconds before the first repetition, doubled before each further one; a cancelled run does not wait for it.
     otherwise: the policy after the last repetition, and for other exceptions: any policy but another Retry.
     """
 
+    __init_decorator__ = staticmethod(user_call)
     times: int
-    on: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    on: type[BaseException] | Sequence[type[BaseException]] = Exception
     backoff: float = 0.0
     # The default is shared by all objects, which is safe because it is frozen.
     otherwise: Policy = Raise()
 
     def __post_init__(self) -> None:
         _check_number("Retry: times must be a whole number of at least 1", self.times, (int,), 1)
+        if isinstance(self.on, list):
+            object.__setattr__(self, "on", tuple(self.on))
         _check_types("Retry: on", self.on if isinstance(self.on, tuple) else (self.on,))
         _check_number("Retry: backoff must be a number of seconds", self.backoff, (int, float), 0)
         _check_otherwise(self.otherwise)
@@ -182,7 +190,8 @@ class Retry:
         >>> Retry(2, otherwise=Skip(limit=9)).decide(ValueError(), 3)
         Verdict(action=<Action.SKIP: 'skip'>, pause=0.0, limit=9)
         """
-        if tries <= self.times and isinstance(error, self.on):
+        # A list has become a tuple.
+        if tries <= self.times and isinstance(error, self.on):  # type: ignore[arg-type]
             return Verdict(Action.RETRY, self.backoff * 2 ** (tries - 1))
         return self.otherwise.decide(error, tries)
 
@@ -219,6 +228,7 @@ def _decided(verdict: object) -> Verdict:
 
 
 def _set_types(policy: Skip | DeadLetter, types: tuple[object, ...]) -> None:
+    types = tuple(one for each in types for one in (each if isinstance(each, (tuple, list)) else (each,)))
     _check_types(f"{type(policy).__name__}: each type", types)
     object.__setattr__(policy, "types", types or (Exception,))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,21 +18,24 @@ from .lazy_dataclass import dataclass
 from .messages.failure_texts import no_run
 from .pickling.loading import check_not_loading
 from .plan.item_checks import check_available
-from .plan.placement import Placement, check_whole
+from .plan.placement import Placement, check_seconds, check_whole
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
 
 if TYPE_CHECKING:
+    from .durable.journal import Journal
     from .engine.run import Run, SinkRun
     from .engine.warm_pool import WarmPool
     from .progress.observer_thread import Observer
 
-__all__ = ["GRACE", "RunOptions", "check_place", "start", "warm"]
+__all__ = ["EVERY", "GRACE", "RunOptions", "check_place", "start", "warm"]
 
 # Seconds. This is enough to close files and connections, and short enough not to look like a hang.
 GRACE = 0.5
 # Seconds. The time between two epochs, or two cells of a notebook.
 IDLE = 60.0
+# Seconds. What a crash can repeat is bounded by that, and one write to the disk in that time costs nothing.
+EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,20 @@ class RunOptions:
     progress: bool = False
     observe: Observer | None = None
     seed: int | None = None
+    journal: str | os.PathLike[str] | Journal | None = None
+    journal_every: float = EVERY
+    start: str | None = None
 
     def __post_init__(self) -> None:
-        checks.check_seconds(self.grace, "grace")
+        check_seconds(self.journal_every, "journal_every", least=MIN_WAIT)
+        check_seconds(self.grace, "grace")
         if self.stall_timeout is not None:
-            checks.check_seconds(self.stall_timeout, "stall_timeout", least=MIN_WAIT)
+            check_seconds(self.stall_timeout, "stall_timeout", least=MIN_WAIT)
+        if self.start is not None and self.journal is not None:
+            raise StageOptionError(
+                "start= and journal= exclude each other: a journal knows itself where to go on.\n"
+                "  Give start= where the program stores run.position with its results."
+            )
         checks.check_flag(self.check_items, "check_items")
         checks.check_flag(self.progress, "progress")
         if self.observe is not None and not callable(self.observe):
@@ -101,6 +114,7 @@ def start(
     # Only a program that runs a pipeline needs the engine. A worker that imports the program only builds the pipeline.
     try:
         from .engine.nested import with_inner_runs
+        from .engine.no_recorder import NoRecorder
         from .engine.run import Run, SinkRun
         from .engine.run_settings import RunSettings
         from .engine.warm_pool import current_pool
@@ -127,6 +141,17 @@ def start(
     hazard = fork_hazard(_executors(stages))
     if hazard:
         warn(hazard)
+    recorder: NoRecorder = NoRecorder()
+    if options.journal is not None:
+        from .engine.durable_start import recorder_of
+
+        recorder, stages = recorder_of(options.journal, options.journal_every, stages)
+        apart = apart or iterated
+    elif options.start is not None:
+        from .engine.durable_start import keeper_of
+
+        recorder, stages = keeper_of(options.start, stages)
+        apart = True
     settings = RunSettings(
         iterated,
         float(options.grace),
@@ -136,8 +161,13 @@ def start(
         apart=apart,
         in_flight=in_flight,
         pool=current_pool(),
+        recorder=recorder,
     )
-    return (Run if iterated else SinkRun)(with_inner_runs(stages, settings), settings)
+    try:
+        return (Run if iterated else SinkRun)(with_inner_runs(stages, settings), settings)
+    except BaseException:
+        recorder.end(lambda: "failed")
+        raise
 
 
 def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:
@@ -161,6 +191,6 @@ def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:
     # A program that only builds pipelines does not need the engine.
     from .engine.warm_pool import WarmPool
 
-    checks.check_seconds(idle, "warm: idle")
-    checks.check_seconds(grace, "warm: grace")
+    check_seconds(idle, "warm: idle")
+    check_seconds(grace, "warm: grace")
     return WarmPool(float(idle), float(grace))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,8 +61,8 @@ def write_taken(items: Iterable[int], journal: Journal) -> None:
         journal.write(f"taken {item}")
 
 
-def write_alone(journal: Journal) -> None:
-    journal.write("alone")
+def keep_thread(threads: list[threading.Thread]) -> None:
+    threads.append(threading.current_thread())
 
 
 def hold_first(items: Iterable[int], gate: Gate) -> None:
@@ -131,8 +132,6 @@ def call_each(items: Iterable[Callable[[int], int]], journal: Journal) -> None:
 
 
 def unpicklable() -> Iterable[Any]:
-    import threading
-
     yield threading.Lock()
 
 
@@ -141,6 +140,10 @@ def unpicklable() -> Iterable[Any]:
 
 class AppError(Exception):
     """An exception of the program."""
+
+
+def raise_alone() -> None:
+    raise AppError("alone")
 
 
 def raising_source() -> Iterable[int]:
@@ -162,7 +165,7 @@ def raising_sink(items: Iterable[int]) -> None:
 
 def raise_huge(items: Iterable[int]) -> Iterable[int]:
     for item in items:
-        raise AppError("x" * 300_000)
+        raise AppError("x" * 3_000_000)
         yield item
 
 
@@ -175,6 +178,19 @@ def end_early(items: Iterable[int]) -> Iterable[int]:
 def stop_early(items: Iterable[int]) -> None:
     for _ in items:
         return
+
+
+def raise_in_sink(items: Iterable[int], error: BaseException) -> None:
+    for _ in items:
+        raise error
+
+
+def raise_from(items: Iterable[int]) -> None:
+    for item in items:
+        try:
+            raise KeyError(item)
+        except KeyError as error:
+            raise AppError("chained") from error
 
 
 def exit_0(items: Iterable[int]) -> Iterable[int]:

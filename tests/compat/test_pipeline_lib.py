@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chainpump.compat import pipeline_lib
-from chainpump.compat.pipeline_lib import PARALLELISM_STRATEGIES, PipelineTask, execute
+from chainpump.compat.pipeline_lib import (
+    PARALLELISM_STRATEGIES,
+    PipelineTask,
+    execute,
+    mp_execution,
+    seq_execution,
+    task_functions,
+    tr_execution,
+)
 from compat import pipeline_lib_tasks as tasks
 from support.gate import Journal
 
@@ -38,8 +49,8 @@ def test_strategies_are_the_four_of_the_type() -> None:
 
 
 def test_another_strategy_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^parallelism must be one of thread, .* but got: 'fork'\.$"):
-        execute([counted()], "fork")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^`execute`'s parallelism argument must be one of .* got: 'fork'\.$"):
+        execute([counted(), PipelineTask(tasks.doubled)], "fork", type_check_pipeline=False)  # type: ignore[arg-type]
 
 
 @in_all_but_spawned
@@ -55,14 +66,33 @@ def test_a_task_may_return_a_list(parallelism: Any, journal: Journal) -> None:
     assert journal.lines == ["0", "1", "2"]
 
 
-@in_all_but_spawned
-def test_a_single_task_runs_alone(parallelism: Any, journal: Journal) -> None:
-    execute([PipelineTask(tasks.write_alone, {"journal": journal})], parallelism)
-    assert journal.lines == ["alone"]
+@everywhere
+def test_a_single_task_runs_in_the_calling_thread(parallelism: Any) -> None:
+    threads: list[threading.Thread] = []
+    execute([PipelineTask(tasks.keep_thread, {"threads": threads})], parallelism)
+    assert threads == [threading.current_thread()]
+
+
+@everywhere
+def test_a_single_task_raises_its_own_exception(parallelism: Any) -> None:
+    with pytest.raises(tasks.AppError) as caught:
+        execute([PipelineTask(tasks.raise_alone)], parallelism)
+    assert caught.value.__cause__ is None
 
 
 def test_no_tasks_do_nothing() -> None:
     execute([])
+    execute([], "coroutine", inactivity_timeout=1)
+
+
+def test_each_strategy_has_a_function_of_its_own(journal: Journal) -> None:
+    def chain() -> list[PipelineTask]:
+        return [counted(2), PipelineTask(tasks.write, {"journal": journal})]
+
+    tr_execution.execute_tr(chain(), inactivity_timeout=60)
+    seq_execution.execute_seq(chain())
+    mp_execution.execute_mp(chain(), "fork", inactivity_timeout=60)
+    assert journal.lines == ["0", "1"] * 3
 
 
 def test_a_task_has_the_name_of_its_function_and_its_constants() -> None:
@@ -156,9 +186,27 @@ def test_functions_without_a_name_travel_as_items(parallelism: Any, journal: Jou
 def test_a_message_over_its_limit_is_a_value_error(parallelism: Any) -> None:
     first = PipelineTask(tasks.arrays, {"number": 3}, max_message_size=1000)
     with pytest.raises(
-        ValueError, match=r"^an item has 400\d\d\d bytes as a pickle, and max_message_size .* is 1000\."
+        ValueError,
+        match=r"^Tried to pass item of serialized size 400\d+, but max_message_size of its task is 1000\.",
     ):
         execute([first, PipelineTask(tasks.drain)], parallelism, type_check_pipeline=False)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *(10**400, 3, None, True, 0.5),
+        *(np.zeros(500), np.zeros((1,) * 30), np.zeros(9)[::2], np.array(["a", None])),
+        np.zeros(9, np.dtype("f8", metadata={"unit": "m" * 5000})),
+    ],
+)
+def test_a_size_that_is_known_without_a_pickle_is_no_smaller_than_that(item: Any) -> None:
+    assert task_functions._most(item) >= len(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
+
+
+def test_the_size_of_a_received_array_is_known_without_a_pickle() -> None:
+    array = pickle.loads(pickle.dumps(np.zeros(500, np.float32)))
+    assert task_functions._most(array) == task_functions.MOST_HEAD + 2000
 
 
 def test_a_message_within_its_limit_passes(journal: Journal) -> None:
@@ -173,5 +221,5 @@ def test_a_message_within_its_limit_passes(journal: Journal) -> None:
 )
 def test_options_without_an_effect_are_a_warning(parallelism: Any, ignored: str) -> None:
     first = counted(num_workers=2, packets_in_flight=2, max_message_size=10)
-    with pytest.warns(UserWarning, match=rf"^task 'count': '{parallelism}' ignores {ignored}\.$"):
+    with pytest.warns(UserWarning, match=rf"^Task 'count': '{parallelism}' ignores {ignored}\.$"):
         execute([first, PipelineTask(tasks.drain)], parallelism, type_check_pipeline=False)

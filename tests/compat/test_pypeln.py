@@ -7,7 +7,8 @@ import itertools
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from chainpump import StageOptionError, StageTypeError
 from chainpump.compat import pypeln as pl
-from support.gate import LIMIT, Journal
+from support.gate import LIMIT, Gate, Journal
 
 MODULES = [pl.process, pl.thread, pl.task, pl.sync]
 APART = [pl.process, pl.thread, pl.task]
@@ -119,6 +120,26 @@ def test_ordered_restores_the_order_of_the_source(module: Any) -> None:
 
 
 @every
+@pytest.mark.parametrize("maxsize", [0, 2])
+def test_a_stage_behind_ordered_takes_the_items_in_their_order(module: Any, maxsize: int, journal: Journal) -> None:
+    second_is_done = threading.Event()
+
+    def out_of_order(value: int) -> int:
+        if value:
+            second_is_done.set()
+        else:
+            second_is_done.wait(LIMIT)
+        return value
+
+    stage = module.ordered(module.map(doubled, pl.thread.map(out_of_order, range(20), workers=2)))
+    # It keeps the order of its own results, too.
+    written = module.map(lambda value: journal.write(str(value)) or value, stage, maxsize=maxsize)
+    again = module.ordered(module.map(doubled, written, workers=2, maxsize=maxsize))
+    assert list(module.filter(lambda value: value, again)) == list(range(4, 80, 4))
+    assert journal.lines == [str(value) for value in range(0, 40, 2)]
+
+
+@every
 def test_ordered_behind_concat_sorts_by_the_index(module: Any) -> None:
     joined = module.ordered(module.concat([[0, 1, 2], module.map(doubled, [0, 1])]))
     assert [element.index for element in module.to_iterable(joined, return_index=True)] == [
@@ -189,6 +210,51 @@ def test_a_stage_with_two_consumers_that_fails_fails_once(module: Any) -> None:
 def test_two_consumers_of_a_stage_are_left_early(module: Any) -> None:
     shared = module.map(doubled, itertools.count())
     next(module.to_iterable(module.concat([module.map(doubled, shared), shared])))
+
+
+@every_apart
+def test_a_consumer_that_fails_ends_the_others_of_its_run(module: Any) -> None:
+    def failing(value: int) -> int:
+        return 1 // (3 - value)
+
+    shared = module.map(doubled, itertools.count())
+    behind_failure = module.map(failing, module.map(lambda value: value // 2, shared))
+    with pytest.raises(ZeroDivisionError):
+        for _ in module.concat([behind_failure, module.map(str, shared), shared]):
+            pass
+
+
+def left_in_the_loop(items: Iterator[Any]) -> None:
+    for _ in items:
+        break
+    items.close()  # type: ignore[attr-defined]
+
+
+def dropped(items: Iterator[Any]) -> None:
+    next(items)
+
+
+def failed(items: Iterator[Any]) -> None:
+    def failing(value: int) -> int:
+        raise LookupError(value)
+
+    # The traceback refers to the items, so only a garbage collection would drop them.
+    with closing(items), pytest.raises(LookupError):  # type: ignore[type-var]
+        list(pl.thread.map(failing, items))
+
+
+@every_apart
+@pytest.mark.parametrize("stop", [left_in_the_loop, dropped, failed])
+def test_a_consumer_that_stops_early_does_not_touch_a_loop_over_another_one(
+    module: Any, stop: Callable[[Iterator[Any]], None]
+) -> None:
+    shared = module.map(doubled, range(2_000))
+    one, other = module.map(str, shared), module.map(doubled, shared)
+    goes_on = iter(module.concat([other, shared]))
+    found = [next(goes_on)]
+    stop(module.to_iterable(module.concat([one, shared])))
+    found.extend(goes_on)
+    assert sorted(found) == sorted([*range(0, 4_000, 2), *range(0, 8_000, 4)])
 
 
 @every
@@ -286,6 +352,16 @@ def test_on_done_is_called_once_by_each_worker_and_one_is_the_last(module: Any, 
 
 
 @every
+def test_the_status_of_a_stage_shows_itself_and_gives_way_to_a_value_of_on_start(module: Any, journal: Journal) -> None:
+    def noted(stage_status: Any) -> None:
+        journal.write(stage_status)
+
+    list(module.map(doubled, [1], on_done=noted))
+    list(module.map(doubled, [1], on_start=lambda: {"stage_status": "own"}, on_done=noted))
+    assert journal.lines == ["StageStatus(done = True, active_workers = 0)", "own"]
+
+
+@every
 def test_on_done_is_not_called_after_a_failure(module: Any, journal: Journal) -> None:
     with pytest.raises(ZeroDivisionError):
         list(module.map(lambda value: 1 // value, [0], on_done=lambda: journal.write("done")))
@@ -302,6 +378,73 @@ def test_functions_without_a_signature_and_methods_are_taken(module: Any) -> Non
     assert list(module.map(str.upper, ["a"])) == ["A"]
     assert list(module.map(Adder().add, [1])) == [2]
     assert list(module.map(partial(pow, 2), [3])) == [8]
+
+
+# ------------------------------------------------------------------------------- options, in each of the functions
+
+each_function = pytest.mark.parametrize("name", ["map", "filter", "flat_map", "each"])
+
+
+@each_function
+@every
+def test_every_function_takes_its_options_by_position_and_by_name(module: Any, name: str, journal: Journal) -> None:
+    def started(worker_info: Any) -> dict[str, int]:
+        return {"number": worker_info.index}
+
+    def noted(value: int, number: int, worker_info: Any) -> list[int]:
+        journal.write(f"{value} {number == worker_info.index}")
+        return [value]
+
+    def done(number: int) -> None:
+        journal.write(f"done {number}")
+
+    named = {"workers": 2, "maxsize": 3, "timeout": LIMIT, "on_start": started, "on_done": done}
+    stages = [
+        getattr(module, name)(noted, [1, 2], 2, 3, LIMIT, started, done),
+        getattr(module, name)(f=noted, stage=[1, 2], **named),
+        [1, 2] | getattr(module, name)(noted, **named),
+    ]
+    for stage in stages:
+        list(stage)
+    # One event loop, or the thread of the caller, is one worker.
+    workers = 2 if module in (pl.process, pl.thread) else 1
+    expected = ["1 True", "2 True", *(f"done {number}" for number in range(workers))]
+    assert sorted(journal.lines) == sorted(len(stages) * expected)
+
+
+@each_function
+@every
+def test_every_function_drops_an_item_that_takes_too_long(module: Any, name: str, journal: Journal) -> None:
+    def slow(value: int) -> list[int]:
+        while value == 1:
+            pass
+        journal.write(value)
+        return [value]
+
+    async def slow_async(value: int) -> list[int]:
+        if value == 1:
+            await asyncio.Event().wait()
+        journal.write(value)
+        return [value]
+
+    list(getattr(module, name)(slow_async if module is pl.task else slow, range(3), timeout=0.5))
+    assert journal.lines == ["0", "2"]
+
+
+@each_function
+@pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
+def test_every_function_reads_no_more_than_maxsize_ahead(module: Any, name: str, gate: Gate) -> None:
+    """The worker holds an item, three wait, and the source has made one more."""
+    count = Count()
+    stage = getattr(module, name)(lambda value: [gate.hold(value)], map(count, range(1, 100)), maxsize=3)
+    items: Any = iter(stage)
+    reading = threading.Thread(target=lambda: next(items, None))
+    reading.start()
+    gate.wait_held()
+    assert count.begun(5)
+    gate.release(100)
+    reading.join()
+    items.close()
 
 
 # ----------------------------------------------------------------------------------------------------- elements
@@ -323,6 +466,48 @@ def test_elements_in_a_source_keep_their_index(module: Any) -> None:
     again = module.to_iterable(module.map(str.upper, elements), return_index=True)
     assert list(module.ordered(again)) == ["A", "B", "C"]
     assert list(module.map(str.upper, iter(elements))) == ["C", "A", "B"]
+
+
+@every
+def test_ordered_sorts_elements_of_a_source_that_shows_them_when_it_is_read(module: Any) -> None:
+    elements = [pl.Element((2,), "c"), pl.Element((0,), "a"), pl.Element((1,), "b")]
+    assert list(module.ordered(module.map(str.upper, iter(elements)))) == ["A", "B", "C"]
+    assert list(module.ordered(module.from_iterable(iter(elements), use_thread=False))) == ["a", "b", "c"]
+    live = pl.thread.IterableQueue[Any]()
+    for element in elements:
+        live.put(element)
+    live.worker_done()
+    assert list(module.ordered(live)) == ["a", "b", "c"]
+    # An endless source of values is not collected.
+    endless = iter(module.ordered(module.map(doubled, itertools.count())))
+    assert next(endless) == 0
+    endless.close()
+
+
+def test_ordered_sorts_elements_of_an_async_source() -> None:
+    async def backwards() -> AsyncIterator[pl.Element[int]]:
+        for number in (2, 1, 0):
+            yield pl.Element((number,), number)
+
+    assert list(pl.task.ordered(pl.task.map(doubled, backwards(), workers=2))) == [0, 2, 4]
+
+
+@every
+def test_a_stage_of_the_program_has_indexes_of_its_own(module: Any) -> None:
+    class Countdown(pl.BaseStage[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter(self.to_iterable(0, False))
+
+        def to_iterable(self, maxsize: int = 0, return_index: bool = False) -> Iterator[Any]:
+            for value in (2, 1, 0):
+                yield pl.Element((value, 7), value) if return_index else value
+
+    stage = Countdown()
+    to_list: Any = list
+    assert stage | to_list == [2, 1, 0]
+    assert list(module.ordered(module.map(doubled, stage))) == [0, 2, 4]
+    found = list(module.to_iterable(module.map(doubled, stage), return_index=True))
+    assert [element.index for element in found] == [(2, 7), (1, 7), (0, 7)]
 
 
 def test_elements_are_compared_by_their_index() -> None:
@@ -389,6 +574,50 @@ def test_maxsize_holds_for_each_stage_of_a_chain(module: Any) -> None:
     items.close()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_maxsize_holds_behind_a_process_stage_with_a_timeout(workers: int) -> None:
+    count = Count()
+    stage = pl.process.map(count, range(100), workers=workers, timeout=LIMIT)
+    items: Any = pl.process.to_iterable(stage, maxsize=3)
+    next(items)
+    assert count.begun(4 + workers)
+    items.close()
+
+
+@pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
+@pytest.mark.parametrize("between", [False, True])
+def test_maxsize_holds_for_each_stage_behind_a_process_stage_with_a_timeout(module: Any, between: bool) -> None:
+    first, second = Count(), Count()
+    stage = pl.process.map(first, range(100), timeout=LIMIT)
+    if between:
+        stage = pl.process.ordered(pl.process.map(doubled, stage))
+    items: Any = iter(module.map(second, stage, maxsize=3))
+    next(items)
+    assert second.begun(5)
+    assert first.begun(9)
+    items.close()
+
+
+def test_maxsize_behind_a_process_stage_with_a_timeout_counts_no_dropped_items() -> None:
+    def slow_at_even(value: int) -> int:
+        if value % 2 == 0:
+            time.sleep(LIMIT)
+        return value
+
+    stage = pl.process.map(slow_at_even, range(8), workers=2, timeout=0.3, maxsize=1)
+    assert list(pl.thread.map(doubled, stage, maxsize=1)) == [2, 6, 10, 14]
+
+
+@pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
+def test_maxsize_of_tasks_holds_for_the_stage_before_them(module: Any) -> None:
+    count = Count()
+    items: Any = iter(pl.task.map(doubled, module.map(count, range(100)), maxsize=3))
+    next(items)
+    # The tasks hold two items more than they work on.
+    assert count.settled() <= 11
+    items.close()
+
+
 @pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
 def test_maxsize_holds_behind_a_shared_stage_and_before_a_join(module: Any) -> None:
     shared = Count()
@@ -447,15 +676,26 @@ def test_the_time_in_which_a_generator_makes_its_results_counts(module: Any) -> 
     assert list(module.flat_map(several, range(3), timeout=0.3)) == [0, 0, 2, 2]
 
 
-def test_a_time_limit_counts_the_function_alone() -> None:
-    """The items wait for the loop, and the worker for the source, longer than the limit."""
+def for_ever(value: int) -> None:
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize("module", [pl.process, pl.thread], ids=short)
+def test_a_time_limit_counts_the_function_alone(module: Any) -> None:
+    """The worker waits for the source, and items wait for the loop, longer than the limit."""
+    limit = 1.0
 
     def source() -> Iterator[int]:
-        for value in range(3):
-            time.sleep(0.25)
+        for value in range(2):
+            # It ends when the same limit has ended a call.
+            assert list(pl.process.map(for_ever, [value], timeout=limit)) == []
             yield value
 
-    assert list(pl.process.map(doubled, source(), timeout=0.2)) == [0, 2, 4]
+    found = []
+    for value in module.map(doubled, source(), timeout=limit):
+        assert list(pl.process.map(for_ever, [value], timeout=limit)) == []
+        found.append(value)
+    assert found == [0, 2]
 
 
 # ------------------------------------------------------------------------------------------------------ mistakes
@@ -485,6 +725,9 @@ def test_what_is_no_function_or_no_iterable_is_refused(module: Any) -> None:
         lambda: module.map(3, [1]),
         lambda: module.map(doubled, [1], on_start=3),
         lambda: module.map(doubled, 3),
+        lambda: module.map(doubled, None),
+        lambda: module.each(doubled, None, run=True),
+        lambda: module.to_iterable(None),
         lambda: module.from_iterable(3),
         lambda: module.ordered(3),
         lambda: module.concat([[1], 3]),
@@ -522,6 +765,36 @@ def test_an_exception_keeps_its_class_and_its_arguments(module: Any) -> None:
 
     with pytest.raises(CodedError, match="8, 'source'"):
         list(module.map(doubled, source()))
+
+
+@every
+def test_the_values_that_are_injected_have_public_types(module: Any, journal: Journal) -> None:
+    def shown(value: int, worker_info: Any) -> bool:
+        return isinstance(worker_info, module.WorkerInfo)
+
+    def done(stage_status: Any) -> None:
+        journal.write(isinstance(stage_status, module.StageStatus))
+
+    assert list(module.map(shown, [1], on_done=done)) == [True]
+    assert journal.lines == ["True"]
+
+
+@every
+def test_functions_have_names_and_docs_and_can_be_imported(module: Any) -> None:
+    names = ["map", "filter", "flat_map", "each", "from_iterable", "to_iterable", "ordered", "concat", "run"]
+    for name in names:
+        assert getattr(module, name).__name__ == name
+        assert getattr(module, name).__doc__
+    assert set(names) <= set(module.__all__)
+    assert isinstance(module.from_iterable([]), module.Stage)
+
+
+def test_the_package_has_the_names_of_pypeln() -> None:
+    assert pl.__version__ == "0.4.9"
+    assert pl.utils.Element is pl.Element
+    assert isinstance(pl.thread.map(doubled), pl.utils.Partial)
+    assert isinstance(pl.thread.from_iterable([]), pl.utils.BaseStage)
+    assert {"process", "sync", "task", "thread", "utils"} <= set(dir(pl))
 
 
 def test_a_stage_and_its_parts_name_themselves() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import queue
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,10 @@ import pytest
 
 from chainpump import StageOptionError
 from chainpump.compat import pypeln as pl
+from chainpump.compat.pypeln.queue_server import connected
+from compat import steps
+from support.gate import LIMIT, Gate
+from support.processes import wait_asleep
 
 MODULES = [pl.process, pl.thread]
 both = pytest.mark.parametrize("module", MODULES, ids=["process", "thread"])
@@ -32,9 +38,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for each in made:
         each.close()
-    for thread in threading.enumerate():
-        if thread.name == "QueueFeederThread":
-            thread.join()
+        each.join_thread()
 
 
 @both
@@ -113,6 +117,125 @@ def test_another_process_fills_a_queue() -> None:
     child.join()
 
 
+FORK: Any = multiprocessing.get_context("fork")
+
+
+def _filled(source: Any, gate: Gate, end: int) -> None:
+    source.put(0)
+    gate.announce()
+    source.put(1, timeout=LIMIT)
+    source.put(end)
+
+
+def test_a_producer_that_dies_holds_up_no_other_one(gate: Gate) -> None:
+    """It is killed while it waits for room. What it has put stays."""
+    source: Any = pl.process.IterableQueue(maxsize=1)
+    dying = FORK.Process(target=_filled, args=(source, gate, 9))
+    dying.start()
+    gate.wait_held()
+    wait_asleep(dying.pid)
+    dying.kill()
+    dying.join()
+    others = [FORK.Process(target=_done, args=(source,))]
+    others[0].start()
+    assert list(pl.thread.map(lambda value: value + 1, source)) == [1, 8]
+    others[0].join()
+
+
+def _done(source: Any) -> None:
+    source.put(7)
+    source.worker_done()
+
+
+def test_a_producer_that_dies_in_the_middle_of_an_item_is_dropped(gate: Gate) -> None:
+    source: Any = pl.process.IterableQueue()
+
+    def half() -> None:
+        connection = connected(source._address)
+        # The length of a message, and less than that.
+        os.write(connection.fileno(), struct.pack("!i", 1000) + b"half")
+        gate.hold(None)
+
+    dying = FORK.Process(target=half)
+    dying.start()
+    gate.wait_held()
+    dying.kill()
+    dying.join()
+    source.put(1)
+    source.worker_done()
+    assert list(source) == [1]
+
+
+def test_a_reader_in_another_process_that_dies_takes_no_item(gate: Gate) -> None:
+    source: Any = pl.process.IterableQueue()
+
+    def read() -> None:
+        gate.announce()
+        source.get()
+
+    dying = FORK.Process(target=read)
+    dying.start()
+    gate.wait_held()
+    wait_asleep(dying.pid)
+    dying.kill()
+    dying.join()
+    # The server has seen the end of the connection once it answers this.
+    asking = FORK.Process(target=source.empty)
+    asking.start()
+    asking.join()
+    source.put(1)
+    source.worker_done()
+    assert list(source) == [1]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_another_process_can_use_all_methods_of_a_queue(method: str) -> None:
+    source: Any = pl.process.IterableQueue(maxsize=3)
+    context: Any = multiprocessing.get_context(method)
+    child = context.Process(target=steps.use_queue, args=(source,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    with pytest.raises(KeyError, match="from elsewhere"):
+        list(source)
+
+
+def test_a_queue_is_read_in_a_process() -> None:
+    source: Any = pl.process.IterableQueue()
+    for value in range(3):
+        source.put(value)
+    source.worker_done()
+    assert list(pl.process.from_iterable(source, use_thread=False)) == [0, 1, 2]
+
+
+def test_a_queue_that_is_closed_is_an_error_for_other_processes(gate: Gate) -> None:
+    source: Any = pl.process.IterableQueue()
+    ours, theirs = FORK.Pipe()
+
+    def use() -> None:
+        source.put(1)
+        gate.hold(None)
+        for _ in range(2):
+            try:
+                source.put(2)
+            except OSError as error:
+                theirs.send(type(error).__name__)
+
+    child = FORK.Process(target=use)
+    child.start()
+    gate.wait_held()
+    source.close()
+    source.join_thread()
+    gate.release()
+    # The open connection has ended, and there is no new one.
+    assert {ours.recv(), ours.recv()} <= {"ConnectionResetError", "BrokenPipeError", "FileNotFoundError"}
+    child.join()
+    # Its owner still has what was put.
+    assert source.get() == 1
+    ours.close()
+    theirs.close()
+
+
 def test_an_item_that_cannot_be_pickled_is_refused_by_put() -> None:
     source: Any = pl.process.IterableQueue()
     with pytest.raises(TypeError, match="cannot pickle"):
@@ -135,6 +258,14 @@ def test_a_queue_of_an_event_loop_is_a_source() -> None:
         await again.raise_exception(KeyError("text"))
         with pytest.raises(KeyError, match="text"):
             await again.get()
+        again.raise_exception_nowait(KeyError("text"))
+        with pytest.raises(KeyError, match="text"):
+            await again.get()
+        short: Any = pl.task.IterableQueue(total_sources=2)
+        for value in (1, 2):
+            short.put_nowait(value)
+            short.worker_done_nowait()
+        assert await pl.task.map(lambda value: value, short) == [1, 2]
         await again.put(1)
         await again.stop()
         assert [item async for item in again] == []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from chainpump.compat import pypeln as pl
-from support.gate import Journal
+from chainpump.compat.pypeln.loops import background_loop
+from support.gate import LIMIT, Journal
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -109,18 +111,23 @@ def test_awaiting_concat_gives_every_item_once() -> None:
 
 
 def test_tasks_run_at_the_same_time_up_to_workers() -> None:
-    running, most = 0, 0
+    inside, most, workers = 0, 0, 10
+    whole = asyncio.Event()
 
     async def counted(value: int) -> int:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.01)
-        running -= 1
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        if inside == workers:
+            whole.set()
+        await whole.wait()
+        # Others, if there could be more, would begin now.
+        await asyncio.sleep(0)
+        inside -= 1
         return value
 
-    assert sorted(pl.task.map(counted, range(40), workers=10)) == list(range(40))
-    assert 1 < most <= 10
+    assert sorted(pl.task.map(counted, range(40), workers=workers)) == list(range(40))
+    assert most == workers
 
 
 def test_an_exception_reaches_whoever_awaits_and_leaving_stops_the_run() -> None:
@@ -143,6 +150,25 @@ def test_an_exception_reaches_whoever_awaits_and_leaving_stops_the_run() -> None
 
 
 left: Any = None
+
+
+def test_a_coroutine_runs_in_the_loop_of_a_thread_where_there_is_none() -> None:
+    called = threading.Event()
+    loop = pl.task.utils.get_running_loop()
+
+    @pl.task.utils.run_test_async
+    async def total(count: int) -> int:
+        assert asyncio.get_running_loop() is pl.task.utils.get_running_loop() is loop
+        return sum(await pl.task.map(doubled, numbers(count)))
+
+    assert total(4) == 12
+    assert pl.task.run_coroutine_in_loop(lambda: doubled(2)).result() == 4
+    assert pl.task.run_coroutine_in_loop(lambda: doubled(2), loop=loop).result() == 4
+    pl.task.run_function_in_loop(called.set, loop=loop)
+    assert called.wait(LIMIT)
+    # It would run until the end of the program.
+    loop.call_soon_threadsafe(loop.stop)
+    background_loop.cache_clear()
 
 
 def test_a_namespace_of_tasks_has_a_lock() -> None:

@@ -9,9 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, TypeVar
-from urllib.error import HTTPError
 
 from contract.stages import Bad
 from support.gate import Gate, Journal
@@ -189,6 +187,9 @@ def raising_unsendable(value: int) -> int:
 
 def not_found(value: int) -> int:
     if value == 5:
+        from email.message import Message
+        from urllib.error import HTTPError
+
         error = HTTPError(f"http://host/{value}", 404, "Not Found", Message(), io.BytesIO(b"no such page"))
         error.lock = threading.Lock()  # type: ignore[attr-defined]  # what no process can send
         raise error

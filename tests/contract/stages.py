@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import Any
 
-import numpy as np
-
 from support.gate import Gate, Journal
 
 
@@ -42,8 +40,11 @@ def things(n: int) -> Iterator[Any]:
         yield from (number, None, str(number), (number, [number]), {"n": number}, Bad(number), b"", 0.5)
 
 
-def arrays(n: int) -> Iterator[np.ndarray]:
+def arrays(n: int) -> Iterator[Any]:
     """Arrays of 1 MiB, and one of 64 bytes after each."""
+    # Most workers need none of it, and each would pay for it.
+    import numpy as np
+
     for number in range(n):
         yield np.full(1 << 17, number)
         yield np.full(8, -number)
@@ -167,7 +168,7 @@ def exhausted(items: Iterable[Any]) -> None:
         pass
 
 
-def weighed(arrived: Iterable[np.ndarray]) -> list[tuple[int, int]]:
+def weighed(arrived: Iterable[Any]) -> list[tuple[int, int]]:
     return [(array.size, int(array.sum())) for array in arrived]
 
 

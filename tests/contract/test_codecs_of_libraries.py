@@ -12,6 +12,7 @@ import pytest
 
 from chainpump import Pipeline, Processes, Threads, source
 from chainpump.pickling.items import Large, Pickling
+from chainpump.pickling.library_codecs import decode_image, encode_image
 
 ROWS = 100_000
 
@@ -110,6 +111,67 @@ def test_an_image_keeps_its_mode_and_its_palette(mode: str) -> None:
     assert beside == len(image.tobytes())
     # Writable.
     arrived[0].putpixel((0, 0), arrived[0].getpixel((1, 1)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBX", "RGBA", "CMYK"])
+@pytest.mark.parametrize("size", [(3, 5), (600, 400)], ids=["small", "large"])
+def test_an_image_uses_the_memory_that_it_arrives_in_and_may_be_changed(mode: str, size: tuple[int, int]) -> None:
+    images = pytest.importorskip("PIL.Image")
+    if not hasattr(images.Image, "__arrow_c_array__"):
+        pytest.skip("this Pillow copies the memory of images")
+    image = images.radial_gradient("L").resize(size).convert(mode)
+    pixels = image.tobytes()
+    ((buffer,), metadata) = encode_image(image)
+    # The image itself may change or go.
+    received = bytearray(buffer)
+    image.paste(7, (0, 0, *size))
+    del image, buffer
+    arrived = decode_image([received], metadata)
+    assert (type(arrived), arrived.mode, arrived.size) == (images.Image, mode, size)
+    assert arrived.tobytes() == pixels
+    arrived.load()[0, 0] = arrived.getpixel((size[0] // 2, size[1] // 2))
+    assert arrived.tobytes() == received != pixels
+
+
+def test_what_cannot_be_written_to_is_copied_before_an_image_writes_to_it() -> None:
+    images = pytest.importorskip("PIL.Image")
+    received = bytes(100)
+    arrived = decode_image([received], (None, 0, [{}, "L", (10, 10)]))
+    arrived.putpixel((0, 0), 1)
+    assert arrived == images.frombytes("L", (10, 10), b"\1" + bytes(99))
+    assert received == bytes(100)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_an_image_in_several_pieces_and_one_without_pixels_arrive(mode: str) -> None:
+    images = pytest.importorskip("PIL.Image")
+    usual = images.core.get_block_size()
+    images.core.set_block_size(1 << 16)
+    try:
+        image = images.radial_gradient("L").resize((600, 600)).convert(mode)
+    finally:
+        images.core.set_block_size(usual)
+    assert trip(image) == (image, len(image.tobytes()))
+    assert trip(images.new(mode, (0, 5))) == (images.new(mode, (0, 5)), 0)
+
+
+def test_images_of_a_run_are_kept_and_changed_by_several_stages() -> None:
+    images = pytest.importorskip("PIL.Image")
+    made = Pipeline([(number,) * 4 for number in range(40)]).map(image_of, on=Processes(1)).map(marked, on=Processes(1))
+    kept = list(made)
+    for number, image in enumerate(kept):
+        expected = images.new("RGBA", (300, 200), (number,) * 4)
+        expected.putpixel((1, 1), (255, 0, 0, 255))
+        assert image == expected
+
+
+def image_of(color: tuple[int, ...]) -> Any:
+    return importlib.import_module("PIL.Image").new("RGBA", (300, 200), color)
+
+
+def marked(image: Any) -> Any:
+    image.load()[1, 1] = (255, 0, 0, 255)
+    return image
 
 
 def test_an_image_from_a_file_arrives_as_pillow_itself_sends_it() -> None:

@@ -201,7 +201,7 @@ def blame(runnable: Runnable[Any]) -> tuple[object, ...]:
             repr(error.__cause__),
             len(error.failures),
         )
-    return type(error), facts, re.sub(r" \(worker 1 of 1, pid \d+\)", "", text)
+    return type(error), facts, re.sub(r" \(worker 1 of 1, pid \d+( on \S+)?\)", "", text)
 
 
 FAULTS = {
@@ -254,7 +254,7 @@ def test_a_run_that_has_failed_before_it_is_iterated_tells_so(placing: Placing) 
         for thread in threading.enumerate():
             if thread.name == "chainpump supervisor":
                 thread.join()
-        with pytest.raises(StageError, match=r"^source 'raising_source' \(worker 1 of 1, pid \d+\) raised Bad:"):
+        with pytest.raises(StageError, match=r"^source 'raising_source' \(worker 1 of 1, pid \d+.*\) raised Bad:"):
             list(run)
 
 

@@ -381,7 +381,7 @@ def test_large_results_of_tasks_wait_for_a_slow_consumer_in_bounded_memory(
         deque(islice(run, 500), maxlen=0)
         turnpike.is_open.clear()
         # For room, in the channel, in hands.
-        waiting = (20 if ordered else 2 * 4) + 4 + 20 + 2 * (FRAME_BYTES // PAGE + 1)
+        waiting = 20 + 4 + 20 + 2 * (FRAME_BYTES // PAGE + 1)
         assert turnpike.taken + 8 <= settled(lambda: made) <= turnpike.taken + waiting
         turnpike.is_open.set()
 

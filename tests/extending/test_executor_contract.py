@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import FunctionType
-from typing import Any
 
-import pytest
 from interpreter import Interpreter
 
 from chainpump import Threads
 from contract import test_executor
+from contract.moved import names_of, placed
 from contract.placings import Placing
 
 PYTHON = Interpreter(python=sys.executable)
@@ -28,32 +25,6 @@ WITH_SOURCE_AND_SINK = (
 )
 # Of joined stages and threads; and one that calls another test.
 OF_OTHERS = ("test_of_joined", "test_between_threads", "test_a_failure_in_a_spawned")
-
-
-def names_of(mark: Any) -> list[str]:
-    names = mark.args[0]
-    return names.split(",") if isinstance(names, str) else list(names)
-
-
-def moved(mark: Any, place: Placing) -> Any:
-    """The same cases in this place: each value that a placing was together with, once."""
-    names = names_of(mark)
-    if "placing" not in names:
-        return mark
-    at = names.index("placing")
-    cases: dict[str, list[Any]] = {}
-    for each in mark.args[1]:
-        row = list(each.values)  # all of them are made by `pytest.param`
-        rest = row[:at] + row[at + 1 :]
-        cases.setdefault(repr(rest), [*row[:at], place, *row[at + 1 :]])
-    return pytest.mark.parametrize(names, [pytest.param(*row) for row in cases.values()]).mark
-
-
-def placed(test: FunctionType, place: Placing) -> Callable[..., None]:
-    """The same test in this place."""
-    same = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
-    same.__dict__["pytestmark"] = [moved(mark, place) for mark in vars(test)["pytestmark"]]
-    return same
 
 
 TESTS = {name: each for name, each in vars(test_executor).items() if name.startswith("test_")}

@@ -14,6 +14,8 @@ import pytest
 import chainpump
 from chainpump import extending
 from chainpump.plan import generator_stages
+from extending.clusters import Cluster
+from support.gate import LIMIT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -23,6 +25,8 @@ PUBLIC = {"chainpump": set(chainpump.__all__), "chainpump.extending": set(extend
 
 # What each example prints when it is run as a program: lines, in any order.
 OUTPUT = {
+    "kubernetes": ["[0, 1, 4, 9]"],
+    "slurm": ["[0, 1, 4, 9]"],
     "interpreter": [str({f"{sys.version_info.major}.{sys.version_info.minor}"})],
     "picture": ["1000 memoryview", "1000 memoryview"],
     "retry_after": ["[0, 2] [1, 3]"],
@@ -35,7 +39,7 @@ def test_the_page_shows_each_example_as_it_is() -> None:
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in EXAMPLES
     }
     assert f"```python\n{inspect.getsource(generator_stages.window)}```" in PAGE
-    assert PAGE.count("```python") == len(EXAMPLES) + 1 == 6
+    assert PAGE.count("```python") == len(EXAMPLES) + 1 == 8
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -50,8 +54,16 @@ def test_an_example_needs_public_names_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_as_a_program(path: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+def test_an_example_runs_as_a_program(path: Path, tmp_path: Path, cluster: Cluster) -> None:
+    done = subprocess.run(
+        [sys.executable, path],
+        cwd=tmp_path,
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+    )
     assert done.stderr == ""
     if path.stem in OUTPUT:
         assert done.stdout.splitlines() == OUTPUT[path.stem]

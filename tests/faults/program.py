@@ -104,7 +104,8 @@ def interrupted(gate: Gate, place: str) -> None:
 def idle(gate: Gate, place: str) -> None:
     """Has two idle processes, tells them to the test, and waits; leaves the pool open unless it is interrupted."""
     with ExitStack() as stack:
-        pool = stack.enter_context(warm())
+        # On a slow machine, processes that end by themselves must have the time for it.
+        pool = stack.enter_context(warm(grace=LIMIT))
         list(Pipeline(range(3)).then(stages.same, on=on(place)).map(abs, on=on(place)))
         with gate.held.open("wb", buffering=0) as held:
             for pid in pool.idle_pids:

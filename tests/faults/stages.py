@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import ctypes
 import errno
 import faulthandler
 import gc
-import gzip
-import locale
-import logging
 import multiprocessing
 import os
 import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from chainpump import Cancelled, Pipeline, Processes, RunError, source, stage
+# Other names of it only where they are used: most workers need none of them, and what they import takes long.
+import chainpump
+from chainpump import Cancelled, Processes, RunError
 from chainpump.transport.pipe_wire import RecordIn, RecordOut
-from chainpump.transport.process_channel import PACKET_BYTES
 from chainpump.transport.socket_wire import PacketIn, PacketOut
+from chainpump.transport.wire import PACKET_BYTES
 from faults.executors import on
 from support.gate import Gate, Journal
 
@@ -185,6 +179,8 @@ def hoard_numbers(items: Iterable[Any]) -> list[int]:
 
 def logging_each(items: Iterable[T], gate: Gate) -> Iterator[T]:
     """What comes; each is logged, and afterwards it says so."""
+    import logging
+
     for item in items:
         logging.getLogger(__name__).info("item %s", item)
         yield item
@@ -199,7 +195,7 @@ async def awaited(item: T) -> T:
     return item
 
 
-def tell_of_runs(place: str, connection: Connection) -> None:
+def tell_of_runs(place: str, connection: Any) -> None:
     """Sends what comes of a pipeline that is iterated, and of one with a sink: items, or the error."""
     numbers = _inner(place, 10)
     for run in (lambda: list(numbers), lambda: numbers.into(collect, on=on("inline")).run().value):
@@ -226,22 +222,24 @@ async def sum_of_a_pipeline(place: str, item: int) -> int:
     return total
 
 
-def _inner(place: str, n: int) -> Pipeline[Any]:
+def _inner(place: str, n: int) -> chainpump.Pipeline[Any]:
     if place == "tasks":
-        return Pipeline(source(awaited_each, count, n), on=on(place)).map(awaited, on=on(place))
-    return Pipeline(source(count, n), on=on(place)).then(same, on=on(place))
+        return chainpump.Pipeline(chainpump.source(awaited_each, count, n), on=on(place)).map(awaited, on=on(place))
+    return chainpump.Pipeline(chainpump.source(count, n), on=on(place)).then(same, on=on(place))
 
 
 def failing_pipeline(items: Iterable[int]) -> Iterator[int]:
     """Runs a pipeline that fails."""
     for _ in items:
-        yield from Pipeline(range(5)).then(stage(failing_stage, raise_value_error, 3), on=Processes(1))
+        yield from chainpump.Pipeline(range(5)).then(
+            chainpump.stage(failing_stage, raise_value_error, 3), on=Processes(1)
+        )
 
 
 def children_beside_a_pipeline(items: Iterable[int], place: str) -> Iterator[int]:
     """How many processes `multiprocessing` knows of while a pipeline runs."""
     for _ in items:
-        with Pipeline(source(count_for_ever), on=on(place)).open() as run:
+        with chainpump.Pipeline(chainpump.source(count_for_ever), on=on(place)).open() as run:
             assert next(iter(run)) == 0
             yield len(multiprocessing.active_children())
 
@@ -250,7 +248,7 @@ def holding_pipeline(items: Iterable[int], gate: Gate) -> Iterator[int]:
     """Runs a pipeline that waits at the gate; says who it is first."""
     for _ in items:
         gate.announce()
-        yield from Pipeline(range(5)).then(stage(held, gate), on=Processes(1))
+        yield from chainpump.Pipeline(range(5)).then(chainpump.stage(held, gate), on=Processes(1))
 
 
 # ------------------------------------------------------------------------------------------- ways to go wrong
@@ -339,6 +337,21 @@ def starving() -> Iterator[Starving]:
 
 def raise_value_error() -> NoReturn:
     raise ValueError("bad value", 42)
+
+
+def raise_from_another() -> NoReturn:
+    raise ValueError("for a reason") from KeyError("the reason")
+
+
+def raise_while_handling() -> NoReturn:
+    try:
+        raise KeyError("the reason")
+    except KeyError:
+        raise ValueError("for a reason")  # noqa: B904  # the reason is in the context alone
+
+
+def raise_large() -> NoReturn:
+    raise ValueError("x" * 3_000_000)
 
 
 def raise_unusual() -> NoReturn:
@@ -1134,6 +1147,8 @@ def numbers_of(items: Iterable[Any]) -> Iterator[int]:
 
 def log_for_ever(gate: Gate) -> Iterator[int]:
     """Logs and yields nothing."""
+    import logging
+
     gate.announce()
     while True:
         logging.getLogger().error("still here")
@@ -1195,6 +1210,8 @@ def upload_by_pool(item: Any, gate: Gate, journal: Journal) -> None:
         journal.write(f"uploaded {item}")
 
     if not KEPT:
+        from concurrent.futures import ThreadPoolExecutor
+
         KEPT.append(ThreadPoolExecutor(1))
     KEPT[0].submit(upload)
 
@@ -1202,6 +1219,9 @@ def upload_by_pool(item: Any, gate: Gate, journal: Journal) -> None:
 def leave_all_open(item: Any, folder: Path) -> None:
     """As `each`: what a program leaves to its end."""
     if not KEPT:
+        import gzip
+        import tempfile
+
         KEPT.append(tempfile.TemporaryDirectory(dir=folder))
         KEPT.append((folder / "plain").open("w"))
         KEPT.append(gzip.open(folder / "zipped", "wt"))  # noqa: SIM115  # it is to be left open
@@ -1229,8 +1249,7 @@ def stdin_attributes(items: Iterable[int]) -> Iterator[tuple[str, str, bool, boo
         yield sys.stdin.name, sys.stdin.encoding, sys.stdin.closed, sys.stdin.readable(), sys.stdin.isatty()
 
 
-@dataclass(frozen=True)
-class Around:
+class Around(NamedTuple):
     """What a worker finds around it."""
 
     variables: dict[str, str]
@@ -1244,6 +1263,8 @@ class Around:
 
 def look_around(_: object) -> Around:
     """All of it."""
+    import locale
+
     umask = os.umask(0o022)
     os.umask(umask)
     library = ctypes.CDLL(None)
@@ -1308,6 +1329,8 @@ def leave_program(item: int, gate: Gate, is_apart: bool) -> int:
 
 async def swallowing_item(number: int) -> int:
     """Item 1 ignores every cancellation."""
+    import asyncio
+
     while number == 1:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(1000)

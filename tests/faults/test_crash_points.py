@@ -6,10 +6,13 @@ import pytest
 
 from crash_points import Plan, enumerate_points
 from faults.places import FORK
+from support.cases import in_short
 from support.verdict import Verdict
 
 # Steps of about 3,000: so a run of the tests takes seconds, and another offset in each place other lines.
-EVERY = 600
+EVERY = in_short(usual=1500, whole=600)
+# The same of system calls.
+EVERY_CALL = in_short(usual=150, whole=60)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +37,9 @@ def test_worker_killed_at_any_line_is_named_or_replaced(plan: Plan, offset: int)
 
 def test_worker_of_the_fork_server_killed_at_any_line_is_named() -> None:
     verdict = Verdict()
-    enumerate_points(Plan("stage", "forkserver"), 1500, 700, verdict)
+    enumerate_points(Plan("stage", "forkserver"), in_short(usual=3000, whole=1500), 700, verdict)
     assert verdict.wrong == []
-    assert verdict.outcomes["lost worker named"] > 1
+    assert verdict.outcomes["lost worker named"] > in_short(usual=0, whole=1)
 
 
 @FORK
@@ -52,8 +55,8 @@ def test_run_that_is_cancelled_with_a_worker_at_any_line_cleans_up(name: str, of
 @pytest.mark.parametrize("plan", [Plan("sink"), Plan("map", restarts=1)], ids=str)
 def test_worker_killed_at_any_system_call_is_named_or_replaced(plan: Plan) -> None:
     verdict = Verdict()
-    steps = enumerate_points(plan, 60, 0, verdict, calls=True)
+    steps = enumerate_points(plan, EVERY_CALL, 0, verdict, calls=True)
     assert verdict.wrong == []
     if not steps:
         pytest.skip("this system lets no process trace another one")
-    assert sum(verdict.outcomes.values()) > steps / 60
+    assert sum(verdict.outcomes.values()) > steps / EVERY_CALL

@@ -214,7 +214,7 @@ def test_what_is_sent_beside_a_worker_that_is_held_and_fails_ends_the_run_at_onc
 
     The worker is interrupted in the call that holds it, so it has the grace to clean up.
     """
-    monkeypatch.setattr(Output, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "frame_items", 10)
     ask("send@held_at_noting=#2")
     with pytest.raises(RunError, match=could_not("send", "source", "held_at_noting")):
         list(Pipeline(source(stages.held_at_noting, range(10), gate, 2, journal), on=on(place)))
@@ -285,7 +285,7 @@ def test_failure_of_the_flusher_does_not_mix_with_a_dead_letter(
     place: str, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Item 1 is left to the flusher, which fails of it while the worker is in the middle of the letter of item 2."""
-    monkeypatch.setattr(Output, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "frame_items", 10)
     monkeypatch.setattr(process_run, "send_report", tell_in_halves)
     ask("send@third_fails=#2")
     numbers = Pipeline(source(iter, [[0, 1, 2]]), on=on(place))

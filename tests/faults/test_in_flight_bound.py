@@ -1,11 +1,15 @@
 """`in_flight=n`: a slot is taken before the next item is made, and freed when the consumer asks for its next."""
 
+import threading
+from functools import partial
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chainpump import Pipeline, Processes, sink, source, stage
-from faults import stages
+from chainpump import ItemTimeoutError, Pipeline, Processes, Skip, Threads, sink, source, stage
+from faults import deaths, stages
 from faults.places import FORKING, MOST_WORKERS, WITH_WORKERS, on
 from support.cases import pairwise
 from support.gate import Gate, Journal
@@ -78,6 +82,34 @@ def test_bounded_stages_of_unlike_size_do_not_deadlock(in_flight: int, workers: 
         stages.pair_up, on=Processes(left), in_flight=in_flight
     )
     assert sorted(pipeline.then(stages.same, on=Processes(right), in_flight=in_flight)) == list(range(101))
+
+
+def stay_for_ever() -> None:
+    """An item that its time limit ends."""
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 5])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("die", [stages.sigkill, stay_for_ever])
+def test_bound_holds_behind_workers_that_are_replaced(
+    die: Any, workers: int, in_flight: int, journal: Journal, tmp_path: Path, gate: Gate
+) -> None:
+    """The replaced workers hold none of the credits. The consumer is held at item 42 of the source."""
+    deaths_seen, is_dropped = Journal(tmp_path / "deaths"), die is stay_for_ever
+    options: dict[str, Any] = {"timeout": 0.5, "on_error": Skip(ItemTimeoutError), "ordered": False}
+    function = partial(deaths.doubled, (5, 20), die, deaths_seen, 1)
+    pipeline = Pipeline(source(stages.making, 100, journal), on=Processes()).map(
+        function, on=Processes(workers, restarts=0 if is_dropped else 2), **(options if is_dropped else {})
+    )
+    bounded = pipeline.then(stage(stages.held_at, gate, 42 - 2 * is_dropped), on=Threads(), in_flight=in_flight)
+    with bounded.open() as run:
+        gate.wait_held()
+        wait_asleep(run._wiring.slots[0][0].pid)
+        assert len(journal.lines) == 42 + in_flight
+        gate.release()
+        assert list(run) == [2 * n for n in range(100) if not is_dropped or n not in (5, 20)]
+    assert deaths_seen.lines == ["died at 5", "died at 20"]
 
 
 def most(journal: Journal) -> int:

@@ -173,7 +173,7 @@ def test_clean_up_of_a_worker_that_is_busy_runs_although_its_flusher_was_told_fi
     monkeypatch.setattr(Output, "flush_old", flush_cancelled)
     # However slow the machine is, only the flusher sends the first two items.
     monkeypatch.setattr(output, "FLUSH_NS", 1 << 62)
-    monkeypatch.setattr(Output, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "frame_items", 10)
     held = Pipeline(source(stages.held_at_noting, range(10), gate, 2, journal), on=on(place))
     with held.open(grace=LIMIT):
         gate.wait_held()
@@ -379,7 +379,9 @@ def test_clean_up_of_a_stage_that_could_not_send_is_not_interrupted(
 
     monkeypatch.setattr(ProcessHandle, "interrupt", interrupt_in_clean_up)
     monkeypatch.setattr(output, "FLUSH_NS", 10**18)
-    monkeypatch.setattr(Output, "_limit", lambda _: 10 if "clean" in process.current_process().name else 1)
+    monkeypatch.setattr(
+        Output, "frame_items", property(lambda _: 10 if "clean" in process.current_process().name else 1)
+    )
     monkeypatch.setenv(VARIABLE, "send@clean=#1")
     held = Pipeline(source(stages.held_at, range(10), gate, 2), on=on(place))
     clean = held.then(stage(stages.held_in_clean_up, second_gate, journal), on=on(place), name="clean")

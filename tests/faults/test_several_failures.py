@@ -24,7 +24,7 @@ from chainpump import (
     stage,
 )
 from chainpump.engine import lifecycle
-from chainpump.executors.task_per_item import Flow
+from chainpump.worker.stage_run import ChannelInput
 from faults import stages
 from faults.places import EXECUTORS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import counted
@@ -70,11 +70,11 @@ def test_two_stages_that_raise_at_once_are_both_listed(place: str, way: Any, gat
 def test_task_that_fails_once_its_input_is_cancelled_is_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its item knows nothing of that: a thread of its own reads the input, and the event loop has not heard yet."""
     is_held, reader_knows = threading.Event(), threading.Event()
-    frames = Flow._frames
+    frames = ChannelInput.frames
 
-    def watched(flow: Flow) -> Iterator[Any]:
+    def watched(channel: ChannelInput) -> Iterator[Any]:
         try:
-            yield from frames(flow)
+            yield from frames(channel)
         except Cancelled:
             reader_knows.set()
             raise
@@ -89,7 +89,7 @@ def test_task_that_fails_once_its_input_is_cancelled_is_listed_too(monkeypatch: 
         assert reader_knows.wait(LIMIT)
         raise KeyError("second")
 
-    monkeypatch.setattr(Flow, "_frames", watched)
+    monkeypatch.setattr(ChannelInput, "frames", watched)
     pipeline = Pipeline(range(10)).then(first, on=Threads()).map(second, on=Tasks())
     with pytest.raises(StageError) as caught:
         list(pipeline)

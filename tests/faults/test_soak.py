@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import soak
+from support.cases import in_short
 
 STEADY = [soak.Sample(at=number, rss=50_000 + number % 7, descriptors=20, slabs=0, threads=3) for number in range(100)]
 # KB per minute: arrays come and go within the few seconds of a test.
@@ -12,7 +13,7 @@ COARSE = 1_000_000
 
 
 def test_nothing_grows_in_a_run_of_all_kinds_of_stages() -> None:
-    assert soak.soak_one_run(6, COARSE, every=0.1).wrong == []
+    assert soak.soak_one_run(in_short(usual=3, whole=6), COARSE, every=0.1).wrong == []
 
 
 def test_nothing_is_left_of_runs_half_of_which_fail() -> None:

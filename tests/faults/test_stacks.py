@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import re
@@ -19,14 +20,15 @@ from typing import Any
 
 import pytest
 
-from chainpump import Inline, Pipeline, Processes, Tasks, source, stage
+from chainpump import Inline, Pipeline, Processes, Tasks, current_worker, per_worker, source, stage
 from chainpump.cli import stacks as looking
 from chainpump.cli.stacks import stacks
 from chainpump.cli.target import UsageError
+from chainpump.executors.start_methods import StartMethod
 from chainpump.ipc import system
 from chainpump.ipc.system import is_portable
 from faults import program, stages
-from faults.places import on, places
+from faults.places import FORKING, on, places
 from faults.program import started
 from support.gate import LIMIT, WHOLE, Gate
 from support.processes import helpers, until, wait_asleep
@@ -348,6 +350,33 @@ def test_the_command_prints_it(gate: Gate) -> None:
     again = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith(f"error: no pipeline runs in process {os.getpid()};")
+
+
+@contextmanager
+def held_set_up(gate: Gate, second_gate: Gate) -> Iterator[Callable[[int], int]]:
+    """A factory of a function that holds at its 40th item. From its second call on, it holds itself."""
+    if current_worker().generation:
+        second_gate.hold(None)
+    yield partial(hold_if, gate=gate, at=40)
+
+
+@pytest.mark.parametrize("place", FORKING)
+def test_a_worker_that_waits_for_its_turn_is_listed_with_its_process_and_its_calls(
+    place: StartMethod, gate: Gate, second_gate: Gate
+) -> None:
+    on = Processes(start_method=place, recycle_after=50)
+    factory = per_worker(held_set_up, gate, second_gate)
+    with Pipeline(range(60)).map(factory, on=on, in_flight=1, name="decode").open() as run:
+        pid, waiting = gate.wait_held(), second_gate.wait_held()
+        wait_asleep(waiting)
+        _, text = told()
+        listed = [(int(process), at) for name, process, at in LINE.findall(text) if name == "decode"]
+        assert listed == [(pid, "in item 40"), (waiting, "waiting for its turn")]
+        calls = text[text.index(f"stage 'decode' (worker 1 of 1, pid {waiting})") :]
+        assert where(inspect.unwrap(held_set_up), 4) in calls
+        second_gate.release()
+        gate.release()
+        assert list(run) == list(range(60))
 
 
 def test_a_successor_is_not_taken_to_wait_for_what_its_predecessor_waited_for(gate: Gate, second_gate: Gate) -> None:

@@ -257,7 +257,7 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize("place", places("fork", "threads"))
 def test_worker_that_gets_no_thread_to_send_by_tells_it(place: str, way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_threads(monkeypatch, "flusher")
-    monkeypatch.setattr(Output, "_limit", lambda _: 10)
+    monkeypatch.setattr(Output, "frame_items", 10)
     message = r"^source 'count' \(worker 1 of 1, pid \d+\) could not send: BlockingIOError: .* can't start new thread\n"
     with pytest.raises(RunError, match=message):
         way(passed(place, 1, stages.count, N), place)

@@ -48,6 +48,20 @@ def test_worker_that_raises_ends_the_run_with_its_exception_as_the_cause(
     assert "stages.py:" in str(error)
 
 
+@pytest.mark.parametrize("fail", [stages.raise_from_another, stages.raise_while_handling])
+@pytest.mark.parametrize("build", [failing_source, failing_stage])
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_exceptions_that_led_to_an_exception_are_shown_with_it(place: str, build: Build, fail: Fail) -> None:
+    with pytest.raises(StageError) as caught:
+        list(build(fail, place))
+    error = caught.value.__cause__
+    assert error is not None
+    assert "KeyError: 'the reason'" in "".join(traceback.format_exception(caught.value))
+    # Pickle drops them, and the traceback of the process is a note.
+    if place in ("threads", "tasks", "inline"):
+        assert repr(error.__context__ or error.__cause__) == "KeyError('the reason')"
+
+
 @pytest.mark.parametrize("place", ANYWHERE)
 def test_error_says_which_process_it_was_in(place: str) -> None:
     with pytest.raises(StageError) as caught:
@@ -67,6 +81,14 @@ def test_traceback_of_a_process_travels_as_a_note_that_starts_at_the_users_line(
     assert "in failing_stage" in lines[1]
     library = str(Path(chainpump.__file__).parent)
     assert not [line for line in lines if library in line]
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_exception_of_several_megabytes_arrives_whole(place: str) -> None:
+    with pytest.raises(StageError) as caught:
+        list(failing_stage(stages.raise_large, place))
+    assert type(caught.value.__cause__) is ValueError
+    assert len(caught.value.__cause__.args[0]) == 3_000_000
 
 
 NOT_PICKLABLE = [

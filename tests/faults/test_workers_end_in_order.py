@@ -2,6 +2,7 @@
 
 import atexit
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ def test_exit_handlers_run_and_files_are_closed_as_a_worker_ends(place: str, tmp
     assert gzip.decompress((tmp_path / "zipped").read_bytes()) == b"0\n1\n2\n"
     assert (tmp_path / "handled").read_text() == "at exit"
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("place", PROCESSES)
+def test_a_worker_that_a_thread_of_a_pool_has_started_ends_in_order(
+    place: str, tmp_path: Path, journal: Journal, gate: Gate
+) -> None:
+    """A fork has a copy of the pool, whose threads it cannot join; it joins those of its own pools."""
+    left_open = Pipeline(range(3)).each(partial(stages.leave_all_open, folder=tmp_path), on=on(place))
+    uploads = Pipeline(range(1)).each(partial(stages.upload_by_pool, gate=gate, journal=journal), on=on(place))
+    with ThreadPoolExecutor(1) as pool, meanwhile(lambda: (gate.wait_held(), gate.release())):
+        pool.submit(left_open.run).result()
+        pool.submit(uploads.run).result()
+    assert (tmp_path / "plain").read_text() == "0\n1\n2\n"
+    assert (tmp_path / "handled").read_text() == "at exit"
+    assert journal.lines == ["uploaded 0"]
 
 
 @pytest.mark.parametrize("place", PROCESSES)

@@ -86,7 +86,7 @@ def test_the_item_is_found_among_large_ones() -> None:
     made = Pickling().frame([array, bytes(1 << 20), Unloadable(array), array])
     # The arrays are beside it.
     assert not isinstance(made, bytes)
-    assert find_bad_item(made.data, made.buffers) == 2
+    assert find_bad_item(bytes(made.data), made.buffers) == 2
     made.release()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from threading import Thread
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainpump.ipc.board import Board, Cell, State
+from chainpump.ipc.board import Cell, State
 from chainpump.pickling.large_bytes import LARGE_BYTES
+from chainpump.transport.frames import Span
 from chainpump.transport.process_channel import PacketChannel
+from chainpump.transport.raw_ends import RawFrame
 from chainpump.transport.socket_wire import ROOM
-from chainpump.worker.input import Input
-from chainpump.worker.output import Output
+from support.lines import line
 
 EDGES = [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, ROOM - 100, ROOM, 2 * ROOM]
 # Bytes, around every limit.
@@ -46,23 +47,6 @@ def same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)
 
 
-@contextmanager
-def line(hint: int, in_flight: int | None) -> Iterator[tuple[Output, Input]]:
-    """A worker's output, a channel, and the input of the worker after it."""
-    board, channel = Board(2, 1, 2), PacketChannel(1, 1, in_flight)
-    sender, receiver = channel.sender(0), channel.receiver()
-    channel.started()
-    sender.open()
-    receiver.open()
-    board.hint(0)[0] = hint
-    output = Output(sender, board.row(0), board.hint(0), board.flag(0))
-    worker_input = Input(receiver, board, 1, 1, [0], None)
-    with ExitStack() as stack:
-        for each in (board, channel, worker_input, output):
-            stack.callback(each.close)
-        yield output, worker_input
-
-
 def sent_through(items: Sequence[Any], hint: int, in_flight: int | None) -> list[Any]:
     with line(hint, in_flight) as (output, worker_input):
 
@@ -84,6 +68,49 @@ def test_items_of_any_sort_arrive_as_they_were(items: list[Any], hint: int, in_f
     received = sent_through(items, hint, in_flight)
     assert len(received) == len(items)
     assert all(map(same, items, received))
+
+
+PREFIXES = st.lists(st.integers(0, 2**40), max_size=2).map(tuple)
+SPANS = st.builds(Span, st.integers(0, 2**60), st.integers(0, 2**60), PREFIXES, st.booleans(), st.integers(0, 9))
+
+
+@given(st.lists(ITEMS, max_size=6), st.booleans(), SPANS | st.none(), st.booleans())
+def test_frames_that_cross_a_channel_unread_equal_those_sent_directly(
+    items: list[Any], snapshots: bool, span: Span | None, numbered: bool
+) -> None:
+    left, right = PacketChannel(2, 1, None), PacketChannel(1, 1, None)
+    with ExitStack() as stack:
+        sender, direct, carried = left.sender(1), left.receiver(), right.receiver()
+        raw_receiver, raw_sender = left.raw_receiver(), right.raw_sender(0)
+        stack.callback(left.close)
+        stack.callback(right.close)
+        for end in (sender, direct, carried, raw_receiver, raw_sender):
+            end.open()
+            stack.callback(end.close)
+
+        def send(together: list[Any]) -> None:
+            entries = [sender.admit(item)[0] for item in together] if snapshots else together
+            implied = Span(7, 7 + len(entries), origin=1)
+            sender.send(entries, snapshots, span or implied, [*range(len(entries))] if numbered else None)
+
+        # A snapshot with large buffers is a frame of its own.
+        for together in [[item] for item in items] if snapshots else [items]:
+            send(together)
+            one = direct.receive(wait=True)
+            send(together)
+            taken = raw_receiver.receive(wait=True)
+            assert taken is not None
+            head, contents = (memoryview(bytes(part)) for part in taken.encoded())
+            taken.release()
+            raw_sender.send(RawFrame.decode(head, contents))
+            other = carried.receive(wait=True)
+            assert one is not None
+            assert other is not None
+            assert (one.span, one.numbers) == (other.span, other.numbers)
+            # The sender may have learned that large bytes travel beside their pickle: the forms differ then.
+            mine, its = one.decoded()[0].entries, other.decoded()[0].entries
+            assert len(mine) == len(its)
+            assert all(map(same, mine, its))
 
 
 @given(st.lists(SIZES, min_size=1, max_size=8), st.sampled_from([1, 1_000]))

@@ -58,10 +58,12 @@ def test_a_slab_fits_and_wastes_less_than_half(size: int) -> None:
     assert slab_size(slab) == slab
 
 
-@given(SIZES, CONSUMERS)
-def test_whatever_consumers_hold_their_producer_has_two_slabs_to_move(size: int, consumers: int) -> None:
+@given(SIZES, CONSUMERS, st.integers(0, 1 << 20))
+def test_whatever_consumers_hold_their_producer_has_two_slabs_to_move(
+    size: int, consumers: int, in_flight: int
+) -> None:
     largest = slab_size(size)
-    cap, share = arena_cap(largest, consumers), consumer_share(largest, consumers)
+    cap, share = arena_cap(largest, consumers, in_flight), consumer_share(largest, consumers, in_flight)
     assert cap >= MIN_ARENA
     assert share >= 0
     assert cap - consumers * share >= 2 * largest

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chainpump.engine.lifecycle import (
     WINDOW_NS,
     Action,
+    Broken,
     Cancel,
     Conclude,
     Ended,
@@ -21,7 +22,7 @@ from chainpump.engine.lifecycle import (
     UseForce,
     step,
 )
-from chainpump.errors import Failure, StageError, StallError
+from chainpump.errors import Failure, StageError, StallError, WorkerLostError
 from chainpump.worker.outcome import Failed, Finished, Interrupted
 
 
@@ -140,6 +141,14 @@ class Lifecycle(RuleBasedStateMachine):
             self.expected.append(stalled)
             self.is_clean = False
         self.send(Stalled(stalled, self.now))
+
+    @rule()
+    def a_connection_breaks(self) -> None:
+        broken = Failed(Failure(WorkerLostError, "", "", 0, None, "the run lost a machine"))
+        if self.run.phase is Phase.RUNNING:
+            self.expected.append(broken)
+            self.is_clean = False
+        self.send(Broken(broken, self.now))
 
     @invariant()
     def a_run_is_over_exactly_when_all_workers_have_ended(self) -> None:

@@ -11,7 +11,10 @@ They stand above the `parametrize` of a test, and make one of them all:
 A place decides how a value crosses and who is told of its worker's end, never what the value is; the way in which a run
 is consumed decides who takes the last item. What fails, and what a function does, is the same code in each place.
 
-`python -m tests.matrix` runs all cases of the faults, as `CHAINPUMP_TEST_ALL_CASES=1` has pytest do.
+`in_short` is for all else of which the usual run takes less. `support.usual` says which cases of other tests it takes.
+
+`nox -s matrix` runs the tests with all cases, as `CHAINPUMP_TEST_ALL_CASES=1` has pytest do. `python -m tests.matrix`
+runs those of the faults, many times.
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ from zlib import crc32
 
 import pytest
 
-__all__ = ["ALL_CASES", "in_turns", "pairs", "pairwise"]
+__all__ = ["ALL_CASES", "in_short", "in_turns", "needs_pairs", "pairs", "pairwise"]
 
 # Environment variable: set to anything, every value meets every other.
 ALL_CASES = "CHAINPUMP_TEST_ALL_CASES"
 Test = TypeVar("Test", bound=Callable[..., Any])
+T = TypeVar("T")
+# The tests that are `pairwise`.
+PAIRED: set[object] = set()
 
 
 class Value(NamedTuple):
@@ -37,6 +43,11 @@ class Value(NamedTuple):
     name: str
     values: Sequence[Any]
     marks: Sequence[Any]
+
+
+def in_short(usual: T, whole: T) -> T:
+    """What the usual run takes of something that takes long, or the whole of it, where all cases are asked for."""
+    return whole if os.environ.get(ALL_CASES) else usual
 
 
 def in_turns(test: Test) -> Test:
@@ -59,7 +70,13 @@ def pairwise(test: Test) -> Test:
 
     For parameters of which two may have to do with each other, and three at once have not.
     """
+    PAIRED.add(test)
     return _chosen(test, pairs)
+
+
+def needs_pairs(test: object) -> bool:
+    """Whether a test is `pairwise`, so that the usual run has all cases of it."""
+    return test in PAIRED
 
 
 def pairs(*sizes: int) -> list[tuple[int, ...]]:

@@ -206,10 +206,11 @@ def kill_and_reap(pids: Iterable[int]) -> None:
 def descriptors() -> set[str]:
     """What each open descriptor of this process leads to."""
     found = set()
-    for path in Path("/proc/self/fd").iterdir():
+    # Not by `Path`, which takes ten times longer: this is called three times for each test.
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         # The listing's own.
         with suppress(FileNotFoundError):
-            found.add(str(path.readlink()))
+            found.add(os.readlink(f"/proc/self/fd/{name}"))  # noqa: PTH115
     return found
 
 

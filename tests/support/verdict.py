@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import re
 import sys
 import threading
 from collections import Counter
@@ -33,6 +34,7 @@ KINDS_OF_WRONG = {
     "damaged": "damaged",
     "misplaced": "misplaced",
     "blame": "wrong blames",
+    "miscounted": "wrong counts",
     "unclean": "missing clean-ups",
     "orphan": "orphans",
     "leak": "leaks",
@@ -117,6 +119,12 @@ def nothing_left(name: Any, verdict: Verdict) -> Iterator[None]:
             verdict.note("leak", f"{name}: {what} are left: {left}", len(left))
 
 
+# What a worker prints whose agent dies while it starts: its fork server could not tell it more.
+ORPHAN = re.compile(
+    r"Traceback \(most recent call last\):\n(  .*\n)*?  .*forkserver.*\n(  .*\n)*EOFError: Ran out of input\n"
+)
+
+
 @contextmanager
 def quiet(verdict: Verdict) -> Iterator[TextIO]:
     """Send standard error, that of all workers too, to a file, where nothing is to come; gives what it was before."""
@@ -128,5 +136,5 @@ def quiet(verdict: Verdict) -> Iterator[TextIO]:
             yield before
         finally:
             os.dup2(before.fileno(), 2)
-        if text := path.read_text():
+        if text := ORPHAN.sub("", path.read_text()):
             verdict.note("noise", f"on standard error:\n{text}")

@@ -1,13 +1,14 @@
 """Cases that are chosen prove what all of them would: every value, or every pair of values, is in one."""
 
 from itertools import combinations, product
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chainpump import Inline, Processes, Threads
-from support.cases import ALL_CASES, in_turns, pairs, pairwise
-from support.wires import processes_in
+from support.cases import ALL_CASES, in_short, in_turns, pairs, pairwise
+from support.wires import NO_WIRE, processes_in
 
 
 @pytest.mark.parametrize("sizes", [(3, 5), (3, 5, 2), (3, 5, 2, 2), (4, 4, 4), (1, 1), (2, 1, 3)])
@@ -81,8 +82,19 @@ def test_all_cases_are_run_where_all_are_asked_for(monkeypatch: pytest.MonkeyPat
 
     before = list(vars(test)["pytestmark"])
     assert vars(in_turns(test))["pytestmark"] == before
+    assert in_short(usual=1, whole=2) == 2
+
+
+def test_the_usual_run_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALL_CASES, raising=False)
+    assert in_short(usual=1, whole=2) == 1
 
 
 def test_cases_are_told_apart_by_where_their_workers_are() -> None:
     found = list(processes_in(["threads", Processes(2), (Inline(), (Threads(), Processes())), "else", 3]))
     assert found == [False, True, False, False, True]
+
+
+def test_files_in_which_nothing_crosses_exist() -> None:
+    """A file that got another name would be run again for no reason."""
+    assert {path.name for path in Path(__file__).parents[1].rglob("test_*.py")} >= NO_WIRE

@@ -6,8 +6,10 @@
 * `checked_per_worker`: a factory of a function of one item, and the function that it makes
 * `checks`: what is checked of a source, a stage, a sink, an iterable
 * `control_flow`: whether every path through a piece of code passes one instruction
+* `elsewhere_checks`: whether stages can run on other machines
 * `generator_operators`: the methods of a pipeline that add the generator stages of the library
 * `main_guard`: whether a worker that imports the main file would start the run again
+* `misuses`: uses of a pipeline that cannot work, each with what to write instead
 * `patched_programs`: programs patched by gevent or eventlet, which are refused
 * `problems`: problems collected, so that one error lists all of them
 * `recycling_checks`: whether a fresh worker can go on where a worker of a stage has retired

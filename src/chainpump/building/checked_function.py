@@ -185,6 +185,8 @@ class CheckedFunction:
                 "is async",
                 f"A {self.role} of all items is a plain function; on Tasks, .map() and the like run async ones.",
             )
+        if self.role == "source":
+            self.refuse("is async", f"It runs in an event loop: Pipeline(source({self.short}, ...), on=Tasks()).")
         self.refuse("is async", "Async functions run on Tasks: on=Tasks(100).")
 
     def _refuse_arguments(self, problem: str) -> NoReturn:

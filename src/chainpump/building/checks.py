@@ -32,7 +32,6 @@ __all__ = [
     "check_iterable",
     "check_map",
     "check_name",
-    "check_seconds",
     "check_sink",
     "check_source",
     "check_stage",
@@ -297,9 +296,3 @@ def check_weight(value: object, name: str, option: str) -> None:
     """Check an option that is a weight: raises StageOptionError unless it is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         raise StageOptionError(f"stage {name!r}: {option} must be a number above 0 but got: {value!r}.")
-
-
-def check_seconds(value: object, what: str, least: float = 0) -> None:
-    """Check an option that is a time: raises StageOptionError unless it is a finite number, at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
-        raise StageOptionError(f"{what} must be a number of seconds of at least {least:g} but got: {value!r}.")

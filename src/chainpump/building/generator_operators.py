@@ -14,6 +14,7 @@ from ..executors.base import Executor
 from ..hints.annotations import Hint, is_unknown
 from ..hints.assignability import fits
 from ..hints.objects import name_of
+from ..messages.user_call import user_call
 from ..plan.bound import Stage
 from ..plan.generator_stages import (
     batch,
@@ -30,8 +31,9 @@ from ..plan.generator_stages import (
     unbatch,
     window,
 )
+from ..plan.placement import check_seconds
 from ..plan.planned_stage import PlannedStage
-from .checks import check_count, check_seconds, check_weight
+from .checks import check_count, check_weight
 from .stage_builder import DEFAULT, MIN_WAIT, check_part
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class GeneratorOperators(Generic[T_co]):
     _stages: tuple[PlannedStage, ...]
 
     @abstractmethod
+    @user_call
     def then(
         self,
         stage: Stage[T_co, T],
@@ -92,6 +95,7 @@ class GeneratorOperators(Generic[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> chainpump.Pipeline[list[T_co]]: ...
+    @user_call
     def batch(
         self,
         n: int | None = None,
@@ -148,6 +152,7 @@ class GeneratorOperators(Generic[T_co]):
         check_weight(most, name, "most")
         return [f"by={name_of(by)}", f"most={most}"]
 
+    @user_call
     def group_by(
         self,
         key: Callable[[T_co], K],
@@ -175,6 +180,7 @@ class GeneratorOperators(Generic[T_co]):
         stage: Stage[T_co, tuple[K, list[T_co]]] = Stage(group_by, (key, most))
         return self.then(stage, on=on, in_flight=in_flight, name=name or f"group_by({', '.join(options)})")
 
+    @user_call
     def window(
         self,
         n: int,
@@ -201,6 +207,7 @@ class GeneratorOperators(Generic[T_co]):
         by = f", step={step}" if step != 1 else ""
         return self.then(Stage(window, (n, step)), on=on, in_flight=in_flight, name=name or f"window({n}{by})")
 
+    @user_call
     def unbatch(
         self: GeneratorOperators[Iterable[T]],
         *,
@@ -215,6 +222,7 @@ class GeneratorOperators(Generic[T_co]):
         """
         return self.then(Stage(unbatch), on=on, in_flight=in_flight, name=name)
 
+    @user_call
     def take(
         self, n: int, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> chainpump.Pipeline[T_co]:
@@ -254,6 +262,7 @@ class GeneratorOperators(Generic[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> chainpump.Pipeline[T_co]: ...
+    @user_call
     def take_while(
         self,
         function: Callable[[T_co], object],
@@ -277,6 +286,7 @@ class GeneratorOperators(Generic[T_co]):
         made = self.then(stage, on=on, in_flight=in_flight, may_stop=True, name=name)
         return made._yielding(kept)  # noqa: SLF001  # of its own class
 
+    @user_call
     def skip(
         self, n: int, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> chainpump.Pipeline[T_co]:
@@ -290,6 +300,7 @@ class GeneratorOperators(Generic[T_co]):
         n = check_count(n, name or "skip", "n", least=0)
         return self.then(Stage(skip, (n,)), on=on, in_flight=in_flight, name=name or f"skip({n})")
 
+    @user_call
     def skip_while(
         self,
         function: Callable[[T_co], object],
@@ -310,6 +321,7 @@ class GeneratorOperators(Generic[T_co]):
         stage: Stage[T_co, T_co] = Stage(skip_while, (function,))
         return self.then(stage, on=on, in_flight=in_flight, name=name)
 
+    @user_call
     def enumerate(
         self, start: int = 0, *, on: Executor = DEFAULT, in_flight: int | None = None, name: str | None = None
     ) -> chainpump.Pipeline[tuple[int, T_co]]:
@@ -325,6 +337,7 @@ class GeneratorOperators(Generic[T_co]):
         name = name or (f"enumerate(start={start})" if start else "enumerate")
         return self.then(stage, on=on, in_flight=in_flight, name=name)
 
+    @user_call
     def shuffle(
         self,
         buffer: int,
@@ -373,6 +386,7 @@ class GeneratorOperators(Generic[T_co]):
         in_flight: int | None = ...,
         name: str | None = ...,
     ) -> chainpump.Pipeline[T_co]: ...
+    @user_call
     def distinct(
         self: GeneratorOperators[Any],
         *,

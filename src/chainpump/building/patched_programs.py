@@ -34,7 +34,7 @@ PATCHERS = {
     "gevent.monkey": _Patcher(
         ("socket", "threading"),
         lambda monkey, name: bool(monkey.is_module_patched(name)),
-        lambda on: on.capabilities.own_process,
+        lambda on: on.capabilities.has_own_interpreter,
         f"Place all stages on Threads(), or {APART}.",
     ),
     "eventlet.patcher": _Patcher(

@@ -29,10 +29,11 @@ def check_restarts(stages: Sequence[PlannedStage]) -> None:
                 f"{stage.label} cannot run on {stage.on!r} behind '{stages[numbered].name}', of several workers.\n"
                 "  Only where one worker numbers the items is it known which of them have gone on already."
             )
-        if behind and stage.in_flight is not None:
+        is_counted_apart = takes_all and stage.copies == stages[numbered].copies == 1
+        if behind and stage.in_flight is not None and not is_counted_apart:
             raise StageOptionError(
-                f"{behind} cannot have in_flight={stage.in_flight}: they would take their slots with them.\n"
-                "  Leave it out; the channel is bounded by bytes."
+                f"{behind} cannot have in_flight={stage.in_flight}: they would take their credits with them.\n"
+                "  Leave it out, or put .then() with one worker before it and give in_flight= to that."
             )
         if renewed and renewed.restarts and takes_all and stage.copies > 1:
             raise StageOptionError(

@@ -23,7 +23,7 @@ from ..plan.item_checks import CheckedItems, CheckedResult
 from ..plan.nested_source import NestedSource
 from ..plan.operators import Each, Filter, FlatMap, Map, Operator, Tap
 from ..plan.per_worker import PerWorker
-from ..plan.placement import AUTO, Placement, Workers
+from ..plan.placement import AUTO, Placement, Workers, check_seconds
 from ..plan.planned_stage import PlannedStage
 from ..plan.variables import check_env
 from ..policies import is_policy
@@ -245,7 +245,7 @@ def _check_policy(policy: object) -> None:
 def _check_timeout(timeout: float | None, on: Executor, name: str) -> None:
     if timeout is None:
         return
-    checks.check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
+    check_seconds(timeout, f"stage {name!r}: timeout", least=MIN_WAIT)
     if not on.capabilities.can_stop_calls:
         raise StageOptionError(
             f"stage {name!r}: timeout= cannot work on {on!r}: a thread cannot be stopped in the middle of a call.\n"

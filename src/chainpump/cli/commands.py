@@ -21,6 +21,7 @@ from ..progress.report import Report
 from ..progress.snapshot import Progress
 from .arguments import READ, named_pipeline, suggestion
 from .completion import completions
+from .journals import ACTIONS, journal_options
 from .stacks import stacks
 from .target import Target, UsageError
 
@@ -51,12 +52,13 @@ def _run(options: Namespace) -> int:
     A Runnable is run, and its value and its report are printed;
     a Pipeline is iterated, and its items are printed, one a line.
     With --report, the report is written however the run ends.
+    With --journal, a run that was broken off goes on where it was.
     """
     if options.report is not None:
         _check_report(options.report)
     found = _pipeline(options)
     observe = None if options.report is None else _no_observer
-    with opened(found, progress=options.progress, observe=observe) as run:
+    with opened(found, progress=options.progress, observe=observe, journal=options.journal) as run:
         try:
             report = _completed(run)
         finally:
@@ -166,6 +168,18 @@ def _stacks(options: Namespace) -> int:
     return OK
 
 
+def _journal(options: Namespace) -> int:
+    """Show, verify or reset the journal of a durable run.
+
+    `show` tells what is done, what became of each attempt, and the dead letters; also while a run
+    writes to it. `verify` reads all of it and tells whether it is whole. `reset` removes it, so
+    that the next run begins again.
+    It unpickles the dead letters: trust the file as you trust your program.
+    """
+    _emit(ACTIONS[options.action](options))
+    return OK
+
+
 def _target_options(parser: ArgumentParser) -> None:
     target = parser.add_argument(
         "target",
@@ -208,6 +222,9 @@ def _run_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=_path, metavar="FILE", help="write a report to this file, .html or .json, however it ends"
     )
+    parser.add_argument(
+        "--journal", type=_path, metavar="FILE", help="keep in this file which items are done, and go on from there"
+    )
 
 
 def _path(text: str) -> Path:
@@ -220,6 +237,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Namespace], int], Callable[[ArgumentParse
     "run": (_run, _run_options),
     "check": (_check, _target_options),
     "graph": (_graph, _graph_options),
+    "journal": (_journal, journal_options),
     "stacks": (_stacks, _stacks_options),
 }
 

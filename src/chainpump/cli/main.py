@@ -13,11 +13,12 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import PipelineError, PlanError
 from ..messages.printable import printable_lines
 from ..messages.source_files import PACKAGE
+from .arguments import suggestion
 from .commands import COMMANDS, FAILED, OK, ReaderGone
 from .target import UsageError
 
@@ -46,7 +47,7 @@ examples:
   python -m chainpump stacks 41207
 
 The command `chainpump` is the same as `python -m chainpump`. With the extra chainpump[completion], a shell completes
-what is written so far; README.md says how.
+what is written so far; docs/overview.md says how.
 """
 
 
@@ -96,7 +97,7 @@ def _parser() -> ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version of chainpump and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
     for name, (command, options) in COMMANDS.items():
         said = command.__doc__ or ""
         sub = commands.add_parser(
@@ -110,6 +111,20 @@ def _parser() -> ArgumentParser:
         options(sub)
         sub.add_argument("--traceback", action="store_true", help="show the whole traceback of a failure")
     return parser
+
+
+class _Command(ArgumentParser):
+    """The parser of one command: it refuses what it does not know itself, with its own usage."""
+
+    # Any: argparse's own namespace.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # it is called so
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            self.error(f"unrecognized arguments: {' '.join(rest)}.{suggestion(rest[0].partition('=')[0], known)}")
+        return found, rest
 
 
 class _Version(argparse.Action):

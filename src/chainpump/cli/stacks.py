@@ -20,6 +20,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from ..engine.introspection import REQUEST, RUN, read_answer
+from ..engine.run_stacks import STACKS_WITHIN
 from ..engine.worker_status import Roster, WorkerStack, WorkerStatus, stacks_of, table_of, worker_statuses
 from ..executors.process_run import SHOW_STACK, STACK
 from ..ipc.board import BOARD, CELLS
@@ -241,38 +242,50 @@ class _Run:
         reading = self._roster.read(self._row)
         found = list(worker_statuses(self._roster, reading))
         names = " → ".join(name for group in self._roster.groups for _, name, _ in group.stages)
-        where, silent = self._answers(found)
+        where, silent, far = self._answers(found)
         lines = [
             f"{names}: process {self._pid}, for {clock(reading.at / 1e9)}",
             *(f"  {line}" for line in table_of(found, reading.now).splitlines()),
-            stacks_of(self._roster, reading, where),
+            stacks_of(where),
         ]
         if silent:
             lines.append(
                 f"No answer within {PATIENCE:g} s, as if stopped or held up in native code: {', '.join(silent)}"
             )
+        if far:
+            lines.append(f"No answer from other machines within {STACKS_WITHIN:g} s: {', '.join(far)}")
         return "\n".join(lines)
 
     def _row(self, number: int) -> memoryview:
         return self._cells[number * CELLS : (number + 1) * CELLS]
 
-    def _answers(self, found: Sequence[WorkerStatus]) -> tuple[Sequence[WorkerStack], Sequence[str]]:
-        """The stacks of those that answer, and the names of those that do not."""
+    def _answers(self, found: Sequence[WorkerStatus]) -> tuple[Sequence[WorkerStack], Sequence[str], Sequence[str]]:
+        """The stacks of those that answer, and the names of those that do not, here and on other machines."""
         with ExitStack() as stack:
             asked: dict[WorkerStatus, _Stack] = {}
             # The main process first: it discards earlier answers of workers if they are long.
             is_requested = _requested(self._pid, self._roster.bell)
             _wait_for([self._answer] if is_requested else [])
             for each in found:
-                if each.pid != self._roster.pid and (answer := _requested_of_worker(each.pid)) is not None:
+                # The main process asks for the stacks of workers on other machines.
+                if (
+                    each.pid != self._roster.pid
+                    and not each.who.host
+                    and (answer := _requested_of_worker(each.pid)) is not None
+                ):
                     asked[each] = stack.enter_context(closing(answer))
             _wait_for([*asked.values()])
             silent = [
                 each.who.placed(each.pid) for each, answer in asked.items() if not (answer.stack or answer.has_ended)
             ]
             silent += [f"the main process (pid {self._pid})"] if is_requested and self._answer.found is None else []
-            where = [WorkerStack(each.slot, "", answer.stack) for each, answer in asked.items()]
-        return [*where, *(self._answer.found or ())], silent
+            where = [WorkerStack(each.who.placed(each.pid), "", answer.stack) for each, answer in asked.items()]
+        answered = self._answer.found or ()
+        named = {each.who for each in answered if each.stack}
+        far = [each.who.placed(each.pid) for each in found if each.who.host and each.has_items]
+        # If the main process does not answer, nobody has asked them.
+        far = [name for name in far if answered and name not in named]
+        return [*where, *answered], silent, far
 
     def close(self) -> None:
         """Close its file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -12,9 +13,11 @@ from typing import Any, Generic, TypeVar
 from ..errors import RunError
 from ..messages import failure_texts
 from .execution import Execution
+from .run import Run
 
-__all__ = ["running"]
+__all__ = ["Taking", "running"]
 
+T = TypeVar("T")
 RunT = TypeVar("RunT", bound=Execution)
 
 
@@ -47,7 +50,9 @@ class running(Generic[RunT]):  # noqa: N801  # used like a function
             try:
                 self._run = await asyncio.shield(starting)
             except asyncio.CancelledError:
-                (await starting).close()
+                self._run = await starting
+                # Not in this thread: a worker may need its event loop to end.
+                await self.__aexit__()
                 raise
         except BaseException:
             self._pool.shutdown()
@@ -58,6 +63,37 @@ class running(Generic[RunT]):  # noqa: N801  # used like a function
         try:
             # This wakes the thread if it still waits. After the end, it does nothing.
             self._run.cancel()
-            await asyncio.shield(self._within(self._run.close))
+            closing = self._within(self._run.close)
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                # One more cancellation. `shutdown` would block the loop, which a worker may need to end.
+                await asyncio.wait((closing,))
+                raise
         finally:
             self._pool.shutdown()
+
+
+class Taking(Generic[T]):
+    """Takes the items of a run in its thread: all that are ready by one call.
+
+    The call takes longer than a loop over many items. So the run gets the time of the loop, and sends as many items
+    together as are good for that.
+    """
+
+    def __init__(self, run: Run[T], within: Callable[..., Awaitable[Any]]) -> None:
+        self._run = run
+        self._within = within
+        self._items = iter(run)
+        # When the thread has given items last, and the caller's work on them began.
+        self._taken_ns: int | None = None
+
+    async def more(self) -> list[T]:
+        """The next items; none at the end. The caller has done its work on the previous ones."""
+        if self._run.is_ready():
+            # With a bound, each request gives one item of a frame. The thread is needed for the next frame only.
+            return self._run.take_ready(self._items)
+        spent_ns = None if self._taken_ns is None else time.monotonic_ns() - self._taken_ns
+        found: list[T] = await self._within(self._run.take_ready, self._items, spent_ns)
+        self._taken_ns = time.monotonic_ns()
+        return found

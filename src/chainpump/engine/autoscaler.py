@@ -111,7 +111,7 @@ class Autoscaler:
             self._due = time.monotonic() + SHORT
             return ()
         self._due = time.monotonic() + self._seconds
-        hosts = {slot.pid: slot.group_index for slot in active if slot.group.own_process}
+        hosts = {slot.pid: slot.group_index for slot in active if slot.group.executor.capabilities.has_own_pid}
         now = mark(reading, self._meter.interpreter, hosts)
         if began is None:
             self._began = now

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from ..errors import DeadItem
 from ..policies import Policy, taker
+from .no_recorder import NoRecorder
 
-__all__ = ["DeadLetters"]
+__all__ = ["DeadLetters", "once"]
 
 Taker: TypeAlias = Callable[[DeadItem], object]
 
@@ -19,14 +20,15 @@ class DeadLetters:
     """Collects dead letters from any thread.
 
     kept: the list of dead letters that no function receives. refused: called once, after the first exception of a
-    function that receives dead letters.
+    function that receives dead letters. recorder: records each.
     """
 
-    def __init__(self, kept: list[DeadItem], refused: Callable[[], None]) -> None:
+    def __init__(self, kept: list[DeadItem], refused: Callable[[], None], recorder: NoRecorder) -> None:
         self.kept = kept
         # The first dead letter whose function raised an exception, and the exception.
         self.refusal: tuple[DeadItem, BaseException] | None = None
         self._refused = refused
+        self._recorder = recorder
         self._is_closed = False
         self._queue: SimpleQueue[tuple[Taker, DeadItem] | None] = SimpleQueue()
         # True once a policy has a function that receives dead letters.
@@ -37,9 +39,9 @@ class DeadLetters:
         """The function that dead letters of this policy are passed to."""
         to = taker(policy)
         if to is None:
-            return self.kept.append
+            return self._recorder.recording(self.kept.append)
         self._needs_thread = True
-        return lambda item: self._queue.put((to, item))
+        return self._recorder.recording(lambda item: self._queue.put((to, item)))
 
     def start(self) -> None:
         """Start the thread if it is needed. Like the thread of `Logs`, it starts after the first workers."""
@@ -92,3 +94,20 @@ class DeadLetters:
             self.wait(within)
         finally:
             self._is_closed = True
+
+
+def once(take: Taker) -> Taker:
+    """Take the dead letters of a stage, each once: work that is done again after the loss of a worker sends it again.
+
+    All results of an item come to the stage in one frame, so its parts have the same numbers each time. Any thread may
+    call the function.
+    """
+    taken: dict[tuple[int, int], object] = {}
+
+    def take_new(item: DeadItem) -> None:
+        # Two workers may have the same item. `setdefault` is atomic.
+        own = object()
+        if taken.setdefault((item.index, item.part), own) is own:
+            take(item)
+
+    return take_new

@@ -18,6 +18,7 @@ from ..progress.run_record import Status
 from ..worker.outcome import Failed, Outcome
 from . import ledger
 from .dead_letters import DeadLetters
+from .no_recorder import NoRecorder
 from .supervisor import Supervisor
 from .wiring import Wiring
 
@@ -80,13 +81,20 @@ class Ending:
 
 
 def ending_of(
-    wiring: Wiring, supervisor: Supervisor, dead_letters: DeadLetters, by_caller: Outcome | None, early_end: Failure
+    wiring: Wiring,
+    supervisor: Supervisor,
+    dead_letters: DeadLetters,
+    recorder: NoRecorder,
+    by_caller: Outcome | None,
+    early_end: Failure,
 ) -> Ending:
     """The ending of a run that is over.
 
     by_caller: the outcome of the worker in the caller's thread. early_end: the failure if only the caller has ended it.
     """
     state = supervisor.state
+    if recorder.error is not None:
+        return Ending(exception=recorder.error)
     if dead_letters.refusal is not None:
         item, cause = dead_letters.refusal
         return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])

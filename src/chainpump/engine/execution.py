@@ -47,6 +47,7 @@ class Execution:
     def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings) -> None:
         self._process = os.getpid()
         self._grace = settings.grace
+        self._recorder = settings.recorder
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
         # Held by the thread that runs the caller's worker.
@@ -58,7 +59,7 @@ class Execution:
         self._has_released = threading.Lock()
         # A run that is only partly built could not be closed.
         with defer_ctrl_c():
-            self._dead_letters = DeadLetters(settings.dead_letters, partial(_cancel, weakref.ref(self)))
+            self._dead_letters = DeadLetters(settings.dead_letters, partial(_cancel, weakref.ref(self)), self._recorder)
             self._logs = Logs()
             try:
                 self._wiring = Wiring(stages, settings, self._dead_letters, self._logs)
@@ -84,11 +85,11 @@ class Execution:
         try:
             wiring = self._wiring
             slots = [slot for slot in wiring.all_slots if slot.number < slot.group.at_first]
-            for slot in sorted(slots, key=lambda slot: not slot.group.own_process):
+            for slot in sorted(slots, key=lambda slot: not slot.group.has_own_interpreter):
                 with defer_ctrl_c():
                     try:
                         if slot.group.is_caller:
-                            self._caller = self._supervisor.caller = wiring.worker(slot)
+                            self._caller = self._supervisor.stacks.caller = wiring.worker(slot)
                             slot.set_pid(os.getpid())
                         else:
                             self._supervisor.starter.start(slot)
@@ -100,6 +101,7 @@ class Execution:
                 # Ctrl-C must not come between the start of a thread and the assignment that stores it.
                 with defer_ctrl_c():
                     self._dead_letters.start()
+                    self._recorder.start(partial(_cancel, weakref.ref(self)), self._wiring.dead_letters)
                     self._logs.start()
                     if self._observing is not None:
                         self._observing.start()
@@ -124,6 +126,7 @@ class Execution:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+        self._recorder.release()
 
     def __del__(self) -> None:
         # A run whose constructor has failed has nothing to close.
@@ -215,7 +218,9 @@ class Execution:
     def _ending(self) -> Ending:
         """The ending of the run, which is over."""
         early_end = self._cancelled or run_texts.left(self._who)
-        return ending_of(self._wiring, self._supervisor, self._dead_letters, self._caller_outcome, early_end)
+        return ending_of(
+            self._wiring, self._supervisor, self._dead_letters, self._recorder, self._caller_outcome, early_end
+        )
 
     @property
     def dead_letters(self) -> Sequence[DeadItem]:
@@ -258,6 +263,7 @@ class Execution:
             self._supervisor.decisions,
             status,
             error,
+            self._recorder.done.count,
         )
 
     def cancel(self) -> None:
@@ -296,6 +302,7 @@ class Execution:
         # Garbage collection may call this in a worker of this run, or in the start of a worker of another run.
         if self._supervisor.is_current_thread() or is_forking():
             self._dead_letters.close(within=0)
+            self._recorder.end(lambda: "cancelled", waits=False)
             if self._observing is not None:
                 self._observing.close(within=0)
             return
@@ -311,6 +318,8 @@ class Execution:
             self._dead_letters.close(within)
         if self._observing is not None:
             self._observing.close(within)
+        self._recorder.leave(self._caller_lock)
+        self._recorder.end(lambda: self._ending().status()[0])
         caller, self._caller = self._caller, None
         if caller is not None:
             caller.close(Interrupted())

@@ -14,7 +14,7 @@ about faults, and without the variable no object is wrapped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,7 +32,7 @@ from ..transport.channel import Receiver, Sender
 from ..transport.credits import Credits
 from ..transport.frames import Frame, Span
 from ..transport.process_channel import PacketSender
-from ..transport.slab_allocator import SlabAllocator, SlabSource
+from ..transport.slab_source import Reserved, SlabAllocator, SlabSource
 from ..transport.wire import WireOut
 from ..worker.endpoints import Endpoints
 from ..worker.outcome import Outcome
@@ -138,7 +138,7 @@ def _endpoints(endpoints: Endpoints, faults: FaultsOfWorker) -> Endpoints:
     """The channel ends of a worker, with calls that may fail."""
     sender, receiver = endpoints.sender, endpoints.receiver
     if isinstance(sender, PacketSender) and (slab := faults.at(Point.SLAB)) is not None:
-        sender.slabs = FaultySlabs(sender.slabs, slab)
+        sender.writer.slabs = FaultySlabs(sender.writer.slabs, slab)
     if sender is not None and (send := faults.at(Point.SEND)) is not None:
         sender = FaultySender(sender, send)
     if receiver is not None and (receive := faults.at(Point.RECEIVE)) is not None:
@@ -171,6 +171,11 @@ class FaultySender:
     def open(self) -> None:
         """Prepare the end for use."""
         self.sender.open()
+
+    @property
+    def copies(self) -> Mapping[type, Callable[[Any], Any]]:
+        """How to copy items."""
+        return self.sender.copies
 
     def admit(self, item: Any) -> tuple[Any, int]:
         """The entry of an item, and its size in bytes."""
@@ -265,6 +270,10 @@ class FaultyAllocator:
         """Copy an item into a slab, or fail before that."""
         self.fault.inject()
         return self.allocator.put(item, waits)
+
+    def reserve(self, nbytes: int) -> Reserved | None:
+        """Reserve a slab."""
+        return self.allocator.reserve(nbytes)
 
     def free_idle(self) -> None:
         """Free slabs that have been idle for long."""

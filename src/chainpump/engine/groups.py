@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from ..durable.ranges import Ranges
 from ..executors.base import Executor
 from ..executors.inline import Inline
 from ..lazy_dataclass import dataclass
@@ -19,8 +21,10 @@ from ..transport.credits import CreditRoom
 from ..transport.room import Room
 from ..transport.send_limit import Gates
 from ..worker.retirement import Share
+from ..worker.work import Assignment, Work
+from .durable_plan import is_record
 
-__all__ = ["Group", "Section", "groups_of", "makers", "sections_of"]
+__all__ = ["Group", "Section", "groups_of", "sections_of", "works_of"]
 
 # The least number of items in flight per worker: its current item, and the next one, so that it need not wait.
 ROOM_EACH = 2
@@ -34,7 +38,8 @@ class Group:
 
     rows: for each stage, the board rows of its workers. first_stage: the number of its first stage in the chain.
     is_caller: its only worker is the caller's thread. iterated: the caller's loop is one more stage at the end.
-    loop_in_flight: the bound of the items of a loop that is alone.
+    loop_in_flight: the bound of the items of a loop that is alone. hosts: the names of the machines of its workers;
+    none if they are on that of the main process.
     """
 
     stages: Sequence[PlannedStage]
@@ -45,6 +50,7 @@ class Group:
     iterated: bool
     code: SharedFunctions
     loop_in_flight: int | None = None
+    hosts: Sequence[str] = ()
 
     @property
     def workers(self) -> int:
@@ -62,9 +68,14 @@ class Group:
         return self.stages[0].in_flight if self.stages else self.loop_in_flight
 
     @property
-    def own_process(self) -> bool:
-        """Whether its workers are processes."""
-        return self.executor.capabilities.own_process
+    def has_own_interpreter(self) -> bool:
+        """Whether its workers do not share the interpreter, and so the memory, of the process that starts them."""
+        return self.executor.capabilities.has_own_interpreter
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its workers run on other machines."""
+        return self.executor.capabilities.elsewhere
 
     @property
     def replaceable(self) -> Operator[Any, Any] | None:
@@ -72,9 +83,19 @@ class Group:
         return self.stages[0].replaceable if len(self.stages) == 1 else None
 
     @property
+    def moves(self) -> int:
+        """How often its workers may go on elsewhere after the loss of their machine, if their section is replayed."""
+        return self.executor.capabilities.restarts if self.is_elsewhere and self.replaceable is not None else 0
+
+    @property
+    def operators(self) -> Sequence[Operator[Any, Any]]:
+        """The functions of its element-wise stages."""
+        return [stage.call for stage in self.stages if isinstance(stage.call, Operator)]
+
+    @property
     def is_timed(self) -> bool:
         """Whether a stage of it has a time limit for each item."""
-        return any(stage.operator is not None and stage.operator.timeout is not None for stage in self.stages)
+        return any(operator.timeout is not None for operator in self.operators)
 
     @property
     def is_auto(self) -> bool:
@@ -111,25 +132,52 @@ class Group:
     def who(self, stage: int, number: int) -> WorkerName:
         """The name of a worker of one of its stages. number: counted from 0."""
         role, name, where = self.names[stage]
-        return WorkerName(role, name, number + 1, self.workers, where)
+        host = self.hosts[number] if self.hosts else ""
+        return WorkerName(role, name, number + 1, self.workers, where, host)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """Element-wise groups between a group that numbers the items and a group that receives them.
 
-    origin, end: the indexes of these two groups. room: limits the items in the section if the order is restored at the
-    end; None if it is not restored.
+    origin, end: the indexes of these two groups. make_room: makes what limits the items in the section if the order is
+    restored at the end; None if it is not restored. is_replayed: what a lost machine had of it is sent again.
     """
 
     origin: int
     end: int
-    room: Room | None
+    make_room: Callable[[], Room] | None
+    is_replayed: bool = False
 
-    def close(self) -> None:
-        """Release the resources of the main process."""
-        if self.room is not None:
-            self.room.close()
+    @property
+    def restores(self) -> bool:
+        """Whether the order is restored at the end."""
+        return self.make_room is not None
+
+    @property
+    def junctions(self) -> range:
+        """The junctions between its groups."""
+        return range(self.origin, self.end)
+
+    def after_replacements(self, groups: Sequence[Group]) -> range:
+        """The groups of the section that may receive items twice, because a worker before them may be replaced.
+
+        If the section is replayed, these are all of its groups.
+        """
+        if self.is_replayed:
+            return range(self.origin + 1, self.end + 1)
+        between = range(self.origin, self.end)
+        first = next((index for index in between if groups[index].replaceable), self.end)
+        return range(first + 1, self.end + 1)
+
+    def processed_again(self, groups: Sequence[Group]) -> Sequence[int]:
+        """The groups that may process items again after the loss of a machine.
+
+        The end does not: it drops what comes twice.
+        """
+        between = range(self.origin + 1, self.end) if self.is_replayed else ()
+        # The parts of an item are told apart in the first stage of a worker only.
+        return [index for index in between if len(groups[index].stages) == 1]
 
 
 def groups_of(
@@ -155,31 +203,70 @@ def groups_of(
 
 def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
     """The sections of element-wise groups, with room if their order is restored."""
-    for section in sections.sections_of(groups):
+    # What is done may be recorded in any order, so the stage before the record is the end, as without a record.
+    records = bool(groups[-1].stages) and is_record(groups[-1].stages[-1])
+    for section in sections.sections_of(groups[:-1] if records else groups):
         origin, *between, end = groups[section.origin : section.end + 1]
-        room: Room | None = None
+        make_room: Callable[[], Room] | None = None
+        is_replayed = section.restores and any(each.moves for each in between)
         if section.restores and end.in_flight is not None:
-            room = CreditRoom(end.in_flight, origin.rows[-1])
+            make_room = partial(CreditRoom, end.in_flight, origin.rows[-1])
         elif section.restores:
             # An element-wise end is a sink. Its worker processes items, too.
             least = ROOM_EACH * (sum(each.at_once for each in between) + end.is_element_wise)
-            room = _gates((origin, *between, end), least)
-        yield Section(section.origin, section.end, room)
+            # The next item in order may come again, behind later ones: see `transport.send_limit`.
+            waiting = (origin,) if is_replayed else (origin, between[0])
+            rows = [row for group in waiting for row in group.rows[-1]]
+            make_room = partial(Gates, end.rows[0][0], rows, least)
+        yield Section(section.origin, section.end, make_room, is_replayed)
 
 
-def _gates(section: Sequence[Group], least: int) -> Gates:
-    """The gates for the first two groups of a section.
+def works_of(groups: Sequence[Group], sections: Sequence[Section], done: Ranges, *, watched: bool) -> list[Work]:
+    """What the workers of each group have to do. done: see `Assignment`. watched: see `Work`."""
+    may_repeat = {index for section in sections for index in section.after_replacements(groups)}
+    return [
+        Work(
+            index,
+            _assignments(group, _makers(_origin_of(groups, index)) if index else ("",), done),
+            groups[index - 1].rows[-1] if index else (),
+            awaits=group.executor.capabilities.runs_async,
+            whole=index in may_repeat,
+            is_restored=any(section.origin < index < section.end for section in sections if section.restores),
+            watched=watched,
+            share=group.share,
+            is_replaceable=group.replaceable is not None,
+            has_own_interpreter=group.has_own_interpreter,
+            hosts=group.hosts,
+        )
+        for index, group in enumerate(groups)
+    ]
 
-    Unordered tasks have no gate, because they send results as they come.
-    """
-    origin, first, *_, end = section
-    operators = [stage.call for stage in first.stages if isinstance(stage.call, Operator)]
-    sends_in_order = not first.executor.capabilities.runs_async or all(each.ordered for each in operators)
-    waiting = (origin, first) if sends_in_order else (origin,)
-    return Gates(end.rows[0][0], [row for group in waiting for row in group.rows[-1]], least)
+
+def _assignments(group: Group, makers: Sequence[str], done: Ranges) -> list[Assignment]:
+    """The assignments of the first worker of a group. makers: of the input of the group."""
+    return [
+        Assignment(
+            group.who(stage, 0),
+            rows.start,
+            stage < len(group.stages) and bool(group.stages[stage].may_stop),
+            makers if stage == 0 else ("",),
+            rows,
+            executor=type(group.executor).__name__,
+            done=done,
+        )
+        for stage, rows in enumerate(group.rows)
+    ]
 
 
-def makers(group: Group) -> Sequence[str]:
+def _origin_of(groups: Sequence[Group], index: int) -> Group:
+    """The group that numbers the input of this group."""
+    index -= 1
+    while index and groups[index].is_element_wise:
+        index -= 1
+    return groups[index]
+
+
+def _makers(group: Group) -> Sequence[str]:
     """For messages about an item: the words that name the worker that made it, for each worker of a group."""
     if group.workers == 1:
         return ("",)

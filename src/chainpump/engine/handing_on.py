@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,29 +14,33 @@ from .run import Run
 __all__ = ["items_received", "send_items"]
 
 
-def send_items(run: Run[Any], senders: Sequence[MemorySender], is_cancelled: Callable[[], bool]) -> None:
+def send_items(run: Run[Any], senders: Sequence[MemorySender]) -> None:
     """Send each item of a run to all of these channels. If a channel has credits, take one before each item.
 
-    Raises Cancelled if `is_cancelled` after a wait, and the errors of the run.
+    A channel that is hung up gets no further items. Raises Cancelled when all of them are, and the errors of the run.
     """
     items = iter(run)
-    credits = [sender.credits for sender in senders if sender.credits is not None]
+    left = list(senders)
     taken = 0
-    while True:
+    while left:
+        # After a hang-up there are credits enough, so that this thread does not wait for them.
+        credits = [sender.credits for sender in left if sender.credits is not None]
         for each in credits:
             while not each.take():
                 each.wait()
-                if is_cancelled():
-                    raise Cancelled("the run was cancelled")
         found = list(islice(items, 1)) if credits else run.take_ready(items)
         if not found:
             return
         span = Span(taken, taken + len(found))
         taken += len(found)
-        for sender in senders:
-            sender.send(found, False, span, None)
+        for sender in tuple(left):
+            try:
+                sender.send(found, False, span, None)
+            except Cancelled:
+                left.remove(sender)
         # No reference to an earlier item remains while this waits.
         del found
+    raise Cancelled("the run was cancelled")
 
 
 def items_received(receiver: MemoryReceiver) -> Iterator[Any]:

@@ -51,4 +51,4 @@ class Introspection:
 def read_answer(text: str) -> tuple[int, list[WorkerStack]]:
     """When `answer` was called, in ns, and the stacks. Raises ValueError or TypeError for another version."""
     at, found = json.loads(text)
-    return at, [WorkerStack(slot and tuple(slot), within, stack) for slot, within, stack in found]
+    return at, [WorkerStack(*each) for each in found]

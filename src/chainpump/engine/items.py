@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
+from ..errors import PipelineError
+
 __all__ = ["items_of"]
 
 T = TypeVar("T")
@@ -92,6 +94,10 @@ class _Raised:
             raise StopIteration
         try:
             raise error
+        except PipelineError:
+            # As in `user_call`: it ends at the loop of the program.
+            error.__traceback__ = None
+            raise
         finally:
             # The traceback refers to this frame. Without the reference back, there is no cycle that keeps the run.
             del error

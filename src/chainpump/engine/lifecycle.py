@@ -11,7 +11,7 @@ The groups are the links of the chain, each with its workers. Junction `g` lies 
                                                  the nearest group
     Left                      running            cancel all groups; this is no failure
     Left                      over               use force on processes of finished workers that have not ended
-    Stalled                   running            record the failure, cancel all groups
+    Stalled, Broken           running            record the failure, cancel all groups
     Started                   running            count one more worker; its group must not be over
     any                       no worker runs     conclude
 
@@ -28,6 +28,7 @@ from ..worker.outcome import Failed, Finished, Interrupted
 
 __all__ = [
     "Action",
+    "Broken",
     "Cancel",
     "Conclude",
     "Ended",
@@ -80,13 +81,21 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """What connects workers has failed, and no worker can report it."""
+
+    failed: Failed
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """One more worker of a group is about to be started."""
 
     group: int
 
 
-Event: TypeAlias = Ended | Left | Stalled | Started
+Event: TypeAlias = Ended | Left | Stalled | Broken | Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +174,7 @@ def step(run: Run, event: Event) -> tuple[Run, tuple[Action, ...]]:
         return run, ((UseForce(),) if isinstance(event, Left) else ())
     if isinstance(event, Left):
         return _concluded(*_cancelled(replace(run, left=True), event.at))
-    if isinstance(event, Stalled):
+    if isinstance(event, (Stalled, Broken)):
         failures = run.failures if run.phase is not Phase.RUNNING else (event.failed,)
         return _concluded(*_cancelled(replace(run, failures=failures), event.at))
     change = 1 if isinstance(event, Started) else -1

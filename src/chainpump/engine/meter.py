@@ -36,6 +36,8 @@ class Meter:
             for slots in wiring.slots
             for stage in range(len(slots[0].rows))
         ]
+        self._hosts = wiring.elsewhere.hosts
+        self._done_before = wiring.done_before
         self._last = Reading(0, 0, [[WorkerReading()] * len(workers) for workers in self._rows])
         first = wiring.groups[0].stages[0].call
         self._source = first
@@ -51,10 +53,10 @@ class Meter:
 
     @property
     def length(self) -> int | None:
-        """How many items the source makes; None if it is unknown."""
+        """How many items of the source this run has to do; None if it is unknown."""
         if self._length is None:
             self._length = _length_of(self._source)
-        return self._length
+        return None if self._length is None else max(self._length - self._done_before, 0)
 
     def read(self) -> Reading:
         """The current reading; after the end, the last one."""
@@ -82,7 +84,7 @@ class Meter:
     def _read(self, rows: Sequence[Sequence[Rows]], is_over: bool) -> Reading:
         now = time.monotonic_ns()
         stages = [
-            [read_worker(each, now, facts.slots) for each in workers]
+            [read_worker(each, now, facts.slots, self._hosts) for each in workers]
             for facts, workers in zip(self.stage_facts, rows, strict=True)
         ]
         started = (each.started for workers in stages for each in workers)
@@ -115,7 +117,7 @@ def _stage_facts(number: int, group: Group) -> Iterator[StageFacts]:
             slots=group.at_once if able.runs_async and is_operator else None,
             grows=role is not Role.SOURCE and not able.shares_thread and (is_operator or group.at_once > 1),
             is_auto=group.is_auto,
-            on_processes=group.own_process,
+            on_processes=group.has_own_interpreter,
         )
 
 

@@ -186,7 +186,7 @@ class Merge(_Runs):
         try:
             # With `apart`, an inline stage that blocks for ever can be left behind by the supervisor of its run.
             with self._opened(begin, apart=True, bounded=sender.credits is not None) as run:
-                send_items(run, [sender], lambda: self._is_cancelled)
+                send_items(run, [sender])
         except BaseException as error:
             # The thread that iterates raises it again.
             self._errors.append(error)

@@ -13,9 +13,9 @@ import signal
 import time
 from collections.abc import Mapping
 
-from ..executors.base import Lost
+from ..executors.base import Lost, LostWithMachine
 from ..ipc.board import Cell, State
-from ..messages import failure_texts
+from ..messages import failure_texts, host_texts
 from ..messages.names import Item, Role
 from ..policies import Action, decide
 from ..worker.operator_run import Condemned
@@ -29,7 +29,7 @@ __all__ = ["after", "due", "is_overdue", "kill_if_overdue", "outcome_of_loss"]
 POISONOUS = 3
 
 
-def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | Failed | None:
+def after(slot: WorkerSlot, lost: Lost) -> Mapping[int, Condemned] | Failed | None:
     """The condemned items for the replacement of a dead worker, or the failure that ends the run; None if neither."""
     group, row, record = slot.group, slot.rows[0], slot.replacements
     if group.replaceable is None or slot.checkpoint is None or slot.worker is None:
@@ -38,21 +38,50 @@ def after(slot: WorkerSlot, exit_code: int | None) -> Mapping[int, Condemned] | 
         # Only workers of a sink must report their end themselves, so only they are replaced after all their work.
         return None
     overdue, record.overdue = record.overdue, None
+    is_alone = not isinstance(lost, LostWithMachine)
+    found = _after_death(slot, lost.exit_code, overdue) if is_alone else _after_machine(slot)
+    if isinstance(found, Mapping):
+        row[Cell.RESTARTS] += 1
+    return found
+
+
+def _after_machine(slot: WorkerSlot) -> Mapping[int, Condemned] | None:
+    """No item is to blame. The frame comes again, to any worker: the next one here has received what was dealt with."""
+    row, record = slot.rows[0], slot.replacements
+    if not _takes_restart(slot):
+        return None
+    row[Cell.RECEIVED] = row[Cell.FINISHED] + row[Cell.SKIPPED] + row[Cell.DEAD]
+    record.suspect, record.condemned = None, {}
+    return record.condemned
+
+
+def _after_death(
+    slot: WorkerSlot, exit_code: int | None, overdue: tuple[int, int] | None
+) -> Mapping[int, Condemned] | Failed | None:
+    """The next worker goes on with the frame. overdue: the item for which the worker was killed, if it was."""
+    row, record = slot.rows[0], slot.replacements
+    assert slot.checkpoint is not None
+    assert slot.worker is not None
     if overdue is None:
-        if record.restarts == group.executor.capabilities.restarts:
+        if not _takes_restart(slot):
             return None
-        record.restarts += 1
-    elif row[Cell.SENDING] and not group.executor.capabilities.restarts:
+    elif row[Cell.SENDING] and not slot.group.executor.capabilities.restarts:
         # The worker was sending the results of the item, and may have sent some of them.
         return None
     frame = slot.checkpoint.position.received
     if frame != record.frame:
         record.frame, record.suspect, record.condemned = frame, None, {}
     failed = _judge_item(slot, slot.worker, exit_code, overdue) if row[Cell.ITEM] else None
-    if failed is not None:
-        return failed
-    row[Cell.RESTARTS] += 1
-    return record.condemned
+    return record.condemned if failed is None else failed
+
+
+def _takes_restart(slot: WorkerSlot) -> bool:
+    """Count a restart, if there is one left."""
+    record = slot.replacements
+    if record.restarts == slot.group.executor.capabilities.restarts:
+        return False
+    record.restarts += 1
+    return True
 
 
 def _judge_item(
@@ -92,18 +121,21 @@ def _judge_item(
 def due(slot: WorkerSlot) -> float | None:
     """When to check the time limit again, in seconds of the monotonic clock; None if there is no limit to check."""
     timeout = _timeout(slot)
-    if timeout is None or slot.replacements.overdue is not None:
-        return None
     row = slot.rows[0]
+    if timeout is None or slot.replacements.overdue == (row[Cell.ITEM], row[Cell.SINCE]):
+        return None
     return timeout + (row[Cell.SINCE] / 1e9 if row[Cell.ITEM] else time.monotonic())
 
 
 def is_overdue(slot: WorkerSlot) -> bool:
-    """Whether its worker exceeds the time limit. True once for a worker, which the supervisor then kills."""
+    """Whether its worker exceeds the time limit. True once for an item; the supervisor then kills the worker.
+
+    A worker of another machine may have finished the item meanwhile. Then it is not killed, and goes on.
+    """
     timeout, row, record = _timeout(slot), slot.rows[0], slot.replacements
     # The item is read first. In the other order, an item could get the earlier start time of the previous item.
     item, since = row[Cell.ITEM], row[Cell.SINCE]
-    if timeout is None or record.overdue is not None or not item:
+    if timeout is None or record.overdue == (item, since) or not item:
         return False
     if time.monotonic_ns() - since < timeout * 1e9:
         return False
@@ -130,6 +162,8 @@ def outcome_of_loss(slot: WorkerSlot, lost: Lost, is_ending: bool) -> Outcome:
         return Interrupted()
     if state >= State.DONE and slot.who.role is not Role.SINK:
         return Finished(early=state == State.STOPPED, retired=state == State.RETIRED)
+    if isinstance(lost, LostWithMachine):
+        return Failed(host_texts.lost_with_host(slot.who, slot.pid or None, lost.machine))
     if slot.ended_in_set_up:
         return Failed(failure_texts.lost_in_set_up(slot.who, slot.pid, lost.exit_code))
     return Failed(failure_texts.lost(slot.who, slot.pid, lost.exit_code, slot.in_hand, state != State.STARTING))

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from ..errors import RunError
+from ..errors import Cancelled, RunError
 from ..messages import run_texts
 from ..plan.planned_stage import PlannedStage
 from ..progress.report import Report
@@ -72,12 +72,47 @@ class Run(Execution, Generic[T]):
         self._conclude()
         return None
 
-    def take_ready(self, items: Iterator[T]) -> list[T]:
-        """The next items of an iterator over this run: at least one, and more if they are ready; none at the end."""
+    def take_ready(self, items: Iterator[T], spent_ns: int | None = None) -> list[T]:
+        """The next items of an iterator over this run: at least one, and more if they are ready; none at the end.
+
+        spent_ns: the time that the previous ones took, if other time has passed since then.
+        """
+        caller = self._caller
+        if caller is not None and caller.sole_input is not None:
+            caller.sole_input.spent_ns = spent_ns
         found = list(islice(items, 1))
-        if found and self._caller is not None:
-            found += islice(items, self._caller.ready)
+        if found and caller is not None and caller.frame_input is not None:
+            found += islice(items, caller.frame_input.ready)
         return found
+
+    def is_ready(self) -> bool:
+        """Whether the next item is here: then `take_ready` neither waits nor runs a function of the program.
+
+        The next item is requested. The thread that calls this calls `take_ready` next.
+        """
+        received = self._caller.sole_input if self._caller is not None else None
+        try:
+            return received is not None and (received.ready > 0 or received.receive_now())
+        except Cancelled:
+            # `take_ready` raises the reason.
+            return False
+
+    def commit(self) -> None:
+        """All items that the loop has got so far are done: a run with the same journal will not give them again.
+
+        From the first call on, only commits say what is done. The journal is written a little later, and when the run
+        is left. Without a journal, this does nothing. The thread that takes the items calls it.
+        """
+        self._recorder.commit()
+
+    @property
+    def position(self) -> str:
+        """The position behind the item that the loop has got last, in a run that was opened with `start=`.
+
+        It is a short text. A program stores it in the same transaction as its results, and gives it to the next
+        `open(start=position)`, which goes on there. Raises JournalError in a run without `start=`.
+        """
+        return self._recorder.position()
 
     def report(self) -> Report[None]:
         """The report of the run. While the run goes on, the report covers the time so far."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import DeadItem
 from ..lazy_dataclass import dataclass, field, replace
 from ..progress.observer_thread import Observer
 from ..worker.seeds import Seed
+from .no_recorder import NoRecorder
 from .warm_pool import WarmPool
 
 __all__ = ["RunSettings"]
@@ -26,6 +28,7 @@ class RunSettings:
     apart: no stage runs in the caller's thread, not even on Inline.
     in_flight: how many items the caller's loop may have accepted and not finished; None means a bound in bytes.
     pool: keeps worker processes for later runs; None if they end with this run.
+    recorder: writes to the journal of the run what is done.
     """
 
     iterated: bool
@@ -37,6 +40,7 @@ class RunSettings:
     apart: bool = False
     in_flight: int | None = None
     pool: WarmPool | None = None
+    recorder: NoRecorder = field(default_factory=NoRecorder)
 
     @property
     def reports_items(self) -> bool:
@@ -46,4 +50,5 @@ class RunSettings:
     def of_part(self, index: int, *, apart: bool, in_flight: int | None = None) -> RunSettings:
         """The settings of a nested run. It has its own seed and no observers."""
         seed = self.seed.derived(index)
-        return replace(self, iterated=True, observers=(), seed=seed, apart=apart, in_flight=in_flight)
+        none: dict[str, Any] = {"observers": (), "recorder": NoRecorder()}
+        return replace(self, iterated=True, seed=seed, apart=apart, in_flight=in_flight, **none)

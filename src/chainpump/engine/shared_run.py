@@ -3,9 +3,12 @@
     run ── one thread ──┬──► reader: the source of a pipeline
                         └──► reader: the source of another pipeline
 
-The thread waits for the slowest reader, so all readers must be read at the same time, as the parts of a `Merge` are. If
-the run fails, all readers raise its error. If one reader is cancelled, so is the run; the others wait until they are
-cancelled as well, because the failure that has ended the first one is not theirs.
+The thread waits for the slowest reader, so all readers must be read at the same time, as the parts of a `Merge` are.
+The run starts when all of them are read: a reader that never comes holds up the others until they are cancelled, and
+nothing has started that nobody would end. A reader that is cancelled gets no further items, and the others go on. When
+all have been cancelled, so is the run. If the run fails, all readers raise its error.
+
+So no reader waits for another one: its wait ends with its own cancellation, or with the end of the run.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from contextvars import copy_context
 from typing import Any
 
 from ..errors import Cancelled
-from ..ipc.wakeups import Event
 from ..transport.thread_channel import MemoryChannel
 from ..worker.stage_run import Nested
 from .handing_on import items_received, send_items
@@ -26,71 +28,76 @@ __all__ = ["SharedRun"]
 
 
 class SharedRun:
-    """A run that several readers share. The first of them that is read starts it; all must be made before that.
+    """A run that several readers share. All readers must be made before the first one is read.
 
-    `_lock` guards the start of the thread. A thread adds `_run` and then reads `is_cancelled`; a thread that cancels
-    sets `is_cancelled` and then reads `_run`.
+    `_lock` guards the start of the thread. The thread sets `_run` and then reads whether all readers have left. A
+    thread in which a reader leaves records that first, and then reads `_run`.
     """
 
     def __init__(self, begin: Callable[[], Run[Any]]) -> None:
         self._begin = begin
-        self._channels: list[MemoryChannel] = []
+        self._readers: list[_Reader] = []
         self._run: Run[Any] | None = None
-        self.is_cancelled = False
         self.error: BaseException | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def reader(self, in_flight: int | None) -> Callable[[], Iterable[Any]]:
-        """Return the function of a source for one more pipeline.
+        """Return the function of a source for one more pipeline, which runs once.
 
         in_flight: how many items the reader may have got and not finished; None for a bound in bytes.
         """
-        channel = MemoryChannel(1, 1, in_flight)
-        self._channels.append(channel)
+        reader = _Reader(self, MemoryChannel(1, 1, in_flight))
+        self._readers.append(reader)
 
         def read() -> Iterable[Any]:
-            return _Reader(self, channel)
+            return reader
 
         return read
 
     def start(self) -> None:
-        """Start the run, unless it has been started."""
+        """Start the run if all readers are read."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
+            if self._thread is None and all(reader.is_read for reader in self._readers):
+                thread = threading.Thread(
                     target=copy_context().run, args=(self._send,), name="chainpump shared run", daemon=True
                 )
-                self._thread.start()
+                thread.start()
+                self._thread = thread
 
     def _send(self) -> None:
-        senders = [channel.sender(0) for channel in self._channels]
+        senders = [reader.channel.sender(0) for reader in self._readers]
         try:
             with self._begin() as run:
                 self._run = run
-                if not self.is_cancelled:
-                    send_items(run, senders, lambda: self.is_cancelled)
+                if not self.is_over:
+                    send_items(run, senders)
         except BaseException as error:
             # The readers raise it again, unless it is the effect of `cancel`.
-            if not self.is_cancelled:
+            if not self.is_over:
                 self.error = error
         finally:
             for sender in senders:
                 sender.close()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no reader needs further items."""
+        return all(reader.is_over for reader in self._readers)
+
     def cancel(self) -> None:
-        """End the run early, and wake all threads that wait for it. Any thread may call it."""
-        self.is_cancelled = True
+        """End the run early if no reader needs further items. Any thread may call it."""
         run = self._run
-        if run is not None:
+        if run is not None and self.is_over:
             run.cancel()
-        for channel in self._channels:
-            channel.hang_up()
 
     def join(self) -> None:
-        """Wait until the run has completely ended. It has been cancelled, or all readers are at their ends."""
-        if self._thread is not None:
-            self._thread.join()
+        """Wait until the run has completely ended, if no reader needs further items."""
+        if self.is_over:
+            with self._lock:
+                thread = self._thread
+            if thread is not None:
+                thread.join()
 
 
 class _Reader(Nested):
@@ -98,28 +105,34 @@ class _Reader(Nested):
 
     def __init__(self, shared: SharedRun, channel: MemoryChannel) -> None:
         self._shared = shared
-        self._channel = channel
+        self.channel = channel
+        self.is_read = False
         self._has_ended = False
-        self._cancelled = Event()
+        self._is_cancelled = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has all items, or needs no more."""
+        return self._has_ended or self._is_cancelled
 
     def __iter__(self) -> Iterator[Any]:
+        self.is_read = True
         self._shared.start()
-        yield from items_received(self._channel.receiver())
+        yield from items_received(self.channel.receiver())
+        if self._is_cancelled:
+            raise Cancelled("the run was cancelled")
         if self._shared.error is not None:
             raise self._shared.error
-        if self._shared.is_cancelled:
-            self._cancelled.wait(-1)
-            raise Cancelled("the run was cancelled")
         self._has_ended = True
 
     def cancel(self) -> None:
-        """Cancel the shared run, unless this reader has all items."""
+        """Take no further items, unless this reader has all of them. Without readers, the run ends."""
         if not self._has_ended:
+            self._is_cancelled = True
             self._shared.cancel()
-        self._cancelled.set()
+            self.channel.hang_up()
 
     def close(self) -> None:
-        """Cancel it, and wait until all its resources are released."""
-        if not self._has_ended:
-            self._shared.cancel()
-            self._shared.join()
+        """Do the same. The last reader waits until all resources of the run are released."""
+        self.cancel()
+        self._shared.join()

@@ -11,6 +11,7 @@ from ..ipc.board import State
 from ..messages import failure_texts
 from ..messages.names import Item
 from ..progress.reading import Reading
+from .run_stacks import STACKS_WITHIN
 from .worker_status import (
     Roster,
     WorkerStack,
@@ -27,8 +28,6 @@ __all__ = ["Stall", "Stalls"]
 
 # Seconds. Before its first item, a worker may import large libraries, or load a model, on a busy machine.
 START_UP = 60.0
-# Seconds that all workers have to write their stacks when the run has stalled.
-STACKS_WITHIN = 0.5
 # Seconds of a stall until each warning about it.
 WARN_AFTER = (60.0, 600.0)
 
@@ -114,7 +113,7 @@ class Stalls:
                 self._report(reading, found, threshold.seconds, in_loop)
             elif was_asked:
                 failure = self.failure(reading, found, threshold.seconds)
-                return Stall(failure, reading, stacks_of(self._roster, reading, stacks()))
+                return Stall(failure, reading, stacks_of(stacks()))
             else:
                 self._was_asked = True
                 ask()

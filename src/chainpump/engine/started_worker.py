@@ -37,7 +37,6 @@ class StartedWorker:
     def __init__(self, handle: WorkerHandle, who: WorkerName, grace: float, warn: Callable[[str], object]) -> None:
         self.handle = handle
         self.who = who
-        self.pid = handle.pid
         self.outcome: Outcome | None = None
         self.was_replaced = False
         self.was_forced = False
@@ -51,6 +50,11 @@ class StartedWorker:
         self._steps: deque[tuple[float, Callable[[], None]]] = deque()
         # True once processes that it has left behind are being ended.
         self._ends_remains = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id. 0 while it is not known, because it starts on another machine."""
+        return self.handle.pid
 
     @property
     def is_running(self) -> bool:

@@ -62,7 +62,7 @@ class Starter:
             return
         with suppress(Exception):
             handle, turn = self._wiring.start_waiting(slot)
-            slot.successor = Successor(StartedWorker(handle, slot.who, self._grace, self._wiring.warn), turn)
+            slot.set_successor(Successor(StartedWorker(handle, slot.who, self._grace, self._wiring.warn), turn))
 
     def end_of_other(self, slot: WorkerSlot, worker: StartedWorker, report: Lost | Outcome | SuccessorWanted) -> None:
         """Another worker than the current one of a slot has ended. It may be the one that waits for its turn."""
@@ -72,8 +72,9 @@ class Starter:
 
     def dismiss(self, slot: WorkerSlot) -> None:
         """End the successor of a slot, which is not needed."""
-        successor, slot.successor = slot.successor, None
+        successor = slot.successor
         if successor is not None:
+            slot.set_successor(None)
             slot.leaving = (*slot.leaving, successor.worker)
             successor.turn.close()
             successor.worker.dismiss()
@@ -83,7 +84,7 @@ class Starter:
         successor = slot.successor
         if successor is None or successor.worker.handle.poll() is not None:
             return False
-        slot.successor = None
+        slot.set_successor(None)
         slot.begin_again()
         slot.set_pid(successor.worker.pid)
         slot.fill(successor.worker)

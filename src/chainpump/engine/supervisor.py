@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -16,7 +16,6 @@ from typing import TypeAlias
 
 from ..executors.base import Lost
 from ..executors.fork_hazards import fork_hazard, locks_in_forks
-from ..executors.thread_handle import stack_of
 from ..ipc.board import Cell
 from ..ipc.descriptors import pipe
 from ..ipc.wakeups import SharedEvent
@@ -24,20 +23,19 @@ from ..lazy_dataclass import replace
 from ..logs.records import STALLS
 from ..progress.scaling_rule import Decision
 from ..worker.outcome import Failed, Finished, Interrupted, Outcome, SuccessorWanted
-from ..worker.worker import Worker
 from . import lifecycle, replacement
 from .autoscaler import Autoscaler
-from .introspection import REQUEST, Introspection
+from .introspection import REQUEST
 from .ledger import Account, Passed
-from .lifecycle import Action, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
+from .lifecycle import Action, Broken, Cancel, Ended, Event, Left, Phase, Seal, Stalled, Started, UseForce
 from .meter import Meter
 from .run_settings import RunSettings
+from .run_stacks import RunStacks
 from .stalls import Stall, Stalls
 from .started_worker import STACK_WITHIN, StartedWorker
 from .starter import Starter
 from .wiring import Wiring
 from .worker_slot import WorkerSlot
-from .worker_status import WorkerStack
 
 __all__ = ["Supervisor"]
 
@@ -56,8 +54,8 @@ class Supervisor:
     has returned.
 
     accounts, passed, unclean, has_left_behind: set once the run is over. unclean: warnings about workers that may not
-    have cleaned up. has_left_behind: a thread of the run still runs. stall: the stall that has ended the run. caller:
-    the worker in the caller's thread. defect: the exception that has ended the supervisor itself.
+    have cleaned up. has_left_behind: a thread of the run still runs. stall: the stall that has ended the run. defect:
+    the exception that has ended the supervisor itself.
 
     requested_by: the thread that now runs the worker in the caller's thread, for a loop or a result. Only it changes
     this.
@@ -74,7 +72,7 @@ class Supervisor:
         os.set_blocking(self._wake_writer.fileno(), False)
         has_thread = settings.reports_items or not all(group.is_caller for group in wiring.groups)
         roster = wiring.roster(bell=os.fstat(self._wake_reader.fileno()).st_ino if has_thread else 0)
-        self._introspection = Introspection(roster)
+        self.stacks = RunStacks(roster, self._slots)
         executors = [group.executor for group in wiring.groups]
         self._stalls = Stalls(
             roster,
@@ -84,13 +82,14 @@ class Supervisor:
             [index for index, group in enumerate(wiring.groups) if group.is_timed],
         )
         self._is_iterated = settings.iterated
-        self._opener = threading.get_ident()
         # Guards the start, and `_wake_writer`: without it, the pipe could be closed between the check and the write,
         # and its number could belong to another file. Reentrant: a finalizer may close a run at any point.
         self._wake_lock = threading.RLock()
         # Happens when no worker runs any more, and all resources of the run are released.
         self.conclusion = SharedEvent()
         self._thread: threading.Thread | None = None
+        # Held by the thread that supervises, for ever.
+        self._supervising = threading.Lock()
         self._is_started = False
         # Slots whose worker has died of SIGTERM, and when each of these workers counts as lost.
         self._terminated: deque[tuple[float, WorkerSlot, Lost]] = deque()
@@ -101,35 +100,47 @@ class Supervisor:
         self.has_left_behind = False
         self.stall: Stall | None = None
         self.requested_by: int | None = None
-        self.caller: Worker | None = None
         self.defect: BaseException | None = None
 
     def start(self) -> None:
         """Supervise the workers in all slots from a new thread; the caller's own worker alone needs no thread.
 
-        It supervises all started workers, even if a later start has failed. The second call does nothing.
+        It supervises all started workers, even if a later start has failed. The second call does nothing, unless a
+        signal handler of the program has raised an exception in the first one: then it starts a second thread.
         """
         with self._wake_lock:
             if self._is_started:
                 return
-            self._is_started = True
-            running = [sum(slot.worker is not None for slot in slots) for slots in self._wiring.slots]
-            running[-1] += self.state.has_caller
-            self.state = replace(self.state, running=tuple(running))
+            if self._thread is None:
+                running = [sum(slot.worker is not None for slot in slots) for slots in self._wiring.slots]
+                running[-1] += self.state.has_caller
+                self.state = replace(self.state, running=tuple(running))
             if self._workers or self._stalls.limit is not None:
                 self._start_thread()
-            elif self._mail:
+            self._is_started = True
+            if self._thread is None and self._mail:
                 self._supervise()
 
     def _start_thread(self) -> None:
         """Raises RuntimeError if the system refuses a thread. In that case this thread has ended the workers."""
-        self._thread = threading.Thread(target=self._supervise, name="chainpump supervisor", daemon=True)
+        thread = threading.Thread(target=self._supervise_alone, name="chainpump supervisor", daemon=True)
+        self._thread = self._thread or thread
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:
+            # Another thread may supervise, if the first start was interrupted.
+            if not self._supervising.acquire(blocking=False):
+                return
             self._thread = None
+            self._is_started = True
             self.post(Left(time.monotonic_ns()))
             raise
+
+    def _supervise_alone(self) -> None:
+        """Supervise, unless another thread does. The interrupted start of a thread may have started it or not."""
+        if self._supervising.acquire(blocking=False):
+            self._thread = threading.current_thread()
+            self._supervise()
 
     def post(self, event: Event) -> None:
         """Send an event of the caller. Any thread may call this at any time; events before `start` wait for it."""
@@ -203,7 +214,8 @@ class Supervisor:
     def _wait(self) -> Sequence[WorkerSlot]:
         """Wait until workers report or die, until mail comes, or until a step is due."""
         times = [worker.due for worker in self._all_workers if worker.is_running and worker.due is not None]
-        times += [due for due, _, _ in self._terminated]
+        times += [*(due for due, _, _ in self._terminated), *self._wiring.elsewhere.dues]
+        times += [self.stacks.due] if self.stacks.due is not None else []
         if self.state.phase is Phase.RUNNING:
             times.append(self._stalls.next_look)
             times += [self._autoscaler.due] if self._autoscaler.due is not None else []
@@ -214,18 +226,15 @@ class Supervisor:
     def _ready(self, timeout: float | None) -> Sequence[WorkerSlot]:
         """The slots whose worker has reported or died. Waits for `timeout` milliseconds at most.
 
-        Also answers requests for the stacks of the run.
+        Also takes requests for the stacks of the run.
         """
         by_descriptor = {fd: slot for slot in self._slots for each in slot.running for fd in each.handle.waitables}
         poll = select.poll()
-        for fd in (self._wake_reader.fileno(), *by_descriptor):
+        for fd in (self._wake_reader.fileno(), *self._wiring.elsewhere.waitables, *by_descriptor):
             poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self._wake_reader.fileno() in ready and REQUEST in os.read(self._wake_reader.fileno(), 4096):
-            for each in self._workers:
-                if each.is_running:
-                    each.handle.trim_stacks()
-            self._introspection.answer([*self._stacks(os.getpid()), WorkerStack(None, "", stack_of(self._opener))])
+            self.stacks.request()
         return list(dict.fromkeys(by_descriptor[fd] for fd in ready if fd in by_descriptor))
 
     def _is_needed(self, slot: WorkerSlot) -> bool:
@@ -244,7 +253,7 @@ class Supervisor:
         """Record that a worker has ended or died. It may be replaced. Its process has the grace period to end, too."""
         slot.end()
         if isinstance(outcome, Lost):
-            failed = replacement.after(slot, outcome.exit_code) if self._is_needed(slot) else None
+            failed = replacement.after(slot, outcome) if self._is_needed(slot) else None
             if isinstance(failed, Mapping):
                 failed = self.starter.replace(slot, failed)
                 if failed is None:
@@ -300,7 +309,7 @@ class Supervisor:
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Seal):
-            self._wiring.channels[action.junction].seal()
+            self._wiring.connections.channels[action.junction].seal()
         elif isinstance(action, Cancel):
             self._cancel(action.before)
         elif isinstance(action, UseForce):
@@ -308,10 +317,7 @@ class Supervisor:
 
     def _cancel(self, before: int) -> None:
         """Cancel the groups before this one."""
-        # Flags come first: a worker that wakes because its channel was hung up must find the reason.
-        for group in range(before):
-            self._wiring.board.flag(group)[0] = 1
-        self._wiring.wake(before)
+        self._wiring.connections.cancel(before)
         for slot in chain.from_iterable(self._wiring.slots[:before]):
             self.starter.dismiss(slot)
             if slot.worker is not None and slot.is_at_work:
@@ -329,6 +335,10 @@ class Supervisor:
 
     def _take_steps(self) -> None:
         now = time.monotonic()
+        self.stacks.take_steps(now)
+        # Workers that have reported it themselves come first.
+        if (failed := self._wiring.elsewhere.look()) is not None:
+            self._apply(Broken(failed, time.monotonic_ns()))
         while self._terminated and (self._terminated[0][0] <= now or self._is_ending):
             _, slot, lost = self._terminated.popleft()
             self._settle(slot, replacement.outcome_of_loss(slot, lost, self._is_ending))
@@ -344,14 +354,14 @@ class Supervisor:
             self._autoscale()
         if self.state.phase is Phase.RUNNING and self._stalls.next_look <= now:
             in_loop = self._is_iterated and self.requested_by is None
-            self.stall = self._stalls.check(self.meter.read(), self._ask_stacks, self._stacks, in_loop=in_loop)
+            self.stall = self._stalls.check(self.meter.read(), self.stacks.ask, self.stacks.read, in_loop=in_loop)
             if self.stall is not None:
                 self._apply(Stalled(Failed(self.stall.failure), time.monotonic_ns()))
 
     def _autoscale(self) -> None:
         """Start or retire workers of "auto" stages."""
         active = {slot for slot in self._slots if slot.is_at_work and slot.group_index >= self.state.superfluous}
-        if self.caller is not None:
+        if self.stacks.caller is not None:
             active.add(self._slots[-1])
         occupied = {slot for slot in self._slots if slot.is_occupied}
         for slot in self._autoscaler.decide(active, occupied):
@@ -360,19 +370,6 @@ class Supervisor:
             if failed is not None:
                 self._apply(Ended(slot.group_index, slot.number, failed, time.monotonic_ns()))
                 return
-
-    def _ask_stacks(self) -> None:
-        for worker in self._workers:
-            worker.handle.ask_stack()
-
-    def _stacks(self, pid: int | None = None) -> Iterator[WorkerStack]:
-        """The stacks that workers and their tasks have written. pid: only workers of this process."""
-        for slot in self._slots:
-            if slot.worker is not None and slot.worker.is_running and pid in (None, slot.worker.pid):
-                yield WorkerStack(slot.key, "", slot.worker.handle.read_stack())
-                yield from (WorkerStack(slot.key, *task) for task in slot.worker.handle.read_tasks())
-        if self.caller is not None:
-            yield WorkerStack(self._slots[-1].key, "", stack_of(self.caller.thread))
 
     def _release(self) -> None:
         """Close all resources of the run in this process in every case; keep the accounts."""
@@ -389,8 +386,7 @@ class Supervisor:
         with self._wake_lock:
             self._wake_writer.close()
             self._wake_reader.close()
-        self._introspection.close()
-        self.caller = None
+        self.stacks.close()
 
 
 def _poll(ready: Sequence[WorkerSlot]) -> list[tuple[WorkerSlot, StartedWorker, Report]]:

@@ -21,7 +21,7 @@ from ..ipc.checkpoint import Checkpoint
 from ..lazy_dataclass import dataclass, field
 from ..messages.names import WorkerName
 from ..progress.reading import Reading, Rows, WorkerReading, read_worker
-from ..transport.process_channel import PACKET_BYTES
+from ..transport.wire import PACKET_BYTES
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Finished
 from ..worker.turn import TurnGiver
@@ -180,6 +180,11 @@ class WorkerSlot:
         if worker.item is not None and self.group.replaceable is not None:
             return range(worker.item, worker.item + 1)
         return worker.in_hand
+
+    def set_successor(self, successor: Successor | None) -> None:
+        """Set the worker that waits for its turn; None if none waits any more. Write its process to the board."""
+        self.successor = successor
+        self.rows[0][Cell.SUCCESSOR] = successor.worker.pid if successor is not None else 0
 
     def retire(self) -> None:
         """Ask its worker to end after its current items."""

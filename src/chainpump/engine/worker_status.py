@@ -49,21 +49,23 @@ class RosterGroup:
     at_first: int
     restores: bool
 
-    def who(self, number: int) -> WorkerName:
-        """The name of a worker, by its last stage. number: counted from 0."""
+    def who(self, number: int, host: str) -> WorkerName:
+        """The name of a worker, by its last stage. number: counted from 0. host: the name of its machine."""
         role, name, where = self.stages[-1]
-        return WorkerName(Role(role), name, number + 1, self.workers, where)
+        return WorkerName(Role(role), name, number + 1, self.workers, where, host)
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
     """The facts about a run that are needed to read its board.
 
+    hosts: the names of the machines by number; see `Elsewhere`.
     pid: the main process. opened: when the run was opened, in ns of the monotonic clock. cells: how many cells a row
     has. board, bell: the inode numbers of the board and of the pipe that wakes the supervisor; 0 if there is none.
     """
 
     groups: Sequence[RosterGroup]
+    hosts: Sequence[str] = ("",)
     board: int = 0
     bell: int = 0
     cells: int = CELLS
@@ -75,7 +77,11 @@ class Roster:
         now = time.monotonic_ns()
         stages = [
             [
-                read_worker(Rows(*(row(start + number) for start in (own, group.rows[0], group.rows[-1]))), now)
+                read_worker(
+                    Rows(*(row(start + number) for start in (own, group.rows[0], group.rows[-1]))),
+                    now,
+                    hosts=self.hosts,
+                )
                 for number in range(group.workers)
             ]
             for group in self.groups
@@ -103,7 +109,7 @@ class Roster:
         ]
         if not all(len(group.stages) == len(group.rows) > 0 for group in groups):
             raise ValueError(groups)
-        return cls(**{**fields, "groups": groups})
+        return cls(**{**fields, "groups": groups, "hosts": tuple(fields["hosts"])})
 
 
 def _fields(value: Roster | RosterGroup) -> dict[str, Any]:
@@ -131,12 +137,12 @@ class WorkerStatus:
 
 
 class WorkerStack(NamedTuple):
-    """The stack of a worker. slot: its group and number; None for the thread that has opened the run.
+    """The stack of a worker, or of the thread that has opened the run.
 
-    within: the item that the stack belongs to; empty if the worker has one item at a time.
+    who: names it and its process. within: the item that the stack belongs to; empty if the worker has one at a time.
     """
 
-    slot: tuple[int, int] | None
+    who: str
     within: str
     stack: str
 
@@ -171,20 +177,22 @@ def turns(roster: Roster, reading: Reading) -> dict[int, int]:
 
 
 def worker_statuses(roster: Roster, reading: Reading) -> Iterator[WorkerStatus]:
-    """The status of every worker that has not ended."""
+    """The status of every worker that has not ended, and of those that wait for its end."""
     awaited = turns(roster, reading)
     for index, (group, workers) in enumerate(roster.by_group(reading)):
         for number, stages in enumerate(workers):
-            if stages[-1].state >= State.DONE or stages[-1].ended:
-                continue
-            pid = stages[0].pid
-            at, works, item = _at(index, stages, awaited.get(index))
-            if _is_stopped(pid):
-                at, works = "stopped by a signal", True
+            slot, first = (index, number), stages[0]
+            who = group.who(number, first.host)
             since = max(roster.opened, *map(_stamp, stages))
-            first = stages[0]
-            has_items = first.state != State.STARTING and bool(first.at_once or first.in_hand)
-            yield WorkerStatus(group.who(number), pid, (index, number), at, since, works, item, has_items)
+            if stages[-1].state < State.DONE and not stages[-1].ended:
+                at, works, item = _at(index, stages, awaited.get(index))
+                if not first.host and _is_stopped(first.pid):
+                    at, works = "stopped by a signal", True
+                has_items = first.state != State.STARTING and bool(first.at_once or first.in_hand)
+                yield WorkerStatus(who, first.pid, slot, at, since, works, item, has_items)
+            if first.successor:
+                # It has no row of the board before its turn, so whether it is still being set up is unknown.
+                yield WorkerStatus(who, first.successor, slot, "waiting for its turn", since, works=False)
 
 
 def _at(group_index: int, stages: Sequence[WorkerReading], turn: int | None) -> tuple[str, bool, int | None]:
@@ -245,7 +253,7 @@ def table_of(found: Sequence[WorkerStatus], now: int) -> str:
     lines = [
         (
             each.who.stage,
-            f"{each.who.number} of {each.who.of}, pid {each.pid or 'unknown'}",
+            f"{each.who.number} of {each.who.of}, {_process(each)}",
             f"{each.at} for {(now - each.since) / 1e9:.3g} s" if each.works else each.at,
         )
         for each in found
@@ -253,15 +261,10 @@ def table_of(found: Sequence[WorkerStatus], now: int) -> str:
     return table(("stage", "worker", "is"), lines)
 
 
-def stacks_of(roster: Roster, reading: Reading, found: Iterable[WorkerStack]) -> str:
+def _process(status: WorkerStatus) -> str:
+    return status.who.process(status.pid) if status.pid or status.who.host else "pid unknown"
+
+
+def stacks_of(found: Iterable[WorkerStack]) -> str:
     """The stacks of the workers that run code of the user, as a text."""
-    workers = [workers for _, workers in roster.by_group(reading)]
-
-    def named(slot: tuple[int, int] | None, within: str) -> str:
-        if slot is None:
-            return f"the thread that has opened the run (pid {roster.pid})"
-        group, number = slot
-        who = roster.groups[group].who(number).placed(workers[group][number][0].pid)
-        return f"{who}, {within}" if within else who
-
-    return stacks((named(each.slot, each.within), each.stack) for each in found)
+    return stacks((f"{each.who}, {each.within}" if each.within else each.who, each.stack) for each in found)

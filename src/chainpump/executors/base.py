@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ..lazy_dataclass import dataclass
+from ..lazy_dataclass import dataclass, field
 from ..plan.placement import Placement
 
 if TYPE_CHECKING:
     from ..worker.outcome import Outcome, SuccessorWanted
     from ..worker.worker import Worker
 
-__all__ = ["Executor", "Lost", "WorkerHandle"]
+__all__ = ["Executor", "Lost", "LostWithMachine", "WorkerHandle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,17 @@ class Lost:
     exit_code: negative if a signal killed it; None if other code of the program has read it from the system.
     """
 
-    exit_code: int | None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LostWithMachine(Lost):
+    """The whole machine of a worker is lost. Another worker may go on elsewhere.
+
+    machine: names it, and says how its loss was noticed.
+    """
+
+    machine: str = field(kw_only=True)
 
 
 class WorkerHandle(Protocol):
@@ -35,7 +45,7 @@ class WorkerHandle(Protocol):
 
     @property
     def pid(self) -> int:
-        """The process id of the worker."""
+        """The process id of the worker. 0 while a process on another machine has not started."""
         ...
 
     @property

@@ -22,8 +22,8 @@ from ..messages.names import WorkerName
 from ..pickling.loading import become_worker
 from ..worker.current_worker import set_for_process
 from ..worker.outcome import Failed
-from ..worker.stage_run import Assignment
 from ..worker.surroundings import Surroundings
+from ..worker.work import Assignment
 from .process_end import discard_inherited_exit_work
 from .report_pipe import send_report
 from .signals import ignore_ctrl_c, restore_signals_in_forks
@@ -128,12 +128,9 @@ def _set_up_process(surroundings: Surroundings | None, assignment: Assignment) -
 
 
 def _prepare(prepare: Callable[[dict[str, Any]], None], surroundings: Surroundings, data: dict[str, Any]) -> None:
-    """Prepare the import of the main file, as `multiprocessing` does.
-
-    The search path and directory are those at the start of the run, and not the current ones of the main process.
-    """
+    """Prepare the import of the main file, as `multiprocessing` does."""
     vars(spawn)["prepare"] = prepare  # pyright: ignore[reportIndexIssue]
-    prepare(data | {"sys_path": list(surroundings.path), "dir": surroundings.directory or data["dir"]})
+    prepare(surroundings.preparation(data))
 
 
 class _ImportErrorHook:
@@ -156,4 +153,5 @@ class _ImportErrorHook:
 
 
 def _is_import_code(path: str) -> bool:
-    return path.startswith((process.__file__.removesuffix("process.py"), "<frozen ", "<string>", __file__))
+    folders = process.__file__.removesuffix("process.py"), __file__.removesuffix("bootstrap.py")
+    return path.startswith((*folders, "<frozen ", "<string>"))

@@ -9,10 +9,11 @@ import os
 import select
 import sys
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker, spawn
+from pickle import UnpicklingError
 from typing import Any
 
-__all__ = ["ensure_running", "exclude_main", "has_ended", "imports_program"]
+__all__ = ["end", "ensure_running", "exclude_main", "has_ended", "ignore_unfinished_starts", "imports_program"]
 
 # The module that imports what a worker needs of this package.
 PRELOAD = f"{__package__}.fork_server_preload"
@@ -65,6 +66,43 @@ def has_ended(server: int) -> bool:
         return True
 
 
+def end() -> None:
+    """End the fork server of this process, and the resource tracker beside it, and wait for their ends.
+
+    For a program that must leave no process behind. They would end by themselves, soon after this process.
+    """
+    for module, name in ((forkserver, "_forkserver"), (resource_tracker, "_resource_tracker")):
+        # Other code may have reaped it.
+        with suppress(ChildProcessError):
+            vars(module)[name]._stop()  # noqa: SLF001  # there is no public interface
+
+
+def ignore_unfinished_starts() -> None:
+    """In a fork server: end a process without a word whose starter ends before it has sent what to run.
+
+    `multiprocessing` prints a traceback then, although the starter is gone, or reports the error itself.
+    """
+    # Any: there is no public interface.
+    server: Any = forkserver
+    serve_one = server._serve_one  # noqa: SLF001
+
+    # Any: the arguments differ between versions of Python.
+    def serve(*args: Any) -> int:
+        try:
+            code: int = serve_one(*args)
+        except (EOFError, UnpicklingError) as error:
+            trace = error.__traceback__
+            while trace is not None and trace.tb_next is not None:
+                trace = trace.tb_next
+            # An import of the program may raise such an error as well.
+            if trace is None or trace.tb_frame.f_code is not vars(spawn)["_main"].__code__:
+                raise
+            return 1
+        return code
+
+    server._serve_one = serve  # noqa: SLF001
+
+
 def imports_program() -> bool:
     """Whether the fork server imports modules of the program: its main file, or those that the program preloads."""
     state = _state()
@@ -75,7 +113,7 @@ def imports_program() -> bool:
 def exclude_main() -> None:
     """Do not preload the main file in the next fork server. New versions of Python do, and end if that import fails.
 
-    A worker imports the main file then, and reports why the import failed.
+    A worker imports the main file then, and reports why the import failed, if it is the main file of the program.
     """
     state = _state()
     state["_preload_modules"] = [module for module in state["_preload_modules"] if module != "__main__"]

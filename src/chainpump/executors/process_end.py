@@ -21,6 +21,9 @@ __all__ = ["discard_inherited_exit_work", "finish_process"]
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 # Base classes of file objects that are written in Python, such as GzipFile.
 WRAPPERS = (io.TextIOBase, io.BufferedIOBase)
+# Modules with pools, and the names of their registries of threads, which a process joins at its end. There is no public
+# way to empty them.
+POOLS = (("concurrent.futures.thread", "_threads_queues"), ("concurrent.futures.process", "_threads_wakeups"))
 
 
 def discard_inherited_exit_work() -> None:
@@ -35,6 +38,11 @@ def discard_inherited_exit_work() -> None:
     # These two functions register themselves only once, and the parent has already done that. The first one runs last.
     atexit.register(util._exit_function)  # type: ignore[attr-defined]  # noqa: SLF001
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]  # noqa: SLF001
+    # Thread pools of the parent have no threads here. Joining the thread that has forked would raise, because it is the
+    # main thread of this process now.
+    for module, threads in POOLS:
+        if module in sys.modules:
+            vars(sys.modules[module])[threads].clear()
     # From now on `_files` finds only objects that are created later.
     gc.freeze()
 

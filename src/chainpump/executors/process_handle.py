@@ -197,12 +197,18 @@ class ProcessHandle:
             if isinstance(message, SuccessorWanted):
                 request = message
             elif isinstance(message, PackedDeadItem):
-                # A worker process that sends dead letters has only one stage.
-                self._takers[0](message.unpacked())
+                self._take_dead_item(message)
             else:
                 self._report_pipe.close()
-                return message.unpacked(self._who)
+                return self._opened(message)
         return request
+
+    def _take_dead_item(self, item: PackedDeadItem) -> None:
+        # A worker process that sends dead letters has only one stage.
+        self._takers[0](item.unpacked())
+
+    def _opened(self, outcome: Outcome) -> Outcome:
+        return outcome.unpacked(self._who)
 
     def _next_message(self) -> PackedDeadItem | SuccessorWanted | Outcome | None:
         """Return the next message, if all of it has arrived."""

@@ -58,7 +58,12 @@ class ProcessRun:
         self._report_pipe = report_pipe
         # The flusher may report a failure while the worker's thread sends a dead letter.
         self._sending = threading.Lock()
-        self._sigterm = SigtermHandler(worker.interrupt, worker.take_back)
+        # It refers to the interruption by way of the worker, which `release` empties. Otherwise this run would refer to
+        # itself, because the stages that the interruption has refer to this run, and its files would stay open.
+        self._sigterm = SigtermHandler(
+            worker.interrupt,
+            lambda lost: worker.interruption.take_back(lost),  # noqa: PLW0108
+        )
         self._has_finished = False
 
     @property
@@ -133,7 +138,7 @@ class ProcessRun:
 
     def _send_whole(self, message: PackedDeadItem | SuccessorWanted) -> None:
         # A message that is sent only in part would make all later messages unreadable.
-        with self._worker.uninterrupted(), self._sending:
+        with self._worker.interruption.delayed(), self._sending:
             send_report(self._report_pipe, message)
 
     def _report_outcome(self, outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from ..errors import StageOptionError
 from ..hints.objects import name_of
 from ..lazy_dataclass import dataclass, field
+from ..messages.user_call import user_call
 from ..plan.placement import Capabilities, Env, StartMethod, Workers, check_whole, check_workers
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Processes:
     unknown.
     """
 
+    __init_decorator__ = staticmethod(user_call)
     workers: Workers = 1
     start_method: StartMethod = field(default="forkserver", kw_only=True)
     restarts: int = field(default=0, kw_only=True)

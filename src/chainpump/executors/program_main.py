@@ -26,9 +26,7 @@ def main() -> None:
         surroundings, preparation = pickle.load(parcel)
         surroundings = replace(surroundings, path=[*sys.path, *surroundings.path])
         surroundings.enter()
-        spawn.prepare(
-            preparation | {"sys_path": list(surroundings.path), "dir": surroundings.directory or preparation["dir"]}
-        )
+        spawn.prepare(surroundings.preparation(preparation))
         surroundings.streams.put_input()
         surroundings.close()
         arguments = pickle.load(parcel)

@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from multiprocessing import spawn
-from multiprocessing.context import set_spawning_popen
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..ipc.descriptors import Descriptor, HandedOver, pipe
+from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable, text_file
 from ..lazy_dataclass import dataclass, field, replace
 from ..plan.placement import Capabilities, Workers, check_whole, check_workers
@@ -28,6 +27,7 @@ from .base import WorkerHandle
 from .bootstrap import BootstrapName
 from .process_handle import ProcessHandle
 from .process_main import GO
+from .program_process import Program, passed_descriptors
 from .start_methods import StartedProcess, watch_by_kernel
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def _start(worker: Worker, report_pipe: Descriptor, stack: Descriptor, launch: L
     lifeline_reader, lifeline = pipe()
     bootstrap_pipe = report_pipe.dup()
     name = BootstrapName(f"chainpump-{who.stage}-{who.number}", bootstrap_pipe, worker.assignments[-1], None)
-    program: _Program | None = None
+    program: Program | None = None
     try:
         with closing(text_file(PARCEL)) as parcel:
             passed = _write_parcel(parcel, name, worker, (worker, report_pipe, lifeline_reader, stack, is_portable()))
             arguments = ("-P", "-c", MAIN, str(parcel.fileno()))
-            program = _Program(str(name), launch(arguments, (*passed, parcel.fileno())))
+            program = Program(str(name), launch(arguments, (*passed, parcel.fileno())))
         death_watch = watch_by_kernel(program)
         os.write(lifeline.fileno(), GO)
     except BaseException:
@@ -110,18 +110,13 @@ def _write_parcel(parcel: Descriptor, name: BootstrapName, worker: Worker, argum
     """Write the parcel that `program_main` reads. Returns the numbers of the descriptors that the parcel refers to."""
     # The run sets this for every worker that is a process.
     assert worker.surroundings is not None
-    passed = _PassedDescriptors()
-    # This applies to the current thread only.
-    set_spawning_popen(passed)  # type: ignore[arg-type]  # only these two methods are called
-    try:
+    with passed_descriptors() as passed:
         path = _program_path(worker.surroundings.path)
         setup = replace(worker.surroundings, path=path), spawn.get_preparation_data(name)
         with open(parcel.fileno(), "wb", closefd=False) as file:
             pickle.dump(setup, file, pickle.HIGHEST_PROTOCOL)
             pickle.dump(arguments, file, pickle.HIGHEST_PROTOCOL)
-    finally:
-        set_spawning_popen(None)
-    return passed.numbers
+    return passed
 
 
 def _program_path(path: Sequence[str]) -> Sequence[str]:
@@ -136,60 +131,3 @@ def _program_path(path: Sequence[str]) -> Sequence[str]:
         for each in path
         if each not in installed and not f"{each}{os.sep}".startswith(f"{paths['stdlib']}{os.sep}")
     ]
-
-
-class _PassedDescriptors:
-    """A record of the descriptors that are pickled in this thread. They are pickled as their numbers.
-
-    The object stands for the process that `multiprocessing` is starting. Some objects can be pickled only while a
-    process is being started.
-    """
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-
-    def duplicate_for_child(self, fd: int) -> int:
-        """Record the descriptor. It keeps its number in the child."""
-        self.numbers.append(fd)
-        return fd
-
-    def DupFd(self, fd: int) -> HandedOver:  # noqa: N802  # `multiprocessing` calls this name
-        """Return an object that becomes a descriptor in the child."""
-        return HandedOver(fd)
-
-
-class _Program:
-    """The process of a program, with the interface that `ProcessHandle` uses.
-
-    It reads the exit code itself, because `Popen` reports 0 when other code has already read the exit code.
-    """
-
-    def __init__(self, name: str, popen: subprocess.Popen[Any]) -> None:
-        self.name = name
-        self._popen = popen
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def exitcode(self) -> int | None:
-        self._wait(os.WNOHANG)
-        return self._popen.returncode
-
-    def join(self) -> None:
-        self._wait(0)
-
-    def _wait(self, options: int) -> None:
-        if self._popen.returncode is not None:
-            return
-        try:
-            pid, status = os.waitpid(self.pid, options)
-        except ChildProcessError:
-            # The process has died, and other code of the program has read its exit code.
-            return
-        if pid:
-            self._popen.returncode = os.waitstatus_to_exitcode(status)
-
-    def close(self) -> None:
-        """There is nothing to release."""

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from .swallowed_cancellations import UnraisableHook
 
@@ -27,21 +28,53 @@ def defer_ctrl_c() -> Generator[None, None, None]:
     if threading.current_thread() is not threading.main_thread() or handler is None:
         yield
         return
-    received: list[int] = []
-
-    def record(number: int, _: FrameType | None) -> None:
-        received.append(number)
-
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    deferring = _Deferring(handler, mask)
     # The `try` starts here, because the call that blocks the signal may raise for one that arrived just before.
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, record)
+        deferring.begin()
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if received:
+        deferring.end()
+
+
+@contextmanager
+def undeferred_ctrl_c() -> Generator[None, None, None]:
+    """Let Ctrl-C through inside this block, for a long wait in a block that defers it. It does nothing elsewhere."""
+    deferring = signal.getsignal(signal.SIGINT)
+    if not isinstance(deferring, _Deferring):
+        yield
+        return
+    try:
+        deferring.end()
+        yield
+    finally:
+        deferring.begin()
+
+
+class _Deferring:
+    """The handler that records Ctrl-C. handler, mask: those of the program."""
+
+    # Any: a handler is a function or one of two numbers.
+    def __init__(self, handler: Any, mask: set[signal.Signals | int]) -> None:
+        self._handler = handler
+        self._mask = mask
+        self._has_received = False
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        self._has_received = True
+
+    def begin(self) -> None:
+        """Defer from now on."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, self)
+
+    def end(self) -> None:
+        """Defer no longer. Raises what the handler of the program raises for a signal that was deferred."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        signal.signal(signal.SIGINT, self._handler)
+        if self._has_received:
+            self._has_received = False
             signal.raise_signal(signal.SIGINT)
 
 

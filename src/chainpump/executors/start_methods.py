@@ -140,6 +140,8 @@ class ForkServerMethod(Method):
         self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, next_workers: Descriptor | None = None
     ) -> StartedProcess:
         """Start a worker by the fork server."""
+        if worker.surroundings is not None and not worker.surroundings.imports_main:
+            fork_server.exclude_main()
         server = fork_server.ensure_running()
         try:
             return super().start(worker, report_pipe, stack, next_workers)

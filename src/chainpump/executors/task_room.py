@@ -14,8 +14,6 @@ class TaskRoom:
     """
 
     def __init__(self, least: int, most: int) -> None:
-        import asyncio
-
         self._least = least
         self._most = most
         # The number of items that were started and not sent.
@@ -26,18 +24,16 @@ class TaskRoom:
         self._finished_bytes = 0
         # The bytes of the latest result.
         self._latest_bytes = 0
-        self._changed = asyncio.Event()
-
-    async def enter(self) -> None:
-        """Start one more item, as soon as there is room."""
-        while not has_room(self._started, self._expected, self._least, self._most):
-            self._changed.clear()
-            await self._changed.wait()
-        self._started += 1
 
     @property
-    def _expected(self) -> int:
-        return self._finished_bytes + (self._started - self._finished) * self._latest_bytes
+    def is_free(self) -> bool:
+        """Whether one more item may start."""
+        expected = self._finished_bytes + (self._started - self._finished) * self._latest_bytes
+        return has_room(self._started, expected, self._least, self._most)
+
+    def enter(self) -> None:
+        """One more item starts."""
+        self._started += 1
 
     def weigh(self, nbytes: int) -> None:
         """Record the bytes of the results of one item."""
@@ -50,4 +46,3 @@ class TaskRoom:
         self._started -= count
         self._finished -= count
         self._finished_bytes -= nbytes
-        self._changed.set()

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from inspect import isasyncgen
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,27 +49,30 @@ class TaskLimits:
     1. A call is cancelled at its limit, and ends: it exceeded the limit.
     2. A call does not end within a second of its cancellation: it is left behind, because nothing can end it.
     3. A call blocks the event loop, and returns: it exceeded the limit, whatever it returns.
-    4. A call blocks the event loop, and does not return: a thread detects that, and calls `on_blocked`.
+    4. A call blocks the event loop, and does not return: a thread detects that, and calls `on_blocked`. It is None for
+       a loop that other code may block, too: then this is not detected.
 
     is_cancelled: whether the run is cancelled. Then the supervisor deals with calls that do not end.
     `_calls` is shared with the thread. The event loop's thread writes it, and the other thread copies it atomically.
     """
 
     def __init__(
-        self, timeout: float, is_cancelled: Callable[[], bool], on_blocked: Callable[[CurrentItem, str], object]
+        self, timeout: float, is_cancelled: Callable[[], bool], on_blocked: Callable[[CurrentItem, str], object] | None
     ) -> None:
         import asyncio
 
         self._timeout = timeout
         self._is_cancelled = is_cancelled
-        self._on_blocked = on_blocked
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         # Start times are in seconds of the monotonic clock.
         self._calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]] = {}
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="chainpump limits", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if on_blocked is not None:
+            watch = partial(self._watch, on_blocked)
+            self._thread = threading.Thread(target=watch, name="chainpump limits", daemon=True)
+            self._thread.start()
 
     async def within(self, work: Coroutine[Any, Any, Any], current: CurrentItem) -> Any:
         """Return the result of a call. Raises CallTimeout, and what the call raises."""
@@ -102,7 +106,7 @@ class TaskLimits:
             # The exception is read here, because asyncio prints exceptions that were never read.
             call.exception()
 
-    def _watch(self) -> None:
+    def _watch(self, on_blocked: Callable[[CurrentItem, str], object]) -> None:
         """Check whether the oldest call is still running after its limit and the time for its end."""
         patience = self._timeout + ENDS_WITHIN + COMES_BACK_WITHIN
         due = time.monotonic() + patience
@@ -110,20 +114,22 @@ class TaskLimits:
             calls = self._calls.copy()
             due = min((started for started, _ in calls.values()), default=time.monotonic()) + patience
             if due <= time.monotonic():
-                self._report_blocked_loop(calls)
+                on_blocked(*self._blocking_call(calls))
                 return
 
-    def _report_blocked_loop(self, calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]]) -> None:
+    def _blocking_call(self, calls: dict[asyncio.Task[Any], tuple[float, CurrentItem]]) -> tuple[CurrentItem, str]:
+        """The call that blocks the event loop, and its stack."""
         import asyncio
 
         running = asyncio.current_task(self._loop)
         _, current = calls.get(running) or min(calls.values(), key=lambda call: call[0])  # type: ignore[arg-type]
-        self._on_blocked(current, stack_of(self._loop_thread))
+        return current, stack_of(self._loop_thread)
 
     def close(self) -> None:
         """End the thread."""
         self._closed.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
 
 def _leave_behind(call: asyncio.Task[Any]) -> None:

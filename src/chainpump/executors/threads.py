@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..lazy_dataclass import dataclass
+from ..messages.user_call import user_call
 from ..plan.placement import Capabilities, Workers, check_workers
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Threads:
     Raises StageOptionError if workers < 1.
     """
 
+    __init_decorator__ = staticmethod(user_call)
     workers: Workers = 1
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """What the processes of a run share.
 
 * `board`: a shared mapping with the state and counters of each worker, and the cancel flags
+* `board_copies`: what has changed on the board, for a copy on another machine
 * `checkpoint`: the current frame of a worker and its position in it, for its replacement
 * `counters`: counters in the kernel, used like semaphores
 * `cpus`: how many processors this process may use

@@ -1,9 +1,9 @@
 """The board: a shared mapping on which workers publish their state and counters, and the supervisor sets cancel flags.
 
-Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, with two exceptions: the
-supervisor writes `RETIRES`, and the thread that starts the worker writes its process id. Each junction has a hint,
-which any of its consumers may write. Each stage has a cancel flag, which the supervisor writes. Each cell is written in
-one step, so no lock is needed.
+Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, except three cells: the
+supervisor writes `RETIRES` and `SUCCESSOR`, and the thread that starts the worker writes its process id. Each junction
+has a hint, which any of its consumers may write. Each stage has a cancel flag, which the supervisor writes. Each cell
+is written in one step, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Cell(IntEnum):
     SKIPPED = 10
     # The number of items that a policy has put aside, as dead letters.
     DEAD = 11
-    # The number of items of the origin that the reorder buffer has passed on. It is updated before each wait.
+    # The number of items of the origin that the reorder buffer has passed on. It is updated with each frame at least.
     PASSED = 12
     # One more than the position in its frame of the item that a function is called for; 0 between two calls.
     ITEM = 13
@@ -90,6 +90,10 @@ class Cell(IntEnum):
     THREADS = 32
     # How many earlier workers of this slot have retired after their share.
     RECYCLED = 33
+    # The id of the process that waits to take its place; 0 if none does. The supervisor writes it.
+    SUCCESSOR = 34
+    # The number of the machine on which it runs; 0 is that of the main process. It is written before the worker starts.
+    HOST = 35
 
 
 class State(IntEnum):

@@ -58,7 +58,9 @@ def counter(count: int, *, one_by_one: bool) -> Counter:
         for end in (reading, writing):
             os.set_blocking(end.fileno(), False)
         made = PipeCounter(reading, writing, one_by_one)
-        made.give(count)
+        # A record of 0 units could be taken.
+        if count:
+            made.give(count)
         return made
     flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | (os.EFD_SEMAPHORE if one_by_one else 0)
     return EventCounter(Descriptor(os.eventfd(count, flags)))

@@ -61,14 +61,17 @@ class Descriptor:
         return Descriptor(os.dup(self._fd))
 
     def socket(self) -> SocketType:
-        """Return the descriptor as a socket, which this object owns and closes."""
-        if self._socket is None:
-            # If Ctrl-C interrupts directly after the call, the new socket is deleted and closes the descriptor. So this
-            # object must not close it as well.
-            fd, self._fd = self._fd, -1
-            self._socket = SocketType(fileno=fd)
-            self._fd = fd
-        return self._socket
+        """Return the descriptor as a socket, which this object owns and closes. Several threads get the same one."""
+        if self._socket is not None:
+            return self._socket
+        with _TABLE.first_use:
+            if self._socket is None:
+                # If Ctrl-C interrupts directly after the call, the new socket is deleted and closes the descriptor. So
+                # this object must not close it as well.
+                fd, self._fd = self._fd, -1
+                self._socket = SocketType(fileno=fd)
+                self._fd = fd
+            return self._socket
 
     def close(self) -> None:
         """Close it; a second call does nothing."""
@@ -124,7 +127,8 @@ class _Table:
 
     owned: needs no lock, because WeakSet copies itself before an iteration and a forked child has one thread. kept: the
     descriptors that the current fork keeps. thread: the thread that forks. `lock` guards these two: the library makes
-    one fork at a time.
+    one fork at a time. first_use: guards that a descriptor becomes a socket; it is held for one system call. A
+    finalizer may need it for another descriptor meanwhile.
     """
 
     def __init__(self) -> None:
@@ -132,6 +136,7 @@ class _Table:
         self.kept: frozenset[Descriptor] = frozenset()
         self.thread: int | None = None
         self.lock = threading.Lock()
+        self.first_use = threading.RLock()
 
     def close_in_child(self) -> None:
         """Close the descriptors in a forked child, before any other code runs there."""
@@ -139,8 +144,9 @@ class _Table:
             descriptor.close()
         self.kept = frozenset()
         self.thread = None
-        # The thread that held the lock does not exist in this process.
+        # The threads that held the locks do not exist in this process.
         self.lock = threading.Lock()
+        self.first_use = threading.RLock()
 
 
 # This is the only mutable global variable: the descriptor table that fork copies is global to the process as well.

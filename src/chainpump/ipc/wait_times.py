@@ -13,12 +13,25 @@ from types import TracebackType
 
 from .board import Cell, State
 
-__all__ = ["UNCOUNTED", "Wait", "begin_again", "end", "is_waiting", "waited"]
+__all__ = ["REFUSED", "UNCOUNTED", "Wait", "begin_again", "end", "is_waiting", "waited"]
 
 # Cells are unsigned.
 MASK = (1 << 64) - 1
 # A wait that is not counted: the flusher's, which runs beside the worker.
 UNCOUNTED: AbstractContextManager[None] = nullcontext()
+
+
+class _Refused:
+    """A wait that must not happen: a call that would wait raises BlockingIOError instead."""
+
+    def __enter__(self) -> None:
+        raise BlockingIOError("the call would have waited")
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+REFUSED: AbstractContextManager[None] = _Refused()
 
 
 class Wait:

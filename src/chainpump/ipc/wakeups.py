@@ -8,13 +8,14 @@ releases a bare lock in one step.
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 
 __all__ = ["Event", "SharedEvent", "Wakeup"]
 
 
 class Wakeup:
     """Wakes the one thread that waits for it. Several calls of `set` before the wait wake the thread once."""
+
+    __slots__ = ("_lock",)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,9 +24,12 @@ class Wakeup:
     def set(self) -> None:
         """Wake the thread. Any thread and any signal handler may call it, whatever code it has interrupted."""
         if self._lock.locked():
-            # Another thread may have released the lock since the line before.
-            with suppress(RuntimeError):
+            # `suppress` would cost more, and channels between threads call this for each wait.
+            try:
                 self._lock.release()
+            except RuntimeError:
+                # Another thread has released the lock since the line before.
+                pass
 
     def wait(self, seconds: float = -1) -> bool:
         """Wait until `set` is called; returns whether it was. seconds: the limit; a negative number is none."""

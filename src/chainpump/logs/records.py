@@ -81,7 +81,7 @@ class Logged:
         import logging
 
         others = {name: _loaded(data, text) for name, (data, text) in self.others.items()}
-        place = {"stage": who.stage, "worker": who.number, "pid": self.pid}
+        place = {"stage": who.stage, "worker": who.number, "pid": self.pid, **({"host": who.host} if who.host else {})}
         # Fields of the user's `extra=` win.
         record = logging.makeLogRecord({**place, **others, **self.fields})
         try:

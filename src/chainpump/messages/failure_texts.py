@@ -140,7 +140,7 @@ def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int
     exit_code: negative for a signal, None if it is not known. in_hand: numbers of the items that it had received and
     not finished.
     """
-    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}): {death(exit_code)}"
+    headline = f"{who.lost(pid)}: {death(exit_code)}"
     if in_hand:
         headline += f", {len(in_hand)} item{'s' * (len(in_hand) > 1)} in flight"
     return who.failure(
@@ -156,7 +156,7 @@ def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int
 
 def lost_in_set_up(who: WorkerName, pid: int, exit_code: int | None) -> Failure:
     """A worker's process died while it was set up."""
-    headline = f"{who.label} lost worker {who.number} of {who.of} (pid {pid}) while it was set up: {death(exit_code)}."
+    headline = f"{who.lost(pid)} while it was set up: {death(exit_code)}."
     return who.failure(WorkerLostError, pid, headline, _advice(exit_code, True), who.definition(), exit_code=exit_code)
 
 
@@ -193,7 +193,8 @@ def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost
     return who.failure(
         WorkerLostError,
         pid,
-        f"{who.label} lost {cost} workers, one after the other, on {item}: the last (pid {pid}) {death(exit_code)}.",
+        f"{who.label} lost {cost} workers, one after the other, on {item}: "
+        f"the last ({who.process(pid)}) {death(exit_code)}.",
         "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
         who.definition(),
         item=item,

@@ -23,7 +23,8 @@ class Role(Enum):
 class WorkerName:
     """A worker, as messages name it.
 
-    number: counted from 1. where: where the function is defined, `file:line`.
+    number: counted from 1. where: where the function is defined, `file:line`. host: the name of the machine on which it
+    runs; empty for that of the main process.
     """
 
     role: Role
@@ -31,6 +32,7 @@ class WorkerName:
     number: int
     of: int
     where: str | None = None
+    host: str = ""
 
     @property
     def label(self) -> str:
@@ -39,8 +41,17 @@ class WorkerName:
 
     def placed(self, pid: int | None) -> str:
         """The stage and the worker: `stage 'decode' (worker 3 of 8, pid 41207)`."""
-        place = f"worker {self.number} of {self.of}" + (f", pid {pid}" if pid is not None else "")
-        return f"{self.label} ({place})"
+        process = f", {self.process(pid)}" if pid is not None else ""
+        return f"{self.label} (worker {self.number} of {self.of}{process})"
+
+    def lost(self, pid: int) -> str:
+        """The stage and the lost worker: `stage 'decode' lost worker 3 of 8 (pid 41207)`."""
+        return f"{self.label} lost worker {self.number} of {self.of} ({self.process(pid)})"
+
+    def process(self, pid: int) -> str:
+        """Its process: `pid 41207`, and on another machine `pid 41207 on n1`. The id is 0 until it is known."""
+        on = f"on {printable(self.host)}" if self.host else ""
+        return " ".join(filter(None, (f"pid {pid}" if pid or not on else "", on)))
 
     def failure(
         self,

@@ -17,6 +17,14 @@ def printable(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
+    # A line without its end is usually printable. A loop over the characters of a long text would take seconds.
+    return "".join(
+        line[:-1] + _escaped(line[-1], keep) if line[:-1].isprintable() else _escaped(line, keep)
+        for line in text.splitlines(keepends=True)
+    )
+
+
+def _escaped(text: str, keep: str) -> str:
     return "".join(
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
     )

@@ -30,7 +30,12 @@ def shadowed() -> str:
 def _found() -> Iterator[tuple[str, Path]]:
     needed = sys.modules.keys() & (sys.stdlib_module_names - set(sys.builtin_module_names))
     for folder in _before_library():
-        for name in sorted(needed):
+        there: set[str] = set()
+        # It may be missing, or an archive.
+        with suppress(OSError):
+            there.update(path.stem for path in folder.iterdir())
+        # All of these names in all folders would take half a second.
+        for name in sorted(needed & there):
             for path in (folder / f"{name}.py", folder / name / "__init__.py"):
                 if path.is_file():
                     yield name, path

@@ -1,6 +1,7 @@
 """How functions and items become bytes, and how large they are.
 
 * `bad_item`: which item of a frame cannot be unpickled
+* `copies`: snapshots without pickling
 * `functions`: functions to bytes and back, and which part of an object cannot be pickled
 * `inherited`: objects that a process can only receive as it starts
 * `items`: items to bytes and back

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -35,16 +36,20 @@ def dumps(
     value: object,
     in_band: Callable[[pickle.PickleBuffer], object] | None = None,
     inherited: list[object] | None = None,
+    *,
+    main_by_value: bool = False,
 ) -> bytes:
     """Pickle functions and their arguments for a worker process, with all of the main module that they refer to.
 
     in_band: called with each buffer; returns whether the pickle is to contain it. `loads` needs the other ones.
     inherited: gets the objects that the pickle cannot contain; `loads` needs them. See `pickling.inherited`.
+    main_by_value: the pickle contains what it refers to of the main module, even if workers of this machine can import
+    that.
     """
     # This import takes 15 ms; only runs that pickle functions need it.
     import cloudpickle
 
-    importable = main_objects.is_importable()
+    importable = _is_importable(main_by_value)
     reducers = cloudpickle.Pickler.dispatch_table
     found: dict[str, object] = {}
     passed_on = [] if inherited is None else inherited
@@ -72,6 +77,17 @@ def dumps(
     return buffer.getvalue()
 
 
+def _is_importable(main_by_value: bool) -> bool:
+    """Whether the process that loads a pickle can import the main module. If not, cloudpickle pickles it by value."""
+    module = sys.modules.get(main_objects.IN_WORKER)
+    if main_by_value and module is not None and module.__name__ == main_objects.IN_WORKER:
+        import cloudpickle
+
+        # It does so by itself for a module that is called `__main__`.
+        cloudpickle.register_pickle_by_value(module)
+    return main_objects.is_importable() and not main_by_value
+
+
 def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = (), inherited: Sequence[object] = ()) -> Any:
     """Unpickle in a worker what `dumps` made."""
     before = arrived.set(inherited)
@@ -84,12 +100,15 @@ def loads(data: bytes | memoryview, buffers: Iterable[memoryview] = (), inherite
     return value
 
 
-def by_value(value: object, in_band: Callable[[pickle.PickleBuffer], object]) -> bytes:
-    """Pickle items that plain pickle refuses, with all functions and classes that cannot be found by their names."""
+def by_value(value: object, in_band: Callable[[pickle.PickleBuffer], object], *, main_by_value: bool = False) -> bytes:
+    """Pickle items that plain pickle refuses, with all functions and classes that cannot be found by their names.
+
+    main_by_value: as for `dumps`.
+    """
     # Few programs have such items.
     import cloudpickle
 
-    importable = main_objects.is_importable()
+    importable = _is_importable(main_by_value)
     reducers = dict(cloudpickle.Pickler.dispatch_table)
     # An item arrives as what it is, or is refused: an open file would arrive as its text, and a view as bytes.
     for replaced in (io.TextIOWrapper, memoryview):
@@ -135,15 +154,18 @@ class ItemPickler(pickle.Pickler):
 def _definition(value: Any) -> bytes:
     """Pickle a function or class. Raises PicklingError if that fails, or if it is too large to send with items."""
     try:
-        data = dumps(value)
+        data = _dumps_with_main(value)
     except Exception as error:
-        raise _Undefinable(value, unpicklable_part(value, dumps, name=value.__qualname__)) from error
+        raise _Undefinable(value, unpicklable_part(value, _dumps_with_main, name=value.__qualname__)) from error
     if len(data) > MOST_DEFINITION:
-        parts = {label: len(dumps(part)) for label, part in _parts(value)}
+        parts = {label: len(_dumps_with_main(part)) for label, part in _parts(value)}
         largest = max(parts, key=lambda label: parts[label], default="")
         size = f"has {len(data) / 1e6:.0f} MB with all that it mentions, which would go with each item"
         raise _Undefinable(value, f"{value.__qualname__}{largest} {size}")
     return data
+
+
+_dumps_with_main = partial(dumps, main_by_value=True)
 
 
 class _Undefinable(pickle.PicklingError):

@@ -7,10 +7,19 @@ NumPy, pandas and pyarrow need no codec: their pickles leave buffers out of band
 from __future__ import annotations
 
 import importlib
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 __all__ = ["LIBRARIES", "WEIGHTS", "decode_image", "decode_tensor", "encode_image", "encode_tensor"]
+
+# Modes of Pillow images that can use memory in which their pixels follow each other as they are pickled.
+SHARED_MODES = frozenset(("L", "RGBX", "RGBA", "CMYK"))
+# Modes of Pillow images with one byte for each pixel.
+ONE_BYTE = frozenset(("1", "L", "P"))
+# An array of Arrow: length, missing numbers, offset, how many buffers and parts, pointers to buffers and parts.
+ARROW = struct.Struct("@5q2P")
+POINTER = struct.Struct("@P")
 
 # Any, in all of this module: types of libraries that need not be installed.
 
@@ -61,7 +70,11 @@ def decode_tensor(buffers: Sequence[Any], metadata: Any) -> Any:
 
 
 def encode_image(image: Any) -> Any:
-    """The pixels as a buffer, and the rest of what Pillow pickles."""
+    """The pixels as a buffer, and the rest of what Pillow pickles. The buffer is the image's own memory if possible."""
+    if type(image).__qualname__ == "Image" and image.mode in SHARED_MODES and image.width and image.height:
+        pixels = _pixels(image)
+        if pixels is not None:
+            return [pixels], (None, 0, [image.info, image.mode, image.size])
     state = image.__getstate__()
     index = next((index for index, part in enumerate(state) if isinstance(part, bytes)), None)
     if index is None:
@@ -70,17 +83,45 @@ def encode_image(image: Any) -> Any:
     return [pixels], (type(image), index, state)
 
 
+def _pixels(image: Any) -> Any:
+    """The memory of an image without a copy, by the interface of Arrow. None if there is none in one piece."""
+    ctypes = importlib.import_module("ctypes")
+    try:
+        # The capsule keeps the memory alive.
+        _, capsule = image.__arrow_c_array__()
+    except (AttributeError, ValueError):
+        # This Pillow is older, or the image is so large that it is in several pieces.
+        return None
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    at = pointer_of(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, b"arrow_array")
+    length, *_, parts, buffers, children = ARROW.unpack(ctypes.string_at(at, ARROW.size))
+    if parts:
+        # Pixels of several bytes are lists of numbers.
+        (at,) = POINTER.unpack(ctypes.string_at(children, POINTER.size))
+        length, *_, parts, buffers, children = ARROW.unpack(ctypes.string_at(at, ARROW.size))
+    if length != image.width * image.height * (1 if image.mode in ONE_BYTE else 4):
+        return None
+    # The first buffer says which numbers are missing.
+    (address,) = POINTER.unpack(ctypes.string_at(buffers + POINTER.size, POINTER.size))
+    pixels = (ctypes.c_ubyte * length).from_address(address)
+    pixels.owner = capsule
+    return pixels
+
+
 def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
-    """An image of the same class."""
+    """An image of the same class. Its memory is the buffer, if that was the memory of an image."""
     kind, index, state = metadata
+    if kind is None:
+        info, mode, size = state
+        image = importlib.import_module("PIL.Image").frombuffer(mode, size, buffers[0], "raw", mode, 0, 1)
+        # Nobody else uses this memory.
+        image.info, image.readonly = info, int(memoryview(buffers[0]).readonly)
+        return image
     state[index] = buffers[0]
     image = kind.__new__(kind)
     image.__setstate__(state)
     return image
 
-
-# Modes of Pillow images with one byte for each pixel.
-ONE_BYTE = frozenset(("1", "L", "P"))
 
 # For the full name of a class, which includes its subclasses: the module that defines it, encode and decode.
 LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any], Any], Any]]] = {

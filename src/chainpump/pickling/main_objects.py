@@ -1,7 +1,9 @@
-"""Functions and classes of a main module that no worker can import: `python -c`, a REPL, a notebook, a package.
+"""Functions and classes of a main module that a worker cannot import: that of `python -c`, a REPL, a notebook, a
+package, and any main module if the worker runs on another machine.
 
-They are sent by value, under a key that the process that defines them has chosen. A process that knows the key uses the
-object that it has. So a class is one class in each process, also when it comes back.
+They are sent by value, under a key. A process that knows the key uses the object that it has. So a class is one class
+in each process, also when it comes back. What workers of this machine find by its name in the main module has this name
+as its key: each of them sends it under the same key. The process that defines any other object chooses its key.
 
     defined here ──key, definition──► worker: known from now on ──key, definition──► here: the same object
 """
@@ -19,6 +21,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 __all__ = ["adopt", "has_name", "is_importable", "is_in_main", "is_of_main", "key_of", "known", "take_names"]
 
 NAMED = (type, FunctionType)
+# The name of the main module in a worker process of `multiprocessing` that has imported it.
+IN_WORKER = "__mp_main__"
+MAIN = ("__main__", IN_WORKER)
+# Begins the key of an object that has this name in the main module.
+BY_NAME = "__main__."
 
 
 class _Table:
@@ -49,27 +56,38 @@ def is_importable() -> bool:
 
 def is_of_main(value: object) -> bool:
     """Whether it is a function or class that was defined in the main module."""
-    return isinstance(value, NAMED) and value.__module__ == "__main__"
+    return isinstance(value, NAMED) and value.__module__ in MAIN
 
 
 def is_in_main(value: Any) -> bool:
     """Whether the main module has this object under its name."""
+    return _in_main(value.__qualname__) is value
+
+
+def _in_main(name: str) -> object | None:
     try:
-        return attrgetter(value.__qualname__)(sys.modules["__main__"]) is value
+        found: object = attrgetter(name)(sys.modules["__main__"])
     except AttributeError:
-        return False
+        return None
+    return found
 
 
-def key_of(value: object) -> str:
+def key_of(value: Any) -> str:
     """The key of a function or class."""
-    key = _TABLE.keys.get(value) or _TABLE.keys.setdefault(value, os.urandom(8).hex())
+    key = _TABLE.keys.get(value)
+    if key is None:
+        new = BY_NAME + value.__qualname__ if is_importable() and is_in_main(value) else os.urandom(8).hex()
+        key = _TABLE.keys.setdefault(value, new)
     _TABLE.objects.setdefault(key, value)
     return key
 
 
 def known(key: str) -> object | None:
     """The object with this key; None if this process knows none."""
-    return _TABLE.objects.get(key)
+    found: object | None = _TABLE.objects.get(key)
+    if found is None and key.startswith(BY_NAME) and is_importable():
+        return _in_main(key.removeprefix(BY_NAME))
+    return found
 
 
 def adopt(found: Mapping[str, object]) -> None:

@@ -19,7 +19,17 @@ from ..errors import StageOptionError
 from ..lazy_dataclass import dataclass
 from .library_codecs import LIBRARIES
 
-__all__ = ["Codec", "EncodeError", "Reducers", "are_needed", "decoded", "install", "register_codec", "registered"]
+__all__ = [
+    "Codec",
+    "EncodeError",
+    "Reducers",
+    "are_needed",
+    "decoded",
+    "has_reducer",
+    "install",
+    "register_codec",
+    "registered",
+]
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -116,7 +126,13 @@ def install(codecs: Iterable[Codec]) -> None:
 
 def are_needed() -> bool:
     """Whether an item in this process could have a codec. If not, plain pickle does the same in less time."""
-    return bool(_REGISTERED) or not _MODULES.isdisjoint(sys.modules)
+    # Only these modules are looked up: a pass over all of them would have a fork copy the memory of their names.
+    return bool(_REGISTERED) or any(module in sys.modules for module in _MODULES)
+
+
+def has_reducer(kind: type) -> bool:
+    """Whether pickle writes items of this type by a codec, or by a function that `copyreg` knows."""
+    return kind in _REGISTERED or kind in copyreg.dispatch_table or _of_library(kind) is not None
 
 
 def decoded(key: type | str, buffers: Sequence[Any], metadata: Any) -> Any:

@@ -47,7 +47,7 @@ class SharedFunctions:
     Codecs are sent with them: the module that registers one may be a module that workers do not import.
     """
 
-    def __init__(self, calls: Sequence[Bound]) -> None:
+    def __init__(self, calls: Sequence[Bound] | None) -> None:
         self._calls: Sequence[Bound] | None = calls
         self._pickled: _Pickled | None = None
         self._digest: bytes | None = None
@@ -56,7 +56,7 @@ class SharedFunctions:
     def load(self) -> Sequence[Bound]:
         """The functions; frees the memory of their pickle. Raises what importing them raises."""
         if self._calls is None:
-            assert self._parcel is not None
+            self._parcel = self._parcel or self._pickle().parcel()
             calls: Sequence[Bound]
             with loading():
                 codecs, calls = self._parcel.load()
@@ -73,6 +73,25 @@ class SharedFunctions:
                 self._digest = self._pickle().digest()
         return self._digest
 
+    def packed(self) -> bytes:
+        """The pickle for a process of another machine, with all of the main module: see `unpacked`.
+
+        Raises what pickling raises, and TypeError if only a process of this machine could receive an argument.
+        """
+        pickled = _pickled((_picklable_codecs(), self._calls), main_by_value=True)
+        if pickled.inherited:
+            names = ", ".join(sorted({type(each).__name__ for each in pickled.inherited}))
+            raise TypeError(f"{names} of multiprocessing cannot be shared with another machine")
+        return pickle.dumps((pickled.data, pickled.copies()), registry.PROTOCOL)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> SharedFunctions:
+        """The functions from `packed`, for the workers that this process starts. This process need not import them."""
+        pickled, buffers = pickle.loads(data)
+        code = cls(None)
+        code._pickled = _Pickled(pickled, [memoryview(each) for each in buffers], ())
+        return code
+
     def drop(self) -> None:
         """No more workers start with it: free the memory of the pickle."""
         self._pickled = None
@@ -81,7 +100,7 @@ class SharedFunctions:
             self._parcel = None
 
     def _pickle(self) -> _Pickled:
-        self._pickled = self._pickled or _pickled((_picklable_codecs(), self._calls))
+        self._pickled = self._pickled or _pickled((_picklable_codecs(), self._calls), main_by_value=False)
         return self._pickled
 
     def __getstate__(self) -> _Parcel:
@@ -131,15 +150,19 @@ def _stored(parts: Sequence[bytes | memoryview]) -> _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """A pickle, and the buffers and objects outside of it. It is pickled with each process."""
+    """A pickle, and the buffers and objects outside of it. It is pickled with each process.
+
+    buffers: their bytes if there is no room in shared memory.
+    """
 
     data: bytes | _Stored
-    buffers: _Stored | None = None
+    buffers: _Stored | Sequence[bytes | bytearray] = ()
     inherited: Sequence[object] = ()
 
     def load(self) -> Any:
         """Unpickle it and close the files. May be called once."""
-        buffers = self.buffers.views() if self.buffers is not None else ()
+        found = self.buffers
+        buffers = found.views() if isinstance(found, _Stored) else [memoryview(each) for each in found]
         if isinstance(self.data, bytes):
             return functions.loads(self.data, buffers, self.inherited)
         with self.data.views()[0] as data:
@@ -154,9 +177,8 @@ class _Parcel:
 
 @dataclass(frozen=True, slots=True)
 class _Pickled:
-    """A value, its pickle, and the large buffers and the objects outside of it, which are still those of the value."""
+    """The pickle of a value, and the large buffers and objects outside of it, which are still those of the value."""
 
-    value: object
     data: bytes
     buffers: Sequence[memoryview]
     inherited: Sequence[object]
@@ -176,16 +198,19 @@ class _Pickled:
     def parcel(self) -> _Parcel:
         """The same in shared memory, if it is large and there is room."""
         try:
-            buffers = _stored(self.buffers) if self.buffers else None
+            buffers = _stored(self.buffers) if self.buffers else ()
             data = self.data if len(self.data) < LARGE_BYTES else _stored([self.data])
             return _Parcel(data, buffers, self.inherited)
         except OSError:
             # There is no room for shared memory: each worker gets a copy through its pipe.
-            inherited: list[object] = []
-            return _Parcel(functions.dumps(self.value, inherited=inherited), inherited=inherited)
+            return _Parcel(self.data, self.copies(), self.inherited)
+
+    def copies(self) -> list[bytes | bytearray]:
+        """Copies of the buffers. Those that nobody may write remain so."""
+        return [bytes(each) if each.readonly else bytearray(each) for each in self.buffers]
 
 
-def _pickled(value: object) -> _Pickled:
+def _pickled(value: object, *, main_by_value: bool) -> _Pickled:
     out_of_band: list[memoryview] = []
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -196,4 +221,5 @@ def _pickled(value: object) -> _Pickled:
         return False
 
     inherited: list[object] = []
-    return _Pickled(value, functions.dumps(value, in_band, inherited), out_of_band, inherited)
+    data = functions.dumps(value, in_band, inherited, main_by_value=main_by_value)
+    return _Pickled(data, out_of_band, inherited)

@@ -164,8 +164,16 @@ def unbatch(batches: Iterable[Iterable[T]]) -> Iterator[T]:
     [1, 2, 3]
     """
     for each in batches:
-        yield from each
+        try:
+            items = iter(each)
+        except TypeError as error:
+            raise TypeError(
+                f"unbatch takes iterables apart but got: {type(each).__name__}. "
+                "Leave .unbatch() out, or let the stage before it make lists."
+            ) from error
         del each
+        yield from items
+        del items
 
 
 def take(items: Iterable[T], n: int) -> Iterator[T]:

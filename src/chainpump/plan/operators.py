@@ -26,6 +26,7 @@ __all__ = [
     "ItemFunction",
     "Map",
     "Operator",
+    "RecordedEach",
     "Results",
     "Tap",
 ]
@@ -180,6 +181,8 @@ class FlatMap(Operator[In_contra, Out_co]):
 
     def made(self, item: Any, value: Any) -> Iterable[Any]:
         """Return any number of results, one by one; all at once if an item that fails must leave no results."""
+        if value is None:
+            raise TypeError("flat_map takes an iterable of results but the function returned None. Return [] for none.")
         results: Iterable[Any] = value
         return results if isinstance(self.policy, Raise) else list(results)
 
@@ -187,6 +190,18 @@ class FlatMap(Operator[In_contra, Out_co]):
 @dataclass(frozen=True, repr=False)
 class Each(Operator[In_contra, None]):
     """The item has no result: the end of a pipeline."""
+
+    verb: ClassVar[str] = "each"
+    drops: ClassVar[bool] = True
+
+    def made(self, item: Any, value: Any) -> Iterable[Any]:
+        """Return nothing."""
+        return ()
+
+
+@dataclass(frozen=True, repr=False)
+class RecordedEach(Operator[In_contra, None]):
+    """`Each` in a durable run: a stage behind it learns which items are finished."""
 
     verb: ClassVar[str] = "each"
     drops: ClassVar[bool] = True

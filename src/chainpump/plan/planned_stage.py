@@ -70,7 +70,7 @@ class PlannedStage:
     def replaceable(self) -> Operator[Any, Any] | None:
         """Return its operator if its workers are replaced when they die or take too long; None otherwise."""
         call = self.operator
-        if call is None or not self.on.capabilities.own_process:
+        if call is None or not self.on.capabilities.can_be_killed:
             return None
         return call if self.restarts or call.timeout is not None else None
 

@@ -45,6 +45,11 @@ class StageGroup(Protocol):
         ...
 
     @property
+    def in_flight(self) -> int | None:
+        """Return how many items of its input may be accepted and not finished; None for a bound in bytes."""
+        ...
+
+    @property
     def replaceable(self) -> Operator[Any, Any] | None:
         """Return the element-wise stage whose workers are replaced when they die or take too long; otherwise None."""
         ...
@@ -68,6 +73,10 @@ class _Group:
     @property
     def is_element_wise(self) -> bool:
         return all(stage.operator is not None for stage in self.stages) and not self.iterated
+
+    @property
+    def in_flight(self) -> int | None:
+        return self.stages[0].in_flight if self.stages else None
 
     @property
     def replaceable(self) -> Operator[Any, Any] | None:
@@ -108,7 +117,7 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
 
     This requires one worker that numbers the items, and one worker that reads all of them and is not replaced. The same
     place also drops results that come twice. So order is restored wherever a worker may be replaced, even with
-    `ordered=False`.
+    `ordered=False`. For a time limit alone it is restored only if items in flight are counted there.
     """
     origin = 0
     for end, group in enumerate(groups):
@@ -118,8 +127,10 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
         if end > origin + 1:
             stages = [stage for each in groups[origin + 1 : end + group.is_element_wise] for stage in each.stages]
             wanted = all(stage.operator.ordered for stage in stages if stage.operator is not None)
+            # A worker that is replaced must hold no credit, so the worker that numbers the items takes them.
+            counts = group.in_flight is not None and any(stage.replaceable for stage in stages)
             may = groups[origin].workers == group.at_once == 1 and not group.replaceable
-            yield Section(origin, end, may and (wanted or any(stage.restarts for stage in stages)))
+            yield Section(origin, end, may and (wanted or counts or any(stage.restarts for stage in stages)))
         origin = end
 
 

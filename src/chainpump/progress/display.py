@@ -8,7 +8,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import StageOptionError
-from .html import html_table
+from ..lazy_dataclass import replace
+from .html import TEXTS, html_table
 from .observer_thread import Observer
 from .snapshot import Progress, StageProgress, cells
 
@@ -27,6 +28,8 @@ BAR = 20
 COLOURS = ("green", "dim", "yellow")
 # The width of the whole table, in characters.
 WIDE = 100
+# The lines of the heads, of the line below the table, and of the cursor.
+FRAME = 3
 # Columns that a narrower table leaves out.
 LESS = ("on", "alive", "sent")
 
@@ -105,25 +108,32 @@ class Live:
         if not self._live.is_started:
             self._live.start()
         options = self._console.options
-        self._live.update(rich_table(progress, options.max_width, ascii_only=options.ascii_only), refresh=True)
+        table = rich_table(progress, options.max_width, options.max_height, ascii_only=options.ascii_only)
+        self._live.update(table, refresh=True)
         if progress.is_over:
             self._live.stop()
 
 
-def rich_table(progress: Progress, width: int, *, ascii_only: bool = False) -> Table:
-    """Progress as a table of rich, `width` characters wide: shares of time as bars, the bottleneck marked."""
+def rich_table(progress: Progress, width: int, height: int, *, ascii_only: bool = False) -> Table:
+    """Progress as a table of rich, `width` characters wide: shares of time as bars, the bottleneck marked.
+
+    height: of the terminal, in lines. If the rows of single hosts do not fit, they are left out.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    heads, rows = cells(progress.stages)
+    fits = sum(1 + len(stage.hosts) for stage in progress.stages) + FRAME <= height
+    stages = progress.stages if fits else [replace(stage, hosts=()) for stage in progress.stages]
+    heads, rows = cells(stages)
     left_out = {"starved", "blocked", *(() if width >= WIDE else LESS)}
     kept = [index for index, head in enumerate(heads) if head not in left_out]
     table = Table(box=None, padding=(0, 2, 0, 0), caption=Text(progress.line()), caption_justify="left")
     for index in kept:
-        table.add_column(heads[index], justify="left" if heads[index] in {"stage", "on"} else "right", no_wrap=True)
+        table.add_column(heads[index], justify="left" if heads[index] in TEXTS else "right", no_wrap=True)
     table.add_column("busy/starved/blocked", no_wrap=True)
     mark, *marks = tuple("<#.=" if ascii_only else "◀█·▒")
-    for each, row in zip(progress.stages, rows, strict=True):
+    shown = [each for stage in stages for each in (stage, *stage.hosts)]
+    for each, row in zip(shown, rows, strict=True):
         name, *others = (row[index] for index in kept)
         # A `Text`, so that a name in square brackets is not taken for markup.
         named = Text(f"{name} {mark}" if each.is_bottleneck else name)

@@ -19,8 +19,10 @@ from .latency import PERCENTS, STEPS, Latency, readable
 from .run_record import RunRecord, StageReport
 from .snapshot import clock
 
-__all__ = ["html_table", "page"]
+__all__ = ["TEXTS", "html_table", "page"]
 
+# Heads of columns with texts, not numbers.
+TEXTS = frozenset(("stage", "on", "host", "reason"))
 # Units of every drawing: about what a phone shows.
 WIDTH = 360
 # Heights of a stage and of the flow behind it.
@@ -51,7 +53,6 @@ svg { width: 100%; height: auto; display: block; } text { fill: var(--ink); font
 text.faint { fill: var(--faint); font-size: 10px; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem .9rem; font-size: .8rem; padding: 0; margin: .3rem 0; }
 .legend li { list-style: none; } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; }
 """
@@ -225,6 +226,9 @@ def _shown(text: str) -> str:
 
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of texts."""
-    head = "".join(f"<th>{_shown(cell)}</th>" for cell in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{_shown(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    # Not by a class: a notebook has its own styles.
+    kinds = [' style="text-align: left"' if head in TEXTS else "" for head in heads]
+    head = "".join(f"<th{kind}>{_shown(cell)}</th>" for kind, cell in zip(kinds, heads, strict=True))
+    cells = ("".join(f"<td{kind}>{_shown(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><tr>{head}</tr>{body}</table>"

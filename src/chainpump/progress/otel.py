@@ -34,6 +34,7 @@ COUNTED = (
         "Workers that were followed by a fresh one.",
         "recycled",
     ),
+    ("chainpump.set_up", "s", "Time in which factories of workers made their functions.", "set_up"),
 )
 MEASURED = (
     ("chainpump.items.in_flight", "{item}", "Items that a stage has received and not finished.", "in_flight"),
@@ -43,7 +44,7 @@ MEASURED = (
     ("chainpump.workers.blocked", "1", "Share of their time that workers waited to send.", "blocked"),
 )
 # Of a stage, on its span.
-FIGURES = ("received", "sent", "busy", "starved", "blocked")
+FIGURES = ("received", "sent", "busy", "starved", "blocked", "set_up")
 
 
 class OpenTelemetry:

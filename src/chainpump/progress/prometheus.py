@@ -26,6 +26,7 @@ COUNTED = (
     ("chainpump_retries", "Calls that a policy had repeated.", "retried"),
     ("chainpump_restarts", "Workers that took the place of one that had died.", "restarts"),
     ("chainpump_recycled", "Workers that were followed by a fresh one.", "recycled"),
+    ("chainpump_set_up_seconds", "Time in which factories of workers made their functions.", "set_up"),
 )
 MEASURED = (
     ("chainpump_items_in_flight", "Items that a stage has received and not finished.", "in_flight"),
@@ -45,7 +46,7 @@ class Prometheus(Collector):
         self._pipeline = pipeline
         self._progress: Progress | None = None
         # Of runs that are over, by metric and stage.
-        self._before: dict[tuple[str, str], int] = {}
+        self._before: dict[tuple[str, str], float] = {}
         registry.register(self)
 
     def __call__(self, progress: Progress) -> None:

@@ -8,7 +8,7 @@ may do it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..ipc.board import Cell, State
@@ -16,7 +16,7 @@ from ..ipc.wait_times import is_waiting, waited
 from ..lazy_dataclass import dataclass
 from ..messages.names import Role
 
-__all__ = ["Reading", "Rows", "StageFacts", "WorkerReading", "count_items", "read_worker"]
+__all__ = ["Reading", "Rows", "StageFacts", "WorkerReading", "by_host", "count_items", "name_of_host", "read_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ class WorkerReading(NamedTuple):
     threads: how many threads computed in it, if it reported its end and a library has started some; or 0.
     finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
     state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
-    pid: the process that it runs in. retires: it was asked to end after what it has in hand.
+    pid: the process that it runs in. successor: the process that waits to take its place, or 0.
+    host: the name of its machine; empty for that of the main process.
+    retires: it was asked to end after what it has in hand.
     waits_for_items, waits_for_room, sets_up: whether it does now.
     at_once: items in hand as tasks. item: the one that its function was called for, where it reports that. first: the
     number of the first item of the frame in hand. turn: where order is restored, the next item that may pass.
@@ -79,6 +81,8 @@ class WorkerReading(NamedTuple):
     ended: int = 0
     moved: int = 0
     pid: int = 0
+    host: str = ""
+    successor: int = 0
     retires: bool = False
     waits_for_items: bool = False
     waits_for_room: bool = False
@@ -151,10 +155,25 @@ def count_items(workers: Sequence[Rows]) -> tuple[int, int, int]:
     )
 
 
-def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading:
+def by_host(workers: Sequence[WorkerReading]) -> Mapping[str, Sequence[int]]:
+    """The numbers of the workers on each machine, by its name. None of those on the machine of the main process."""
+    found: dict[str, list[int]] = {}
+    for number, each in enumerate(workers):
+        if each.host:
+            found.setdefault(each.host, []).append(number)
+    return found
+
+
+def name_of_host(hosts: Sequence[str], number: int) -> str:
+    """The name of a machine. A machine that has joined the run later may be unknown to another process."""
+    return hosts[number] if number < len(hosts) else "another machine"
+
+
+def read_worker(rows: Rows, now: int, slots: int | None = None, hosts: Sequence[str] = ("",)) -> WorkerReading:
     """Read the rows of a worker.
 
-    slots: the number of its tasks, if it runs tasks: those with an item are busy, the others wait.
+    slots: the number of its tasks, if it runs tasks: those with an item are busy, the others wait. hosts: the names of
+    the machines of the run, by number.
     """
     row, first, last = rows.own.tolist(), rows.first, rows.last  # one look, from the first cell to the last
     started, ended = row[Cell.STARTED], row[Cell.ENDED]
@@ -192,6 +211,8 @@ def read_worker(rows: Rows, now: int, slots: int | None = None) -> WorkerReading
         ended=ended,
         moved=max(row[Cell.SINCE], row[Cell.MOVED]),
         pid=row[Cell.PID],
+        host=name_of_host(hosts, row[Cell.HOST]),
+        successor=row[Cell.SUCCESSOR],
         retires=bool(row[Cell.RETIRES]),
         waits_for_items=is_waiting(first, Cell.STARVED),
         waits_for_room=is_waiting(last, Cell.BLOCKED),

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ..errors import DeadItem
 from ..ipc.cpus import processors
-from ..lazy_dataclass import dataclass
+from ..lazy_dataclass import dataclass, replace
 from ..messages.names import Role
 from ..messages.printable import printable_lines
 from ..messages.table import table
@@ -18,7 +18,7 @@ from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
 from .latency import PERCENTS, Latency
 from .oversubscription import thread_advice
-from .reading import Reading, StageFacts, WorkerReading
+from .reading import Reading, StageFacts, WorkerReading, by_host
 from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
 from .snapshot import SECOND, units
@@ -44,10 +44,13 @@ class Report(RunRecord[T]):
     decisions: the changes in the number of workers of each "auto" stage, with time and reason.
     status: "completed", "failed", "cancelled" (left before its end, also by Ctrl-C), or "running".
     error: the class and the text of the error that ended it; None unless it failed.
+    done_before: how many items of the source were done in earlier attempts of a durable run. All else in the report is
+    of this attempt.
     """
 
     def __str__(self) -> str:
         told = f", {self.status}" if self.status != "completed" else ""
+        told += f"; {self.done_before:,} items were done before" if self.done_before else ""
         told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
         run = f"{self.duration:.2f} s{told}"
         lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
@@ -63,9 +66,10 @@ class Report(RunRecord[T]):
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
 
-        Keys: `status`, `error` (a text or null), `duration`, `bottleneck` (a name or null), `advice`, `dead_letters`
-        (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are
-        lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
+        Keys: `status`, `error` (a text or null), `done_before`, `duration`, `bottleneck` (a name or null), `advice`,
+        `dead_letters` (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and
+        `decisions`, which are lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds,
+        memory is in bytes.
         """
         # As for `to_html`.
         import json
@@ -75,6 +79,7 @@ class Report(RunRecord[T]):
         told = {
             "status": self.status,
             "error": self.error,
+            "done_before": self.done_before,
             "duration": self.duration,
             "bottleneck": self.bottleneck,
             "advice": self.advice,
@@ -98,6 +103,7 @@ def report(
     decisions: Sequence[Decision] = (),
     status: Status = "completed",
     error: str | None = None,
+    done_before: int = 0,
 ) -> Report[T]:
     """Of a run, as a reading of it tells. peaks: items in flight, by stage.
 
@@ -118,7 +124,7 @@ def report(
     return Report(
         value,
         tuple(
-            _stage(facts, workers, final.at / SECOND, peak, mark)
+            _with_hosts(facts, workers, final.at / SECOND, peak, mark)
             for facts, workers, peak, mark in zip(
                 stage_facts, final.stages, peaks or repeat(None, len(stage_facts)), of_bottleneck(found), strict=True
             )
@@ -134,7 +140,19 @@ def report(
         tuple(decisions),
         status,
         error,
+        done_before,
     )
+
+
+def _with_hosts(
+    facts: StageFacts, workers: Sequence[WorkerReading], duration: float, peak: int | None, is_bottleneck: bool
+) -> StageReport:
+    hosts = []
+    for host, numbers in by_host(workers).items():
+        # A worker that has moved has done its earlier items on another machine: they count for its present one.
+        there, part = replace(facts, workers=len(numbers)), [workers[number] for number in numbers]
+        hosts.append(replace(_stage(there, part, duration, peak=None, is_bottleneck=False), host=host))
+    return replace(_stage(facts, workers, duration, peak, is_bottleneck), hosts=tuple(hosts))
 
 
 def _stage(

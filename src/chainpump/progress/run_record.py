@@ -38,6 +38,7 @@ class StageReport:
     which they were ready to run but had no processor.
     is_bottleneck: whether it limited the rate; see `Progress`.
     set_up: the time in which its factories made their functions; it is in none of the other times. See `per_worker`.
+    hosts: the same for its workers on each machine, which `host` names; empty for workers on that of the main process.
     """
 
     stage: str
@@ -62,6 +63,8 @@ class StageReport:
     delayed: float = 0.0
     is_bottleneck: bool = False
     set_up: float = 0.0
+    host: str = ""
+    hosts: tuple[StageReport, ...] = ()
 
     @property
     def lived(self) -> float:
@@ -84,11 +87,16 @@ class RunRecord(Generic[T]):
     decisions: Sequence[Decision] = ()
     status: Status = "completed"
     error: str | None = None
+    done_before: int = 0
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of the table. Columns that are empty for all stages are left out."""
-        columns = [column for column in COLUMNS if any(column[1](stage) for stage in self.stages) or column[2]]
-        return [head for head, _, _ in columns], [[text(stage) for _, text, _ in columns] for stage in self.stages]
+        """Heads and rows of the table. Columns that are empty for all stages are left out.
+
+        A stage on other machines has a row for each of them below its own.
+        """
+        shown = [each for stage in self.stages for each in (stage, *stage.hosts)]
+        columns = [column for column in COLUMNS if any(column[1](each) for each in shown) or column[2]]
+        return [head for head, _, _ in columns], [[text(each) for _, text, _ in columns] for each in shown]
 
 
 def _count(name: str, but_of: Role) -> tuple[str, Callable[[StageReport], str], bool]:
@@ -115,8 +123,9 @@ def _memory(stage: StageReport) -> str:
 
 
 COLUMNS: Sequence[tuple[str, Callable[[StageReport], str], bool]] = (
-    ("stage", attrgetter("stage"), True),
-    ("on", attrgetter("executor"), True),
+    ("stage", lambda stage: "" if stage.host else stage.stage, True),
+    ("on", lambda stage: "" if stage.host else stage.executor, True),
+    ("host", attrgetter("host"), False),
     _count("received", but_of=Role.SOURCE),
     _rare("skipped"),
     _rare("dead"),

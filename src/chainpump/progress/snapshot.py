@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 from operator import attrgetter
 
-from ..lazy_dataclass import dataclass
+from ..lazy_dataclass import dataclass, replace
 from ..messages.names import Role
 from ..messages.printable import printable
 from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
-from .reading import Reading, StageFacts, WorkerReading
+from .reading import Reading, StageFacts, WorkerReading, by_host
 
 __all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
 
@@ -35,6 +35,7 @@ class StageProgress:
     share.
     is_bottleneck: whether it limits the rate of the run; see `Progress`.
     set_up: seconds in which its factories made their functions, over all its workers; see `per_worker`.
+    hosts: the same for its workers on each machine, which `host` names; empty for workers on that of the main process.
     """
 
     stage: str
@@ -56,6 +57,8 @@ class StageProgress:
     recycled: int = 0
     is_bottleneck: bool = False
     set_up: float = 0.0
+    host: str = ""
+    hosts: tuple[StageProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,32 +103,43 @@ class Progress:
             parts.append(f"{clock(self.left)} left")
         if self.bottleneck is not None:
             parts.append(f"bottleneck {printable(self.bottleneck)}")
+        by_host = [each for stage in self.stages for each in stage.hosts]
+        if by_host and not self.is_over:
+            # The others have not joined the run yet, or are lost, or have no more work.
+            alive = {each.host for each in by_host if each.alive}
+            parts.append(f"workers on {len(alive)} of {len({each.host for each in by_host})} hosts")
         return ", ".join(parts)
 
 
 def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Heads and rows of a table. Columns that are empty for all stages are left out."""
+    """Heads and rows of a table. Columns that are empty for all stages are left out.
+
+    A stage on other machines has a row for each of them below its own.
+    """
+    shares = ("busy", "starved", "blocked")
     rare = ("skipped", "dead", "retried", "restarts", "recycled")
     counted = [name for name in rare if any(map(attrgetter(name), stages))]
     sets_up = any(each.set_up for each in stages)
-    heads = ("stage", "on", "alive", "received", "sent", "items/s", "in flight", "busy", "starved", "blocked", *counted)
-    heads = (*heads, *(["set up"] * sets_up))
+    shown = [each for stage in stages for each in (stage, *stage.hosts)]
+    is_elsewhere = any(each.host for each in shown)
     rows = [
         (
-            printable(each.stage),
-            each.executor,
+            "" if each.host else printable(each.stage),
+            "" if each.host else each.executor,
+            *([printable(each.host)] * is_elsewhere),
             str(each.alive),
             "" if each.role == Role.SOURCE.value else f"{each.received:,}",
             "" if each.role == Role.SINK.value else f"{each.sent:,}",
             f"{each.rate:,.0f}",
             "" if each.role == Role.SOURCE.value else f"{each.in_flight:,}",
-            *(f"{share:.0%}" for share in (each.busy, each.starved, each.blocked)),
+            *(f"{getattr(each, name):.0%}" for name in shares),
             *(f"{getattr(each, name):,}" for name in counted),
             *([f"{each.set_up:.1f} s" if each.set_up else ""] * sets_up),
         )
-        for each in stages
+        for each in shown
     ]
-    return heads, rows
+    numbers = ("alive", "received", "sent", "items/s", "in flight", *shares, *counted)
+    return ("stage", "on", *(["host"] * is_elsewhere), *numbers, *(["set up"] * sets_up)), rows
 
 
 def labels(stages: Sequence[StageProgress]) -> list[str]:
@@ -159,12 +173,13 @@ def progress(
     found = units(stage_facts, now, before)
     held_by = bottleneck(found)
     stages = tuple(
-        _stage(facts, late, early, seconds, mark)
+        _with_hosts(facts, late, early, seconds, mark)
         for facts, late, early, mark in zip(stage_facts, now.stages, earlier, of_bottleneck(found), strict=True)
     )
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
-    last = stages[-1]
+    # In a durable run, a stage behind the sink records what is done.
+    last = next((stage for stage in stages if stage.role == Role.SINK.value), stages[-1])
     return Progress(
         elapsed=now.at / SECOND,
         seconds=seconds,
@@ -177,6 +192,22 @@ def progress(
         stages=stages,
         is_over=now.is_over,
     )
+
+
+def _with_hosts(
+    facts: StageFacts,
+    late: Sequence[WorkerReading],
+    early: Sequence[WorkerReading],
+    seconds: float,
+    is_bottleneck: bool,
+) -> StageProgress:
+    hosts = []
+    for host, numbers in by_host(late).items():
+        # A worker that has moved has done its earlier items on another machine: they count for its present one.
+        there = replace(facts, workers=len(numbers))
+        now, then = ([workers[number] for number in numbers] for workers in (late, early))
+        hosts.append(replace(_stage(there, now, then, seconds, is_bottleneck=False), host=host))
+    return replace(_stage(facts, late, early, seconds, is_bottleneck), hosts=tuple(hosts))
 
 
 def _stage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -43,6 +43,14 @@ class Sender(End, Protocol):
     @property
     def flush_bytes(self) -> int:
         """The bytes of items that fill a frame, counted as `admit` and `send` count them."""
+        ...
+
+    @property
+    def copies(self) -> Mapping[type, Callable[[Any], Any]]:
+        """How to copy items of some types instead of `admit`. The copies are entries that do not come from `admit`.
+
+        A copy of None means that this item must be admitted.
+        """
         ...
 
     def admit(self, item: Any) -> tuple[Any, int]:

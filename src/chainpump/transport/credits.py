@@ -18,21 +18,22 @@ WAKE_ALL = 1 << 32
 
 
 class Credits:
-    """A count of free credits. `take` takes a credit, `give` returns it. As a `SendRoom`, it bounds items but no
-    frames.
+    """A count of free credits, as one taker has it. `take` takes a credit, `give` returns it.
+
+    As a `SendRoom`, it bounds items but no frames.
+    One thread takes at a time; any thread may give. Takers in the same process have an object each, by `taker`.
     """
 
-    def __init__(self, count: Counter, number: int, one_taker: bool) -> None:
+    def __init__(self, count: Counter, number: int) -> None:
         self._count = count
         self.number = number
-        self._one_taker = one_taker
-        # Credits that the only taker has taken from the count, and not used yet.
+        # Credits that this taker has taken from the count, and not used yet: none where it gives them one by one.
         self._held = 0
 
     @classmethod
     def of(cls, number: int, *, one_taker: bool = False) -> Credits:
         """Make credits for this many items. one_taker: only one worker takes them, so it takes all at once."""
-        return cls(counter(number, one_by_one=not one_taker), number, one_taker)
+        return cls(counter(number, one_by_one=not one_taker), number)
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -51,9 +52,13 @@ class Credits:
         """Return True: each item of the frame has a credit already."""
         return True
 
+    def taker(self) -> Credits:
+        """Return the same count, with the same descriptors, for one more taker in this process."""
+        return Credits(self._count, self.number)
+
     def dup(self) -> Credits:
         """Return the same count with descriptors of its own."""
-        return Credits(self._count.dup(), self.number, self._one_taker)
+        return Credits(self._count.dup(), self.number)
 
     def take(self) -> bool:
         """Take a credit. Returns False if there is none."""
@@ -61,20 +66,14 @@ class Credits:
             self._held -= 1
             return True
         try:
-            taken = self._count.take()
+            self._held = self._count.take() - 1
         except BlockingIOError:
             return False
-        # Several takers of one process share this object, in threads of their own. They take one by one, and hold none.
-        if self._one_taker:
-            self._held = taken - 1
         return True
 
     def put_back(self) -> None:
         """Return a credit that was not used. Another worker may take it."""
-        if self._one_taker:
-            self._held += 1
-        else:
-            self._count.give(1)
+        self._count.give(1)
 
     def wait(self, hint: int = 0) -> None:
         """Wait until there may be a credit. The caller must check the cancel flag afterwards.
@@ -83,6 +82,7 @@ class Credits:
         """
         self._count.wait()
         # Nothing wakes this pause. `flow.MOST_GATHER_NS` bounds it, so a cancellation is noticed 0.5 ms later at most.
+        # A wait with a limit cannot replace it: `poll` rounds up to 1 ms, and `select` refuses descriptors above 1023.
         if seconds := gathering_seconds(self.number, hint):
             time.sleep(seconds)
 

@@ -126,21 +126,24 @@ def slab_size(size: int) -> int:
     return int(max(MIN_SLAB, 1 << (size - 1).bit_length()))
 
 
-def arena_cap(largest: int, consumers: int) -> int:
+def arena_cap(largest: int, consumers: int, in_flight: int = 0) -> int:
     """The bytes of slabs that a producer may have: 8 MB, or two of the largest in flight and two for each consumer.
 
     Each consumer needs two because the variable of its loop keeps the previous item while the next one arrives.
+    in_flight: how many items may be on their way, if this is limited. Slabs for all of them, up to 64 MB, let the
+    producer use its credits: otherwise it would wait for each single slab.
 
-    >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 6 << 26
-    (True, True)
+    >>> arena_cap(1 << 20, 2) == 8 << 20, arena_cap(1 << 26, 2) == 6 << 26, arena_cap(1 << 21, 1, 7) == 8 << 21
+    (True, True, True)
     """
-    return max(MIN_ARENA, (2 + 2 * consumers) * largest)
+    credited = min((in_flight + consumers) * largest, HELD_BYTES) if in_flight else 0
+    return max(MIN_ARENA, (2 + 2 * consumers) * largest, credited)
 
 
-def consumer_share(largest: int, consumers: int) -> int:
+def consumer_share(largest: int, consumers: int, in_flight: int = 0) -> int:
     """The bytes of one producer's slabs that each consumer may keep. Two slabs always remain for new items.
 
     >>> consumer_share(1 << 26, 2) == 2 << 26
     True
     """
-    return (arena_cap(largest, consumers) - 2 * largest) // consumers
+    return (arena_cap(largest, consumers, in_flight) - 2 * largest) // consumers

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from ..pickling.items import ItemFault
 
-__all__ = ["HAS_SPAN", "HEADER", "IN_SLAB", "SLAB_LOCATION", "SPAN_LENGTH", "Form", "Frame", "Span"]
+__all__ = [
+    "COUNTED",
+    "FLAGS_AT",
+    "HAS_SPAN",
+    "HEADER",
+    "IN_SLAB",
+    "SLAB_LOCATION",
+    "SPAN_LENGTH",
+    "Form",
+    "Frame",
+    "Span",
+    "packet_parts",
+]
 
 
 class Form(IntEnum):
@@ -28,15 +41,29 @@ class Form(IntEnum):
 # Form, flags, producer, number of items, number of the first item. A packet is never empty: to read 0 bytes
 # means the end.
 HEADER = struct.Struct("<BBHIQ")
+# The position of the flags in it.
+FLAGS_AT = 1
 # Flag: the payload is in a slab.
 IN_SLAB = 1
 # Flag: a pickle with the rest of the span and the numbers comes before the payload. Its length comes first.
 HAS_SPAN = 2
+# Flag in the memory of a consumer: the consumer has counted the frame as taken.
+COUNTED = 4
 SPAN_LENGTH = struct.Struct("<I")
 
 # The location of a payload in a slab: offset and size of the slab, length of the pickle, bytes of slabs that this
 # consumer may keep, number of slabs that it may keep, number of buffers. The length of each buffer follows as a u64.
 SLAB_LOCATION = struct.Struct("<QQQQQQ")
+
+
+def packet_parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
+    """Divide a packet into the pickle of its span, which may be empty, and its payload."""
+    payload = packet[HEADER.size :]
+    if not flags & HAS_SPAN:
+        return payload[:0], payload
+    (length,) = SPAN_LENGTH.unpack_from(payload)
+    end = SPAN_LENGTH.size + length
+    return payload[SPAN_LENGTH.size : end], payload[end:]
 
 
 class Span(NamedTuple):
@@ -110,6 +137,10 @@ class Frame(NamedTuple):
     def item_index(self, position: int) -> int:
         """The number, at the origin, of the item that made one entry."""
         return self.span.prefix[0] if self.span.prefix else self.number(position)
+
+    def part(self, position: int) -> int:
+        """Which of the entries with its number an entry is, counted from 0."""
+        return 0 if self.numbers is None else position - bisect_left(self.numbers, self.numbers[position])
 
     def decoded(self) -> tuple[Frame, ItemFault | None]:
         """The frame with its items rebuilt, up to the first one that cannot be rebuilt, and the fault of that one."""

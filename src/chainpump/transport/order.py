@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .frames import Frame, Span
 
-__all__ = ["Numbering", "Order", "Piece", "SpanSplitter"]
+__all__ = ["Numbering", "Order", "Piece", "SpanSplitter", "normalized"]
 
 
 class Piece(NamedTuple):
@@ -185,9 +185,9 @@ class Order:
     @property
     def end(self) -> int | None:
         """The number behind all items that are held early or have passed in part. None if there are none."""
-        begun = [self.next] if len(_normalized(self.next)) > 1 else []
+        begun = [self.next] if len(normalized(self.next)) > 1 else []
         held = [frame.span.after for _, _, frame, _ in self._early]
-        return max((after[0] + (len(_normalized(after)) > 1) for after in begun + held), default=None)
+        return max((after[0] + (len(normalized(after)) > 1) for after in begun + held), default=None)
 
     def push(self, frame: Frame, nbytes: int = 0) -> None:
         """Add a frame. nbytes: the bytes that the frame keeps alive here."""
@@ -206,10 +206,10 @@ class Order:
                 yield fresh
 
     def _is_next(self, span: Span) -> bool:
-        return _normalized(span.position) <= _normalized(self.next)
+        return normalized(span.position) <= normalized(self.next)
 
 
-def _normalized(position: tuple[int, ...]) -> tuple[int, ...]:
+def normalized(position: tuple[int, ...]) -> tuple[int, ...]:
     """Remove the zeros at the end: the first part of an item has the same position as the item."""
     end = len(position)
     while end > 1 and position[end - 1] == 0:
@@ -220,9 +220,9 @@ def _normalized(position: tuple[int, ...]) -> tuple[int, ...]:
 def _remainder(frame: Frame, after: tuple[int, ...]) -> Frame | None:
     """The part of a frame from this position on. None if there is no such part, not even a span without entries."""
     span = frame.span
-    if _normalized(span.after) <= _normalized(after):
+    if normalized(span.after) <= normalized(after):
         return None
-    if _normalized(span.position) == _normalized(after):
+    if normalized(span.position) == normalized(after):
         return frame
     depth = len(span.prefix)
     # The frame begins before the position and ends behind it, so both have the same prefix.

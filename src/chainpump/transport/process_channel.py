@@ -16,52 +16,56 @@ from typing import Any
 from weakref import WeakSet
 
 from ..ipc.checkpoint import Checkpoint
+from ..ipc.counters import Counter, counter
 from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.system import is_portable, shared_file
 from ..ipc.wait_times import UNCOUNTED
 from ..pickling.bad_item import find_bad_item
+from ..pickling.copies import Copies
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
 from ..pickling.large_bytes import LARGE_BYTES
 from .credits import Credits
 from .flow import FLUSH_BYTES
-from .frames import HAS_SPAN, HEADER, IN_SLAB, SLAB_LOCATION, SPAN_LENGTH, Form, Frame, Span
+from .frames import COUNTED, FLAGS_AT, HEADER, IN_SLAB, SLAB_LOCATION, Form, Frame, Span, packet_parts
+from .packet_writer import PacketWriter
 from .pipe_wire import RecordWire
-from .slab_allocator import SlabAllocator, SlabFile, SlabSource
-from .slabs import Slabs, punch_all_but
+from .raw_ends import RawReceiver, RawSender
+from .slab_allocator import SlabFile
+from .slabs import Slabs, copied, punch_all_but
 from .socket_wire import PacketWire
-from .wire import Wire, WireIn, WireOut
+from .wire import PACKET_BYTES, Wire, WireIn
 
-__all__ = ["PACKET_BYTES", "PacketChannel", "PacketReceiver", "PacketSender"]
-
-# Bytes. The receive buffer is larger than any packet of a wire, so that no packet is cut off.
-PACKET_BYTES = 262_144
+__all__ = ["PacketChannel", "PacketReceiver", "PacketSender"]
 
 
 class PacketSender:
-    """The end of one producer. slabs: the source of slabs for payloads that are too large for a packet."""
+    """The end of one producer. main_by_value: see `Pickling`; for consumers on another machine."""
 
     # The bytes are those of pickles.
     flush_bytes = FLUSH_BYTES
 
-    def __init__(self, out: WireOut, slabs: SlabSource, producer: int, credits: Credits | None) -> None:
-        self._out = out
-        self.slabs = slabs
-        self._producer = producer
+    def __init__(self, writer: PacketWriter, credits: Credits | None, main_by_value: bool = False) -> None:
+        self.writer = writer
+        self._main_by_value = main_by_value
         self.credits = credits
         # The worker's own thread uses the first one to admit items. The sending thread uses the second one: that is the
         # worker's thread or the flusher, and a lock allows only one at a time.
-        self._admitting, self._sending = Pickling(), Pickling()
-        self._allocator: SlabAllocator | None = None
+        self._admitting = Pickling(main_by_value=main_by_value)
+        self._sending = Pickling(main_by_value=main_by_value)
+        # Only the worker's own thread uses it.
+        self.copies = Copies()
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """The descriptors that a forked worker keeps open."""
         shared = self.credits.descriptors if self.credits else ()
-        return (*self._out.descriptors, *self.slabs.descriptors, *shared)
+        return (*self.writer.descriptors, *shared)
 
     def admit(self, item: Any) -> tuple[bytes | Large, int]:
         """Pickle an item now and return the entry with its size in bytes. Raises ItemFault."""
         entry = self._admitting.snapshot(item)
+        if type(item) not in self.copies:
+            self.copies.learn(type(item))
         return entry, entry.size if isinstance(entry, Large) else len(entry)
 
     def send(
@@ -80,56 +84,39 @@ class PacketSender:
             form, payload = Form.SNAPSHOTS, pickle.dumps(entries, PROTOCOL)
         else:
             form, payload = Form.ITEMS, self._sending.frame(entries)
-        flags, span_data = 0, b""
-        if numbers is not None or span != (span.start, span.start + len(entries), (), False, self._producer):
-            flags, span_data = HAS_SPAN, pickle.dumps((*span[1:], numbers), PROTOCOL)
-            span_data = SPAN_LENGTH.pack(len(span_data)) + span_data
-        head = (self._producer, len(entries), span.start)
-        if isinstance(payload, bytes) and HEADER.size + len(span_data) + len(payload) <= self._out.room:  # noqa: SIM102
-            if self._out.send(HEADER.pack(form, flags, *head) + span_data + payload, waits):
-                if self._allocator is not None:
-                    self._allocator.free_idle()
+        count, start, span_data = len(entries), span.start, b""
+        if numbers is not None or span != (start, start + count, (), False, self.writer.producer):
+            span_data = pickle.dumps((*span[1:], numbers), PROTOCOL)
+        if not isinstance(payload, Large):
+            if self.writer.write(form, count, start, span_data, payload, waits):
                 return len(payload)
-        if isinstance(payload, bytes):
             if len(payload) >= LARGE_BYTES:
                 (self._admitting if snapshots else self._sending).look_inside()
             payload = Large(payload, [])
         size = payload.size
-        packet = HEADER.pack(form, flags | IN_SLAB, *head) + span_data + self._put_in_slab(payload, waits)
-        # The numbers or the lengths of the buffers are too long. Then the whole packet goes through a slab.
-        if not self._out.send(packet, waits):
-            self._out.send(
-                HEADER.pack(Form.PACKET, IN_SLAB, *head) + self._put_in_slab(Large(packet, []), waits), waits
-            )
+        self.writer.write_in_slab(form, count, start, span_data, payload, waits)
         payload.release()
         return size
 
-    def _put_in_slab(self, item: Large, waits: AbstractContextManager[None]) -> bytes:
-        if self._allocator is None:
-            self._allocator = self.slabs.allocator(self._out)
-        return self._allocator.put(item, waits)
-
     def open(self) -> None:
         """Open this end of the wire."""
-        self._out.open()
+        self.writer.open()
 
     def close(self) -> None:
         """Close this producer's descriptors. When the last producer has closed them, the channel ends."""
-        allocator, self._allocator = self._allocator, None
-        if allocator is not None:
-            allocator.close()
-        for descriptor in self.descriptors:
+        self.writer.close()
+        for descriptor in self.credits.descriptors if self.credits else ():
             descriptor.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._out, self.slabs, self._producer, self.credits)
+        return (self.writer, self.credits, self._main_by_value)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketSender.__init__(self, *state)
 
 
 class PacketReceiver:
-    """The end of one consumer."""
+    """The end of one consumer. taken: counts the frames that this consumer takes from the wire."""
 
     def __init__(
         self,
@@ -138,9 +125,11 @@ class PacketReceiver:
         returns: Sequence[Descriptor],
         credits: Credits | None,
         checkpoint: Checkpoint | None = None,
+        taken: Counter | None = None,
     ) -> None:
         self._into = into
         self._checkpoint = checkpoint
+        self._taken = taken
         self._resumes = False
         self._files = tuple(files)
         self._returns = tuple(returns)
@@ -151,7 +140,7 @@ class PacketReceiver:
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """The descriptors that a forked worker keeps open."""
-        shared = (part.descriptors for part in (self.credits, self._checkpoint) if part is not None)
+        shared = (part.descriptors for part in (self.credits, self._checkpoint, self._taken) if part is not None)
         ends = (*self._into.descriptors, *self._files, *self._returns)
         return (*ends, *(each for part in shared for each in part))
 
@@ -165,7 +154,18 @@ class PacketReceiver:
             self._resumes = False
             return self._decode(self._buffer)
         length = self._into.receive_into(self._buffer, wait)
-        return self._decode(self._buffer[:length]) if length else None
+        if not length:
+            return None
+        if self._taken is not None:
+            self._count(self._taken)
+        return self._decode(self._buffer[:length])
+
+    def _count(self, taken: Counter) -> None:
+        """Count the frame in the buffer as taken. The mark is set afterwards: a worker that is killed here and replaced
+        counts it again. A frame too many only lets one more frame wait; a missing one would stop its sender for ever.
+        """
+        taken.give(1)
+        self._buffer[FLAGS_AT] |= COUNTED
 
     def settle(self) -> None:
         """The worker has finished the frame that it received last: a replacement must not process it again."""
@@ -181,9 +181,9 @@ class PacketReceiver:
         """Yield the slabs to which a packet refers, with their producers."""
         form, flags, producer, _, _ = HEADER.unpack_from(packet)
         if flags & IN_SLAB:
-            yield producer, (location := _parts(packet, flags)[1])
+            yield producer, (location := packet_parts(packet, flags)[1])
             if form == Form.PACKET:
-                yield from self._slab_locations(self.slabs.load(producer, location, _copy, keep=True))
+                yield from self._slab_locations(self.slabs.load(producer, location, copied, keep=True))
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is a frame or the end. Returns False after this many seconds."""
@@ -193,10 +193,10 @@ class PacketReceiver:
 
     def _decode(self, packet: memoryview) -> Frame:
         form, flags, producer, count, start = HEADER.unpack_from(packet)
-        span_data, payload = _parts(packet, flags)
+        span_data, payload = packet_parts(packet, flags)
         keep = self._checkpoint is not None
         if form == Form.PACKET:
-            return self._decode(self.slabs.load(producer, payload, _copy, keep))
+            return self._decode(self.slabs.load(producer, payload, copied, keep))
         span, numbers = Span(start, start + count, origin=producer), None
         if span_data:
             *rest, numbers = pickle.loads(span_data)
@@ -217,6 +217,8 @@ class PacketReceiver:
         self.slabs.open()
         self._buffer = memoryview(bytearray(PACKET_BYTES)) if self._checkpoint is None else self._checkpoint.packet
         self._resumes = self._checkpoint is not None and not self._checkpoint.is_empty
+        if self._resumes and self._taken is not None and not self._buffer[FLAGS_AT] & COUNTED:
+            self._count(self._taken)
 
     def close(self) -> None:
         """Close this consumer's descriptors."""
@@ -230,7 +232,7 @@ class PacketReceiver:
         return self._checkpoint
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self._into, self._files, self._returns, self.credits, self._checkpoint)
+        return (self._into, self._files, self._returns, self.credits, self._checkpoint, self._taken)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketReceiver.__init__(self, *state)
@@ -248,31 +250,25 @@ def _rebuild(
         raise ItemFault(f"{type(error).__name__}: {error}", span.origin, index) from error
 
 
-def _parts(packet: memoryview, flags: int) -> tuple[memoryview, memoryview]:
-    """Divide a packet into the pickle of its span, which may be empty, and its payload."""
-    payload = packet[HEADER.size :]
-    if not flags & HAS_SPAN:
-        return payload[:0], payload
-    (length,) = SPAN_LENGTH.unpack_from(payload)
-    end = SPAN_LENGTH.size + length
-    return payload[SPAN_LENGTH.size : end], payload[end:]
-
-
-def _copy(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
-    """Replaces `pickle.loads` for a packet in a slab. Such a packet has no buffers beside it."""
-    assert not buffers
-    return memoryview(bytes(data))
-
-
 class PacketChannel:
     """The main process's side of a channel. It makes the ends, seals the channel at the end, and hangs it up on cancel.
 
     renewable: workers may be replaced. Then the channel keeps all descriptors that a new worker needs. They may hide
-    the death of a worker, so the supervisor reports it.
+    the death of a worker, so the supervisor reports it. counts_taken: consumers count the frames that they take.
+    main_by_value: consumers cannot import the main module, because they are on another machine.
     """
 
-    def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
+    def __init__(
+        self,
+        producers: int,
+        consumers: int,
+        in_flight: int | None,
+        renewable: bool = False,
+        counts_taken: bool = False,
+        main_by_value: bool = False,
+    ) -> None:
         self._renewable = renewable
+        self._main_by_value = main_by_value
         self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
         self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
         # Receivers in this process. Their users may still have views when the run has ended.
@@ -281,21 +277,51 @@ class PacketChannel:
         for end in (end for ends in self._returns for end in ends):
             os.set_blocking(end.fileno(), False)
         self._consumers = consumers
+        # How many frames consumers have taken. None if nobody needs to know.
+        self.taken = counter(0, one_by_one=False) if counts_taken else None
         self._credits = None if in_flight is None else Credits.of(in_flight, one_taker=producers == 1 and not renewable)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that gets the channel at its start can make ends, seal it and hang it up.
+        return {name: value for name, value in vars(self).items() if name != "_users"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _users=WeakSet())
 
     def sender(self, producer: int) -> PacketSender:
         """Make the end of one producer, with descriptors of its own. Producers are counted from 0."""
         credits = self._credits.dup() if self._credits else None
-        slabs = SlabFile(self._files[producer].dup(), self._returns[producer][0].dup(), self._consumers)
-        return PacketSender(self._wire.out(), slabs, producer, credits)
+        return PacketSender(self._writer(producer), credits, self._main_by_value)
+
+    def raw_sender(self, producer: int) -> RawSender:
+        """Make the end of one producer that sends frames of other channels."""
+        # Other systems have no call that makes the pages of a file without writing to them.
+        returning = None if is_portable() else self._returns[producer][1].dup()
+        return RawSender(self._writer(producer, returning))
+
+    def _writer(self, producer: int, returning: Descriptor | None = None) -> PacketWriter:
+        in_flight = self._credits.number if self._credits else 0
+        file, returns = self._files[producer].dup(), self._returns[producer][0].dup()
+        slabs = SlabFile(file, returns, self._consumers, in_flight, returning)
+        return PacketWriter(self._wire.out(), slabs, producer)
 
     def receiver(self, checkpoint: Checkpoint | None = None) -> PacketReceiver:
         """Make the end of one consumer, with descriptors of its own."""
         credits = self._credits.dup() if self._credits else None
-        returns = [writing.dup() for _, writing in self._returns]
-        receiver = PacketReceiver(self._wire.into(), [file.dup() for file in self._files], returns, credits, checkpoint)
+        taken = self.taken.dup() if self.taken else None
+        receiver = PacketReceiver(self._wire.into(), *self._slab_files(), credits, checkpoint, taken)
         self._users.add(receiver.slabs)
         return receiver
+
+    def raw_receiver(self) -> RawReceiver:
+        """Make the end of one consumer that passes frames on unread."""
+        receiver = RawReceiver(self._wire.into(), *self._slab_files())
+        self._users.add(receiver.slabs)
+        return receiver
+
+    def _slab_files(self) -> tuple[list[Descriptor], list[Descriptor]]:
+        """For each producer, the file of its slabs and the end of the pipe on which they are returned."""
+        return [file.dup() for file in self._files], [writing.dup() for _, writing in self._returns]
 
     def started(self) -> None:
         """All ends belong to their workers now. Close the copies that would hide the death of a worker."""
@@ -326,5 +352,6 @@ class PacketChannel:
             file.close()
         self._close_pipes()
         self._wire.close()
-        if self._credits:
-            self._credits.close()
+        for counts in (self._credits, self.taken):
+            if counts:
+                counts.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ipc.board import Board
+from ..ipc.board import Board, Cell
 from ..ipc.descriptors import Descriptor
 from ..pickling.sizes import Weigher
 from .frames import Frame
@@ -31,6 +31,7 @@ class ReorderBuffer:
         self._arrived = 0
         # A moving average: the bytes of the results of one item of the origin.
         self._bytes_each = 0.0
+        self._row: memoryview | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -55,6 +56,10 @@ class ReorderBuffer:
     def open(self, board: Board) -> None:
         """Prepare the buffer in the worker that uses it."""
         self._room.open(board)
+
+    def show(self, row: memoryview) -> None:
+        """Show on this row of the board how many items have passed, whenever their room is returned."""
+        self._row = row
 
     def resume(self, passed: int) -> None:
         """Begin behind the items that have passed in the settled buffer of an earlier worker."""
@@ -88,6 +93,8 @@ class ReorderBuffer:
 
     def release(self, number: int | None = None) -> None:
         """Return the room of all items below this number, or of all that have passed."""
+        if self._row is not None:
+            self._row[Cell.PASSED] = self.passed
         if self._drains_to is not None:
             self._room.hold(self._drains_to)
             return

@@ -7,7 +7,8 @@
 
 Only the origin and the first stage behind it wait here. Both process items in the order of their numbers, so the next
 item in order is never behind a waiting one. A later stage may receive that item last, so it must not wait. The bound on
-its input is enough.
+its input is enough. If lost work is done again on other machines, the first stage, too, may receive the next item last:
+then only the origin waits.
 """
 
 from __future__ import annotations
@@ -132,9 +133,16 @@ class Limit:
         # Wake workers rarely: each wake-up costs a system call in both workers.
         self._set(limit, limit_of_parts, enough=max(passed + self._least, limit - window // 8))
 
+    def wake(self) -> None:
+        """Wake the workers that may send by the limits that are on the board, because another machine has set them."""
+        self._wake(self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS])
+
     def _set(self, limit: int, limit_of_parts: int, enough: int) -> None:
         """Set the limits, and wake the workers that wait for a number below them, but not below `enough`."""
         self._own[Cell.LIMIT], self._own[Cell.LIMIT_OF_PARTS] = limit, limit_of_parts
+        self._wake(enough, limit_of_parts)
+
+    def _wake(self, enough: int, limit_of_parts: int) -> None:
         for row, wake in self._others:
             waits_for, is_part = divmod(row[Cell.WAITS_FOR], 2)
             if waits_for and waits_for - 1 < (limit_of_parts if is_part else enough):

@@ -8,6 +8,8 @@ A slab is in one of three states:
 
 The first item in a slab is written by a system call. This makes the pages faster than page faults do. If there is no
 room for them, the call raises an error, and the process gets no signal. Later items are copied into the mapping.
+
+A slab may be reserved, and filled by whoever receives an item from another machine. It counts as lent from then on.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Protocol
+from functools import partial
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
@@ -33,9 +35,10 @@ from .flow import arena_cap, consumer_share, slab_size
 from .flusher import Flusher
 from .frames import SLAB_LOCATION
 from .free_ranges import Space
+from .slab_source import Reserved, SlabAllocator
 from .wire import WireOut
 
-__all__ = ["RETURN", "Arena", "SlabAllocator", "SlabFile", "SlabSource"]
+__all__ = ["RETURN", "Arena", "SlabFile"]
 
 # A returned slab as one number: its offset, a multiple of its size, plus the logarithm of its size.
 RETURN = struct.Struct("<Q")
@@ -50,51 +53,28 @@ PIPE_BYTES = 4096
 READ_BYTES = 65_536
 
 
-class SlabAllocator(Protocol):
-    """Allocates slabs for a producer."""
-
-    def put(self, item: Large, waits: AbstractContextManager[None] = UNCOUNTED) -> bytes:
-        """Copy an item to a slab and return its location for a consumer. Raises Cancelled, and OSError."""
-        ...
-
-    def free_idle(self) -> None:
-        """A frame without a slab is sent: free slabs that have been idle for long."""
-        ...
-
-    def close(self) -> None:
-        """Free all slabs that are not in use."""
-        ...
-
-
-class SlabSource(Protocol):
-    """The source of a producer's slabs. It travels to the worker, which opens it with the first large item."""
-
-    @property
-    def descriptors(self) -> Sequence[Descriptor]:
-        """The descriptors that a forked worker keeps open."""
-        ...
-
-    def allocator(self, wire: WireOut) -> SlabAllocator:
-        """Make the allocator. wire: reports a hang-up of the channel."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class SlabFile:
-    """A file for the slabs of one producer. returns: the pipe on which consumers return slabs."""
+    """A file for the slabs of one producer. returns: the pipe on which consumers return slabs.
+
+    in_flight: how many items may be on their way to the consumers; 0 without a limit. returning: the other end of the
+    pipe, for slabs that the producer has reserved. Without it none can be reserved.
+    """
 
     file: Descriptor
     returns: Descriptor
     consumers: int
+    in_flight: int = 0
+    returning: Descriptor | None = None
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
         """The descriptors that a forked worker keeps open."""
-        return self.file, self.returns
+        return (self.file, self.returns) if self.returning is None else (self.file, self.returns, self.returning)
 
     def allocator(self, wire: WireOut) -> SlabAllocator:
         """Make an arena in this file."""
-        return Arena(self.file, self.returns, self.consumers, wire)
+        return Arena(self.file, self.returns, self.consumers, wire, self.in_flight, self.returning)
 
 
 class Arena:
@@ -107,13 +87,26 @@ class Arena:
     thread may change. The thread never waits for the lock, and a sender waits for it only during a check.
 
     wire: reports a hang-up of the channel, so that no wait here lasts longer than the channel.
+    in_flight, returning: as in `SlabFile`.
     """
 
-    def __init__(self, file: Descriptor, returns: Descriptor, consumers: int, wire: WireOut) -> None:
+    def __init__(
+        self,
+        file: Descriptor,
+        returns: Descriptor,
+        consumers: int,
+        wire: WireOut,
+        in_flight: int = 0,
+        returning: Descriptor | None = None,
+    ) -> None:
         self._file = file
+        self._returning = returning
+        # A slab is reserved, and not sent yet. There is never a second one: consumers leave two slabs to the producer,
+        # so a sender that waits for a slab while the reserved one waits for its turn gets the other one.
+        self._has_reserved = False
         self._maps = Maps(file)
         self._returns = returns
-        self._consumers = consumers
+        self._consumers, self._in_flight = consumers, in_flight
         # Consumers still use slabs of a predecessor, and return them to this worker. Do not overwrite them before.
         self._length = os.fstat(file.fileno()).st_size
         self._space = Space(self._length)
@@ -154,10 +147,59 @@ class Arena:
         # The system may refuse the thread. Then idle pages are freed when the next frame is sent, or at the end.
         with suppress(OSError):
             self._idle_checker.arm()
-        share = consumer_share(self._largest, self._consumers)
-        buffers = struct.pack(f"<{len(item.buffers)}Q", *lengths[1:])
+        return self._location(offset, size, lengths)
+
+    def _location(self, offset: int, size: int, lengths: Sequence[int]) -> bytes:
+        share = consumer_share(self._largest, self._consumers, self._in_flight)
         most = (self._max_slabs - 2) // self._consumers
-        return SLAB_LOCATION.pack(offset, size, lengths[0], share, most, len(item.buffers)) + buffers
+        data, *buffers = lengths
+        head = SLAB_LOCATION.pack(offset, size, data, share, most, len(buffers))
+        return head + struct.pack(f"<{len(buffers)}Q", *buffers)
+
+    def reserve(self, nbytes: int) -> Reserved | None:
+        """Reserve a slab for so many bytes. None if there is no room now, or another one is reserved. Never waits."""
+        # A sender that waits for a slab keeps the lock: it comes first.
+        if self._returning is None or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            size = slab_size(nbytes)
+            self._windows_until_check = 1
+            if self._has_reserved or (offset := self._find(size)) is None:
+                return None
+            slab = self._with_pages(offset, size, nbytes)
+            if slab is None:
+                self._idle[size].append(offset)
+                return None
+            self._lent[offset] = self._largest
+            self._has_reserved = True
+        finally:
+            self._lock.release()
+        with suppress(OSError):
+            self._idle_checker.arm()
+        return Reserved(
+            slab[:nbytes], partial(self._location, offset, size), partial(self._end_reservation, offset, size)
+        )
+
+    def _with_pages(self, offset: int, size: int, needed: int) -> memoryview | None:
+        """Map a slab whose pages exist, so that no write to it can fail. None if there is no room for them."""
+        if self._filled_bytes.get(offset, 0) < needed:
+            try:
+                self._lengthen(offset + size)
+                os.posix_fallocate(self._file.fileno(), offset, needed)
+            except OSError:
+                return None
+            self._filled_bytes[offset] = needed
+        return self._mapped(offset, size)
+
+    def _lengthen(self, length: int) -> None:
+        if self._length < length:
+            os.ftruncate(self._file.fileno(), length)
+            self._length = length
+
+    def _end_reservation(self, offset: int, size: int, is_sent: bool) -> None:
+        self._has_reserved = False
+        if not is_sent and self._returning is not None and not self._returning.closed:
+            os.write(self._returning.fileno(), _returned(offset, size))
 
     def _put(
         self, size: int, needed: int, parts: Sequence[bytes | memoryview], waits: AbstractContextManager[None]
@@ -178,9 +220,7 @@ class Arena:
     def _fill(self, offset: int, size: int, needed: int, parts: Sequence[bytes | memoryview]) -> None:
         slab = self._mapped(offset, size) if self._filled_bytes.get(offset, 0) >= needed else None
         if slab is None:
-            if self._length < offset + size:
-                os.ftruncate(self._file.fileno(), offset + size)
-                self._length = offset + size
+            self._lengthen(offset + size)
             self._filled_bytes[offset] = self._filled_bytes.get(offset, 0)
             write(self._file, offset, parts)
             self._filled_bytes[offset] = max(needed, self._filled_bytes[offset])
@@ -199,21 +239,27 @@ class Arena:
             return None
 
     def _allocate(self, size: int, waits: AbstractContextManager[None]) -> int:
+        while (offset := self._find(size)) is None:
+            with waits:
+                self._wait()
+        return offset
+
+    def _find(self, size: int) -> int | None:
+        """A slab of this size that is lent now. None if all slabs are in flight or in use."""
         self._largest_in_window = max(self._largest_in_window, size)
         self._largest = max(self._largest, size)
         self._free_idle()
         self._collect()
         idle = self._idle[size]
         while not idle:
-            is_room = self._bytes + size <= arena_cap(self._largest, self._consumers)
+            is_room = self._bytes + size <= arena_cap(self._largest, self._consumers, self._in_flight)
             if is_room and len(self._sizes) < self._max_slabs:
                 offset = self._space.take(size)
                 self._sizes[offset] = size
                 self._bytes += size
                 return offset
             if not self._evict():
-                with waits:
-                    self._wait()
+                return None
         offset = idle.pop()
         if len(idle) < self._least_idle.get(size, 0):
             self._least_idle[size] = len(idle)
@@ -308,6 +354,11 @@ class Arena:
         self._idle_checker.stop()
         self._collect()
         self._free_all()
+
+
+def _returned(offset: int, size: int) -> bytes:
+    """A slab, as it is returned."""
+    return RETURN.pack(offset | size.bit_length() - 1)
 
 
 def _pipe_capacity(returns: Descriptor) -> int:

@@ -18,6 +18,7 @@ import struct
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ..errors import Cancelled
@@ -26,7 +27,27 @@ from ..ipc.memory import Maps, aligned, punch, release
 from .frames import SLAB_LOCATION
 from .slab_allocator import RETURN
 
-__all__ = ["Slabs", "punch_all_but"]
+__all__ = ["Loan", "Slabs", "copied", "punch_all_but", "slab_parts"]
+
+
+class Loan:
+    """A slab that its consumer passes on unread. contents: the pickle and the large buffers, as they are in the slab.
+
+    lengths: of these parts; each part begins at a multiple of the alignment. give_back: returns the slab. None if the
+    contents are a copy.
+    """
+
+    def __init__(self, contents: memoryview, lengths: Sequence[int], give_back: Callable[[], None] | None) -> None:
+        self.contents = contents
+        self.lengths = lengths
+        self._give_back = give_back
+
+    def release(self) -> None:
+        """Return the slab to its producer; a second call does nothing. Reading the contents raises ValueError now."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            self.contents.release()
+            give_back()
 
 
 class _Forks:
@@ -71,16 +92,10 @@ class Slabs:
 
         keep: give copies, and keep the slab unchanged until `give_back`.
         """
-        offset, size, data_length, share, most, count = SLAB_LOCATION.unpack_from(location)
-        lengths = (data_length, *struct.unpack_from(f"<{count}Q", location, SLAB_LOCATION.size))
-        slab = self._maps[producer].get(offset, size)
-        held = self._held[producer]
-        is_shared = count and not keep and len(held) < most and sum(list(held.values())) + size <= share
-        held[offset] = size
-        # The check comes after the assignment: `end` frees no slab that it finds in `held`.
-        if self._is_over:
-            raise Cancelled("the run is over")
-        if is_shared:
+        offset, slab, lengths, is_within_share = self._hold(producer, location)
+        size = len(slab)
+        # Without buffers, the pickle is read at once and nothing of the slab is kept.
+        if is_within_share and len(lengths) > 1 and not keep:
             # The import costs time, so only a process that receives large buffers makes it.
             import ctypes
 
@@ -89,17 +104,46 @@ class Slabs:
             exporter = (ctypes.c_char * size).from_buffer(slab)
             gone = weakref.finalize(exporter, self._release, producer, offset, size, slab, _FORKS.number)
             gone.atexit = False
-            data, *buffers = _parts(memoryview(exporter).cast("B"), lengths)
+            data, *buffers = slab_parts(memoryview(exporter).cast("B"), lengths)
             return loads(data, buffers=buffers)
         try:
             with memoryview(slab) as view:
-                data, *parts = _parts(view, lengths)
+                data, *parts = slab_parts(view, lengths)
                 return loads(data, buffers=[bytearray(part) for part in parts])
         finally:
             if keep:
-                del held[offset]
+                del self._held[producer][offset]
             else:
                 self._release(producer, offset, size, slab, _FORKS.number)
+
+    def lend(self, producer: int, location: memoryview) -> Loan:
+        """The contents of a slab, unread. Raises Cancelled after the end of the run.
+
+        A consumer that keeps more than its share gets copies instead, as in `load`.
+        """
+        offset, slab, lengths, is_within_share = self._hold(producer, location)
+        contents = memoryview(slab)[: sum(map(aligned, lengths))]
+        loan = Loan(contents, lengths, partial(self._release, producer, offset, len(slab), slab, _FORKS.number))
+        if is_within_share:
+            return loan
+        copy = memoryview(bytes(contents))
+        loan.release()
+        return Loan(copy, lengths, None)
+
+    def _hold(self, producer: int, location: memoryview) -> tuple[int, mmap.mmap, Sequence[int], bool]:
+        """Record that a slab is in use here. Returns its offset, its mapping, the lengths of its parts, and whether
+        this consumer keeps no more than its share. Raises Cancelled after the end of the run.
+        """
+        offset, size, data_length, share, most, count = SLAB_LOCATION.unpack_from(location)
+        lengths = (data_length, *struct.unpack_from(f"<{count}Q", location, SLAB_LOCATION.size))
+        slab = self._maps[producer].get(offset, size)
+        held = self._held[producer]
+        is_within_share = len(held) < most and sum(list(held.values())) + size <= share
+        held[offset] = size
+        # The check comes after the assignment: `end` frees no slab that it finds in `held`.
+        if self._is_over:
+            raise Cancelled("the run is over")
+        return offset, slab, lengths, is_within_share
 
     def give_back(self, producer: int, location: memoryview) -> None:
         """Return a slab that was kept."""
@@ -141,6 +185,12 @@ class Slabs:
         return [list(held.items()) for held in self._held]
 
 
+def copied(data: memoryview, *, buffers: Sequence[object]) -> memoryview:
+    """Replaces `pickle.loads` in `Slabs.load` for a packet in a slab. Such a packet has no buffers beside it."""
+    assert not buffers
+    return memoryview(bytes(data))
+
+
 def punch_all_but(file: Descriptor, used: Iterable[tuple[int, int]]) -> None:
     """Return the pages of a file to the system, except those of these slabs."""
     free = 0
@@ -150,7 +200,8 @@ def punch_all_but(file: Descriptor, used: Iterable[tuple[int, int]]) -> None:
         free = offset + size
 
 
-def _parts(slab: memoryview, lengths: Iterable[int]) -> Iterator[memoryview]:
+def slab_parts(slab: memoryview, lengths: Iterable[int]) -> Iterator[memoryview]:
+    """The pickle in a slab, and its large buffers."""
     position = 0
     for length in lengths:
         yield slab[position : position + length]

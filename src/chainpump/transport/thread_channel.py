@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..errors import Cancelled
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
+from ..ipc.wakeups import Wakeup
 from ..pickling.sizes import Weigher
 from .credits import Credits
 from .flow import FIRST_ITEMS, FRAME_BYTES, has_room
@@ -23,6 +24,8 @@ __all__ = ["MemoryChannel", "MemoryReceiver", "MemorySender"]
 # Frames that may wait for each consumer, if they are small. Each holds about 1 ms of work.
 FRAMES_EACH = 4
 CREDIT_NONE: Sequence[Descriptor] = ()
+# Threads share objects.
+NO_COPIES: Mapping[type, Callable[[Any], Any]] = {}
 
 
 class MemorySender:
@@ -30,11 +33,12 @@ class MemorySender:
 
     # The bytes are those that items keep alive, because items are not copied.
     flush_bytes = FRAME_BYTES
+    copies = NO_COPIES
 
     def __init__(self, channel: MemoryChannel, producer: int) -> None:
         self._channel = channel
         self._producer = producer
-        self.credits = channel.credits
+        self.credits = channel.credits.taker() if channel.credits else None
         self._open = True
         # The worker's own thread uses the first one to admit items. The sending thread uses the second one: that is the
         # worker's thread or the flusher, and a lock allows only one at a time.
@@ -111,7 +115,8 @@ class MemoryReceiver:
 
 
 class MemoryChannel:
-    """The channel itself. `_lock` guards all state that changes. A thread does not die while it holds the lock.
+    """The channel itself. `_lock` guards all state that changes, except `_hung_up` (see `hang_up`). A thread does not
+    die while it holds the lock.
 
     All locks are plain: Ctrl-C or `kill` may interrupt a thread anywhere, and no lock stays taken. A
     `threading.Condition` runs Python code to take its lock, and an interruption there would leave it taken.
@@ -121,7 +126,7 @@ class MemoryChannel:
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._lock = threading.Lock()
-        self._waiting: set[threading.Lock] = set()
+        self._waiting: set[Wakeup] = set()
         self._frames: deque[Frame] = deque()
         # The bytes and the number of their items.
         self._nbytes = 0
@@ -159,7 +164,7 @@ class MemoryChannel:
                     return
                 change = self._next_change()
             with waits:
-                change.acquire()
+                change.wait()
 
     def get(self, wait: bool) -> Frame | None:
         """Remove and return a frame. None after a hang-up, or when all producers have closed and no frame is left."""
@@ -176,7 +181,7 @@ class MemoryChannel:
                 if not wait:
                     raise BlockingIOError
                 change = self._next_change()
-            change.acquire()
+            change.wait()
 
     def wait(self, seconds: float) -> bool:
         """Wait until `get` does not block. Returns False after this many seconds."""
@@ -186,7 +191,7 @@ class MemoryChannel:
                 if self._frames or self._has_ended:
                     return True
                 change = self._next_change()
-            if not change.acquire(timeout=max(0.0, until - time.monotonic())):
+            if not change.wait(max(0.0, until - time.monotonic())):
                 with self._lock:
                     self._waiting.discard(change)
                 return False
@@ -195,19 +200,19 @@ class MemoryChannel:
     def _has_ended(self) -> bool:
         return self._hung_up or not (self._producers or self._frames)
 
-    def _next_change(self) -> threading.Lock:
-        """Return a lock that `_wake` releases. Acquire it only after the channel's lock is released."""
-        change = threading.Lock()
-        change.acquire()
+    def _next_change(self) -> Wakeup:
+        """Return what `_wake` and `hang_up` set. Wait for it only after the channel's lock is released."""
+        change = Wakeup()
         self._waiting.add(change)
+        # `hang_up` changes the flag before it reads the set, so it finds this one there, or the flag is found here.
+        if self._hung_up:
+            change.set()
         return change
 
     def _wake(self) -> None:
         """Wake all waiting threads: the state has changed."""
         for change in self._waiting:
-            # An interruption by Ctrl-C may have left a released lock in the set.
-            if change.locked():
-                change.release()
+            change.set()
         self._waiting.clear()
 
     def producer_closed(self) -> None:
@@ -229,10 +234,13 @@ class MemoryChannel:
             self._end()
 
     def hang_up(self) -> None:
-        """Wake all senders and receivers permanently."""
-        with self._lock:
-            self._hung_up = True
-            self._wake()
+        """Wake all senders and receivers permanently. Any thread and any signal handler may call this.
+
+        It takes no lock: a handler that cancels a run may have interrupted the thread that holds it.
+        """
+        self._hung_up = True
+        for change in self._waiting.copy():
+            change.set()
         if self.credits:
             self.credits.wake_all()
 

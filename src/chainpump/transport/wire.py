@@ -14,7 +14,10 @@ from typing import Protocol
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
 
-__all__ = ["Wire", "WireIn", "WireOut"]
+__all__ = ["PACKET_BYTES", "Wire", "WireIn", "WireOut"]
+
+# Bytes. A receive buffer of this size is larger than any packet of a wire, so that no packet is cut off.
+PACKET_BYTES = 262_144
 
 
 class WireOut(Protocol):

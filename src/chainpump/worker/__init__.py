@@ -1,13 +1,19 @@
 """What a worker does: it receives items, runs a stage and sends the results. The same on every executor.
 
+* `async_output`: items of an event loop collected into frames and sent
 * `channel_errors`: errors of a channel, apart from those of user code
 * `current_worker`: which worker runs this code
 * `endpoints`: the ends of the channels of one worker
+* `entries`: which items need not be pickled at once
+* `frame_room`: room for the frames of Python calls
 * `input`: frames received as one iterator
+* `interruption`: when Cancelled may be raised in a worker
 * `operator_run`: runs an operator on single items, with its policy
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once
 * `output`: items collected into frames and sent
+* `recorded_input`: the input at the end of a durable run
+* `resumed_source`: a source of which some items are done
 * `retirement`: when a worker retires, and a fresh one goes on in its place
 * `seeds`: random numbers of workers
 * `set_up`: what factories make for a worker, and its tear-down
@@ -15,5 +21,6 @@
 * `standard_streams`: stdin, stdout and stderr as the main process has them
 * `surroundings`: environment, directory, umask and streams of the program
 * `turn`: the turn of a worker that waits until its predecessor has retired
+* `work`: what workers have to do, as values without functions
 * `worker`: the loop that every executor runs
 """

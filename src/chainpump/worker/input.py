@@ -51,11 +51,12 @@ class Input:
         watched: bool = False,
         retirement: Retirement | None = None,
     ) -> None:
-        self._receiver = receiver
-        self._credits = receiver.credits
+        self._receiver, self._credits = receiver, receiver.credits
         self._reorder_buffer = reorder_buffer
         self._board = board
         self._row = board.row(worker)
+        if reorder_buffer is not None:
+            reorder_buffer.show(self._row)
         self._starved = Wait(self._row, Cell.STARVED)
         self._cancel_flag = board.flag(group)
         self._hint = board.hint(group - 1)
@@ -63,8 +64,7 @@ class Input:
         self._output = output
         self._passes_on = passes_on
         self._next_output = output if passes_on else None
-        self._several = several
-        self._watched = watched
+        self._several, self._watched = several, watched
         self._frame: Frame | None = None
         # Iterates over the entries of the current frame.
         self._cursor: Iterator[Any] = iter([])
@@ -72,6 +72,8 @@ class Input:
         # The blocked time of the output until then.
         self._blocked_before_ns = 0
         self._ns_per_item = 0.0
+        # Nanoseconds that the items of the current frame took, if this is not the time until the next one is requested.
+        self.spent_ns: int | None = None
         self._owes_credit = False
         # Credits of the entries before this one have been returned. Only workers that can be replaced use it.
         self._returned_below = 0
@@ -283,7 +285,6 @@ class Input:
                 return frame
             frame = self._arrived()
             if frame is None:
-                self._row[Cell.PASSED] = reorder_buffer.passed
                 return None
             reorder_buffer.push(frame)
             # A single frame can pass at once and does not change the limit. The limit is updated before a wait anyway.
@@ -333,7 +334,6 @@ class Input:
     def _before_wait(self) -> bool:
         held = self._output.before_wait() if self._output else False
         if self._reorder_buffer is not None:
-            self._row[Cell.PASSED] = self._reorder_buffer.passed
             # Update the limit once more, so that workers which began to wait in the meantime are woken.
             self._reorder_buffer.release()
         return held
@@ -355,7 +355,7 @@ class Input:
         self._receiver.settle()
         if frame.entries:
             blocked = (self._output.blocked_ns if self._output else 0) - self._blocked_before_ns
-            elapsed = time.monotonic_ns() - self._delivered_ns - blocked
+            elapsed = time.monotonic_ns() - self._delivered_ns - blocked if self.spent_ns is None else self.spent_ns
             self._ns_per_item = next_service_ns(self._ns_per_item, elapsed, len(frame.entries))
             self._hint[0] = next_hint(self._hint[0] or 1, self._ns_per_item)
         self.count()

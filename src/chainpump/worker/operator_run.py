@@ -25,7 +25,8 @@ from ..transport.frames import Frame
 from .input import Input
 from .outcome import Failed, Outcome
 from .output import Output
-from .stage_run import Assignment, ItemSource, StageFailed, StageRun
+from .stage_run import ItemSource, StageFailed, StageRun
+from .work import Assignment
 
 __all__ = ["Condemned", "OperatorRun", "Tools"]
 
@@ -117,14 +118,15 @@ class OperatorRun(StageRun):
         cover.
 
         condemned: the last error of earlier calls and their number, if there were any. item_id: origin and number of
-        the item, if it is not the last one that was received.
+        the item, if it is not the last one that was received. It is the only one with this number then.
         """
         error = condemned.error if condemned is not None else None
         tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
                 origin, index = item_id or (self.current_item() or (0, 0))[:2]
-                pause = self.settle(error, tries, (origin, index, item))
+                part = self._source.part() if item_id is None else 0
+                pause = self.settle(error, tries, (origin, index, item), part=part)
                 if pause is None:
                     return ()
                 # The pause does not count as time of the call.
@@ -227,7 +229,8 @@ class OperatorRun(StageRun):
             opened, dead_letters = time.monotonic_ns(), row[Cell.DEAD]
             for position, item in enumerate(islice(items, begin, None), begin):
                 number = frame.number(position)
-                row[Cell.INDEX], row[Cell.SINCE] = frame.item_index(position), time.monotonic_ns()
+                index = self.assignment.done.original(frame.item_index(position))
+                row[Cell.INDEX], row[Cell.SINCE] = index, time.monotonic_ns()
                 row[Cell.ITEM] = position + 1
                 made = tuple(self._of(item, condemned.get(position)))
                 row[Cell.ITEM] = 0
@@ -246,12 +249,18 @@ class OperatorRun(StageRun):
             condemned = {}
 
     def settle(
-        self, error: Exception, tries: int, current: tuple[int, int, Any], failure: Failure | None = None
+        self,
+        error: Exception,
+        tries: int,
+        current: tuple[int, int, Any],
+        failure: Failure | None = None,
+        *,
+        part: int = 0,
     ) -> float | None:
         """Apply the policy. Returns the seconds before the next try, or None if the item is skipped.
 
-        current: origin and number of the item, and the item. failure: the record of this error, if there is one. Raises
-        StageFailed, and an error that the policy does not cover.
+        current: origin and number of the item, and the item. failure: the record of this error, if there is one. part:
+        which of the items with this number it is. Raises StageFailed, and an error that the policy does not cover.
         """
         origin, index, item = current
         try:
@@ -270,12 +279,13 @@ class OperatorRun(StageRun):
         is_dead_letter = verdict.action is Action.DEAD_LETTER
         cell = Cell.DEAD if is_dead_letter else Cell.SKIPPED
         self.row[cell] += 1
+        index = self.assignment.done.original(index)
         self._latest.append(f"item {index}: {type(error).__name__}: {error}")
         if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
             failure = failure_texts.too_many(self.assignment.who, os.getpid(), verdict.limit, tuple(self._latest))
             raise StageFailed(Failed(failure)) from error
         if is_dead_letter:
-            letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error))
+            letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error), part)
             try:
                 self._tools.send_dead_letter(letter)
             except OSError as refused:

@@ -24,8 +24,8 @@ from ..pickling import functions
 
 __all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem", "SuccessorWanted"]
 
-# Bytes. A larger exception is sent as text.
-MAX_CAUSE = 1 << 20
+# Bytes. A dead letter has the attributes of an error that cannot be sent itself, without its larger ones.
+MOST_ATTRIBUTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Failed:
         """The same with its cause as a pickle that is known to load, or without a cause."""
         try:
             cause = functions.plain(self.cause)
-            if len(cause) <= MAX_CAUSE and type(pickle.loads(cause)) is type(self.cause):
+            if type(pickle.loads(cause)) is type(self.cause):
                 return replace(self, cause=cause)
         except Exception:  # noqa: S110  # user code may raise anything; the exception is then sent as text
             pass
@@ -178,6 +178,6 @@ def _attributes(error: BaseException) -> Mapping[str, Any]:
         with suppress(Exception):
             value = getattr(error, name)
             data = None if name.startswith("__") else functions.travelling(value)
-            if data is not None and len(data) <= MAX_CAUSE:
+            if data is not None and len(data) <= MOST_ATTRIBUTE:
                 found[name] = value
     return found

@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import Cancelled
 from ..ipc.board import Cell
 from ..ipc.wait_times import UNCOUNTED, Wait
+from ..pickling.copies import COPY_BYTES
 from ..pickling.items import ItemFault, Large
 from ..pickling.sizes import SCALARS, STRINGS, Weigher
 from ..transport.channel import Sender
@@ -29,14 +30,12 @@ from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
 from ..transport.room import SendRoom
 from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
+from .entries import SCALAR_BYTES, check_all, lasting_entry, steps_of
 
 __all__ = ["Output"]
 
-# The approximate size of an int in a pickle.
-SCALAR_BYTES = 8
-# Iterating over these takes no time. No user code that could change an item runs between two items.
-CONTAINERS = frozenset((range, list, tuple))
-STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
+# Copied items, of which one is weighed.
+COPIES_PER_WEIGHING = 16
 
 
 class Output:
@@ -61,8 +60,7 @@ class Output:
         whole: bool = False,
         failed: Callable[[BaseException], object] | None = None,
     ) -> None:
-        self._whole = whole
-        self._sender = sender
+        self._whole, self._sender = whole, sender
         bounds = tuple(room.credits) if room is not None else ()
         # The worker takes one credit of each of these before it makes an item, so it cannot make more items together.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
@@ -80,9 +78,9 @@ class Output:
         # A predecessor may have sent items.
         self._sent = int(row[Cell.SENT])
         self._bytes_each = 0.0
-        self._weigher = Weigher()
-        self._last_sent_ns = 0
-        self._first_pending_ns = 0
+        # The second one is for copies that are not yet pending: the flusher does not use it.
+        self._weigher, self._copied = Weigher(), Weigher()
+        self._last_sent_ns = self._first_pending_ns = 0
         self._holds_credits = False
         self._flusher = Flusher(self.flush_old, failed)
         self.cancelled = False
@@ -120,24 +118,30 @@ class Output:
 
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, and exceptions of `items`."""
-        if type(items) in CONTAINERS:
-            items = iter(items)
-        if type(items) in STEPS and not self._bounds and self._number is None:
-            self._pump_at_once(items)
+        steps = steps_of(items)
+        if steps is not None and not self._bounds and self._number is None:
+            self._pump_at_once(steps)
             return
         pending = self._pending
         append = pending.append
         number = self._number
-        limit, most = self._limit(), self._sender.flush_bytes
-        size = 0
+        limit, most = self.frame_items, self._sender.flush_bytes
+        copies, copied_bytes = self._sender.copies, COPY_BYTES
+        size = waiting = 0
         for item in self._metered(items) if self._bounds else items:
             kind = type(item)
             if kind in SCALARS and not self._snapshots:
                 nbytes = SCALAR_BYTES
             elif kind in STRINGS and not self._snapshots:
                 nbytes = len(item)
+            elif not self._snapshots and (copy := copies.get(kind)) is not None and (copied := copy(item)) is not None:
+                item = copied  # noqa: PLW2901  # the entry replaces the item
+                # One of a few is weighed. The size of a copy is limited, so that the others cannot take much more.
+                if not waiting % COPIES_PER_WEIGHING:
+                    copied_bytes = self._copied.weigh(item) * most // FRAME_BYTES + 1
+                nbytes = copied_bytes
             else:
-                item, nbytes = self._admit(item, kind)  # noqa: PLW2901  # the entry replaces the item
+                item, nbytes = self._admit(item, kind)  # noqa: PLW2901
             if number is not None:
                 # Add the number first, because the flusher counts the pending items.
                 self._numbering.numbers.append(number())
@@ -147,13 +151,13 @@ class Output:
             size = nbytes if waiting == 1 else size + nbytes
             if waiting >= limit or size >= most:
                 self.flush()
-                limit = self._limit()
+                limit = self.frame_items
             elif waiting == 1:
                 self._first_pending()
 
-    def _pump_at_once(self, items: Iterable[Any]) -> None:
+    def _pump_at_once(self, items: Iterator[Any]) -> None:
         """Send the items of a container: no user code changes them meanwhile."""
-        while found := list(islice(items, self._limit())):
+        while found := list(islice(items, self.frame_items)):
             self._pending += found
             while self._pending:
                 self.flush()
@@ -175,13 +179,8 @@ class Output:
 
     def check(self, results: Iterable[Any]) -> None:
         """Raise the error that pickling these results would raise. It locks because the flusher pickles, too."""
-        for each in results:
-            if type(each) not in SCALARS and type(each) not in STRINGS:
-                try:
-                    with self._lock:
-                        self._sender.admit(each)
-                except ItemFault as fault:
-                    raise fault.error from None
+        with self._lock:
+            check_all(results, self._sender.admit)
 
     def skip(self) -> None:
         """An item has no result. From now on, `extend` needs numbers."""
@@ -195,12 +194,12 @@ class Output:
     @property
     def is_full(self) -> bool:
         """Whether there is enough for a frame."""
-        return len(self._pending) >= self._limit()
+        return len(self._pending) >= self.frame_items
 
     def flush_full(self) -> None:
         """Send all full frames, and the rest if the last result is large, because sizes may have jumped."""
         waiting = 0
-        while len(self._pending) >= (limit := self._limit()) and len(self._pending) != waiting:
+        while len(self._pending) >= (limit := self.frame_items) and len(self._pending) != waiting:
             # If no result could be sent, all of them belong to one item, which may have more results.
             waiting = len(self._pending)
             self.flush(limit)
@@ -208,7 +207,9 @@ class Output:
         if count and not self.holds_scalars and self._weigher.weigh(self._pending[-1]) * count >= FRAME_BYTES:
             self.flush()
 
-    def _limit(self) -> int:
+    @property
+    def frame_items(self) -> int:
+        """The number of results for one frame."""
         limit, most = min(self._hint[0] or 1, self._most_together), self._sender.flush_bytes
         if limit * self._bytes_each > most:
             limit = max(1, int(most / self._bytes_each))
@@ -220,8 +221,8 @@ class Output:
         """The entry of an item that may change later, or that joins a frame of snapshots."""
         if not self._pending:
             self._snapshots = False
-            if kind in SCALARS or kind in STRINGS:
-                return item, SCALAR_BYTES if kind in SCALARS else len(item)
+        if not self._snapshots and (lasting := lasting_entry(item, kind, self._sender.copies)) is not None:
+            return lasting
         try:
             entry, nbytes = self._sender.admit(item)
         except ItemFault as fault:
@@ -285,10 +286,9 @@ class Output:
                 credits.put_back()
 
     def before_wait(self) -> bool:
-        """Before a wait for input, send the pending results and return the credit for other workers.
+        """Before a wait for input, send the results, and return the credit: a worker with input may need it.
 
-        Otherwise a waiting worker could keep a credit that a worker with input needs. Returns whether there was a
-        credit.
+        Returns whether there was a credit.
         """
         self.flush()
         held = self._holds_credits

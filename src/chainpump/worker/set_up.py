@@ -25,8 +25,9 @@ from ..plan.per_worker import PerWorker
 from .current_worker import runs_stages
 from .operator_run import OperatorRun
 from .outcome import Failed
-from .stage_run import Assignment, StageFailed, StageRun
+from .stage_run import StageFailed, StageRun
 from .turn import Turn
+from .work import Assignment
 
 __all__ = ["Loop", "SetUps", "entered_async"]
 

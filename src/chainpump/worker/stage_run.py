@@ -5,57 +5,30 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pickle import PicklingError
 from typing import Any, Protocol
 
 from ..errors import Cancelled, RunError
 from ..ipc.board import Cell
-from ..lazy_dataclass import dataclass
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
-from ..messages.names import Item, Role, WorkerName
+from ..messages.names import Item
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import is_timed
 from ..plan.item_checks import WrongItemError
-from .current_worker import CurrentWorker, runs_stages
+from .channel_errors import records_channel_errors
+from .current_worker import runs_stages
 from .input import Input
 from .outcome import Failed, Interrupted, Outcome
+from .work import Assignment
 
-__all__ = ["Assignment", "ChannelInput", "ItemSource", "Link", "Nested", "StageRun"]
+__all__ = ["ChannelInput", "ItemSource", "Link", "Nested", "StageRun"]
 
 
 # Errors of `pickle` for objects that cannot be pickled, and `ItemFault` if there is no other error.
 UNPICKLABLE = (TypeError, AttributeError, PicklingError, RecursionError, ItemFault)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One stage of a worker. row: the board row of the worker for it.
-
-    makers: the names, by origin, of the workers that number its input. They are empty strings if there is only one.
-    siblings: the board rows of all workers of the stage. generation: how many workers have run in its place before.
-    executor: the name of the class of its executor.
-    """
-
-    who: WorkerName
-    row: int
-    may_stop: bool = False
-    makers: Sequence[str] = ("",)
-    siblings: Sequence[int] = ()
-    generation: int = 0
-    executor: str = ""
-
-    def current_worker(self) -> CurrentWorker:
-        """The worker, as user code in this process gets it."""
-        who = self.who
-        return CurrentWorker(who.stage, who.number - 1, who.of, self.generation, self.executor, os.getpid())
-
-    @property
-    def is_sink(self) -> bool:
-        """Whether its result is a value and not items."""
-        return self.who.role is Role.SINK
 
 
 class ItemSource(Protocol):
@@ -77,6 +50,10 @@ class ItemSource(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Any]: ...
+
+    def part(self) -> int:
+        """Which of the items with its number the last item is, counted from 0, if it comes from a channel."""
+        ...
 
     def chunks(self) -> Iterator[Iterable[Any]]:
         """Yield iterables of all items. The iterables never raise."""
@@ -200,11 +177,14 @@ class StageRun:
             return Failed(error.failures[0], error)
         if isinstance(error, WrongItemError):
             declared, what, number = error.args
-            item = Item(number) if number is not None and self.made_of() is None else self._item()
+            item = self._item()
+            if number is not None and self.made_of() is None:
+                item = Item(self.assignment.done.original(number))
             return Failed(failure_texts.mistyped(self.assignment.who, os.getpid(), item, declared, what))
         if isinstance(error, ItemFault):
             raised = None if isinstance(error.error, UNPICKLABLE) else error.error
-            failure = failure_texts.unpicklable(self.assignment.who, os.getpid(), error.index, error.reason, raised)
+            index = self.assignment.done.original(error.index)
+            failure = failure_texts.unpicklable(self.assignment.who, os.getpid(), index, error.reason, raised)
             return Failed(failure, error.error if error.error is not error else None)
         return Failed(failure_texts.raised(self.assignment.who, os.getpid(), error, self._item()), error)
 
@@ -214,7 +194,7 @@ class StageRun:
 
     def item(self, producer: int, index: int, text: str | None = None) -> Item:
         """An item of its input, as messages name it."""
-        return Item(index, self.assignment.makers[producer], text)
+        return Item(self.assignment.done.original(index), self.assignment.makers[producer], text)
 
     def current_item(self) -> tuple[int, int, str] | None:
         """Origin, number and short repr of the last item of its input."""
@@ -246,6 +226,28 @@ class StageFailed(Exception):
 class ChannelInput(Input):
     """A channel as the input of a stage."""
 
+    def part(self) -> int:
+        """Which of the items with its number the last item is, counted from 0."""
+        assert self._frame is not None
+        return self._frame.part(self._position())
+
+    @records_channel_errors
+    def receive_now(self) -> bool:
+        """Receive the next frame if that needs no wait. False if it is not here, and at the end. Raises Cancelled.
+
+        The next item is requested, so the credit of the previous one returns.
+        """
+        if self._awaited is not None:
+            return True
+        if self.ended or self._at_end:
+            return False
+        self._return_credit()
+        self._settle()
+        while (frame := self._ready_within(0)) is not None and not (frame.entries or self._passes_on):
+            pass
+        self._awaited = frame
+        return frame is not None
+
     def reason(self, stage: StageRun) -> Failed | None:
         """The error of the system, a worker that starts above its limit, or an item that could not be rebuilt."""
         who, pid = stage.assignment.who, os.getpid()
@@ -273,6 +275,10 @@ class Link:
         self.delivered = 0
         self.cancelled = False
         self.ended = False
+
+    def part(self) -> int:
+        """Nothing here comes twice, so that nobody asks which item it is."""
+        return 0
 
     @runs_stages(lambda link: link._upstream.assignment.current_worker())  # noqa: SLF001
     def __iter__(self) -> Iterator[Any]:

@@ -14,15 +14,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import process
 from pathlib import Path
+from typing import Any
 
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass, replace
 from .standard_streams import StandardStreams
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "search_path", "working_directory"]
 
 # A temporary umask. Files that other threads create in the meantime are not accessible to other users.
 MOST_CAREFUL = 0o077
+# What `multiprocessing` tells a new process about the main file.
+IMPORTS_MAIN = ("init_main_from_name", "init_main_from_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Surroundings:
     """The surroundings of a program. The owner closes them.
 
     environment: the environment variables. directory: the working directory, or None if it was deleted. path: the
-    search path of modules. locale: in the format of `locale.setlocale`.
+    search path of modules. locale: in the format of `locale.setlocale`. imports_main: whether a worker process imports
+    the main file of the process that starts it. It does not if that is not the program.
     """
 
     environment: Mapping[bytes, bytes]
@@ -39,13 +43,14 @@ class Surroundings:
     umask: int
     locale: str
     streams: StandardStreams
+    imports_main: bool = True
 
     @classmethod
     def now(cls) -> Surroundings:
         """The surroundings of this process. Raises OSError if no descriptor is left."""
         return cls(
             dict(os.environb),
-            _directory(),
+            working_directory(),
             search_path(),
             _umask(),
             _locale.setlocale(_locale.LC_ALL, None),
@@ -80,10 +85,19 @@ class Surroundings:
 
     def find_modules(self) -> None:
         """Set the working directory and the search path of this process."""
-        if self.directory is not None and self.directory != _directory():
+        if self.directory is not None and self.directory != working_directory():
             os.chdir(self.directory)
         if list(self.path) != search_path():
             sys.path[:] = self.path
+
+    def preparation(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What `multiprocessing` prepares in a new process, from what it would prepare. Any: values of many types.
+
+        The search path and directory are those at the start of the run, and not the current ones of the main process.
+        """
+        dropped = () if self.imports_main else IMPORTS_MAIN
+        kept = {name: value for name, value in data.items() if name not in dropped}
+        return kept | {"sys_path": list(self.path), "dir": self.directory or data["dir"]}
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -109,7 +123,8 @@ def search_path() -> list[str]:
     return [started_in if entry == "" and started_in else entry for entry in found if isinstance(entry, str)]
 
 
-def _directory() -> str | None:
+def working_directory() -> str | None:
+    """The working directory of this process; None if it was deleted."""
     try:
         return str(Path.cwd())
     except FileNotFoundError:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from contextvars import Context
 from typing import Any
 
@@ -30,17 +29,22 @@ from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..transport.frames import Span
+from .async_output import AsyncOutput
 from .current_worker import runs_stages
 from .endpoints import Endpoints
+from .frame_room import with_frame_room
+from .interruption import Interruption
 from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .outcome_report import OutcomeReport
 from .output import Output
+from .resumed_source import ResumedSource
 from .retirement import Retirement
 from .seeds import Seed
 from .set_up import SetUps
-from .stage_run import Assignment, ChannelInput, ItemSource, Link, StageFailed, StageRun
+from .stage_run import ChannelInput, ItemSource, Link, StageFailed, StageRun
 from .surroundings import Surroundings
+from .work import Assignment, Work
 
 __all__ = ["Worker"]
 
@@ -52,50 +56,42 @@ CALLERS_LOOP = Bound(iter)
 class Worker:
     """One running copy of a stage, or of several stages that share it. The executor calls `run` in a process or thread.
 
-    assignments, code: its stages and their functions. The loop of a caller that iterates is one more assignment,
-    without a function. group: its position in the chain, which selects its cancel flag and the channel before it.
-    producers: the board rows of the workers that send to it. origin: its number among workers that number items, or 0.
-    takers: take the dead letters of each element-wise stage, in the main process. awaits: an event loop runs it, and
-    `run` gets the driver. whole: send all results of an item in one frame. condemned: items that ended its
-    predecessors, by position in the current frame. watched: publish the current item and its start time.
+    work, assignments, code: what it has in common with the workers of its group, its own stages, and their functions.
+    takers: take the dead letters of each element-wise stage, in the process that has started the worker.
+    condemned: items that ended its predecessors, by position in the current frame.
     retirement: decides when it retires by itself; None if it does not.
     logs, surroundings, seed: for a worker process. It keeps `logs` until it ends. The run closes the surroundings.
-    context: the context variables for a thread of the main process. Only this thread enters the context.
+    context: the context variables for a thread. Only this thread enters the context.
+    input_of: makes its input.
     """
 
     def __init__(
         self,
+        work: Work,
         assignments: Sequence[Assignment],
         code: Loadable,
         board: Board,
-        group: int,
-        producers: Sequence[int],
         endpoints: Endpoints,
         *,
-        origin: int = 0,
         takers: Sequence[Callable[[DeadItem], object]] = (),
-        awaits: bool = False,
-        whole: bool = False,
         condemned: Mapping[int, Condemned] | None = None,
-        watched: bool = False,
         retirement: Retirement | None = None,
         logs: LogsEnd | None = None,
         surroundings: Surroundings | None = None,
         seed: Seed | None = None,
         context: Context | None = None,
+        input_of: Callable[..., ChannelInput] = ChannelInput,
     ) -> None:
+        self._work = work
         self.assignments = assignments
         self.takers = takers
-        self._origin = origin
-        self._awaits = awaits
-        self._whole = whole
         self._condemned = condemned or {}
-        self._watched = watched
         self.retirement = retirement
         self.logs = logs
         self.surroundings = surroundings
         self._seed = seed
         self.context = context if context is not None else Context()
+        self._input_of = input_of
         self.thread: int | None = None
         self.set_ups = SetUps()
         self._woken = Event()
@@ -103,17 +99,12 @@ class Worker:
         self.code = code
         self.board = board
         self.rows: list[memoryview] = []
-        self._group = group
-        self._producers = producers
         self._endpoints = endpoints
         self._stages: list[StageRun] = []
         self.input: ChannelInput | None = None
         self.output: Output | None = None
         self._numbering_stage: StageRun | None = None
-        self._winding_up = False
-        self._delays_interruptions = self._is_interruption_pending = False
-        # The exception of `interrupt`. The reference is weak because the traceback keeps items alive.
-        self._raised: weakref.ref[Cancelled] | None = None
+        self.interruption = Interruption(self._stages)
         self._is_closed = False
         # Whether it was interrupted although its run was not cancelled.
         self.was_terminated = False
@@ -122,6 +113,11 @@ class Worker:
     def who(self) -> WorkerName:
         """The stage that messages name if they mean no single stage: the last one."""
         return self.assignments[-1].who
+
+    @property
+    def _origin(self) -> int:
+        """Its number among the workers that number items."""
+        return self.who.number - 1
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -159,7 +155,7 @@ class Worker:
         self.report.to = report_outcome
         try:
             last = self._open()
-            value = (drive or self._drive)(last)
+            value = with_frame_room(drive or self._drive, last)
             outcome = last.check_returned() or self._finish(value)
         except BaseException as error:
             outcome = self.explain(error)
@@ -176,16 +172,14 @@ class Worker:
         turn = self._endpoints.turn
         if turn is not None and not self.set_ups.wait_for(turn, self.assignments, calls):
             # No interruption reaches the tear-down from now on.
-            self._winding_up = True
+            self.interruption.is_winding_up = True
             self.set_ups.leave_with_process()
             raise Cancelled("the worker is not needed")
-        self._delays_interruptions = True
+        self.interruption.delay()
         last = self._connect(calls)
-        self._delays_interruptions = False
-        if self._is_interruption_pending:
-            self.interrupt()
+        self.interruption.resume()
         # An event loop calls it when it runs.
-        if not self._awaits:
+        if not self._work.awaits:
             self.set_up()
         return last
 
@@ -205,22 +199,24 @@ class Worker:
         passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
         if endpoints.sender is not None:
             row = self.board.row(self.assignments[-1].row)
-            hint, flag = self.board.hint(self._group), self.board.flag(self._group)
-            numbering = self._origin, self._whole
-            self.output = Output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, self._flusher_failed)
+            hint, flag = self.board.hint(self._work.group), self.board.flag(self._work.group)
+            numbering = self._origin, self._work.whole
+            kind_of_output = AsyncOutput if self._work.awaits else Output
+            failed = self._flusher_failed
+            self.output = kind_of_output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, failed)
         source: ItemSource | None = None
         if endpoints.receiver is not None:
-            place = self.board, self.assignments[0].row, self._group, self._producers
-            output = None if self._awaits else self.output
-            kind = endpoints.reorder_buffer, passes_on, several, self._watched
-            source = self.input = ChannelInput(endpoints.receiver, *place, output, *kind, self.retirement)
-            if passes_on and self.output is not None and not self._awaits:
+            place = self.board, self.assignments[0].row, self._work.group, self._work.producers
+            output = None if self._work.awaits else self.output
+            kind = endpoints.reorder_buffer, passes_on, several, self._work.watched
+            source = self.input = self._input_of(endpoints.receiver, *place, output, *kind, self.retirement)
+            if passes_on and self.output is not None and not self._work.awaits:
                 self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):
             row = self.board.row(assignment.row)
             self.rows.append(row)
             if self._stages:
-                source = Link(self._stages[-1], row, self._watched)
+                source = Link(self._stages[-1], row, self._work.watched)
             self._stages.append(self._stage(assignment, call, source, row))
         last = self._stages[-1]
         if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
@@ -243,7 +239,8 @@ class Worker:
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
-            return StageRun(assignment, call, source, row, self._is_over)
+            kind = ResumedSource if assignment.resumes else StageRun
+            return kind(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
         tools = Tools([self.board.row(each) for each in assignment.siblings], self._pause, taker)
@@ -258,7 +255,7 @@ class Worker:
     def _is_over(self) -> bool:
         """Whether the run was ended early. If not, a Cancelled comes from the function that raised it."""
         is_cut_off = self.output is not None and self.output.cancelled
-        return is_cut_off or self._woken.is_set or bool(self.board.flag(self._group)[0])
+        return is_cut_off or self._woken.is_set or bool(self.board.flag(self._work.group)[0])
 
     def _drive(self, last: StageRun) -> Any:
         worker_input, output = self.input, self.output
@@ -281,7 +278,7 @@ class Worker:
             self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
         retired = self.input is not None and self.input.has_retired and self.retirement is not None
         # The tear-down comes last: a policy may repeat a call whose result could not be sent.
-        with self.uninterrupted():
+        with self.interruption.delayed():
             self.set_ups.leave(with_process=retired)
         return Finished(value, any(stage.stopped_early for stage in self._stages), retired)
 
@@ -294,15 +291,26 @@ class Worker:
             return self.explain(error)
 
     @property
-    def ready(self) -> int:
-        """The number of items that the caller's loop can get without a wait and without work for each item."""
-        alone = len(self._stages) == 1 and self.input is not None and not self.input.by_items
-        return self.input.ready if alone and self.input is not None else 0
+    def sole_input(self) -> ChannelInput | None:
+        """The input, if the caller's loop gets its items from it, and not from a stage in the caller's thread."""
+        return self.input if len(self._stages) == 1 else None
+
+    @property
+    def frame_input(self) -> ChannelInput | None:
+        """The same, if no item needs work of its own."""
+        received = self.sole_input
+        return None if received is None or received.by_items else received
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether a later group restores the order of its items."""
+        return self._work.is_restored
 
     def explain(self, error: BaseException) -> Outcome:
         """The outcome for an exception from the stages or from the channels."""
-        interrupted, self._winding_up = self._winding_up, True
-        if interrupted:
+        interruption = self.interruption
+        was_interrupted, interruption.is_winding_up = interruption.is_winding_up, True
+        if was_interrupted:
             return Interrupted()
         if isinstance(error, StageFailed):
             return error.failed
@@ -325,32 +333,8 @@ class Worker:
     def interrupt(self) -> None:
         """Raise Cancelled in the worker's thread, unless the worker is ending already. Only that thread may call it."""
         self._woken.set()
-        self.was_terminated |= not self.board.flag(self._group)[0]
-        if self._delays_interruptions:
-            self._is_interruption_pending = True
-        elif not (self._winding_up or any(stage.cancelled for stage in self._stages)):
-            self._winding_up = True
-            cancelled = Cancelled("the run was cancelled")
-            self._raised = weakref.ref(cancelled)
-            raise cancelled
-
-    def take_back(self, lost: BaseException | None) -> bool:
-        """Whether `interrupt` raised this exception. Then a finalizer lost it, and the next call raises again."""
-        is_ours = lost is not None and self._raised is not None and self._raised() is lost
-        if is_ours:
-            self._winding_up = False
-        return is_ours
-
-    @contextmanager
-    def uninterrupted(self) -> Generator[None, None, None]:
-        """Delay an interruption until the end of the block."""
-        self._delays_interruptions = True
-        try:
-            yield
-        finally:
-            self._delays_interruptions = False
-        if self._is_interruption_pending:
-            self.interrupt()
+        self.was_terminated |= not self.board.flag(self._work.group)[0]
+        self.interruption.interrupt()
 
     def wake(self) -> None:
         """End a pause of the worker, and the runs inside it. Any thread may call it."""
@@ -364,7 +348,7 @@ class Worker:
         report_outcome: receives a failure before the generators are closed, which may take long, and any outcome before
         the ends are closed. So no neighbour can report the closed ends first.
         """
-        self._winding_up = True
+        self.interruption.is_winding_up = True
         if self._is_closed:
             return
         self._is_closed = True

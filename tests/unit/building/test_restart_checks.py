@@ -73,20 +73,31 @@ def test_items_numbered_by_several_workers_cannot_be_told_apart() -> None:
     )
 
 
-def test_slots_cannot_bound_what_comes_from_workers_that_are_replaced() -> None:
-    pipeline = Pipeline(range(3)).map(plus_one, on=RENEWED)
-    assert refused(lambda: pipeline.map(plus_one, in_flight=4, name="next")) == (
-        "stage 'next' behind 'plus_one', whose workers are replaced when they die, cannot have in_flight=4: "
-        "they would take their slots with them.\n  Leave it out; the channel is bounded by bytes."
+@pytest.mark.parametrize("options", [{"on": RENEWED}, {"timeout": 3}], ids=["restarts", "timeout"])
+@pytest.mark.parametrize(
+    "build,label",
+    [
+        pytest.param(lambda p: p.map(plus_one, in_flight=4, name="next"), "stage 'next'", id="element-wise"),
+        pytest.param(lambda p: p.each(ignore, in_flight=4, name="next"), "sink 'next'", id="element-wise sink"),
+        pytest.param(
+            lambda p: p.then(same, on=Threads(2), in_flight=4, name="next"), "stage 'next'", id="several workers"
+        ),
+    ],
+)
+def test_credits_cannot_bound_what_comes_from_workers_that_are_replaced(
+    build: Callable[[Any], Any], label: str, options: dict[str, Any]
+) -> None:
+    pipeline = Pipeline(range(3)).map(plus_one, **options)
+    assert refused(lambda: build(pipeline)) == (
+        f"{label} behind 'plus_one', whose workers are replaced when they die, cannot have in_flight=4: "
+        "they would take their credits with them.\n"
+        "  Leave it out, or put .then() with one worker before it and give in_flight= to that."
     )
 
 
-def test_slots_cannot_bound_what_comes_from_workers_that_are_replaced_for_a_timeout() -> None:
-    pipeline = Pipeline(range(3)).map(plus_one, timeout=3)
-    assert refused(lambda: pipeline.then(same, in_flight=4)) == (
-        "stage 'same' behind 'plus_one', whose workers are replaced when they die, cannot have in_flight=4: "
-        "they would take their slots with them.\n  Leave it out; the channel is bounded by bytes."
-    )
+def test_credits_of_several_sources_cannot_bound_what_comes_from_workers_that_are_replaced() -> None:
+    pipeline = Pipeline(range(3)).then(same, on=Threads(2)).map(plus_one, timeout=3)
+    assert "they would take their credits with them" in refused(lambda: pipeline.then(same, in_flight=4))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,8 @@ def test_several_workers_cannot_drop_what_comes_twice(build: Callable[[Any], Any
         lambda p: p.map(plus_one, on=RENEWED).map(plus_one, on=Processes(3)).then(same, on=Processes(1)),
         lambda p: p.map(plus_one, on=RENEWED).then(same, on=Processes(1)).then(same, on=Processes(2)),
         lambda p: p.map(plus_one, on=RENEWED).then(same, on=Processes(1)).map(plus_one, in_flight=3),
+        lambda p: p.map(plus_one, on=RENEWED).then(same, on=Processes(1), in_flight=3),
+        lambda p: p.map(plus_one, timeout=3, ordered=False).into(sink(total), on=Inline(), in_flight=3),
         lambda p: p.map(plus_one, on=RENEWED).filter(is_odd, on=Threads(2)).into(sink(total), on=Inline()),
         lambda p: p.map(plus_one, on=Processes(2), timeout=3).then(same, on=Processes(2)),
     ],

@@ -13,6 +13,7 @@ from chainpump.engine import meter as meter_module
 from chainpump.engine.autoscaler import HOLD, IDLE, PATIENCE, SHORT, TRIED, Autoscaler
 from chainpump.engine.dead_letters import DeadLetters
 from chainpump.engine.meter import Meter
+from chainpump.engine.no_recorder import NoRecorder
 from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.wiring import Wiring
 from chainpump.engine.worker_slot import WorkerSlot
@@ -49,7 +50,10 @@ class Stand:
     def __init__(self, chain: Runnable[Any], clock: Clock) -> None:
         self.clock = clock
         self.wiring = Wiring(
-            chain.plan().stages, RunSettings(iterated=False, grace=0), DeadLetters([], lambda: None), Logs()
+            chain.plan().stages,
+            RunSettings(iterated=False, grace=0),
+            DeadLetters([], lambda: None, NoRecorder()),
+            Logs(),
         )
         self.meter = Meter(self.wiring)
         self.autoscaler = Autoscaler(self.wiring, self.meter)

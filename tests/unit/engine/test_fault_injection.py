@@ -27,7 +27,7 @@ from chainpump.transport.frames import Span
 from chainpump.transport.process_channel import PacketChannel, PacketSender
 from chainpump.transport.thread_channel import MemoryChannel
 from chainpump.worker.endpoints import Endpoints
-from chainpump.worker.stage_run import Assignment
+from chainpump.worker.work import Assignment, Work
 from chainpump.worker.worker import Worker
 
 
@@ -150,7 +150,7 @@ def worker(request: pytest.FixtureRequest, board: Board) -> Iterator[Worker]:
         for each in (before, behind, endpoints):
             stack.callback(each.close)
         assignment = Assignment(WorkerName(Role.STAGE, "score", 1, 1, None), 1, False, ("",), range(1, 2))
-        yield Worker([assignment], SharedFunctions([]), board, 1, (0,), endpoints)
+        yield Worker(Work(1, [assignment], (0,)), [assignment], SharedFunctions([]), board, endpoints)
 
 
 @pytest.mark.parametrize("text", ["", "send@other=1,start@other=1", "receive=#1"])
@@ -174,7 +174,7 @@ def test_only_objects_with_a_fault_are_wrapped(worker: Worker, point: str, wrapp
     had_slabs = isinstance(worker._endpoints.sender, PacketSender)
     faulty = with_faults(worker, Faults.read(f"{point}=1"), generation=0)
     sender, code = faulty._endpoints.sender, faulty.code
-    slabs = sender.slabs if isinstance(sender, PacketSender) else None
+    slabs = sender.writer.slabs if isinstance(sender, PacketSender) else None
     parts = {type(part) for part in (code, sender, faulty._endpoints.receiver, slabs)}
     assert type(faulty) is FaultyWorker
     assert parts & {FaultyCode, FaultySender, FaultyReceiver, FaultySlabs} == (

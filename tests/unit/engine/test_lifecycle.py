@@ -7,6 +7,7 @@ import pytest
 from chainpump.engine.lifecycle import (
     WINDOW_NS,
     Action,
+    Broken,
     Cancel,
     Conclude,
     Ended,
@@ -72,6 +73,13 @@ def ended(group: int, outcome: Finished | Failed | Interrupted = FINISHED, at: i
             [Stalled(FIRST, 0), ended(0, Interrupted()), ended(1, Interrupted())],
             [(Cancel(2),), (), (Conclude(),)],
             id="a stall cancels everything",
+        ),
+        pytest.param(
+            (0, 1),
+            False,
+            [Broken(FIRST, 0), ended(1, Interrupted())],
+            [(Cancel(2),), (Conclude(),)],
+            id="so does a broken connection, whichever workers have finished",
         ),
         pytest.param(
             (1, 1),
@@ -164,6 +172,7 @@ def test_events_lead_to_actions(
         pytest.param([ended(2, EARLY), ended(1, FIRST)], (), id="before a stage that has stopped early: ignored"),
         pytest.param([Stalled(SECOND, 5), ended(0, FIRST, 6)], (SECOND, FIRST), id="a stall and its consequence"),
         pytest.param([ended(0, FIRST, 5), Stalled(SECOND, 6)], (FIRST,), id="a stall of a cancelled run: ignored"),
+        pytest.param([ended(0, FIRST, 5), Broken(SECOND, 6)], (FIRST,), id="a worker that tells of a loss says more"),
         pytest.param([ended(0, EARLY), ended(1, FIRST)], (FIRST,), id="after a stage that has stopped early: listed"),
     ],
 )

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import pytest
 
-from chainpump.engine.stalls import STACKS_WITHIN, START_UP, WARN_AFTER, Stall, Stalls
+from chainpump.engine.run_stacks import STACKS_WITHIN
+from chainpump.engine.stalls import START_UP, WARN_AFTER, Stall, Stalls
 from chainpump.engine.worker_status import Roster, RosterGroup
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK

@@ -8,6 +8,7 @@ import pytest
 
 from chainpump import Pipeline, Processes, Threads
 from chainpump.engine.dead_letters import DeadLetters
+from chainpump.engine.no_recorder import NoRecorder
 from chainpump.engine.run_settings import RunSettings
 from chainpump.engine.started_worker import StartedWorker
 from chainpump.engine.wiring import Wiring
@@ -46,7 +47,9 @@ def die(worker: StartedWorker) -> None:
 @pytest.fixture
 def wiring() -> Iterator[Wiring]:
     chain, logs = Pipeline(range(9)).map(abs, on=Processes(2, restarts=1), name="abs").into(sum, on=Threads()), Logs()
-    made = Wiring(chain.plan().stages, RunSettings(iterated=False, grace=0.5), DeadLetters([], lambda: None), logs)
+    made = Wiring(
+        chain.plan().stages, RunSettings(iterated=False, grace=0.5), DeadLetters([], lambda: None, NoRecorder()), logs
+    )
     yield made
     made.close()
     logs.close(went_well=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from chainpump.engine.worker_status import Roster, RosterGroup, moved_last, worker_statuses
+from chainpump.engine import worker_status
+from chainpump.engine.worker_status import Roster, RosterGroup, moved_last, table_of, worker_statuses
 from chainpump.ipc.board import CELLS, Cell, State
 from chainpump.ipc.wait_times import MASK
 from chainpump.messages.call_stacks import stacks
@@ -15,6 +16,7 @@ from chainpump.messages.source_files import PACKAGE
 LOAD, DECODE = ("source", "load", None), ("stage", "decode", "jobs.py:7")
 ROSTER = Roster(
     [RosterGroup([LOAD], [0], 1, 1, restores=False), RosterGroup([DECODE], [1], 2, 1, restores=True)],
+    ("", "n1"),
     board=5,
     bell=6,
     pid=9,
@@ -69,6 +71,38 @@ def test_the_status_of_a_source_has_the_number_of_its_next_item() -> None:
 
 def test_an_ended_worker_has_no_status() -> None:
     assert at(1, {Cell.ENDED: 3}) == {}
+
+
+def test_a_worker_that_waits_for_the_place_of_another_one_is_listed_behind_it() -> None:
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    for each in board:
+        each[Cell.STATE] = State.DONE
+    board[1][Cell.STATE], board[1][Cell.PID], board[1][Cell.SUCCESSOR] = State.RUNNING, 40, 41
+
+    def listed() -> list[tuple[int, str, bool]]:
+        found = worker_statuses(ROSTER, ROSTER.read(board.__getitem__))
+        return [(each.pid, each.at, each.works) for each in found]
+
+    assert listed() == [(40, "at work after 0 items", True), (41, "waiting for its turn", False)]
+    board[1][Cell.STATE] = State.RETIRED
+    assert listed() == [(41, "waiting for its turn", False)]
+
+
+def test_a_worker_on_another_machine_is_listed_with_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process of this machine with the same number is not the worker.
+    monkeypatch.setattr(worker_status, "_is_stopped", lambda _: True)
+    board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
+    for number, each in enumerate(board):
+        each[Cell.STATE], each[Cell.HOST], each[Cell.PID] = State.RUNNING, number, 40 + number
+    found = list(worker_statuses(ROSTER, ROSTER.read(board.__getitem__)))
+    listed = [" ".join(line.split()) for line in table_of(found, 100).splitlines()]
+    assert listed == [
+        "stage worker is",
+        "load 1 of 1, pid 40 stopped by a signal for 0 s",
+        "decode 1 of 2, pid 41 on n1 at work after 0 items for 0 s",
+        # It has joined the run after the roster was made.
+        "decode 2 of 2, pid 42 on another machine at work after 0 items for 0 s",
+    ]
 
 
 OURS = f'  File "{PACKAGE}worker/worker.py", line 1 in run'

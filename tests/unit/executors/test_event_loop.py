@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from chainpump.errors import Cancelled
-from chainpump.executors.tasks_handle import _Driver
+from chainpump.executors.own_loop import OwnLoop
 from support.gate import LIMIT
 
 
@@ -28,8 +28,8 @@ class Asked:
 
 
 def test_cancellation_that_has_ended_the_loop_before_the_call_of_it_returns_is_none_of_the_functions_own() -> None:
-    driver: Any = _Driver(worker=None, max_tasks=1)  # type: ignore[arg-type]  # it is not driven by one
-    driver._lock = lock = Asked()
+    own: Any = OwnLoop()
+    own._lock = lock = Asked()
     told: list[BaseException] = []
     is_at_work = threading.Event()
 
@@ -49,14 +49,14 @@ def test_cancellation_that_has_ended_the_loop_before_the_call_of_it_returns_is_n
 
             loop.call_soon_threadsafe = at_once
             try:
-                driver._runner = runner
-                driver.run(work())
+                own._runner = runner
+                own.run(work())
             except BaseException as error:
                 told.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     assert is_at_work.wait(LIMIT)
-    driver.cancel()
+    own.cancel()
     thread.join()
     assert [type(error) for error in told] == [Cancelled]

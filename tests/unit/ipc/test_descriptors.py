@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 
 import pytest
 
@@ -31,4 +32,24 @@ def test_descriptor_is_closed_once_although_ctrl_c_has_broken_in_as_it_became_a_
     owned.close()
     os.fstat(taken)
     os.close(taken)
+    other.close()
+
+
+def test_two_threads_get_the_same_socket_at_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = socket.socketpair()
+    owned, found = Descriptor(one.detach()), list[object]()
+    second = threading.Thread(target=lambda: found.append(owned.socket()))
+
+    def made_while_another_asks(fileno: int) -> socket.socket:
+        monkeypatch.undo()
+        second.start()
+        # It waits for this thread. Without that it ends at once, with another socket or an error.
+        second.join(timeout=0.3)
+        return socket.socket(fileno=fileno)
+
+    monkeypatch.setattr(descriptors, "SocketType", made_while_another_asks)
+    first = owned.socket()
+    second.join()
+    assert found == [first]
+    owned.close()
     other.close()

@@ -44,6 +44,7 @@ def is_safe(text: str) -> bool:
 def test_what_has_no_picture_is_spelt_out() -> None:
     assert printable(ODD) == SAFE
     assert printable_lines("a\n\tb\x1b") == "a\n\tb\\x1b"
+    assert printable_lines("a\r\nb\x1b\nc\u2028d\n") == "a\\r\nb\\x1b\nc\\u2028d\n"
 
 
 def test_a_plan_and_a_report_obey_no_name() -> None:

@@ -14,6 +14,7 @@ import cloudpickle
 import pytest
 
 from chainpump.pickling import functions, main_objects
+from chainpump.pickling.items import Pickling
 
 LOCK = threading.Lock()
 
@@ -112,6 +113,50 @@ def test_an_item_of_a_notebook_s_class_brings_its_definition_to_who_does_not_kno
     assert type(first) is type(second) is not point
     assert type(pickle.loads(functions.plain(first))) is type(first)
     assert sys.modules["__main__"].Point is type(first)
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in another process, which cannot import the main module."""
+    monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
+
+
+def test_a_function_of_a_script_travels_by_value_where_the_script_cannot_be_imported(
+    main: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main.__file__ = "script.py"
+    exec("class Point:\n    pass\ndef made():\n    return Point()", vars(main))
+    data = functions.dumps((main.made, main.Point), main_by_value=True)
+    with monkeypatch.context() as there:
+        elsewhere(there)
+        made, point = functions.loads(data)
+        assert type(made()) is point is sys.modules["__main__"].Point is not main.Point
+        assert made.__globals__ is not vars(main)
+    assert functions.loads(data) == (main.made, main.Point)
+
+
+@pytest.mark.parametrize("name", ["__main__", "__mp_main__"])
+def test_an_item_of_a_script_s_class_comes_back_from_elsewhere_as_the_same_class(
+    main: types.ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Two processes of this machine send it, and neither has heard of the key that the other one uses."""
+    monkeypatch.setattr(cloudpickle.cloudpickle, "_PICKLE_BY_VALUE_MODULES", set())
+    main.__file__, main.__name__ = "script.py", name
+    monkeypatch.setitem(sys.modules, "__mp_main__", main)
+    point = define_in(main)
+    sent = []
+    for _ in range(2):
+        monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())
+        sent.append(Pickling(main_by_value=True).snapshot(point()))
+    with monkeypatch.context() as there:
+        elsewhere(there)
+        there.delitem(sys.modules, "__mp_main__")
+        first, second = map(pickle.loads, sent)
+        assert type(first) is type(second) is not point
+        back = functions.plain(first)
+    monkeypatch.setattr(main_objects, "_TABLE", main_objects._Table())
+    assert type(pickle.loads(back)) is point
 
 
 def test_a_definition_that_is_too_large_for_each_item_is_refused_and_says_what_is_large(main: types.ModuleType) -> None:

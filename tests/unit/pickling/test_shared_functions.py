@@ -7,7 +7,7 @@ import pickle
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import reduction
+from multiprocessing import get_context, reduction
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,30 @@ def test_arguments_of_any_kind_and_size_arrive(argument: Any) -> None:
 def test_what_functions_were_pickled_in_is_dropped_once_they_are_loaded(argument: Any) -> None:
     _, there = loaded(code_of(argument))
     assert vars(there)["_parcel"] is None
+
+
+@pytest.mark.parametrize("argument", [3, b"x" * LARGE, np.arange(LARGE), [str(n) for n in range(100_000)]])
+def test_a_process_hands_on_functions_of_another_machine_to_its_workers(argument: Any) -> None:
+    packed = code_of(argument).packed()
+    code = SharedFunctions.unpacked(packed)
+    first, second = (loaded(code)[0] for _ in range(2))
+    assert type(first) is type(second) is type(argument)
+    assert str(first) == str(second) == str(argument)
+    assert SharedFunctions.unpacked(packed).digest() == SharedFunctions.unpacked(packed).digest() is not None
+
+
+def test_array_from_another_machine_is_mapped_by_each_worker_and_its_own_to_write() -> None:
+    code = SharedFunctions.unpacked(code_of(np.zeros(LARGE)).packed())
+    (first, _), (second, _) = loaded(code), loaded(code)
+    assert is_shared(first)
+    first[5] = 1
+    assert (first[5], second[5]) == (1, 0)
+
+
+def test_an_argument_that_only_processes_of_one_machine_can_share_is_refused_for_another() -> None:
+    code = code_of([get_context("spawn").Lock()])
+    with pytest.raises(TypeError, match=r"^Lock of multiprocessing cannot be shared with another machine$"):
+        code.packed()
 
 
 def test_files_are_closed_once_nobody_needs_them() -> None:

@@ -20,7 +20,7 @@ from chainpump.hints.objects import name_of, where_of
 from chainpump.messages.names import Role
 from chainpump.plan import placement
 from chainpump.plan.bound import Bound, Sink, Source, Stage, sink, source, stage
-from chainpump.plan.placement import Workers, check_workers, copies_of
+from chainpump.plan.placement import Capabilities, Workers, check_workers, copies_of
 from chainpump.plan.plan import Plan
 from chainpump.plan.planned_stage import PlannedStage
 
@@ -148,6 +148,13 @@ def test_executors_are_values(text: str, facts: tuple[Workers, bool, bool, bool]
     assert repr(one) == text
     assert one == same
     assert hash(one) == hash(same)
+
+
+@pytest.mark.parametrize("own_process", [False, True])
+def test_the_consequences_of_a_process_of_its_own_have_names(own_process: bool) -> None:
+    able = Capabilities(own_process=own_process)
+    assert (able.has_own_interpreter, able.has_own_pid, able.can_be_killed, able.can_stop_calls) == (own_process,) * 4
+    assert Capabilities(runs_async=True).can_stop_calls
 
 
 class Scale:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -16,13 +16,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 
-from chainpump import Pipeline, Threads
+from chainpump import Pipeline, Threads, per_worker
 from chainpump.progress.otel import OpenTelemetry
 from chainpump.progress.prometheus import Prometheus
 from chainpump.progress.snapshot import Progress, StageProgress
 
 LOAD = StageProgress("load", "source", "Inline()", 1, 1, 0, 70, 35.0, 0, 0.25, 0.0, 0.75)
-SAVE = StageProgress("save", "sink", "Threads(1)", 1, 1, 60, 0, 30.0, 4, 0.5, 0.5, 0.0, retried=2)
+SAVE = StageProgress("save", "sink", "Threads(1)", 1, 1, 60, 0, 30.0, 4, 0.5, 0.5, 0.0, retried=2, set_up=1.5)
 PROGRESS = Progress(2.0, 2.0, 60, 30.0, 140, 0.4, 3.0, "save", (LOAD, SAVE))
 
 
@@ -49,6 +49,7 @@ def test_prometheus_is_told_of_each_stage(registry: CollectorRegistry) -> None:
     assert told(registry, "chainpump_items_sent_total", stage="load") == 70
     assert told(registry, "chainpump_items_received_total", stage="save") == 60
     assert told(registry, "chainpump_retries_total", stage="save") == 2
+    assert told(registry, "chainpump_set_up_seconds_total", stage="save") == 1.5
     assert told(registry, "chainpump_items_in_flight", stage="save") == 4
     assert told(registry, "chainpump_worker_time_ratio", stage="load", state="blocked") == 0.75
     assert told(registry, "chainpump_done_ratio") == 0.4
@@ -60,6 +61,7 @@ def test_counters_of_prometheus_go_on_from_run_to_run(registry: CollectorRegistr
     for snapshot in (PROGRESS, replace(PROGRESS, is_over=True), PROGRESS):
         observer(snapshot)
     assert told(registry, "chainpump_items_sent_total", stage="load") == 140
+    assert told(registry, "chainpump_set_up_seconds_total", stage="save") == 3.0
 
 
 TWICE = replace(PROGRESS, stages=(LOAD, replace(SAVE, received=70), SAVE))
@@ -116,7 +118,12 @@ def test_opentelemetry_is_told_of_each_stage() -> None:
     assert found["chainpump.items.received", "save"] == 60
     assert found["chainpump.items.in_flight", "save"] == 4
     assert found["chainpump.workers.blocked", "load"] == 0.75
+    assert found["chainpump.set_up", "save"] == 1.5
     provider.shutdown()
+
+
+def adding(summand: int) -> Callable[[int], int]:
+    return lambda number: number + summand
 
 
 def test_a_run_is_a_span_and_each_stage_one_within_it() -> None:
@@ -126,12 +133,14 @@ def test_a_run_is_a_span_and_each_stage_one_within_it() -> None:
     tracer = provider.get_tracer("test")
     with tracer.start_as_current_span("nightly") as around:
         observer = OpenTelemetry("index", MeterProvider().get_meter("test"), tracer)
-        Pipeline(range(10)).into(sum, on=Threads()).run(observe=observer)
+        Pipeline(range(10)).map(per_worker(adding, 1), on=Threads()).into(sum, on=Threads()).run(observe=observer)
     finished: list[Any] = list(exporter.get_finished_spans())
     *stages, run, _ = finished
-    assert [span.name for span in stages] == ["source range", "sink sum"]
+    assert [span.name for span in stages] == ["source range", "stage adding", "sink sum"]
     assert (run.name, run.parent.span_id) == ("run index", around.get_span_context().span_id)
     assert {span.parent.span_id for span in stages} == {run.context.span_id}
-    assert stages[1].attributes["chainpump.received"] == 10
+    assert stages[1].attributes["chainpump.set_up"] > 0
+    assert stages[2].attributes["chainpump.set_up"] == 0
+    assert stages[2].attributes["chainpump.received"] == 10
     assert run.attributes["chainpump.items"] == 10
     assert 0 < run.end_time - run.start_time < 60e9

@@ -23,10 +23,10 @@ SAVE = StageProgress("save", "sink", "Threads(1)", 1, 0, 1_650, 0, 82.5, 10, 0.0
 PROGRESS = Progress(20.0, 10.0, 1_650, 82.5, 3_300, 0.5, 20.0, "decode", (LOAD, DECODE, SAVE))
 
 
-def drawn(width: int, *, ascii_only: bool = False) -> list[str]:
+def drawn(width: int, height: int = 24, *, of: Progress = PROGRESS, ascii_only: bool = False) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as capture:
-        console.print(rich_table(PROGRESS, width, ascii_only=ascii_only))
+        console.print(rich_table(of, width, height, ascii_only=ascii_only))
     return [line.strip() for line in capture.get().splitlines() if line.strip()]
 
 
@@ -53,6 +53,32 @@ def test_a_terminal_without_unicode_gets_plain_marks() -> None:
     _, load, decode, *_ = drawn(80, ascii_only=True)
     assert decode.startswith("decode <")
     assert load.split()[-1] == "#####==============="
+
+
+ON_HOSTS = replace(
+    DECODE,
+    hosts=(
+        replace(DECODE, host="n1", alive=1, received=1_200, is_bottleneck=False),
+        replace(DECODE, host="n2", alive=0, received=480, is_bottleneck=False),
+    ),
+)
+
+
+def test_a_stage_on_other_machines_has_a_row_for_each_of_them_as_long_as_these_fit() -> None:
+    progress = replace(PROGRESS, stages=(LOAD, ON_HOSTS, SAVE))
+    head, load, decode, first, second, save, line = drawn(130, 8, of=progress)
+    assert " ".join(head.split()) == (
+        "stage on host alive received sent items/s in flight busy skipped busy/starved/blocked"
+    )
+    assert first.split()[:4] == ["n1", "1", "1,200", "1,650"]
+    assert second.split()[:4] == ["n2", "0", "480", "1,650"]
+    assert decode.split()[:5] == ["decode", "◀", "Processes(2)", "2", "1,680"]
+    assert [each.split()[0] for each in (load, save)] == ["load", "save"]
+    assert line.endswith("bottleneck decode, workers on 1 of 2 hosts")
+    head, _, _, _, line = drawn(130, 7, of=progress)
+    assert "host" not in head
+    assert line.endswith("workers on 1 of 2 hosts")
+    assert "hosts" not in replace(progress, is_over=True).line()
 
 
 def test_the_table_stays_where_it_is_when_the_run_is_over() -> None:
@@ -126,8 +152,9 @@ def test_a_notebook_gets_one_table_that_changes(monkeypatch: pytest.MonkeyPatch)
     cell(PROGRESS)
     cell(replace(PROGRESS, stages=(replace(LOAD, stage="<load>"), DECODE, SAVE)))
     (handle,) = handles
-    assert "<td>decode</td><td>Processes(2)</td>" in handle.pages[0]
-    assert "<td>&lt;load&gt;</td>" in handle.pages[1]
+    left = '<td style="text-align: left">'
+    assert f"{left}decode</td>{left}Processes(2)</td><td>2</td>" in handle.pages[0]
+    assert f"{left}&lt;load&gt;</td>" in handle.pages[1]
 
 
 def test_a_shell_of_ipython_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

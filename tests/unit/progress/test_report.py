@@ -54,6 +54,27 @@ def test_counts_and_seconds_are_sums_over_the_workers_of_a_stage(made: Report[in
     assert [each.is_bottleneck for each in made.stages] == [False, True, False]
 
 
+def test_a_stage_on_other_machines_has_a_row_for_each_of_them() -> None:
+    there = [each._replace(host=host) for each, host in zip(DECODERS, ("n1", "n2"), strict=True)]
+    made = report(
+        PLACES, replace(FINAL, stages=[FINAL.stages[0], there, FINAL.stages[2]]), 95, (), [None, 12, 3], SECOND
+    )
+    assert made.stages[1].hosts[1].memory == (40_000_000,)
+    head, _, decode, first, second, *_ = str(made).splitlines()
+    assert head == (
+        "stage   on            host  received  skipped  sent  items/s  busy  starved  blocked"
+        "  peak in flight  peak memory"
+    )
+    assert decode.split() == ["decode", "Processes(2)", "100", "5", "95", "10", "100%", "0%", "0%", "12", "40", "MB"]
+    assert first.split() == ["n1", "60", "5", "55", "6", "100%", "0%", "0%", "30", "MB"]
+    assert second.split() == ["n2", "40", "40", "4", "100%", "0%", "0%", "40", "MB"]
+    told = json.loads(made.to_json())["stages"][1]
+    assert [(each["host"], each["received"], each["hosts"]) for each in told["hosts"]] == [
+        ("n1", 60, []),
+        ("n2", 40, []),
+    ]
+
+
 def test_rates_are_of_the_whole_run(made: Report[int]) -> None:
     assert (made.duration, [each.rate for each in made.stages]) == (10, [10, 10, 9.5])
 
@@ -110,6 +131,7 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
     assert list(told) == [
         "status",
         "error",
+        "done_before",
         "duration",
         "bottleneck",
         "advice",
@@ -143,6 +165,8 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
         ("delayed", 3),
         ("is_bottleneck", True),
         ("set_up", 0),
+        ("host", ""),
+        ("hosts", []),
     ]
 
 

@@ -56,6 +56,19 @@ def test_counts_are_those_of_all_workers_until_now() -> None:
     assert (save.received, save.in_flight, save.executor, save.role) == (650, 10, "Threads(1)", "sink")
 
 
+def test_workers_on_other_machines_are_also_counted_for_each_machine() -> None:
+    def placed(reading: Reading) -> Reading:
+        load, decode, save = reading.stages
+        return replace(reading, stages=[load, [decode[0]._replace(host="n1"), decode[1]._replace(host="n2")], save])
+
+    load, decode, save = progress(PLACES, placed(NOW), placed(BEFORE)).stages
+    assert decode == replace(progress(PLACES, NOW, BEFORE).stages[1], hosts=decode.hosts)
+    first, second = decode.hosts
+    assert (first.host, first.workers, first.alive, first.received, first.rate) == ("n1", 1, 1, 350, 25)
+    assert (second.host, second.workers, second.alive, second.received, second.restarts) == ("n2", 1, 0, 330, 1)
+    assert load.hosts == save.hosts == ()
+
+
 def test_rates_and_shares_are_those_of_the_time_between_two_readings() -> None:
     load, decode, save = progress(PLACES, NOW, BEFORE).stages
     assert (load.rate, decode.rate, save.rate) == (200 / 4, 190 / 4, 170 / 4)

@@ -66,6 +66,20 @@ def test_arena_leaves_two_slabs_to_move(largest: int, consumers: int, cap: int, 
 
 
 @pytest.mark.parametrize(
+    "largest,consumers,in_flight,cap",
+    [
+        pytest.param(MIB, 1, 3, 8 * MIB, id="never below 8 MB"),
+        pytest.param(2 * MIB, 1, 7, 16 * MIB, id="one for each item, and one that the consumer keeps"),
+        pytest.param(2 * MIB, 3, 7, 20 * MIB, id="one for each consumer"),
+        pytest.param(2 * MIB, 1, 1000, 64 * MIB, id="many items: 64 MB"),
+        pytest.param(64 * MIB, 1, 1000, 256 * MIB, id="large items: as without a limit"),
+    ],
+)
+def test_an_arena_has_slabs_for_all_items_in_flight(largest: int, consumers: int, in_flight: int, cap: int) -> None:
+    assert arena_cap(largest, consumers, in_flight) == cap
+
+
+@pytest.mark.parametrize(
     "credits, hint, seconds",
     [
         pytest.param(100, 1000, 50e-6, id="half of the credits"),

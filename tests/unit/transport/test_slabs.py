@@ -350,6 +350,14 @@ def test_the_cap_of_a_stream_of_small_items_does_not_know_of_a_large_one_long_ag
         pair.place(just_under(MIB))
 
 
+def test_a_producer_with_credits_does_not_wait_for_slabs(pair: Pair) -> None:
+    pair.arena = Arena(pair.file, pair.reading, 1, pair.out, in_flight=7)
+    # Instead of waiting, it would raise Cancelled.
+    pair.wire.hang_up()
+    views = [pair.send(2 * MIB - 256) for _ in range(8)]
+    assert len(views) == 8
+
+
 def test_a_producer_that_ends_gives_its_idle_pages_back_and_consumers_give_the_rest(pair: Pair) -> None:
     views = [pair.send(MIB - 256)[0] for _ in range(3)]
     cross(pair, just_under(2 * MIB))

@@ -9,9 +9,12 @@
 6
 
 * `execution`: `execute`, and which strategy runs tasks where
+* `mp_execution`: `execute` in processes
 * `pipeline_task`: a task, and the errors of a run
+* `seq_execution`: `execute` in the calling thread
 * `task_functions`: the functions of tasks as a source, stages and a sink
-* `termination`: SIGTERM ends the workers first
+* `termination`: SIGTERM and Ctrl-C end the workers first
+* `tr_execution`: `execute` in threads
 * `type_checking`: the checks of tasks before they run
 """
 

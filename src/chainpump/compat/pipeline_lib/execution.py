@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from ...errors import RunError, StallError
+from ...errors import RunError, StageStoppedError, StallError, WorkerLostError
 from ...executors.inline import Inline
 from ...executors.processes import Processes
 from ...executors.threads import Threads
 from ...lazy_dataclass import dataclass
 from .pipeline_task import InactivityError, PipelineTask, TaskError
-from .task_functions import only_of, sink_of, source_of, stage_of
-from .termination import ended_by_sigterm
-from .type_checking import check_options, type_check_tasks
+from .task_functions import sink_of, source_of, stage_of
+from .termination import EndingSignals
+from .type_checking import sanity_check_mp_params, type_check_tasks
 
 if TYPE_CHECKING:
     from ...executors.base import Executor
@@ -71,22 +71,29 @@ def execute(
     Raises TaskError if a process has died, or if a task has returned before the end of its input; InactivityError;
     PipelineTypeError if tasks do not fit, and ValueError for another argument, before anything starts.
     """
+    if not tasks:
+        return
+    sanity_check_mp_params(tasks)
+    if type_check_pipeline:
+        type_check_tasks(tasks)
     if parallelism not in STRATEGIES:
-        raise ValueError(f"parallelism must be one of {', '.join(STRATEGIES)} but got: {parallelism!r}.")
+        raise ValueError(
+            f"`execute`'s parallelism argument must be one of {PARALLELISM_STRATEGIES} but got: {parallelism!r}."
+        )
     strategy = STRATEGIES[parallelism]
     if strategy.takes_turns and inactivity_timeout is not None:
         raise ValueError(
             f"inactivity_timeout cannot work with {parallelism!r}, which runs all tasks in the calling thread.\n"
             "  Use another parallelism."
         )
-    if type_check_pipeline:
-        type_check_tasks(tasks)
-    check_options(tasks)
     for task in tasks:
         ignored = [name for name in strategy.ignores if getattr(task, name) != getattr(PipelineTask(len), name)]
         if ignored:
-            warnings.warn(f"task {task.name!r}: {parallelism!r} ignores {', '.join(ignored)}.", stacklevel=2)
-    error = _error_of(_runnable(tasks, strategy), inactivity_timeout, strategy) if tasks else None
+            warnings.warn(f"Task {task.name!r}: {parallelism!r} ignores {', '.join(ignored)}.", stacklevel=2)
+    if len(tasks) == 1:
+        tasks[0].generator(**tasks[0].constants_dict)
+        return
+    error = _error_of(_runnable(tasks, strategy), inactivity_timeout, strategy, tasks[-1].name)
     if error is not None:
         raise error
 
@@ -97,8 +104,6 @@ def _runnable(tasks: Sequence[PipelineTask], strategy: _Strategy) -> Runnable[No
 
     executors = [strategy.executor(task.num_workers) for task in tasks]
     first, last = tasks[0], tasks[-1]
-    if len(tasks) == 1:
-        return Pipeline(()).into(only_of(first), on=executors[0], name=first.name)
     limits = [task.max_message_size if strategy.in_processes else None for task in tasks]
     # A task bounds the items that it makes, and a stage those that it takes.
     bounds = [None, *(None if strategy.takes_turns else task.packets_in_flight for task in tasks)]
@@ -110,30 +115,59 @@ def _runnable(tasks: Sequence[PipelineTask], strategy: _Strategy) -> Runnable[No
     return pipeline.into(sink_of(last), on=executors[-1], in_flight=bounds[-2], may_stop=may_stop, name=last.name)
 
 
-def _error_of(runnable: Runnable[None], inactivity_timeout: float | None, strategy: _Strategy) -> BaseException | None:
-    """Run it; returns its error as that of a task. Ctrl-C passes."""
+def _error_of(
+    runnable: Runnable[None], inactivity_timeout: float | None, strategy: _Strategy, last: str
+) -> BaseException | None:
+    """Run it, whose last task has this name; returns its error as that of a task. Ctrl-C passes.
+
+    The errors of tasks begin as those of pipeline_lib do, because programs may look for these words.
+    """
     try:
-        with ended_by_sigterm():
+        if strategy.in_processes:
+            with EndingSignals() as signals, runnable.open(stall_timeout=inactivity_timeout) as run:
+                signals.cancel(run)
+                run.result()
+        else:
             runnable.run(stall_timeout=inactivity_timeout)
     except StallError as error:
-        return InactivityError(str(error))
+        ago = f"Last updated time was {inactivity_timeout}s ago"
+        return InactivityError(f"{ago}, pipeline inactivity timeout is {inactivity_timeout}s.\n{error}")
+    except WorkerLostError as error:
+        return _exit_of(error.stage, error.exit_code, str(error))
+    except StageStoppedError as error:
+        first = str(error).partition("\n")[0]
+        return TaskError(f"{first}\n  Let it take all its items, for example by `for _ in items: pass` at its end.")
     except RunError as error:
-        cause = error.__cause__
-        # An exit of another process must not end this program.
-        if cause is None or (strategy.in_processes and not isinstance(cause, Exception)):
-            return TaskError(str(error))
-        return _with_traceback(cause, strategy, str(error))
-    except Exception as error:
-        return _with_traceback(error, strategy)
+        cause, text = error.__cause__, str(error)
+        return TaskError(text) if cause is None else _of_task(cause, strategy, error.stage, text)
+    except BaseException as error:
+        # The exception of the last task is raised as it is, with a note that names its process. Ctrl-C has no note.
+        if isinstance(error, Exception) or hasattr(error, "__notes__"):
+            return _of_task(error, strategy, last)
+        raise
     return None
 
 
-def _with_traceback(error: BaseException, strategy: _Strategy, *texts: str) -> BaseException:
+def _exit_of(task: str, code: int | None, where: str) -> TaskError:
+    """The error of a task whose process has ended with an exit code."""
+    return TaskError(f"Process: {task} exited with {'non-zero ' if code else ''}code {code}.\n{where}")
+
+
+def _of_task(error: BaseException, strategy: _Strategy, task: str, *texts: str) -> BaseException:
     """The exception of a task. If a process has raised it, its cause is a TaskError that says where, and the traceback.
 
     texts: what says where, unless a note of the exception does.
     """
-    found = (*texts, *getattr(error, "__notes__", ()))
-    if strategy.in_processes and error.__cause__ is None and found:
-        error.__cause__ = TaskError("\n".join(found))
+    where = "\n".join((*texts, *reversed(getattr(error, "__notes__", ()))))
+    if not strategy.in_processes or not where:
+        return error
+    if isinstance(error, SystemExit):
+        # As the interpreter has it: the status is 1 for a text.
+        code = error.code or 0
+        return _exit_of(task, code if isinstance(code, int) else 1, where)
+    if not isinstance(error, Exception):
+        # What ends another process must not end this program.
+        return TaskError(where)
+    cause = TaskError(where)
+    cause.__cause__, error.__cause__ = error.__cause__, cause
     return error

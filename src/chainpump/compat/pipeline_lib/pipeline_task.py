@@ -8,7 +8,18 @@ from typing import Any, TypeAlias
 from ...hints.objects import name_of
 from ...lazy_dataclass import dataclass
 
-__all__ = ["Constants", "Generator", "InactivityError", "PipelineTask", "TaskError"]
+__all__ = [
+    "DEFAULT_NUM_WORKERS",
+    "DEFAULT_PACKETS_IN_FLIGHT",
+    "Constants",
+    "Generator",
+    "InactivityError",
+    "PipelineTask",
+    "TaskError",
+]
+
+DEFAULT_NUM_WORKERS = 1
+DEFAULT_PACKETS_IN_FLIGHT = 1
 
 # Any: tasks are functions with any arguments.
 Generator: TypeAlias = Callable[..., Any]
@@ -44,8 +55,8 @@ class PipelineTask:
 
     generator: Generator
     constants: Constants | None = None
-    num_workers: int = 1
-    packets_in_flight: int = 1
+    num_workers: int = DEFAULT_NUM_WORKERS
+    packets_in_flight: int = DEFAULT_PACKETS_IN_FLIGHT
     max_message_size: int | None = None
     shared_buffer: bool = False
 

@@ -13,7 +13,12 @@ from ...pickling.items import ItemFault, Large, Pickling
 from ...plan.bound import Sink, Source, Stage
 from .pipeline_task import Constants, Generator, PipelineTask
 
-__all__ = ["only_of", "sink_of", "source_of", "stage_of"]
+__all__ = ["sink_of", "source_of", "stage_of"]
+
+# Types whose pickles have a few bytes.
+SMALL = frozenset((type(None), bool, float, complex))
+# Bytes. The most that the pickle of a number, or of an array of numbers, has beside the number or the buffer.
+MOST_HEAD = 1024
 
 
 def source_of(task: PipelineTask, limit: int | None) -> Source[Any]:
@@ -31,11 +36,6 @@ def sink_of(task: PipelineTask) -> Sink[Any, None]:
     return Sink(_consumed, (task.generator, task.constants_dict), wraps=task.generator)
 
 
-def only_of(task: PipelineTask) -> Sink[Any, None]:
-    """The only task, which takes no items."""
-    return Sink(_run_alone, (task.generator, task.constants_dict), wraps=task.generator)
-
-
 def _made(generator: Generator, constants: Constants, limit: int | None) -> Iterable[Any]:
     return _limited(generator(**constants), limit)
 
@@ -48,10 +48,6 @@ def _consumed(items: Iterator[Any], generator: Generator, constants: Constants) 
     generator(items, **constants)
 
 
-def _run_alone(_: Iterator[Any], generator: Generator, constants: Constants) -> None:
-    generator(**constants)
-
-
 def _limited(items: Iterable[Any], limit: int | None) -> Iterable[Any]:
     return items if limit is None else _checked(items, limit)
 
@@ -59,13 +55,25 @@ def _limited(items: Iterable[Any], limit: int | None) -> Iterable[Any]:
 def _checked(items: Iterable[Any], limit: int) -> Iterator[Any]:
     pickling = Pickling()
     for item in items:
-        size = _size(item, pickling)
-        if size > limit:
+        if _most(item) > limit and (size := _size(item, pickling)) > limit:
             raise ValueError(
-                f"an item has {size} bytes as a pickle, and max_message_size of its task is {limit}.\n"
+                f"Tried to pass item of serialized size {size}, but max_message_size of its task is {limit}.\n"
                 "  Raise max_message_size, or leave it out: it makes nothing faster."
             )
         yield item
+
+
+def _most(item: Any) -> float:
+    """The most bytes that an item can have as a pickle, if this is known without one: pickling twice costs time."""
+    kind = type(item)
+    if kind in SMALL:
+        return MOST_HEAD
+    if kind is int:
+        return MOST_HEAD + int(item.bit_length())
+    # Arrays of numbers. The description of another type, or with metadata, may be of any size.
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and (of := item.dtype).kind in "biufc":
+        return MOST_HEAD + int(item.nbytes) if of.metadata is None else float("inf")
+    return float("inf")
 
 
 def _size(item: Any, pickling: Pickling) -> int:

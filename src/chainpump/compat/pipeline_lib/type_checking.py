@@ -1,23 +1,26 @@
-"""The checks of tasks before they run: element types, constants, and numbers of workers."""
+"""The checks of tasks before they run: element types, constants, and numbers of workers.
+
+The messages begin as those of pipeline_lib do, because programs may look for these words.
+"""
 
 from __future__ import annotations
 
 import collections.abc
 from collections.abc import Sequence
-from itertools import pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from ...hints.objects import underlying
+from ...hints.objects import attribute, underlying
 from .pipeline_task import PipelineTask
 
 if TYPE_CHECKING:
-    from inspect import Parameter
+    from inspect import Parameter, Signature
 
-__all__ = ["MAX_NUM_WORKERS", "PipelineTypeError", "check_options", "type_check_tasks"]
+__all__ = ["MAX_NUM_WORKERS", "PipelineTypeError", "sanity_check_mp_params", "type_check_tasks"]
 
 MAX_NUM_WORKERS = 128
-# The type of the items of a task that takes or makes none.
-NONE = None
+# The type of the items of a task that takes or makes none. The hint `Iterable[None]` has another one, NoneType.
+NOTHING = None
 
 
 class PipelineTypeError(RuntimeError):
@@ -30,86 +33,108 @@ def type_check_tasks(tasks: Sequence[PipelineTask]) -> None:
     >>> type_check_tasks([PipelineTask(len), PipelineTask(print)])
     Traceback (most recent call last):
         ...
-    chainpump.compat.pipeline_lib.type_checking.PipelineTypeError: In task len, parameter 'obj' must have an annotation.
+    chainpump.compat.pipeline_lib.type_checking.PipelineTypeError: all arguments must have annotations: task len, 'obj'.
 
     Raises PipelineTypeError.
     """
-    signatures = [_Signature(task, is_first=number == 0) for number, task in enumerate(tasks)]
-    for before, after in pairwise(signatures):
-        if before.makes is NONE:
-            _refuse(before.task, "None is returned; only the final task may do that, others return an Iterable")
-        if before.makes != after.takes:
-            received = f"received input {before.makes} from task {before.task.name}"
-            _refuse(after.task, f"expected input {after.takes}, {received}")
-    if signatures and signatures[-1].makes is not NONE:
-        _refuse(tasks[-1], f"the final task must return None, and returns an Iterable of {signatures[-1].makes}")
+    made = NOTHING
+    for number, task in enumerate(tasks):
+        hints = _TaskHints(task, is_source=number == 0)
+        if hints.takes != made:
+            raise PipelineTypeError(f"In task {task.name}, expected input {hints.takes}, received input {made}.")
+        if hints.makes is NOTHING and number < len(tasks) - 1:
+            raise PipelineTypeError(f"None return type not allowed in any task except the final one: task {task.name}.")
+        if set(hints.constants) != set(task.constants_dict):
+            received = list(task.constants_dict)
+            raise PipelineTypeError(
+                f"In task {task.name}, expected constants {hints.constants}, received constants {received}."
+            )
+        made = hints.makes
+    if made is not NOTHING:
+        raise PipelineTypeError(f"In final task {tasks[-1].name}, expected output type None, actual type {made}.")
 
 
-def check_options(tasks: Sequence[PipelineTask]) -> None:
+def sanity_check_mp_params(tasks: Sequence[PipelineTask]) -> None:
     """Check the numbers of workers and of packets in flight. Raises PipelineTypeError."""
     for task in tasks:
-        if task.num_workers < 1:
-            _refuse(task, f"num_workers must be at least 1 but is {task.num_workers}")
+        workers, packets = f"num_workers value {task.num_workers}", f"packets_in_flight {task.packets_in_flight}"
+        if task.num_workers <= 0:
+            _refuse_option(task, f"{workers} needs to be positive")
         if task.num_workers > MAX_NUM_WORKERS:
-            _refuse(task, f"num_workers must be at most {MAX_NUM_WORKERS} but is {task.num_workers}")
-        if task.packets_in_flight < task.num_workers:
-            _refuse(
-                task,
-                f"packets_in_flight must be at least num_workers, which is {task.num_workers}, "
-                f"but is {task.packets_in_flight}: each worker holds a packet",
+            _refuse_option(task, f"{workers} was greater than hard limit {MAX_NUM_WORKERS}")
+        if task.num_workers > task.packets_in_flight:
+            _refuse_option(
+                task, f"{packets} is less than num_workers {task.num_workers}, and each worker holds a packet"
             )
-        if task.max_message_size is None and task.shared_buffer:
-            _refuse(task, "shared_buffer=True needs a max_message_size")
+        if task.shared_buffer and task.max_message_size is None:
+            _refuse_option(task, "shared_buffer=True, but max_message_size is None: give a size")
 
 
-class _Signature:
-    """What a task takes and makes. Raises PipelineTypeError if that is not declared, or if constants do not fit.
+class _TaskHints:
+    """The type hints of a task. Raises PipelineTypeError if they are missing or of another form than its place needs.
 
-    takes, makes: the types of the items; NONE if there are none.
+    takes, makes: the types of its items, or NOTHING. constants: the names of the other parameters.
     """
 
-    def __init__(self, task: PipelineTask, *, is_first: bool) -> None:
+    def __init__(self, task: PipelineTask, *, is_source: bool) -> None:
+        self._task = task
+        signature = self._signature()
+        parameters = list(signature.parameters.values())
+        for parameter in parameters:
+            self._check(parameter)
+        if signature.return_annotation is signature.empty:
+            raise PipelineTypeError(
+                f"function return type must have type annotation: task {task.name}; "
+                "if it returns nothing, write -> None."
+            )
+        items, constants = ([], parameters) if is_source else (parameters[:1], parameters[1:])
+        self.constants = [parameter.name for parameter in constants]
+        self.takes = self._type_of_items("First argument", items[0].annotation) if items else NOTHING
+        self.makes = NOTHING
+        if signature.return_annotation not in (None, "None", type(None)):
+            self.makes = self._type_of_items("Return type annotation", signature.return_annotation)
+
+    def _signature(self) -> Signature:
         # Workers import this module with the program, and check nothing.
         from inspect import signature
 
-        self.task = task
-        parameters = list(signature(task.generator).parameters.values())
-        for parameter in parameters:
-            self._check_parameter(parameter)
-        hints = _hints_of(task)
-        items, constants = ([], parameters) if is_first else (parameters[:1], parameters[1:])
-        expected = [parameter.name for parameter in constants]
-        if set(expected) != set(task.constants_dict):
-            _refuse(task, f"expected constants {expected}, received constants {list(task.constants_dict)}")
-        self.takes = self._items(hints.get(items[0].name), f"parameter {items[0].name!r}") if items else NONE
-        if "return" not in hints:
-            _refuse(task, "the return type must have an annotation; if it returns nothing, write -> None")
-        self.makes = NONE if hints["return"] in (None, type(None)) else self._items(hints["return"], "the return type")
+        try:
+            return signature(self._task.generator)
+        except (TypeError, ValueError) as error:
+            raise PipelineTypeError(f"In task {self._task.name}, the signature cannot be read: {error}.") from error
 
-    def _check_parameter(self, parameter: Parameter) -> None:
-        what = f"parameter {parameter.name!r}"
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            _refuse(self.task, f"{what} takes any number of arguments; name each of them")
+    def _check(self, parameter: Parameter) -> None:
+        where = f"task {self._task.name}, {parameter.name!r}"
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise PipelineTypeError(f"varargs not supported: {where}; name each argument.")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            raise PipelineTypeError(f"varkw not supported: {where}; name each argument.")
         if parameter.default is not parameter.empty:
-            _refuse(self.task, f"{what} has a default, which is not supported; give the value in constants=")
+            raise PipelineTypeError(f"default arguments not supported: {where}; give the value in constants=.")
         if parameter.annotation is parameter.empty:
-            _refuse(self.task, f"{what} must have an annotation")
+            raise PipelineTypeError(f"all arguments must have annotations: {where}.")
 
-    def _items(self, hint: Any, what: str) -> Any:
-        if get_origin(hint) is not collections.abc.Iterable or not get_args(hint):
-            _refuse(self.task, f"{what} must be annotated as Iterable[...] with the type of the items, but is {hint}")
+    # Any: a type of items may be any object.
+    def _type_of_items(self, what: str, annotation: Any) -> Any:
+        hint = self._resolved(annotation)
+        if get_origin(hint) is not collections.abc.Iterable or len(get_args(hint)) != 1:
+            raise PipelineTypeError(
+                f"{what} must be an Iterable[...] of the type of the items, was {hint}: task {self._task.name}."
+            )
         return get_args(hint)[0]
 
+    def _resolved(self, annotation: Any) -> Any:
+        """The hint that an annotation means. If it holds a name that cannot be found, it is compared as it is."""
+        names = attribute(underlying(self._task.generator), "__globals__")
+        holder = SimpleNamespace(__annotations__={"it": annotation})
+        try:
+            return get_type_hints(holder, names, include_extras=True)["it"]
+        except Exception as error:
+            # The text of a hint may be any expression.
+            if isinstance(annotation, str):
+                raise PipelineTypeError(f"In task {self._task.name}, a type hint cannot be read: {error}") from error
+            return annotation
 
-def _hints_of(task: PipelineTask) -> dict[str, Any]:
-    """The type hints of a function, a method, or a callable object."""
-    function = underlying(task.generator)
-    try:
-        return get_type_hints(function if hasattr(function, "__annotations__") else type(function).__call__)
-    except Exception as error:
-        # The text of a hint may be any expression.
-        raise PipelineTypeError(f"In task {task.name}, a type hint cannot be read: {error}") from error
 
-
-def _refuse(task: PipelineTask, what: str) -> None:
+def _refuse_option(task: PipelineTask, what: str) -> None:
     raise PipelineTypeError(f"In task {task.name}, {what}.")

@@ -1,12 +1,7 @@
-"""Functions of one item that may be async or plain, as async functions; they run in the event loop of the caller.
-
-A stage of tasks runs in an event loop of its own, in a thread. If the caller awaits the stage, what belongs to the
-program runs in the loop of the caller: it may use objects that belong to that loop, such as an HTTP session.
-"""
+"""Functions of one item that may be async or plain, as async functions."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from types import TracebackType
@@ -14,74 +9,42 @@ from typing import Any
 
 from .calls import WORKER_INFO, Calls, Function, WorkerInfo, checked_values, finished, injected
 from .elements import Element
+from .reading import Sources
 
 __all__ = ["ASYNC_ADAPTERS", "OneLoop", "read_async"]
-
-Loop = asyncio.AbstractEventLoop
 
 
 async def _awaited(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def _called_in(loop: Loop | None, function: Function, *args: Any, **kwargs: Any) -> Any:
-    """Call a function and await its result. loop: where; None for this loop."""
-
-    async def call() -> Any:
-        return await _awaited(function(*args, **kwargs))
-
-    if loop is None:
-        return await call()
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), loop))
-
-
-async def _items_of(loop: Loop | None, items: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    """Yield the items of an async iterable. Each is awaited in the loop."""
-    iterator = aiter(items)
-
-    async def following() -> Any:
-        # A future cannot raise StopAsyncIteration.
-        return [item async for item in _first(iterator)]
-
-    while found := await _called_in(loop, following):
-        yield found[0]
-        del found
-
-
-async def _first(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    try:
-        yield await anext(iterator)
-    except StopAsyncIteration:
-        return
-
-
-def _mapped(call: Function, loop: Loop | None) -> Function:
+def _mapped(call: Function) -> Function:
     async def mapped(item: Any) -> Any:
-        return await _called_in(loop, call, item)
+        return await _awaited(call(item))
 
     return mapped
 
 
-def _mapped_pair(call: Function, loop: Loop | None) -> Function:
+def _mapped_pair(call: Function) -> Function:
     async def mapped(pair: Any) -> Any:
-        return pair[0], await _called_in(loop, call, pair)
+        return pair[0], await _awaited(call(pair))
 
     return mapped
 
 
-def _dropped(call: Function, loop: Loop | None) -> Function:
+def _dropped(call: Function) -> Function:
     async def dropped(item: Any) -> bool:
-        await _called_in(loop, call, item)
+        await _awaited(call(item))
         return False
 
     return dropped
 
 
-def _flat(call: Function, loop: Loop | None) -> Function:
+def _flat(call: Function) -> Function:
     async def flat(item: Any) -> AsyncIterator[Any]:
-        results = await _called_in(loop, call, item)
+        results = await _awaited(call(item))
         if isinstance(results, AsyncIterable):
-            async for result in _items_of(loop, results):
+            async for result in results:
                 yield result
         else:
             for result in results:
@@ -90,8 +53,8 @@ def _flat(call: Function, loop: Loop | None) -> Function:
     return flat
 
 
-def _flat_pair(call: Function, loop: Loop | None) -> Function:
-    flat = _flat(call, loop)
+def _flat_pair(call: Function) -> Function:
+    flat = _flat(call)
 
     async def flat_pair(pair: Any) -> AsyncIterator[Any]:
         number = 0
@@ -114,16 +77,15 @@ ASYNC_ADAPTERS: dict[str, tuple[Callable[..., Function], Callable[..., Function]
 class OneLoop:
     """The one worker of a stage of tasks; see `OneWorker`. `on_start` and `on_done` may be async, too."""
 
-    def __init__(self, calls: Calls, loop: Loop | None) -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._loop = loop
         self._values: dict[str, Any] = {}
 
     async def __aenter__(self) -> Function:
         values: dict[str, Any] = {WORKER_INFO: WorkerInfo(0)}
         on_start = self._calls.on_start
         if on_start is not None:
-            made = await _called_in(self._loop, on_start, **injected(on_start, values))
+            made = await _awaited(on_start(**injected(on_start, values)))
             values |= checked_values(made, on_start)
         self._values = values
         return self._calls.bound(values)
@@ -132,14 +94,18 @@ class OneLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            await _called_in(self._loop, finished, self._calls, self._values)
+            await _awaited(finished(self._calls, self._values))
 
 
-async def read_async(items: AsyncIterable[Any], indexed: bool, loop: Loop | None) -> AsyncIterator[Any]:
+async def read_async(items: AsyncIterable[Any], indexed: bool, sources: Sources) -> AsyncIterator[Any]:
     """Read an async iterable. It is the function of a source."""
     number = 0
-    async for item in _items_of(loop, items):
-        index, value = (item.index, item.value) if type(item) is Element else ((number,), item)
+    async for item in items:
+        if type(item) is Element:
+            sources.gave_elements = True
+            index, value = item.index, item.value
+        else:
+            index, value = (number,), item
         yield (index, value) if indexed else value
         number += 1
         del item, value

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator
 from typing import Any, TypeVar
 
-from ...engine.asyncio_bridge import running
+from ...engine.asyncio_bridge import Taking, running
 from ...errors import StageError
 from .graph import Graph
 from .iteration import Stage, giving, original
@@ -43,8 +43,8 @@ async def async_items(stage: Node, maxsize: int, return_index: bool) -> AsyncGen
     try:
         # Not `async for item in pipeline`: at its end a loop closes all async generators at once, inner ones, too.
         async with running(graph.checked()) as (run, within):
-            items = iter(run)
-            while found := await within(run.take_ready, items):
+            taking = Taking(run, within)
+            while found := await taking.more():
                 for item in found:
                     yield item if given is None else given(item)
     except StageError as error:

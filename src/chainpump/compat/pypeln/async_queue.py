@@ -51,6 +51,10 @@ class AsyncQueue(asyncio.Queue[Any], Generic[T]):
         """Say that one source puts no more items. The items end when all sources have said so."""
         await self.put(Mark())
 
+    def worker_done_nowait(self) -> None:
+        """Do the same. Raises asyncio.QueueFull if there is no room."""
+        self.put_nowait(Mark())
+
     async def stop(self) -> None:
         """End the items now, and drop those that nobody has read."""
         self.stop_nowait()
@@ -70,3 +74,7 @@ class AsyncQueue(asyncio.Queue[Any], Generic[T]):
     async def raise_exception(self, exception: BaseException) -> None:
         """Let the reader raise an exception, behind the items that were put before."""
         await self.put(Mark(exception))
+
+    def raise_exception_nowait(self, exception: BaseException) -> None:
+        """Do the same. Raises asyncio.QueueFull if there is no room."""
+        self.put_nowait(Mark(exception))

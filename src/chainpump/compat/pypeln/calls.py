@@ -61,6 +61,9 @@ class StageStatus(NamedTuple):
         """Whether this worker is the last one. This is so for one worker exactly."""
         return not self.active_workers
 
+    def __str__(self) -> str:
+        return f"StageStatus(done = {self.done}, active_workers = {self.active_workers})"
+
 
 def parameters_of(function: Function) -> tuple[str, ...]:
     """Return the names of the parameters of a function; none for a function that does not tell them, such as `int`."""
@@ -173,7 +176,7 @@ def finished(calls: Calls, values: Mapping[str, Any]) -> Any:
         with calls.status as status:
             status.active_workers -= 1
             left: int = status.active_workers
-        values = {**values, STAGE_STATUS: StageStatus(left)}
+        values = {STAGE_STATUS: StageStatus(left), **values}
     return on_done(**injected(on_done, values))
 
 

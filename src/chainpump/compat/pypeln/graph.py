@@ -19,7 +19,7 @@ from ...executors.inline import Inline
 from ...pipeline import Pipeline
 from ...plan.bound import source
 from ...start import RunOptions, check_place, start
-from .reading import gives_elements
+from .reading import Sources
 from .stages import Node
 from .works import Join, Order, Read
 
@@ -50,7 +50,8 @@ class Graph:
         self._count_all(root)
         self._count(root, maxsize)
         self._shared: dict[Node, SharedRun] = {}
-        self.indexed = indexed or any(stage.work.takes_index or self.must_sort(stage) for stage in self._all)
+        self.read_sources = Sources()
+        self.indexed = indexed or any(stage.work.takes_index or self.may_sort(stage) for stage in self._all)
 
     def _count_all(self, stage: Node) -> None:
         self._all[stage] += 1
@@ -69,13 +70,20 @@ class Graph:
 
     def must_sort(self, stage: Node) -> bool:
         """Whether the items of an `ordered` stage must be sorted: the stages before it cannot keep their order."""
+        return self._sorts(stage) is True
+
+    def may_sort(self, stage: Node) -> bool:
+        """Whether the items of an `ordered` stage may have to be sorted: its source shows it when it is read."""
+        return self._sorts(stage) is not False
+
+    def _sorts(self, stage: Node) -> bool | None:
         if not isinstance(stage.work, Order):
             return False
         while stage.sources:
             stage = stage.sources[0]
             if isinstance(stage.work, Join) or self._all[stage] > 1:
                 return True
-        return isinstance(stage.work, Read) and gives_elements(stage.work.iterable)
+        return stage.work.gives_elements if isinstance(stage.work, Read) else False
 
     @property
     def is_sync(self) -> bool:
@@ -123,13 +131,19 @@ class Graph:
         """
         if not maxsize:
             return None
-        is_read = self._is_shared(before) or isinstance(before.work, Join)
-        return maxsize + (1 if is_read else before.workers) + takers
+        return maxsize + (1 if self.is_source(before) else before.workers) + takers
 
-    @property
-    def has_limits(self) -> bool:
-        """Whether any stage limits how many items may wait for it."""
-        return bool(self._limits)
+    def is_source(self, stage: Node) -> bool:
+        """Whether a stage is read by the source of a pipeline, and is no part of a chain."""
+        return self._is_shared(stage) or isinstance(stage.work, Join) or not stage.sources
+
+    def is_replaced(self, stage: Node) -> bool:
+        """Whether a worker that has items of this stage in hand may be replaced before they are counted again."""
+        return not self._is_shared(stage) and stage.work.is_replaced(self, stage)
+
+    def restores_order(self, stage: Node) -> bool:
+        """Whether the stage behind this one has to restore the order: it is `ordered`, and has no worker of its own."""
+        return isinstance(stage.work, Order) and not self.may_sort(stage) and not self.is_source(stage)
 
     def limit_behind(self, stage: Node) -> int:
         """Return how many items of a stage may wait for a consumer; 0 for a bound in bytes."""

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from ...building.checks import check_count, check_flag, check_seconds
+from ...building.checks import check_count, check_flag
 from ...errors import StageTypeError
+from ...plan.placement import check_seconds
 from .iteration import Stage
+from .reading import StageElements
 from .stages import BaseStage, Kind, Partial, Work
 from .works import EACH, Apply, Join, Order, Read, Verb
 
 __all__ = ["LEFT_OUT", "Making"]
 
-# The stage of a function without one. Any: it has the type of every stage for type checkers.
-LEFT_OUT: Any = None
+
+class _LeftOut:
+    """What a function gets as its stage if it is called without one. None would hide a mistake of the program."""
+
+    def __repr__(self) -> str:
+        return "<left out>"
+
+
+# Any: it has the type of every stage for type checkers.
+LEFT_OUT: Any = _LeftOut()
 # Seconds; a shorter limit is about the time that waking up a worker takes.
 LEAST_TIMEOUT = 0.001
 
@@ -83,7 +93,7 @@ class Making:
         """Return the work of reading an iterable. Raises StageTypeError if it is none."""
         if not isinstance(given, Iterable) and not hasattr(given, "__getitem__"):
             raise StageTypeError(f"{label}: stage must be a stage or an iterable but got: {given!r}.")
-        return Read(given, use_thread)
+        return Read(StageElements(given) if isinstance(given, BaseStage) else given, use_thread)
 
     def of_iterable(self, iterable: Any, use_thread: bool, maxsize: int) -> Any:
         """Return what `from_iterable` returns."""

@@ -6,10 +6,11 @@ import multiprocessing
 from typing import TYPE_CHECKING, cast
 
 from ...executors.processes import Processes
+from .calls import StageStatus, WorkerInfo
 from .iteration import Stage
 from .namespaces import SharedNamespace as Namespace
 from .operators import Operators
-from .queues import ProcessQueue as IterableQueue
+from .process_queue import ProcessQueue as IterableQueue
 from .stages import Kind
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ __all__ = [
     "IterableQueue",
     "Namespace",
     "Stage",
+    "StageStatus",
+    "WorkerInfo",
     "concat",
     "each",
     "filter",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from multiprocessing.queues import Queue as MultiprocessingQueue
 from typing import Any, Generic, TypeVar
 
 from ...building.checks import check_count
 from ...errors import Cancelled
 
-__all__ = ["Mark", "ProcessQueue", "ThreadQueue"]
+__all__ = ["Mark", "ThreadQueue"]
 
 T = TypeVar("T")
 
@@ -142,40 +139,3 @@ class ThreadQueue(_Sources[T], queue.Queue[T]):
         """Return the next item. Raises queue.Empty if there is none, or no more."""
         item: T = self._next(block, timeout)
         return item
-
-
-class ProcessQueue(_Sources[T], MultiprocessingQueue):  # type: ignore[type-arg]  # it is generic for type checkers only
-    """A queue as a source, which also other processes may fill that have it by a fork or as an argument of `Process`.
-
-    `put` raises the error of an item that cannot be pickled. The options are those of `ThreadQueue`. One process reads.
-    """
-
-    def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
-        self._left = check_count(total_sources, "IterableQueue", "total_sources")
-        super().__init__(check_count(maxsize, "IterableQueue", "maxsize", least=0), ctx=multiprocessing.get_context())
-        # This process reads the items, so at its exit nobody waits for those that are left.
-        self.cancel_join_thread()
-
-    def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
-        """Put an item. Raises queue.Full, and the errors of pickling."""
-        self.put_message(obj, block, timeout)
-
-    def get(self, block: bool = True, timeout: float | None = None) -> T:
-        """Return the next item. Raises queue.Empty if there is none, or no more."""
-        item: T = self._next(block, timeout)
-        return item
-
-    def put_message(self, message: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Put an item or a mark."""
-        super().put(pickle.dumps(message), block, timeout)
-
-    def get_message(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next item or mark."""
-        return pickle.loads(super().get(block, timeout))
-
-    def __getstate__(self) -> Any:
-        return super().__getstate__(), self._left
-
-    def __setstate__(self, state: Any) -> None:
-        of_queue, self._left = state
-        super().__setstate__(of_queue)

@@ -13,6 +13,8 @@ from ...pipeline import Pipeline
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from .reading import Sources
+
 __all__ = ["BaseStage", "Chains", "Kind", "Node", "Partial", "Work"]
 
 T = TypeVar("T")
@@ -77,17 +79,33 @@ class Chains(Protocol):
         """Return the bound of the items between two stages, of which `maxsize` may wait; None for a bound in bytes."""
         ...
 
-    @property
-    def has_limits(self) -> bool:
-        """Whether any stage limits how many items may wait for it."""
+    def is_source(self, stage: Node) -> bool:
+        """Whether a stage is read by the source of a pipeline, and is no part of a chain."""
+        ...
+
+    def is_replaced(self, stage: Node) -> bool:
+        """Whether a worker that has items of this stage in hand may be replaced before they are counted again."""
+        ...
+
+    def restores_order(self, stage: Node) -> bool:
+        """Whether the stage behind this one has to restore the order: it is `ordered`, and has no worker of its own."""
         ...
 
     def limit_behind(self, stage: Node) -> int:
         """Return how many items of a stage may wait for a consumer; 0 for a bound in bytes."""
         ...
 
+    @property
+    def read_sources(self) -> Sources:
+        """What is known about the sources while they are read."""
+        ...
+
     def must_sort(self, stage: Node) -> bool:
         """Whether the items of an `ordered` stage must be sorted: the stages before it cannot keep their order."""
+        ...
+
+    def may_sort(self, stage: Node) -> bool:
+        """Whether the items of an `ordered` stage may have to be sorted: its source shows it when it is read."""
         ...
 
 
@@ -102,6 +120,10 @@ class Work(Protocol):
     @property
     def takes_index(self) -> bool:
         """Whether it passes the index of an item to a function."""
+        ...
+
+    def is_replaced(self, graph: Chains, of: Node) -> bool:
+        """Return what `Chains.is_replaced` says about a stage that does this."""
         ...
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...executors.inline import Inline
+from .calls import StageStatus, WorkerInfo
 from .iteration import Stage
 from .namespaces import Namespace
 from .operators import Operators
@@ -11,6 +12,8 @@ from .stages import Kind
 __all__ = [
     "Namespace",
     "Stage",
+    "StageStatus",
+    "WorkerInfo",
     "concat",
     "each",
     "filter",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ...executors.tasks import Tasks
+from . import loops as utils
 from .async_iteration import AsyncStage as Stage
 from .async_operators import AsyncOperators
 from .async_queue import AsyncQueue as IterableQueue
+from .calls import StageStatus, WorkerInfo
+from .loops import run_coroutine_in_loop, run_function_in_loop
 from .namespaces import AsyncNamespace as Namespace
 from .stages import Kind
 
@@ -13,6 +16,8 @@ __all__ = [
     "IterableQueue",
     "Namespace",
     "Stage",
+    "StageStatus",
+    "WorkerInfo",
     "concat",
     "each",
     "filter",
@@ -21,8 +26,11 @@ __all__ = [
     "map",
     "ordered",
     "run",
+    "run_coroutine_in_loop",
+    "run_function_in_loop",
     "to_async_iterable",
     "to_iterable",
+    "utils",
 ]
 
 _OPERATORS = AsyncOperators(Kind("task", Tasks, stops_calls=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...executors.threads import Threads
+from .calls import StageStatus, WorkerInfo
 from .iteration import Stage
 from .namespaces import Namespace
 from .operators import Operators
@@ -13,6 +14,8 @@ __all__ = [
     "IterableQueue",
     "Namespace",
     "Stage",
+    "StageStatus",
+    "WorkerInfo",
     "concat",
     "each",
     "filter",

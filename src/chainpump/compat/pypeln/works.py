@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 from ...errors import ItemTimeoutError
+from ...executors.base import Executor
 from ...executors.inline import Inline
 from ...hints.objects import name_of
 from ...lazy_dataclass import dataclass
@@ -17,7 +19,7 @@ from ...policies import Raise, Skip
 from .calls import Adapter, Calls, Dropping, Function, Indexed, IndexedEach, OneWorker, Whole, takes_index, takes_status
 from .deadlines import Expired
 from .namespaces import SharedNamespace
-from .reading import read
+from .reading import Sources, gives_elements, read
 from .stages import Chains, Node
 
 __all__ = ["Apply", "Join", "Order", "Read", "Verb"]
@@ -33,15 +35,25 @@ def _passed(items: Iterable[Any]) -> Iterator[Any]:
 class Read:
     """Read an iterable. use_thread: in a thread of the main process; otherwise in a process of its own."""
 
-    iterable: Iterable[Any]
+    iterable: Any
     use_thread: bool = True
     name = "from_iterable"
     takes_index = False
 
+    @property
+    def gives_elements(self) -> bool | None:
+        """Whether its items have an index; None if its first item shows it while it is read in this process."""
+        known = gives_elements(self.iterable)
+        return True if known is None and not self.use_thread else known
+
+    def is_replaced(self, graph: Chains, of: Node) -> bool:
+        """Whether its worker may be replaced: it may not."""
+        return False
+
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return a pipeline that reads it."""
         on = Inline() if self.use_thread else of.kind.executor(1)
-        return Pipeline(source(read, self.iterable, graph.indexed), on=on, name=self.name)
+        return Pipeline(source(read, self.iterable, graph.indexed, graph.read_sources), on=on, name=self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +119,36 @@ class Apply:
         (before,) = of.sources
         stops_calls = of.kind.stops_calls
         options: dict[str, Any] = {} if self.verb.method is Pipeline.filter else {"returns": Any}
-        pipeline = self.verb.method(
-            graph.pipeline(before, ordered),
+        pipeline = graph.pipeline(before, ordered)
+        maxsize = self.limit(graph, of)
+        in_flight = graph.in_flight(maxsize, before, of.workers)
+        if graph.restores_order(before) or (in_flight is not None and graph.is_replaced(before)):
+            # One worker takes all items here. So the order of those before it is restored for the stage, which may have
+            # several workers, or not keep the order of its own results. And it counts the items that wait, because a
+            # worker that is replaced must hold no credit; the stage counts those in hand.
+            pipeline = pipeline.then(_passed, on=Inline(), in_flight=graph.in_flight(maxsize, before, 1))
+            in_flight = of.workers if maxsize else None
+        return self.verb.method(
+            pipeline,
             self.item_function(graph, of),
-            on=of.kind.executor(of.workers),
+            on=self.executor(graph, of),
             ordered=ordered or self.keeps_order(graph, of),
             on_error=Raise() if self.timeout is None else Skip(ItemTimeoutError, Expired),
             timeout=self.timeout if stops_calls else None,
-            in_flight=graph.in_flight(self.limit(graph, of), before, of.workers),
+            in_flight=in_flight,
             name=name_of(self.function),
             **options,
         )
-        is_replaced = of.kind.own_process and self.timeout is not None
-        # Behind workers that are replaced, items are bounded only if a stage of all items numbers them again.
-        return pipeline.then(_passed, on=Inline()) if is_replaced and graph.has_limits else pipeline
+
+    def executor(self, graph: Chains, of: Node) -> Executor:  # for tasks
+        """Where the function runs."""
+        return of.kind.executor(of.workers)
+
+    def is_replaced(self, graph: Chains, of: Node) -> bool:
+        """Whether its workers may be replaced, or those before it, if it does not count its items."""
+        (before,) = of.sources
+        own = of.kind.own_process and self.timeout is not None
+        return own or (not self.limit(graph, of) and graph.is_replaced(before))
 
     def keeps_order(self, graph: Chains, of: Node) -> bool:  # for tasks
         """Whether the results keep their order. One worker keeps it in any case, unless it is replaced."""
@@ -149,16 +177,33 @@ class Order:
     name = "ordered"
     takes_index = False
 
+    def is_replaced(self, graph: Chains, of: Node) -> bool:
+        """Whether its worker may be replaced: it may not. One worker takes all its items, before a stage or a loop."""
+        return False
+
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return the pipeline before this stage, which keeps the order; behind a join, it is sorted."""
         (before,) = of.sources
-        if not graph.must_sort(of):
-            return graph.pipeline(before, True)
-        return graph.pipeline(before, ordered).then(stage(_sorted), on=Inline(), name=self.name)
+        if graph.must_sort(of):
+            return graph.pipeline(before, ordered).then(stage(_sorted), on=Inline(), name=self.name)
+        pipeline = graph.pipeline(before, True)
+        if graph.may_sort(of):
+            pipeline = pipeline.then(stage(_in_order, graph.read_sources), on=Inline(), name=self.name)
+        return pipeline
 
 
 def _sorted(pairs: Iterable[Any]) -> Iterator[Any]:
     yield from sorted(pairs, key=itemgetter(0))
+
+
+def _in_order(pairs: Iterable[Any], sources: Sources) -> Iterator[Any]:
+    """Yield pairs in the order of their source, which is that of their indexes, unless it has given the indexes."""
+    for pair in pairs:
+        if sources.gave_elements:
+            yield from _sorted(chain((pair,), pairs))
+            return
+        yield pair
+        del pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +212,10 @@ class Join:
 
     name = "concat"
     takes_index = False
+
+    def is_replaced(self, graph: Chains, of: Node) -> bool:
+        """Whether its worker may be replaced: it may not."""
+        return False
 
     def added(self, graph: Chains, of: Node, ordered: bool) -> Pipeline[Any]:
         """Return a pipeline whose source runs those of the stages."""

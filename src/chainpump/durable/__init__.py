@@ -1,0 +1,14 @@
+"""What a durable run keeps on disk: which items are done, and what is needed to go on after a crash.
+
+* `content`: what a journal holds, and one change of it, as values
+* `digest`: a digest of an item that is the same in every process
+* `fingerprint`: what a chain of stages is made of, and how two chains differ
+* `journal`: which journal a run keeps, and how
+* `journal_access`: how the file is made, opened and checked, and what its errors mean
+* `journal_file`: the file: one transaction for each change
+* `journal_lock`: one run at a time holds a journal
+* `journal_tables`: the tables of the file, and how they are read
+* `letter_rows`: dead letters as rows of the file
+* `position`: the progress of a run as a short text
+* `ranges`: a set of numbers as ranges
+"""

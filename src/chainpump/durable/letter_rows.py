@@ -1,0 +1,86 @@
+"""Dead letters as rows of a journal: pickled if that is possible, and as text in any case."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DeadItem, RemoteError
+from ..messages.item_repr import short_repr
+from .journal_tables import Damaged
+
+__all__ = ["check_letter", "letter_from", "row_of", "storable"]
+
+
+def row_of(letter: DeadItem) -> tuple[Any, ...]:
+    """The values of a row behind its key. Any: what SQLite can hold."""
+    return (
+        storable(letter.stage),
+        letter.index,
+        letter.part,
+        _pickled(letter.item),
+        storable(short_repr(letter.item)),
+        _pickled(letter.error),
+        storable(_error_text(letter.error)),
+        storable(letter.traceback),
+    )
+
+
+def letter_from(row: Sequence[Any]) -> DeadItem:
+    """The letter of a row with its key. An item that cannot be unpickled here is given as its short text."""
+    _, stage, number, part, item, item_text, error, error_text, traceback = row
+    made = _unpickled(error, None)
+    if not isinstance(made, BaseException):
+        kind, _, text = error_text.partition(": ")
+        made = RemoteError(kind, text)
+    return DeadItem(stage, number, _unpickled(item, item_text), made, traceback, part)
+
+
+def check_letter(row: Sequence[Any]) -> None:
+    """Check that the pickles of a row are whole, without running them. Raises Damaged."""
+    for data in (row[4], row[6]):
+        try:
+            for _ in pickletools.genops(data or b"N."):
+                pass
+        except ValueError as error:
+            raise Damaged(f"the dead letter of item {row[2]} of stage {row[1]!r} is no pickle: {error}") from error
+
+
+def storable(text: str) -> str:
+    """A text as SQLite can hold it: half characters are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _pickled(value: object) -> bytes | None:
+    try:
+        data = pickle.dumps(value, 5)
+        # What cannot be read again is no use.
+        pickle.loads(data)
+    except Exception:
+        # The methods of a user's object may raise anything.
+        return None
+    return data
+
+
+# Any: what was pickled.
+def _unpickled(data: bytes | None, instead: object) -> Any:
+    if data is None:
+        return instead
+    try:
+        return pickle.loads(data)
+    except Exception:
+        # The module of its class may be missing here, or another one.
+        return instead
+
+
+def _error_text(error: BaseException) -> str:
+    if isinstance(error, RemoteError):
+        return f"{error.type_name}: {error.text}"
+    name = type(error).__qualname__
+    try:
+        return f"{name}: {error}"
+    except Exception:
+        # An error of its text must not hide it.
+        return f"{name}: "

@@ -1,0 +1,52 @@
+"""How a durable run begins: it opens its journal, which says what is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..durable.fingerprint import fingerprint_of
+from ..durable.journal import Journal, as_journal
+from ..durable.journal_file import JournalFile
+from ..durable.position import Position
+from ..durable.ranges import Ranges
+from ..errors import JournalError
+from ..lazy_dataclass import replace
+from ..logs.records import warn
+from ..plan.planned_stage import PlannedStage
+from .durable_plan import check_resumable, durable_stages
+from .position_keeper import PositionKeeper
+from .recorder import Recorder
+
+__all__ = ["keeper_of", "recorder_of"]
+
+
+def recorder_of(
+    given: str | os.PathLike[str] | Journal, every: float, stages: Sequence[PlannedStage]
+) -> tuple[Recorder, tuple[PlannedStage, ...]]:
+    """The recorder of a run with this journal, and the stages of the run. every: seconds between two writes.
+
+    Raises JournalError if these stages cannot go on, or if the file cannot be used for them.
+    """
+    check_resumable(stages)
+    journal = as_journal(given)
+    file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict)
+    for text in file.changes:
+        warn(text)
+    return Recorder(file, every, journal.items, journal.autocommit), durable_stages(stages)
+
+
+def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeeper, tuple[PlannedStage, ...]]:
+    """What keeps the position of a run that begins at a position, and the stages of the run. start: empty at first.
+
+    Raises JournalError if these stages cannot go on, or if it is not a position of them.
+    """
+    check_resumable(stages)
+    shape = fingerprint_of(stages).shape
+    position = Position.from_text(start) if start != "" else Position(Ranges())
+    if position.shape not in ("", shape):
+        raise JournalError(
+            "start: the position belongs to a pipeline with other stages.\n"
+            "  Its items had other numbers. Finish that with the pipeline that began it, or begin again: start=''."
+        )
+    return PositionKeeper(replace(position, shape=shape)), durable_stages(stages)

@@ -1,0 +1,57 @@
+"""A run without a journal: what the engine asks of a recorder, and does nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from ..durable.ranges import Ranges
+from ..errors import DeadItem, JournalError
+from ..progress.run_record import Status
+from ..worker.stage_run import ChannelInput
+
+__all__ = ["NoRecorder", "Taker"]
+
+Taker: TypeAlias = Callable[[DeadItem], object]
+
+
+class NoRecorder:
+    """A run without a journal."""
+
+    done = Ranges()
+    error: JournalError | None = None
+
+    def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
+        """By group, what makes the inputs of its workers. last: the number of the last group."""
+        return {}
+
+    def start(self, refused: Callable[[], None], dead_letters: Callable[[], int]) -> None:
+        """Start nothing."""
+
+    def recording(self, taker: Taker) -> Taker:
+        """The taker of dead letters as it is."""
+        return taker
+
+    def counting(self, taker: Taker) -> Taker:
+        """The taker of dead letters as it is."""
+        return taker
+
+    def commit(self) -> None:
+        """Do nothing: code with commits also runs without a journal."""
+
+    def leave(self, lock: threading.RLock) -> None:
+        """Do nothing."""
+
+    def end(self, status: Callable[[], Status], *, waits: bool = True) -> None:
+        """Do nothing."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def position(self) -> str:
+        """Raise JournalError."""
+        raise JournalError(
+            "this run keeps no position.\n"
+            '  Open it with start=: pipeline.open(start="") for the first time, and start=position later.'
+        )

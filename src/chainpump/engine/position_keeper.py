@@ -1,0 +1,55 @@
+"""Keeps the position of a run, for a program that stores it together with the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ..durable.position import Position
+from ..transport.frames import Span
+from ..worker.recorded_input import RecordedInput
+from ..worker.stage_run import ChannelInput
+from .finished_items import FinishedItems
+from .no_recorder import NoRecorder
+
+__all__ = ["PositionKeeper"]
+
+
+class PositionKeeper(NoRecorder):
+    """Knows what is done in a run that began at a position. Only the thread that takes the items uses it."""
+
+    def __init__(self, start: Position) -> None:
+        self.done = start.done
+        self._shape = start.shape
+        self._now = start.done.copy()
+        self._finished = FinishedItems()
+        self._input: RecordedInput | None = None
+        # A whole span that is done already because the position was asked for.
+        self._early: Span | None = None
+
+    def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
+        """As in `NoRecorder`: the last group tells what is done."""
+        return {last: partial(RecordedInput, self)}
+
+    def reads(self, source: RecordedInput) -> None:
+        """The input at the end has begun."""
+        self._input = source
+
+    def settled(self, span: Span) -> None:
+        """The next item after all of this span was requested."""
+        if span != self._early:
+            self._add(span)
+
+    def _add(self, span: Span) -> None:
+        finished = self._finished.add(span)
+        if finished is not None:
+            first, stop = finished
+            self._now.add(self.done.original(first), self.done.original(stop - 1) + 1)
+
+    def position(self) -> str:
+        """The position behind the item that was given last."""
+        begun = self._input.begun(with_last=True) if self._input is not None else None
+        if begun is not None and begun != self._early:
+            self._early = begun
+            self._add(begun)
+        return Position(self._now, shape=self._shape).to_text()
