@@ -204,8 +204,9 @@ def test_cancellation_of_a_thread_that_is_lost_in_a_callback_is_sent_again(
     kill = ThreadHandle.kill
 
     def kill_in_callback(handle: ThreadHandle) -> None:
-        kill(handle)
+        # Taken away first: what sends the cancellation again is a `kill` that releases nobody, at any time later.
         monkeypatch.setattr(ThreadHandle, "kill", kill)
+        kill(handle)
         gate.release()
 
     monkeypatch.setattr(ThreadHandle, "kill", kill_in_callback)
