@@ -116,7 +116,8 @@ class DeadItem:
     item: the item itself, or its short repr if it cannot be sent to the main process.
     index: its number, counted from 0 at its origin. part: which of the items with this number it is, counted from 0, in
     a stage behind a `flat_map` on workers that can be replaced; elsewhere it may be 0 for all of them.
-    error: the exception of the function, or a `RemoteError` in its place if it cannot be sent to the main process.
+    error: the exception of the function, never None: if it cannot be sent to the main process, a `RemoteError` with its
+    type name, text and traceback takes its place.
     traceback: the traceback of the worker, as text.
     """
 
@@ -129,18 +130,25 @@ class DeadItem:
 
 
 class RemoteError(PipelineError):
-    """Replaces an exception that cannot be sent to the main process, for example if its class needs more than `args`.
+    """The stand-in for an exception that cannot be sent to the main process: its class needs more than `args`, or is
+    not there.
+
+    >>> RemoteError("urllib.error.HTTPError", "HTTP Error 404: Not Found", {"code": 404}).code
+    404
 
     type_name: the name of its class, such as `urllib.error.HTTPError`. text: the exception as text. The attributes of
-    the exception that can be sent keep their names: `error.code`.
+    the exception that can be sent keep their names: `error.code`. traceback: that of the worker, as text.
     """
 
-    def __init__(self, type_name: str, text: str = "", attributes: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, type_name: str, text: str = "", attributes: Mapping[str, Any] | None = None, traceback: str = ""
+    ) -> None:
         super().__init__(type_name, text)
-        vars(self).update(attributes or {}, type_name=type_name, text=text)
+        vars(self).update(attributes or {}, type_name=type_name, text=text, traceback=traceback)
 
     type_name: str
     text: str
+    traceback: str
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from enum import Enum
 from typing import Protocol
 
 from .errors import DeadItem, StageOptionError
-from .lazy_dataclass import dataclass
+from .lazy_dataclass import dataclass, replace
+from .messages.stand_ins import error_line
 from .messages.user_call import user_call
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Skip",
     "Verdict",
     "decide",
+    "for_workers",
     "is_policy",
     "keeps_items",
     "taker",
@@ -124,8 +127,9 @@ class DeadLetter:
     ([1], ['x'])
 
     types, limit: as for `Skip`.
-    to: a function that is called with each dead letter when it arrives, in a thread of the main process. Without it,
-    dead letters are in `report.dead_letters` or `run.dead_letters`.
+    to: a function that is called with each dead letter when it arrives, in a thread of the main process. It stays
+    there, so it may hold an open file or a queue: `to=queue.put`. Without it, dead letters are in
+    `report.dead_letters` or `run.dead_letters`.
     """
 
     types: tuple[type[BaseException], ...]
@@ -212,12 +216,31 @@ def taker(policy: Policy) -> Callable[[DeadItem], object] | None:
     return to
 
 
+def for_workers(policy: Policy) -> Policy:
+    """Return the same policy without the function that receives dead letters: it stays in the main process.
+
+    >>> for_workers(Retry(2, otherwise=DeadLetter(ValueError, to=print))).to is None
+    True
+    """
+    if taker(policy) is None:
+        return policy
+    if isinstance(policy, Retry):
+        return replace(policy, otherwise=for_workers(policy.otherwise))
+    if isinstance(policy, DeadLetter):
+        # A class that derives from it may have another `__init__`.
+        made = copy(policy)
+        object.__setattr__(made, "to", None)
+        return made
+    # A policy of a user is sent whole.
+    return policy
+
+
 def decide(policy: Policy, error: BaseException, tries: int) -> Verdict:
     """Return the decision of a policy. Raises its own exceptions with a note, and TypeError for any other result."""
     try:
         return _decided(policy.decide(error, tries))
     except Exception as own:
-        own.add_note(f"on_error={policy!r} raised this when it was asked about {type(error).__name__}: {error}")
+        own.add_note(f"on_error={policy!r} raised this when it was asked about {error_line(error)}")
         raise
 
 

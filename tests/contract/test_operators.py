@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import itemgetter
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import pytest
 
 from chainpump import (
+    DeadItem,
     DeadLetter,
     Executor,
     Inline,
@@ -82,6 +85,7 @@ MOST = named("inline", "2 processes", "1 fork", "3 threads", "inline, then threa
 SOME = named("2 processes", "3 threads", "threads, then forks", "inline, then processes")
 SEVERAL = named("3 processes", "3 threads", "threads, then forks")
 FEW = named("inline", "3 processes", "3 threads")
+SPAWNED = Places(INLINE, Processes(2, start_method="spawn"), THREAD, INLINE)
 N = 300
 
 
@@ -541,6 +545,9 @@ def test_a_dead_letter_whose_error_cannot_travel_has_its_traceback(places: Place
     assert (letter.index, letter.item) == (5, 5)
     assert str(letter.error).endswith("5 and 5")
     assert letter.traceback.endswith("Unsendable: 5 and 5")
+    if isinstance(letter.error, RemoteError):
+        assert repr(letter.error) == "RemoteError('contract.operations.Unsendable', '5 and 5')"
+        assert letter.error.traceback == letter.traceback
 
 
 @pytest.mark.parametrize("places", FEW)
@@ -568,6 +575,33 @@ def test_dead_letters_are_given_to_a_function_if_there_is_one(places: Places) ->
     report = pipeline.into(stages.listed, on=places.sink).run()
     assert sorted(seen) == [value for value in range(N) if value % 10 in (3, 7)]
     assert report.dead_letters == ()
+
+
+class Open:
+    """A receiver of dead letters that cannot be pickled."""
+
+    def __init__(self, path: Path) -> None:
+        # The test closes it.
+        self.file = path.open("w", encoding="utf-8")
+        self.queue: SimpleQueue[DeadItem] = SimpleQueue()
+
+    def take(self, letter: DeadItem) -> None:
+        self.file.write(f"{letter.item}\n")
+
+
+@pytest.mark.parametrize("places", [*FEW, pytest.param(SPAWNED, id="spawn")])
+def test_what_receives_dead_letters_stays_in_the_main_process(places: Places, tmp_path: Path) -> None:
+    taker = Open(tmp_path / "letters")
+    policy = Retry(1, otherwise=DeadLetter(to=taker.take))
+    pipeline = numbers(places, 20).map(operations.doubtful, on=places.first, on_error=policy)
+    report = (
+        pipeline.map(operations.increased, on=places.second, on_error=DeadLetter(to=taker.queue.put))
+        .into(stages.listed, on=places.sink)
+        .run()
+    )
+    taker.file.close()
+    assert sorted(map(int, (tmp_path / "letters").read_text().split())) == [3, 7, 13, 17]
+    assert len(report.value) == 16
 
 
 @in_turns

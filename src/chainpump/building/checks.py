@@ -234,6 +234,7 @@ def _instead_of(value: object) -> str:
 
 def check_travels(bound: Bound, name: str) -> None:
     """Check that a function and its arguments can be pickled, as a worker process needs them."""
+    bound = bound.for_workers
     try:
         functions.dumps(bound)
     except Exception as error:

@@ -16,6 +16,7 @@ from ..durable.journal_file import read, read_letters, reset, verify
 from ..errors import JournalError
 from ..messages.item_repr import short_repr
 from ..messages.printable import printable, printable_lines
+from ..messages.stand_ins import error_line
 from ..messages.table import table
 from .target import UsageError
 
@@ -88,7 +89,7 @@ def _parts(content: Content, path: Path) -> list[str]:
     if content.letters:
         heading = table(("stage", "dead letters"), [(stage, str(count)) for stage, count in content.letters.items()])
         letters = [
-            f"item {letter.index} of '{letter.stage}': {short_repr(letter.item)}: {printable(_error_of(letter.error))}"
+            f"item {letter.index} of '{letter.stage}': {short_repr(letter.item)}: {printable(error_line(letter.error))}"
             for letter in islice(read_letters(path), MOST)
         ]
         more = sum(content.letters.values()) - len(letters)
@@ -119,7 +120,3 @@ def _status_without_end(attempt: Attempt) -> str:
     except PermissionError:
         return "running"
     return "running"
-
-
-def _error_of(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import DeadItem, RemoteError
 from ..messages.item_repr import short_repr
+from ..messages.stand_ins import stand_in
 from .journal_tables import Damaged
 
 __all__ = ["check_letter", "letter_from", "row_of", "storable"]
@@ -23,7 +24,7 @@ def row_of(letter: DeadItem) -> tuple[Any, ...]:
         _pickled(letter.item),
         storable(short_repr(letter.item)),
         _pickled(letter.error),
-        storable(_error_text(letter.error)),
+        storable(str(stand_in(letter.error))),
         storable(letter.traceback),
     )
 
@@ -34,7 +35,7 @@ def letter_from(row: Sequence[Any]) -> DeadItem:
     made = _unpickled(error, None)
     if not isinstance(made, BaseException):
         kind, _, text = error_text.partition(": ")
-        made = RemoteError(kind, text)
+        made = RemoteError(kind, text, traceback=traceback)
     return DeadItem(stage, number, _unpickled(item, item_text), made, traceback, part)
 
 
@@ -73,14 +74,3 @@ def _unpickled(data: bytes | None, instead: object) -> Any:
     except Exception:
         # The module of its class may be missing here, or another one.
         return instead
-
-
-def _error_text(error: BaseException) -> str:
-    if isinstance(error, RemoteError):
-        return f"{error.type_name}: {error.text}"
-    name = type(error).__qualname__
-    try:
-        return f"{name}: {error}"
-    except Exception:
-        # An error of its text must not hide it.
-        return f"{name}: "

@@ -195,7 +195,7 @@ def groups_of(
         for _ in range(len(run) + loops):
             rows.append(range(next_row, next_row + copies))
             next_row += copies
-        code = SharedFunctions([stage.call for stage in run])
+        code = SharedFunctions([stage.call.for_workers for stage in run])
         is_caller = is_last and executor.capabilities.shares_thread and (loops or not apart)
         yield Group(run, executor, rows, next_stage, is_caller, loops, code, loop_in_flight)
         next_stage += len(rows)

@@ -12,6 +12,7 @@
 * `set_up_texts`: texts of set-ups and tear-downs that fail
 * `shadowing`: files that hide modules of the standard library
 * `source_files`: the file of a piece of code
+* `stand_ins`: what stands for an exception that cannot be pickled
 * `table`: plain text tables
 * `user_call`: errors about a call end at the line of the program that has made it
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from ..hints.objects import name_of, where_of
 from ..lazy_dataclass import dataclass, field
@@ -64,6 +64,11 @@ class Bound:
     def within(self) -> tuple[tuple[Any, ...], ...]:
         """Return the chains of planned stages inside it. Any: importing `PlannedStage` would be a circular import."""
         return ()
+
+    @property
+    def for_workers(self) -> Self:
+        """Return the same without what stays in the main process."""
+        return self
 
     # This is a method and not `__call__`. With `__call__` a type checker would accept every bound function as a
     # `Callable[..., Any]`, and `Pipeline.then` would lose the element types and accept all functions.

@@ -10,11 +10,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, islice
 from operator import truth
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from ..hints.objects import is_a
-from ..lazy_dataclass import dataclass
-from ..policies import Policy, Raise
+from ..lazy_dataclass import dataclass, replace
+from ..policies import Policy, Raise, for_workers
 from .bound import In_contra, Out_co, Stage
 from .per_worker import PerWorker
 
@@ -74,6 +74,12 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     def factory(self) -> PerWorker[Any] | None:
         """Return what makes the function in each worker; None if the function is given."""
         return self.function if is_a(self.function, PerWorker) else None
+
+    @property
+    def for_workers(self) -> Self:
+        """Return the same without the function that receives its dead letters."""
+        policy = for_workers(self.policy)
+        return self if policy is self.policy else replace(self, policy=policy)
 
     def results(self, item: Any) -> Iterable[Any]:
         """Return the results of one item. Raises what the function raises, now or while the results are iterated."""

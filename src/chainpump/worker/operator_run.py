@@ -18,6 +18,7 @@ from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.call_stacks import user_traceback
 from ..messages.item_repr import short_repr
+from ..messages.stand_ins import error_line
 from ..plan.operators import STOPPED, Each, Operator
 from ..policies import Action, Raise, decide
 from ..transport.flow import FLUSH_NS
@@ -280,7 +281,7 @@ class OperatorRun(StageRun):
         cell = Cell.DEAD if is_dead_letter else Cell.SKIPPED
         self.row[cell] += 1
         index = self.assignment.done.original(index)
-        self._latest.append(f"item {index}: {type(error).__name__}: {error}")
+        self._latest.append(f"item {index}: {error_line(error)}")
         if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
             failure = failure_texts.too_many(self.assignment.who, os.getpid(), verdict.limit, tuple(self._latest))
             raise StageFailed(Failed(failure)) from error

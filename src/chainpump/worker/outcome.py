@@ -11,15 +11,16 @@ import pickle
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import takewhile
-from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
-from ..errors import Cancelled, DeadItem, Failure, RemoteError
+from ..errors import Cancelled, DeadItem, Failure
 from ..ipc.board import State
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts
 from ..messages.item_repr import short_repr
-from ..messages.names import WorkerName, text_of
+from ..messages.names import WorkerName
+from ..messages.stand_ins import stand_in
 from ..pickling import functions
 
 __all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem", "SuccessorWanted"]
@@ -131,40 +132,33 @@ class SuccessorWanted:
 class PackedDeadItem:
     """A dead letter for the main process, with the item and its error as pickles if possible.
 
-    text, stand_in: the replacements if the item or its error cannot be sent.
+    letter: the dead letter without its item, with the stand-in for its error. text: of an item that cannot be sent.
     """
 
     letter: DeadItem
     item: bytes | None
     text: str
     error: bytes | None
-    stand_in: RemoteError
 
     @classmethod
     def packed(cls, letter: DeadItem) -> PackedDeadItem:
         """Pack a dead letter, so that it can be sent in any case."""
-        text, stand_in = short_repr(letter.item), _stand_in(letter.error)
+        text, instead = short_repr(letter.item), stand_in(letter.error, letter.traceback)
         item, error = functions.travelling(letter.item), functions.travelling(letter.error)
         if error is None:
-            error = functions.travelling(_stand_in(letter.error, _attributes(letter.error)))
-        return cls(replace(letter, item=None, error=stand_in), item, text, error, stand_in)
+            error = functions.travelling(stand_in(letter.error, letter.traceback, _attributes(letter.error)))
+        return cls(replace(letter, item=None, error=instead), item, text, error)
 
     def unpacked(self) -> DeadItem:
         """The dead letter, in the main process."""
         item: Any = self.text
-        error: BaseException = self.stand_in
-        # The pickle may load only in the worker.
+        error: Any = None
+        # The pickle may load only in the worker, or be something else here.
         with suppress(Exception):
             item = self.text if self.item is None else pickle.loads(self.item)
         with suppress(Exception):
-            error = self.stand_in if self.error is None else pickle.loads(self.error)
-        return replace(self.letter, item=item, error=error)
-
-
-def _stand_in(error: BaseException, attributes: Mapping[str, Any] = MappingProxyType({})) -> RemoteError:
-    kind = type(error)
-    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return RemoteError(f"{prefix}{kind.__qualname__}", text_of(error), attributes)
+            error = None if self.error is None else pickle.loads(self.error)
+        return replace(self.letter, item=item, error=error if isinstance(error, BaseException) else self.letter.error)
 
 
 def _attributes(error: BaseException) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump import DeadItem, JournalError, Pipeline
+from chainpump import DeadItem, JournalError, Pipeline, RemoteError
 from chainpump.durable.content import COMPLETE, Change, Content
 from chainpump.durable.fingerprint import Fingerprint, fingerprint_of
 from chainpump.durable.journal_file import JournalFile, read, read_letters, reset, verify
@@ -56,6 +56,13 @@ def written(path: Path, *changes: Change, status: str | None = None) -> None:
             file.finish(status)
 
 
+class Vanishing(Exception):
+    """Its pickle is that of a dict."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return dict, ()
+
+
 def letter(number: int, text: str = "too odd") -> DeadItem:
     return DeadItem("times", number, [number], ValueError(text), "Traceback: here")
 
@@ -87,11 +94,18 @@ def test_a_dead_letter_that_cannot_be_pickled_is_kept_as_text(path: Path) -> Non
     class LocalError(Exception):
         pass
 
-    written(path, Change([(0, 1)], letters=[DeadItem("times", 0, lambda: 0, LocalError("why"), "")]))
+    written(path, Change([(0, 1)], letters=[DeadItem("times", 0, lambda: 0, LocalError("why: this"), "at line 7")]))
     (found,) = read_letters(path)
     assert "function" in found.item
-    assert "LocalError" in str(found.error)
-    assert "why" in str(found.error)
+    assert isinstance(found.error, RemoteError)
+    assert found.error.type_name.endswith(".<locals>.LocalError")
+    assert (found.error.text, found.error.traceback) == ("why: this", "at line 7")
+
+
+def test_an_error_that_is_something_else_when_it_is_read_is_told_by_its_text(path: Path) -> None:
+    written(path, Change([(0, 1)], letters=[DeadItem("times", 0, 0, Vanishing("gone"), "")]))
+    (found,) = read_letters(path)
+    assert str(found.error) == f"{__name__}.Vanishing: gone"
 
 
 def test_dead_letters_of_items_that_are_not_done_are_forgotten(path: Path) -> None:
