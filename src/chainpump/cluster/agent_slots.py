@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from ..durable.notes import Notes
 from ..engine.worker_maker import WorkerMaker
 from ..executors.base import Lost
 from ..executors.control_pipe import (
@@ -61,6 +62,9 @@ class RelayedHandle(ProcessHandle):
 
     def _take_dead_item(self, item: PackedDeadItem) -> None:
         self._pass_on(Report(item))
+
+    def _take_notes(self, notes: Notes) -> None:
+        self._pass_on(Report(notes))
 
     def _opened(self, outcome: Outcome) -> Outcome:
         return outcome

@@ -102,6 +102,7 @@ class PlacedWorkers:
                 facts.connections.board,
                 [each.row for each in work],
                 facts.takers[group],
+                facts.note,
             )
         return controls, logs, levels
 

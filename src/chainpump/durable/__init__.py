@@ -9,6 +9,7 @@
 * `journal_lock`: one run at a time holds a journal
 * `journal_tables`: the tables of the file, and how they are read
 * `letter_rows`: dead letters as rows of the file
+* `notes`: what a worker tells the journal while it works
 * `position`: the progress of a run as a short text
 * `ranges`: a set of numbers as ranges
 """

@@ -17,7 +17,17 @@ from ..errors import JournalError
 from . import journal_tables as tables
 from .journal_tables import Damaged
 
-__all__ = ["beside", "check_header", "connected", "create", "explained", "is_journal", "reading", "sync_folder"]
+__all__ = [
+    "RESET",
+    "beside",
+    "check_header",
+    "connected",
+    "create",
+    "explained",
+    "is_journal",
+    "reading",
+    "sync_folder",
+]
 
 RESET = "`chainpump journal reset`"
 # What a failure of SQLite means, by the beginning of its name, and what to do. The first that fits counts.

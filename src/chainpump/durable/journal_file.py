@@ -24,7 +24,7 @@ from ..lazy_dataclass import replace
 from . import journal_tables as tables
 from .content import COMPLETE, Attempt, Change, Checkpoint, Content, Sample
 from .fingerprint import Fingerprint, check_same
-from .journal_access import beside, check_header, connected, create, explained, reading, sync_folder
+from .journal_access import RESET, beside, check_header, connected, create, explained, reading, sync_folder
 from .journal_lock import JournalLock
 from .journal_tables import Damaged
 from .letter_rows import check_letter, letter_from, row_of, storable
@@ -119,6 +119,14 @@ class JournalFile:
             again = 0 if status == COMPLETE else self._attempt.again_at_most
             self._attempt = replace(self._attempt, ended=time.time(), status=storable(status), again_at_most=again)
             self._record_attempt()
+
+    def differing(self, what: str) -> JournalError:
+        """The error of a run whose input is not that of the earlier attempts. what: the difference."""
+        return JournalError(
+            f"journal {self._path}: the input has changed: {what}.\n"
+            "  What is done is known by the numbers of the items. Run again with the same input in the same order, or "
+            f"begin again after {RESET}."
+        )
 
     def close(self) -> None:
         """Let the next run have the file. What has been written is kept."""

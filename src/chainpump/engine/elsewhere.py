@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
+from ..durable.notes import Notes
 from ..errors import DeadItem
 from ..executors.base import Executor, WorkerHandle
 from ..ipc.checkpoint import Checkpoint
@@ -30,9 +31,9 @@ __all__ = ["Elsewhere", "ElsewhereExecutor", "RunFacts", "elsewhere_of"]
 class RunFacts:
     """What workers elsewhere need of a run.
 
-    takers: by group, the functions that receive the dead letters of each element-wise stage. log_pipe: makes the log
-    pipe of a worker. variables: the environment variables of a worker, by the index of its group and its number.
-    warn: logs a text.
+    takers: by group, the functions that receive the dead letters of each element-wise stage. note: receives what
+    workers tell the journal of a durable run. log_pipe: makes the log pipe of a worker. variables: the environment
+    variables of a worker, by the index of its group and its number. warn: logs a text.
     """
 
     sections: Sequence[Section]
@@ -40,6 +41,7 @@ class RunFacts:
     works: Sequence[Work]
     seed: Seed
     takers: Sequence[Sequence[Callable[[DeadItem], object]]]
+    note: Callable[[Notes], object]
     log_pipe: Callable[[WorkerName], LogsEnd]
     variables: Callable[[int, int], Mapping[bytes, bytes]]
     warn: Callable[[str], object]

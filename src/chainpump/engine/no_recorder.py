@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from ..durable.notes import Notes
 from ..durable.ranges import Ranges
 from ..errors import DeadItem, JournalError
 from ..progress.run_record import Status
@@ -36,6 +37,9 @@ class NoRecorder:
     def counting(self, taker: Taker) -> Taker:
         """The taker of dead letters as it is."""
         return taker
+
+    def note(self, notes: Notes) -> None:
+        """Do nothing. Any thread may call it."""
 
     def commit(self) -> None:
         """Do nothing: code with commits also runs without a journal."""

@@ -1,7 +1,8 @@
 """The recorder of a durable run: it learns what is done, and a thread writes that to the journal.
 
 caller's loop, or the stage behind `each` ── spans ──┐
-stages with DeadLetter ── dead letters ──────────────┴──► recorder's thread ──► journal, one transaction a second
+stages with DeadLetter ── dead letters ──────────────┤
+source ── samples of its items ──────────────────────┴──► recorder's thread ──► journal, one transaction a second
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 
 from ..durable.content import COMPLETE, Change
 from ..durable.journal_file import JournalFile
+from ..durable.notes import Notes
 from ..durable.ranges import Ranges
 from ..errors import DeadItem, JournalError
 from ..progress.run_record import Status
@@ -55,6 +57,10 @@ class Recorder(NoRecorder):
         # Dead letters, and one entry for each call that brings one. Any thread adds to them.
         self._letters: deque[DeadItem] = deque()
         self._arrived: deque[None] = deque()
+        # What workers tell. Any thread adds to them.
+        self._notes: deque[Notes] = deque()
+        # The file could not be written, and is not used any more.
+        self._is_broken = False
         self._finished = FinishedItems()
         self._fresh = Ranges()
         self._due = threading.Event()
@@ -134,6 +140,12 @@ class Recorder(NoRecorder):
 
         return taking
 
+    def note(self, notes: Notes) -> None:
+        """Keep what a worker tells, for the next write. Any thread may call it."""
+        self._notes.append(notes)
+        if notes.differs and self.error is None:
+            self.error = self._file.differing(notes.differs)
+
     def start(self, refused: Callable[[], None], dead_letters: Callable[[], int]) -> None:
         """Start the thread. refused: called once if the journal cannot be written. dead_letters: how many there are."""
         self._refused, self._dead_letters = refused, dead_letters
@@ -184,15 +196,19 @@ class Recorder(NoRecorder):
 
     def _try(self, write: Callable[[], None]) -> None:
         """Write. An error ends the run; after the end of the run, it is the error of the run."""
-        if self.error is not None:
+        if self._is_broken:
             return
         try:
             write()
         except JournalError as error:
-            self.error = error
+            self._is_broken = True
+            self.error = self.error or error
             self._refused()
 
     def _write(self, is_last: bool = False) -> None:
+        # Of another input, the numbers say nothing.
+        if self.error is not None:
+            return
         while self._settled:
             finished = self._finished.add(self._settled.popleft())
             if finished is not None:
@@ -202,6 +218,9 @@ class Recorder(NoRecorder):
         if not is_last and len(self._arrived) < self._dead_letters():
             return
         letters = [self._letters.popleft() for _ in range(len(self._letters))]
-        if letters or self._fresh:
-            self._file.write(Change(done=tuple(self._fresh), letters=letters))
+        notes = [self._notes.popleft() for _ in range(len(self._notes))]
+        if letters or notes or self._fresh:
+            samples = [each for told in notes for each in told.samples]
+            checkpoints = [each for told in notes for each in told.checkpoints]
+            self._file.write(Change(tuple(self._fresh), letters, checkpoints, samples))
             self._fresh = Ranges()

@@ -76,9 +76,10 @@ class Wiring:
                 logs.pipe,
                 surroundings.of,
                 inputs=settings.recorder.inputs(len(groups) - 1),
+                note=settings.recorder.note,
             )
             undo.callback(self.elsewhere.close)
-            facts = works, settings.seed, takers, logs.pipe, surroundings.variables, self.warn
+            facts = works, settings.seed, takers, settings.recorder.note, logs.pipe, surroundings.variables, self.warn
             self.elsewhere.begin(RunFacts(self.sections, self.connections, *facts))
             if self._pool is not None:
                 self._pool.hints.recall(stages, self.board)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 
+from ..durable.notes import Notes, unheard
 from ..errors import DeadItem
 from ..ipc.checkpoint import Checkpoint
 from ..lazy_dataclass import dataclass, field
@@ -33,7 +34,8 @@ class WorkerMaker:
     works, codes, takers: by group. takers: receive the dead letters, one for each element-wise stage of the group.
     seed: of the run. log_pipe, surroundings: for a worker with an interpreter of its own; `surroundings` gets the
     group, the number and the name of the worker. context: the context variables for workers that are threads.
-    inputs: by group, what makes the inputs of its workers, if they are not usual ones.
+    inputs: by group, what makes the inputs of its workers, if they are not usual ones. note: takes what workers tell
+    the journal of a durable run.
     """
 
     works: Sequence[Work]
@@ -47,6 +49,7 @@ class WorkerMaker:
     context: Context = field(default_factory=copy_context)
     faults: Faults = field(default_factory=Faults.requested)
     inputs: Mapping[int, Callable[..., ChannelInput]] = field(default_factory=dict)
+    note: Callable[[Notes], object] = unheard
 
     def worker(
         self,
@@ -73,6 +76,7 @@ class WorkerMaker:
             self.connections.board,
             self.connections.endpoints(group, number, assignments[-1].row, checkpoint, turn),
             takers=self.takers[group],
+            note=self.note,
             condemned=condemned,
             retirement=Retirement(work.share, turn) if work.share is not None else None,
             logs=self.log_pipe(who) if is_apart else None,

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 from ..ipc.checkpoint import Position
 from ..ipc.descriptors import Descriptor
 from ..worker.operator_run import Condemned
-from ..worker.outcome import Outcome, PackedDeadItem, SuccessorWanted
+from ..worker.outcome import Message
 
 __all__ = [
     "AskStack",
@@ -86,7 +86,7 @@ class Placed(NamedTuple):
 class Report(NamedTuple):
     """What a worker process sends on its report pipe, as it has sent it."""
 
-    message: PackedDeadItem | SuccessorWanted | Outcome
+    message: Message
 
 
 class Died(NamedTuple):

@@ -1,7 +1,7 @@
 """A worker process, as seen from the main process.
 
     main process                                    worker process
-    report pipe    <--- dead letters, one outcome ----  closed after the outcome
+    report pipe    <--- dead letters, ..., outcome ---  closed after the outcome
     logs pipe      <--- records, warnings -----------   keeps what was sent before a death
     lifeline pipe  ----- go, and nothing more ------>   its end of file kills the worker at any moment
     sentinel       <---- exit code ------------------   shows a death; an end of file alone does not
@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from copy import copy
 
+from ..durable.notes import Notes, unheard
 from ..ipc.descriptors import Descriptor, pipe, room_to_start
 from ..ipc.system import text_file, trim
 from ..messages import failure_texts
 from ..messages.names import WorkerName
-from ..worker.outcome import Failed, Interrupted, Outcome, PackedDeadItem, SuccessorWanted
+from ..worker.outcome import Failed, Interrupted, Message, Outcome, PackedDeadItem, SuccessorWanted
 from ..worker.worker import Worker
 from .base import Lost
 from .kept_process import Fit
@@ -54,7 +55,7 @@ class ProcessHandle:
         self._leftovers: Leftovers | None = None
         self._sent_signals: set[int] = set()
         self._who = worker.who
-        self._takers = worker.takers
+        self._takers, self._note = worker.takers, worker.note
         # The size of the stack file at the last request for a stack. It is 0 before a request, and before the worker
         # can handle one.
         self._stack_offset = 0
@@ -134,7 +135,7 @@ class ProcessHandle:
             return
         idle = copy(self)
         # They refer to the run.
-        idle._takers = ()  # noqa: SLF001  # of its own class
+        idle._takers, idle._note = (), unheard  # noqa: SLF001  # of its own class
         # A signal may still be on its way to the process.
         self._is_released = not self._sent_signals and kept.give_back(idle)
         if not self._is_released:
@@ -198,6 +199,8 @@ class ProcessHandle:
                 request = message
             elif isinstance(message, PackedDeadItem):
                 self._take_dead_item(message)
+            elif isinstance(message, Notes):
+                self._take_notes(message)
             else:
                 self._report_pipe.close()
                 return self._opened(message)
@@ -207,19 +210,20 @@ class ProcessHandle:
         # A worker process that sends dead letters has only one stage.
         self._takers[0](item.unpacked())
 
+    def _take_notes(self, notes: Notes) -> None:
+        self._note(notes)
+
     def _opened(self, outcome: Outcome) -> Outcome:
         return outcome.unpacked(self._who)
 
-    def _next_message(self) -> PackedDeadItem | SuccessorWanted | Outcome | None:
+    def _next_message(self) -> Message | None:
         """Return the next message, if all of it has arrived."""
         if len(self._received) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
         if len(self._received) < end:
             return None
-        message: PackedDeadItem | SuccessorWanted | Outcome = pickle.loads(
-            memoryview(self._received)[LENGTH.size : end].tobytes()
-        )
+        message: Message = pickle.loads(memoryview(self._received)[LENGTH.size : end].tobytes())
         del self._received[:end]
         return message
 

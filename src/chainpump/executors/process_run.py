@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..durable.notes import Notes
 from ..errors import Cancelled, DeadItem
 from ..ipc.board import Cell
 from ..ipc.descriptors import Descriptor
@@ -75,6 +76,7 @@ class ProcessRun:
         """Run the worker to its end. set_up: prepares the process first; SIGTERM may interrupt it."""
         worker = self._worker
         worker.takers = [self._report_dead_item]
+        worker.note = self._send_whole
         if worker.retirement is not None:
             worker.retirement.prepare = self._request_successor
             worker.retirement.items_before = self._items_before
@@ -136,7 +138,7 @@ class ProcessRun:
     def _request_successor(self) -> None:
         self._send_whole(SuccessorWanted())
 
-    def _send_whole(self, message: PackedDeadItem | SuccessorWanted) -> None:
+    def _send_whole(self, message: PackedDeadItem | SuccessorWanted | Notes) -> None:
         # A message that is sent only in part would make all later messages unreadable.
         with self._worker.interruption.delayed(), self._sending:
             send_report(self._report_pipe, message)

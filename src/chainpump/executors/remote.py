@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 
+from ..durable.notes import Notes
 from ..errors import DeadItem
 from ..ipc.board import Board, Cell
 from ..ipc.checkpoint import Checkpoint
@@ -20,7 +21,7 @@ from ..lazy_dataclass import replace
 from ..messages import host_texts
 from ..messages.names import WorkerName
 from ..worker.operator_run import Condemned
-from ..worker.outcome import Failed, Outcome, PackedDeadItem, SuccessorWanted
+from ..worker.outcome import Failed, Message, Outcome, PackedDeadItem, SuccessorWanted
 from .base import Lost, LostWithMachine, WorkerHandle
 from .control_pipe import (
     AskStack,
@@ -50,9 +51,9 @@ class RemoteSlot:
     """The place of one worker on another machine.
 
     who: its worker, with the name of the machine. host: the number of the machine. rows: its board rows. takers: take
-    the dead letters of its stage. checkpoint: gets the position of a worker that has died; None before the first
-    worker, and if workers are not replaced. reports_loss: a worker reports, or has reported, that no other one can
-    follow.
+    the dead letters of its stage. note: takes what it tells the journal of a durable run. checkpoint: gets the position
+    of a worker that has died; None before the first worker, and if workers are not replaced. reports_loss: a worker
+    reports, or has reported, that no other one can follow.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RemoteSlot:
         board: Board,
         rows: Sequence[int],
         takers: Sequence[Callable[[DeadItem], object]],
+        note: Callable[[Notes], object],
     ) -> None:
         self._control = control
         self.who = who
@@ -70,6 +72,7 @@ class RemoteSlot:
         self._board = board
         self._rows = rows
         self.takers = takers
+        self.note = note
         self.checkpoint: Checkpoint | None = None
         self._handles: dict[int, RemoteHandle] = {}
         # Why no worker can run there any more.
@@ -208,10 +211,12 @@ class RemoteHandle(WorkerHandle):
         elif isinstance(event, Gone):
             self._is_gone, self._remains = True, ()
 
-    def _take_report(self, message: PackedDeadItem | SuccessorWanted | Outcome) -> None:
+    def _take_report(self, message: Message) -> None:
         if isinstance(message, PackedDeadItem):
             # A worker process that sends dead letters has only one stage.
             self._slot.takers[0](message.unpacked())
+        elif isinstance(message, Notes):
+            self._slot.note(message)
         elif isinstance(message, SuccessorWanted):
             self._request = message
         else:

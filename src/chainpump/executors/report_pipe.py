@@ -1,4 +1,4 @@
-"""The report pipe of a worker process: it carries dead letters, requests, and at the end how the worker ended."""
+"""The report pipe of a worker process: it carries dead letters, notes, requests, and at the end its outcome."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from contextlib import suppress
 
 from ..ipc.descriptors import Descriptor
-from ..worker.outcome import Outcome, PackedDeadItem, SuccessorWanted
+from ..worker.outcome import Message
 
 __all__ = ["LENGTH", "send_report"]
 
@@ -16,7 +16,7 @@ __all__ = ["LENGTH", "send_report"]
 LENGTH = struct.Struct("<Q")
 
 
-def send_report(report_pipe: Descriptor, message: PackedDeadItem | SuccessorWanted | Outcome) -> None:
+def send_report(report_pipe: Descriptor, message: Message) -> None:
     """Send one whole message."""
     data = pickle.dumps(message, 5)
     # The pipe is broken if the main process has given up this worker, or has died.

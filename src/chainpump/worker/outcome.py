@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import takewhile
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any
+from typing import Any, TypeAlias
 
+from ..durable.notes import Notes
 from ..errors import Cancelled, DeadItem, Failure
 from ..ipc.board import State
 from ..lazy_dataclass import dataclass, replace
@@ -23,7 +24,7 @@ from ..messages.names import WorkerName
 from ..messages.stand_ins import stand_in
 from ..pickling import functions
 
-__all__ = ["Failed", "Finished", "Interrupted", "Outcome", "PackedDeadItem", "SuccessorWanted"]
+__all__ = ["Failed", "Finished", "Interrupted", "Message", "Outcome", "PackedDeadItem", "SuccessorWanted"]
 
 # Bytes. A dead letter has the attributes of an error that cannot be sent itself, without its larger ones.
 MOST_ATTRIBUTE = 1 << 20
@@ -159,6 +160,10 @@ class PackedDeadItem:
         with suppress(Exception):
             error = None if self.error is None else pickle.loads(self.error)
         return replace(self.letter, item=item, error=error if isinstance(error, BaseException) else self.letter.error)
+
+
+# What a worker process sends to the main process.
+Message: TypeAlias = PackedDeadItem | SuccessorWanted | Notes | Outcome
 
 
 def _attributes(error: BaseException) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from contextvars import Context
 from typing import Any
 
+from ..durable.notes import Notes, unheard
 from ..errors import Cancelled, DeadItem
 from ..ipc import wait_times
 from ..ipc.board import Board, Cell, State
@@ -49,7 +50,7 @@ from .work import Assignment, Work
 __all__ = ["Worker"]
 
 # The attributes that are not pickled. The surroundings are sent first, because the worker finds its modules by them.
-LOCAL = ("takers", "surroundings", "context", "set_ups", "report", "_woken")
+LOCAL = ("takers", "note", "surroundings", "context", "set_ups", "report", "_woken")
 CALLERS_LOOP = Bound(iter)
 
 
@@ -58,6 +59,7 @@ class Worker:
 
     work, assignments, code: what it has in common with the workers of its group, its own stages, and their functions.
     takers: take the dead letters of each element-wise stage, in the process that has started the worker.
+    note: takes what it tells the journal of a durable run, in the same process.
     condemned: items that ended its predecessors, by position in the current frame.
     retirement: decides when it retires by itself; None if it does not.
     logs, surroundings, seed: for a worker process. It keeps `logs` until it ends. The run closes the surroundings.
@@ -74,6 +76,7 @@ class Worker:
         endpoints: Endpoints,
         *,
         takers: Sequence[Callable[[DeadItem], object]] = (),
+        note: Callable[[Notes], object] = unheard,
         condemned: Mapping[int, Condemned] | None = None,
         retirement: Retirement | None = None,
         logs: LogsEnd | None = None,
@@ -85,6 +88,7 @@ class Worker:
         self._work = work
         self.assignments = assignments
         self.takers = takers
+        self.note = note
         self._condemned = condemned or {}
         self.retirement = retirement
         self.logs = logs

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from chainpump.durable.content import Checkpoint as Made
+from chainpump.durable.notes import Notes
 from chainpump.errors import DeadItem, WorkerLostError
 from chainpump.executors.base import Lost, LostWithMachine
 from chainpump.executors.control_pipe import (
@@ -45,8 +47,9 @@ class Far:
         near, far = control_pipe()
         self.board = Board(4, 1, 2)
         self.letters: list[DeadItem] = []
+        self.notes: list[Notes] = []
         self.switchboard = ControlPipe(far)
-        self.slot = RemoteSlot(ControlPipe(near), WHO, 3, self.board, [2], [self.letters.append])
+        self.slot = RemoteSlot(ControlPipe(near), WHO, 3, self.board, [2], [self.letters.append], self.notes.append)
 
     def commands(self) -> list[tuple[int, Command]]:
         return [(generation, pickle.loads(message)) for generation, message in self.switchboard.receive()]
@@ -122,6 +125,14 @@ def test_a_death_sets_the_position_of_its_replacement(far: Far) -> None:
     assert handle.poll() == Lost(-9)
     assert checkpoint.position.received == 30
     checkpoint.close()
+
+
+def test_notes_for_a_journal_are_passed_on(far: Far) -> None:
+    notes = Notes(checkpoints=[Made(2, 30, 60)])
+    handle = far.slot.start(0)
+    far.tell(Report(notes))
+    assert handle.poll() is None
+    assert far.notes == [notes]
 
 
 def test_dead_letters_come_before_the_outcome(far: Far) -> None:

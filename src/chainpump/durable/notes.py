@@ -1,0 +1,27 @@
+"""What a worker tells the journal of a durable run while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..lazy_dataclass import dataclass
+from .content import Checkpoint, Sample
+
+__all__ = ["Notes", "unheard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """One message of a worker that numbers items. It may be lost if the program dies.
+
+    samples: of items of the source. checkpoints: of a generator stage. differs: why the input is not that of the
+    earlier attempts, as a text; empty if it is. The worker fails right after that.
+    """
+
+    samples: Sequence[Sample] = ()
+    checkpoints: Sequence[Checkpoint] = ()
+    differs: str = ""
+
+
+def unheard(notes: Notes) -> None:
+    """Do nothing with the notes: there is no journal."""
