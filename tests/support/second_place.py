@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 from chainpump import Processes, Runnable
-from chainpump.durable.ranges import Ranges
 from chainpump.engine.connections import Connections, Junction, junctions_of
 from chainpump.engine.groups import Section, groups_of, sections_of, works_of
 from chainpump.engine.worker_maker import WorkerMaker
@@ -34,7 +33,7 @@ def described(runnable: Runnable[Any]) -> Described:
     """The values of which the workers of a run are made."""
     groups = tuple(groups_of(runnable.plan().stages, iterated=False, apart=False))
     sections = list(sections_of(groups))
-    works = works_of(groups, sections, Ranges(), watched=True)
+    works = works_of(groups, sections, {}, watched=True)
     return works, sections, junctions_of(groups, sections), [group.code for group in groups]
 
 

@@ -12,4 +12,5 @@
 * `notes`: what a worker tells the journal while it works
 * `position`: the progress of a run as a short text
 * `ranges`: a set of numbers as ranges
+* `resume_points`: where each stage that numbers its own items goes on
 """

@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import JournalError
 from ..hints.objects import underlying
 from ..lazy_dataclass import dataclass
-from ..messages.names import Role
 from ..plan.planned_stage import PlannedStage
 from .digest import digest_of
 
@@ -134,7 +133,7 @@ def _mark_of(stage: PlannedStage) -> StageMark:
         code=digest_of(_code_of(written), PARTS).hex(),
         arguments=digest_of([call.args, call.kwargs], PARTS).hex(),
         ordered=stage.keeps_order,
-        numbers=operator is None and stage.role is not Role.SINK,
+        numbers=stage.numbers_items,
     )
 
 

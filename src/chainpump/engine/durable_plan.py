@@ -1,7 +1,10 @@
 """The plan of a durable run: which chains can go on after the death of their program, and what they have in addition.
 
-source ──► map, filter, flat_map, tap ──► each ──► record           the last stage learns which items are done
-source ──► map, filter, flat_map, tap ──► the caller's loop         the loop is a worker of its own
+origin ──► map, filter, flat_map, tap ──► each ──► record           the last stage learns which items are done
+origin ──► map, filter, flat_map, tap ──► the caller's loop         the loop is a worker of its own
+
+What is done is known by the numbers of the last origin: the source, or the last generator stage. A later run makes all
+of its items again, with all that is before it, and drops those that are done.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from ..executors.threads import Threads
 from ..lazy_dataclass import replace
 from ..messages.names import Role
 from ..plan.bound import Sink
+from ..plan.generator_stages import differing
 from ..plan.operators import Each, RecordedEach
 from ..plan.planned_stage import PlannedStage
+from ..plan.sections import KEPT, orders_of
+from ..policies import keeps_items
 
 __all__ = ["check_resumable", "durable_stages", "is_record"]
 
@@ -27,13 +33,14 @@ RECORD = "record"
 
 def check_resumable(stages: Sequence[PlannedStage]) -> None:
     """Raise JournalError if a run of these stages could not go on where an earlier one has ended."""
-    source, *others = stages
+    source = stages[0]
     if source.each_worker:
         raise JournalError(
             f"{source.label} cannot have a journal: with each_worker=True its items have no fixed numbers.\n"
             "  Let one worker run the source, and later stages share the work."
         )
-    for stage in others:
+    orders = orders_of(stages)
+    for place, stage in enumerate(stages[1:], start=1):
         if stage.operator is not None:
             continue
         if stage.role is Role.SINK:
@@ -41,28 +48,54 @@ def check_resumable(stages: Sequence[PlannedStage]) -> None:
                 f"{stage.label} cannot have a journal: it takes all items at once, and nothing says which are done.\n"
                 "  End the pipeline in .each(function), or iterate over it: pipeline.open(journal=...)."
             )
+        _check_replayed(stages[: place + 1], orders)
+
+
+def _check_replayed(stages: Sequence[PlannedStage], orders: Sequence[str]) -> None:
+    """Raise JournalError unless the last of these stages, a generator stage, makes the same items each time.
+
+    orders: as in `orders_of`.
+    """
+    *before, stage = stages
+    why = f"{stage.label} cannot have a journal: it numbers its items, and would not make the same ones again"
+    if stage.copies > 1:
         raise JournalError(
-            f"{stage.label} cannot have a journal: its items are not those of the source, so their numbers do not say "
-            "where the source goes on.\n"
-            "  Use map, filter, flat_map, tap and each, which work item by item. Or let the source make such items."
+            f"{why}: its {stage.copies} workers share its input, each time in another way.\n"
+            "  Give it one worker. Or use .map(), .filter() and .flat_map(), which can have several."
         )
+    mixing = next((each for each, order in zip(before, orders, strict=False) if order != KEPT), None)
+    if mixing is not None:
+        raise JournalError(
+            f"{why}: the results of {mixing.label} before it come in any order.\n  Leave out ordered=False there."
+        )
+    losing = next((each for each in before if each.operator and not keeps_items(each.operator.policy)), None)
+    if losing is not None and losing.operator is not None:
+        raise JournalError(
+            f"{why}: {losing.label} before it leaves out items that fail (on_error={losing.operator.policy!r}), which "
+            "may succeed the next time.\n"
+            "  Leave out on_error= there, or let the function return a value for them, such as None."
+        )
+    reason = differing(stage.call)
+    if reason is not None:
+        raise JournalError(f"{why}: {reason}.")
 
 
 def durable_stages(stages: Sequence[PlannedStage]) -> tuple[PlannedStage, ...]:
     """The stages of a durable run of stages that can be resumed."""
-    source, *others = stages
-    # With neighbours in its thread, the source would not be what numbers the items.
-    if isinstance(source.on, Inline):
-        source = replace(source, on=Threads(1))
-    *between, last = (source, *others)
+    *between, last = map(_alone, stages)
     call = last.call
     if not isinstance(call, Each):
-        return source, *others
+        return *between, last
     recorded: RecordedEach[Any] = RecordedEach(
         call.function, call.args, call.kwargs, call.policy, call.ordered, call.timeout, wraps=call.wraps
     )
     record = PlannedStage(Role.SINK, RECORD, Sink(_taken), Threads(1))
     return *between, replace(last, call=recorded), record
+
+
+def _alone(stage: PlannedStage) -> PlannedStage:
+    """The stage, if it numbers items, in a thread of its own: with neighbours in its thread, others may number them."""
+    return replace(stage, on=Threads(1)) if stage.numbers_items and isinstance(stage.on, Inline) else stage
 
 
 def is_record(stage: PlannedStage) -> bool:

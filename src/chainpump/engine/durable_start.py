@@ -10,6 +10,7 @@ from ..durable.journal import Journal, as_journal
 from ..durable.journal_file import JournalFile
 from ..durable.position import Position
 from ..durable.ranges import Ranges
+from ..durable.resume_points import resume_points
 from ..errors import JournalError
 from ..lazy_dataclass import replace
 from ..logs.records import warn
@@ -33,7 +34,8 @@ def recorder_of(
     file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict)
     for text in file.changes:
         warn(text)
-    return Recorder(file, every, journal.items, journal.autocommit), durable_stages(stages)
+    points = resume_points(file.content.done, _origins(stages))
+    return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages)
 
 
 def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeeper, tuple[PlannedStage, ...]]:
@@ -49,4 +51,10 @@ def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeepe
             "start: the position belongs to a pipeline with other stages.\n"
             "  Its items had other numbers. Finish that with the pipeline that began it, or begin again: start=''."
         )
-    return PositionKeeper(replace(position, shape=shape)), durable_stages(stages)
+    points = resume_points(position.done, _origins(stages))
+    return PositionKeeper(replace(position, shape=shape), points), durable_stages(stages)
+
+
+def _origins(stages: Sequence[PlannedStage]) -> Sequence[int]:
+    """The places of the stages that number their own items."""
+    return [place for place, stage in enumerate(stages) if stage.numbers_items]

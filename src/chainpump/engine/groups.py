@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..durable.ranges import Ranges
+from ..durable.resume_points import WHOLE, ResumePoint
 from ..executors.base import Executor
 from ..executors.inline import Inline
 from ..lazy_dataclass import dataclass
@@ -56,6 +56,11 @@ class Group:
     def workers(self) -> int:
         """The largest number of workers."""
         return len(self.rows[0])
+
+    @property
+    def places(self) -> range:
+        """The numbers of its stages in the chain, that of the caller's loop included."""
+        return range(self.first_stage, self.first_stage + len(self.rows))
 
     @property
     def at_once(self) -> int:
@@ -221,13 +226,18 @@ def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
         yield Section(section.origin, section.end, make_room, is_replayed)
 
 
-def works_of(groups: Sequence[Group], sections: Sequence[Section], done: Ranges, *, watched: bool) -> list[Work]:
-    """What the workers of each group have to do. done: see `Assignment`. watched: see `Work`."""
+def works_of(
+    groups: Sequence[Group], sections: Sequence[Section], points: Mapping[int, ResumePoint], *, watched: bool
+) -> list[Work]:
+    """What the workers of each group have to do. watched: see `Work`.
+
+    points: where each origin goes on, by its place in the chain; empty if this is no durable run.
+    """
     may_repeat = {index for section in sections for index in section.after_replacements(groups)}
     return [
         Work(
             index,
-            _assignments(group, _makers(_origin_of(groups, index)) if index else ("",), done),
+            _assignments(group, _makers(_origin_of(groups, index)) if index else ("",), points),
             groups[index - 1].rows[-1] if index else (),
             awaits=group.executor.capabilities.runs_async,
             whole=index in may_repeat,
@@ -242,8 +252,9 @@ def works_of(groups: Sequence[Group], sections: Sequence[Section], done: Ranges,
     ]
 
 
-def _assignments(group: Group, makers: Sequence[str], done: Ranges) -> list[Assignment]:
-    """The assignments of the first worker of a group. makers: of the input of the group."""
+def _assignments(group: Group, makers: Sequence[str], points: Mapping[int, ResumePoint]) -> list[Assignment]:
+    """The assignments of the first worker of a group. makers: of the input of the group. points: see `works_of`."""
+    origins = [max((origin for origin in points if origin < place), default=-1) for place in group.places]
     return [
         Assignment(
             group.who(stage, 0),
@@ -252,9 +263,10 @@ def _assignments(group: Group, makers: Sequence[str], done: Ranges) -> list[Assi
             makers if stage == 0 else ("",),
             rows,
             executor=type(group.executor).__name__,
-            done=done,
+            done=points.get(origin, WHOLE).left_out,
+            goes_on=points.get(place, WHOLE),
         )
-        for stage, rows in enumerate(group.rows)
+        for stage, (rows, place, origin) in enumerate(zip(group.rows, group.places, origins, strict=True))
     ]
 
 

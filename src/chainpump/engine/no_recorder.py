@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
+from ..durable.resume_points import ResumePoint
 from ..errors import DeadItem, JournalError
 from ..progress.run_record import Status
 from ..worker.stage_run import ChannelInput
@@ -21,6 +23,8 @@ class NoRecorder:
     """A run without a journal."""
 
     done = Ranges()
+    # Where each origin goes on, by its place in the chain.
+    points: Mapping[int, ResumePoint] = MappingProxyType({})
     error: JournalError | None = None
 
     def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:

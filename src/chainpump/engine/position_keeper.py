@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..durable.position import Position
+from ..durable.resume_points import ResumePoint
 from ..transport.frames import Span
 from ..worker.recorded_input import RecordedInput
 from ..worker.stage_run import ChannelInput
@@ -16,10 +17,14 @@ __all__ = ["PositionKeeper"]
 
 
 class PositionKeeper(NoRecorder):
-    """Knows what is done in a run that began at a position. Only the thread that takes the items uses it."""
+    """Knows what is done in a run that began at a position. Only the thread that takes the items uses it.
 
-    def __init__(self, start: Position) -> None:
+    points: where each origin goes on.
+    """
+
+    def __init__(self, start: Position, points: Mapping[int, ResumePoint]) -> None:
         self.done = start.done
+        self.points = points
         self._shape = start.shape
         self._now = start.done.copy()
         self._finished = FinishedItems()

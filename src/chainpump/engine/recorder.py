@@ -16,6 +16,7 @@ from ..durable.content import COMPLETE, Change
 from ..durable.journal_file import JournalFile
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
+from ..durable.resume_points import ResumePoint
 from ..errors import DeadItem, JournalError
 from ..progress.run_record import Status
 from ..transport.frames import Span
@@ -34,12 +35,20 @@ UNCOMMITTED = "uncommitted"
 class Recorder(NoRecorder):
     """Writes to a journal what is done. It owns the file.
 
-    every: seconds between two writes. items: it also writes when so many items wait for that. autocommit: the request
-    of the next item says that the one before it is done, until the first `commit`.
+    points: where each origin goes on. every: seconds between two writes. items: it also writes when so many items wait
+    for that. autocommit: the request of the next item says that the one before it is done, until the first `commit`.
     """
 
-    def __init__(self, file: JournalFile, every: float, items: int | None, autocommit: bool) -> None:
+    def __init__(
+        self,
+        file: JournalFile,
+        points: Mapping[int, ResumePoint],
+        every: float,
+        items: int | None,
+        autocommit: bool,
+    ) -> None:
         self.done = file.content.done
+        self.points = points
         self.error = None
         self._file = file
         self._is_open = True

@@ -58,7 +58,7 @@ class Wiring:
                 undo.callback(slot.close)
             for group in self.groups:
                 undo.callback(group.code.drop)
-            works = works_of(self.groups, self.sections, settings.recorder.done, watched=settings.reports_items)
+            works = works_of(self.groups, self.sections, settings.recorder.points, watched=settings.reports_items)
             repeated = {index for each in self.sections for index in each.processed_again(self.groups)}
             takers = [
                 [

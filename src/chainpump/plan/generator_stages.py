@@ -16,6 +16,7 @@ __all__ = [
     "batch",
     "batch_by",
     "batch_within",
+    "differing",
     "distinct",
     "group_by",
     "is_timed",
@@ -304,6 +305,15 @@ def of_several(call: Bound) -> str | None:
     # A function of a user may not be hashable, and comparing it may run any code.
     reason = next((reason for function, reason in ALONE if function is call.function), None)
     return None if reason is None else reason.format(*call.args)
+
+
+def differing(call: Bound) -> str | None:
+    """Return why a stage makes other items of the same input when it runs again; None if no reason is known."""
+    if call.function is batch_within or (call.function is batch_by and call.args[-1] is not None):
+        return "with within= its lists depend on how fast items come. Leave out within="
+    if call.function is shuffle and call.args[-1] is None:
+        return "it shuffles in another order each time. Give it a seed: .shuffle(buffer, seed=0)"
+    return None
 
 
 def is_timed(call: Bound) -> bool:

@@ -47,6 +47,11 @@ class PlannedStage:
         return self.call if isinstance(self.call, Operator) else None
 
     @property
+    def numbers_items(self) -> bool:
+        """Return whether its items have numbers of their own: it is a source or a generator stage."""
+        return self.operator is None and self.role is not Role.SINK
+
+    @property
     def is_auto(self) -> bool:
         """Return whether measurements decide how many workers it has."""
         return self.on.workers == AUTO

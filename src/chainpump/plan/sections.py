@@ -18,7 +18,10 @@ from ..messages.names import Role
 from .operators import Operator
 from .planned_stage import PlannedStage
 
-__all__ = ["Section", "StageGroup", "orders_of", "sections_of", "sharing_worker"]
+__all__ = ["KEPT", "Section", "StageGroup", "orders_of", "sections_of", "sharing_worker"]
+
+# How results are ordered: as the items of the source, or in any order.
+KEPT, UNDEFINED = "kept", "undefined"
 
 
 class StageGroup(Protocol):
@@ -149,4 +152,4 @@ def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
             # The workers between mix the results, and the order is not restored before `end` takes them.
             keeps[section.end] = [False] * len(keeps[section.end])
     kept = accumulate((each for group in keeps for each in group), and_)
-    return ["kept" if each else "undefined" for each in kept]
+    return [KEPT if each else UNDEFINED for each in kept]

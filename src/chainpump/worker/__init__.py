@@ -13,7 +13,7 @@
 * `outcome_report`: the report of a worker's outcome, sent once
 * `output`: items collected into frames and sent
 * `recorded_input`: the input at the end of a durable run
-* `resumed_source`: a source of which some items are done
+* `resumed_origin`: a source or a generator stage of which some items are done
 * `retirement`: when a worker retires, and a fresh one goes on in its place
 * `seeds`: random numbers of workers
 * `set_up`: what factories make for a worker, and its tear-down

@@ -305,6 +305,10 @@ class OperatorRun(StageRun):
         current = self.current_item()
         return current[:2] if current else None
 
+    def _original(self, index: int) -> int:
+        """As in StageRun: its results have the numbers of its items."""
+        return self.assignment.done.original(index)
+
     def current_item(self) -> tuple[int, int, str] | None:
         """As in StageRun. If several items are in progress, the one that failed."""
         return self._failed_item or super().current_item()

@@ -179,11 +179,12 @@ class StageRun:
             declared, what, number = error.args
             item = self._item()
             if number is not None and self.made_of() is None:
-                item = Item(self.assignment.done.original(number))
+                # It is counted where it is made, before those that are left out are dropped.
+                item = Item(self.assignment.goes_on.first + number)
             return Failed(failure_texts.mistyped(self.assignment.who, os.getpid(), item, declared, what))
         if isinstance(error, ItemFault):
             raised = None if isinstance(error.error, UNPICKLABLE) else error.error
-            index = self.assignment.done.original(error.index)
+            index = self._original(error.index)
             failure = failure_texts.unpicklable(self.assignment.who, os.getpid(), index, error.reason, raised)
             return Failed(failure, error.error if error.error is not error else None)
         return Failed(failure_texts.raised(self.assignment.who, os.getpid(), error, self._item()), error)
@@ -195,6 +196,10 @@ class StageRun:
     def item(self, producer: int, index: int, text: str | None = None) -> Item:
         """An item of its input, as messages name it."""
         return Item(self.assignment.done.original(index), self.assignment.makers[producer], text)
+
+    def _original(self, index: int) -> int:
+        """The number of an item that it has made, counted from the first attempt of a durable run."""
+        return self.assignment.goes_on.left_out.original(index)
 
     def current_item(self) -> tuple[int, int, str] | None:
         """Origin, number and short repr of the last item of its input."""

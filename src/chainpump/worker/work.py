@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..durable.ranges import Ranges
+from ..durable.resume_points import WHOLE, ResumePoint
 from ..lazy_dataclass import dataclass, field, replace
 from ..messages.names import Role, WorkerName
 from .current_worker import CurrentWorker
@@ -21,7 +22,9 @@ class Assignment:
     makers: the names, by origin, of the workers that number its input. They are empty strings if there is only one.
     siblings: the board rows of all workers of the stage. generation: how many workers have run in its place before.
     executor: the name of the class of its executor.
-    done: the items of the source that earlier attempts of a durable run have done. This run does not number them.
+    done: the items of the origin of its input that this run leaves out, because earlier attempts of a durable run have
+    done what is made of them. This run does not number them. goes_on: the same for its own items, and where they begin,
+    if it is an origin.
     """
 
     who: WorkerName
@@ -32,6 +35,7 @@ class Assignment:
     generation: int = 0
     executor: str = ""
     done: Ranges = field(default_factory=Ranges)
+    goes_on: ResumePoint = WHOLE
 
     def current_worker(self) -> CurrentWorker:
         """The worker, as user code in this process gets it."""
@@ -40,8 +44,8 @@ class Assignment:
 
     @property
     def resumes(self) -> bool:
-        """Whether it is a source of which some items are done."""
-        return self.who.role is Role.SOURCE and bool(self.done)
+        """Whether it is an origin that leaves out some of its items."""
+        return bool(self.goes_on.left_out)
 
     @property
     def is_sink(self) -> bool:

@@ -39,7 +39,7 @@ from .operator_run import Condemned, OperatorRun, Tools
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .outcome_report import OutcomeReport
 from .output import Output
-from .resumed_source import ResumedSource
+from .resumed_origin import ResumedOrigin
 from .retirement import Retirement
 from .seeds import Seed
 from .set_up import SetUps
@@ -243,7 +243,7 @@ class Worker:
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
-            kind = ResumedSource if assignment.resumes else StageRun
+            kind = ResumedOrigin if assignment.resumes else StageRun
             return kind(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]

@@ -1,0 +1,62 @@
+"""An origin that goes on: a source or a generator stage whose items that are done are dropped before later stages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import chain, islice
+from types import AsyncGeneratorType
+from typing import Any
+
+from ..durable.ranges import Ranges
+from .stage_run import StageRun
+
+__all__ = ["ResumedOrigin", "without"]
+
+
+class ResumedOrigin(StageRun):
+    """A running source or generator stage of which some items are left out. The worker numbers the others, from 0 on.
+
+    It makes the items that are left out once more: its function is the same as in the first attempt.
+    """
+
+    def start(self) -> Any:
+        """Call the function. Returns its items without those that are done."""
+        goes_on = self.assignment.goes_on
+        return without(super().start(), goes_on.left_out, goes_on.first)
+
+
+def without(items: Any, left_out: Ranges, first: int = 0) -> Any:
+    """The items whose numbers are not left out. first: the number of the first one. Any: they may be asynchronous.
+
+    >>> list(without("abcdef", Ranges([(0, 2), (3, 4)])))
+    ['c', 'e', 'f']
+    >>> list(without("bcdef", Ranges([(0, 2), (3, 4)]), 1))
+    ['c', 'e', 'f']
+    """
+    if isinstance(items, AsyncIterable):
+        return _async_without(items, left_out, first)
+    return chain.from_iterable(_parts(iter(items), left_out, first))
+
+
+def _parts(items: Iterator[Any], left_out: Ranges, number: int) -> Iterator[Iterable[Any]]:
+    """Iterables of what is not left out. `chain` runs them, and `islice` the drops, at the speed of C."""
+    for start, stop in left_out:
+        if start > number:
+            yield islice(items, start - number)
+            number = start
+        if stop > number:
+            # Without a result, `islice` consumes all that is before its start.
+            next(islice(items, stop - number, stop - number), None)
+            number = stop
+    yield items
+
+
+async def _async_without(items: AsyncIterable[Any], left_out: Ranges, number: int) -> AsyncIterator[Any]:
+    try:
+        async for item in items:
+            if number not in left_out:
+                yield item
+            number += 1
+    finally:
+        if isinstance(items, AsyncGeneratorType):
+            await items.aclose()

@@ -1,0 +1,191 @@
+"""Durable runs with generator stages: they run again, and their items that are done are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from placings import MOST, Placing
+
+from chainpump import (
+    DeadLetter,
+    Inline,
+    JournalError,
+    Pipeline,
+    Processes,
+    Skip,
+    StageError,
+    Threads,
+    TooManyFailuresError,
+    UnpicklableItemError,
+    source,
+)
+from chainpump.durable.journal_file import read, read_letters
+from chainpump.plan.generator_stages import batch
+
+
+def numbers(count: int) -> Iterator[int]:
+    """The items of a source that is a function."""
+    yield from range(count)
+
+
+def add_one(number: int) -> int:
+    """A stage."""
+    return number + 1
+
+
+def twice(number: int) -> list[int]:
+    """A stage that makes items."""
+    return [number, number]
+
+
+def summed(items: Iterable[int]) -> Iterator[int]:
+    """A generator stage whose items depend on all items before."""
+    total = 0
+    for item in items:
+        total += item
+        yield total
+
+
+def pairs(items: Iterable[int]) -> Iterator[object]:
+    """A generator stage of which one item cannot be sent to a process."""
+    for item in items:
+        yield (each for each in ()) if item == 15 else item
+
+
+def sum_below_100(group: list[int]) -> int:
+    """A stage that fails."""
+    total = sum(group)
+    if total > 100:
+        raise ValueError(total)
+    return total
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Where the journal of a test is."""
+    return tmp_path / "journal"
+
+
+def taken(chain: Pipeline[Any], most: int, **options: Any) -> list[Any]:
+    """The first items of a durable run, which is left then: the last one is not done."""
+    found = []
+    with chain.open(**options) as run:
+        for item in run:
+            found.append(item)
+            if len(found) == most:
+                break
+    return found
+
+
+@pytest.mark.parametrize("placing", MOST)
+def test_loop_behind_generator_stages_goes_on_at_the_item_that_it_had_not_finished(
+    placing: Placing, journal: Path
+) -> None:
+    on = placing.stage
+    chain = Pipeline(source(numbers, 60), on=placing.source).flat_map(twice, on=on)
+    chain = chain.then(summed, on=on).batch(3, on=on).map(sum, on=on)
+    whole = [sum(group) for group in batch(summed(number for number in range(60) for _ in range(2)), 3)]
+    first = taken(chain, 13, journal=journal)
+    assert [*first[:-1], *taken(chain, 100, journal=journal)] == whole
+    assert list(read(journal).done) == [(0, 40)]
+    assert read(journal).complete
+
+
+def test_items_of_a_generator_stage_are_done_beyond_a_gap(journal: Path) -> None:
+    chain = Pipeline(range(24)).batch(2, on=Threads(1)).map(sum, on=Threads(2), ordered=False, returns=int)
+    position, seen = "", []
+    for most in (3, 4, 100):
+        with chain.open(start=position) as run:
+            for count, item in enumerate(run, start=1):
+                seen.append(item)
+                position = run.position
+                if count == most:
+                    break
+    assert sorted(seen) == list(range(1, 48, 4))
+
+
+def test_each_behind_a_batch_gets_every_batch_once(journal: Path) -> None:
+    stored: list[list[int]] = []
+
+    def store(batch: list[int]) -> None:
+        if batch == [18, 19, 20] and stored[-1:] != [[]]:
+            stored.append([])
+            raise OSError("the disk is full")
+        stored.append(batch)
+
+    chain = Pipeline(range(30)).batch(3, on=Threads(1)).each(store, on=Threads(1))
+    with pytest.raises(OSError, match="the disk is full"):
+        chain.run(journal=journal)
+    assert chain.run(journal=journal).done_before == 6
+    assert [each for each in stored if each] == [list(range(n, n + 3)) for n in range(0, 30, 3)]
+
+
+def test_stage_that_stops_early_does_so_in_each_attempt(journal: Path) -> None:
+    chain = Pipeline(range(1000)).take(10, on=Threads(1)).map(add_one, on=Threads(2))
+    assert taken(chain, 4, journal=journal) == [1, 2, 3, 4]
+    assert taken(chain, 100, journal=journal) == [4, 5, 6, 7, 8, 9, 10]
+    assert taken(chain, 100, journal=journal) == []
+
+
+def test_failures_of_a_later_attempt_have_the_numbers_of_the_first_one(journal: Path) -> None:
+    chain = Pipeline(range(60)).batch(3, on=Threads(1))
+    failing = chain.map(sum_below_100, on=Threads(1), on_error=DeadLetter(limit=1))
+    assert taken(failing, 6, journal=journal) == [3, 12, 21, 30, 39, 48]
+    with pytest.raises(TooManyFailuresError, match="item 12: ValueError: 111"):
+        taken(failing, 100, journal=journal)
+    assert [letter.index for letter in read_letters(journal)] == [11]
+
+
+@pytest.mark.parametrize("on", [Threads(1), Processes(1)], ids=repr)
+def test_failure_in_front_of_a_generator_stage_names_the_item_of_the_source(
+    on: Threads | Processes, journal: Path
+) -> None:
+    def of(count: int) -> Pipeline[list[int]]:
+        return Pipeline(range(count)).map(_at_most_30, on=on).batch(2, on=Threads(1))
+
+    assert len(taken(of(20), 8, journal=journal)) == 8
+    with pytest.raises(StageError, match="item 31"):
+        taken(of(60), 100, journal=journal)
+
+
+def _at_most_30(number: int) -> int:
+    if number > 30:
+        raise ValueError(number)
+    return number
+
+
+def test_item_of_a_generator_stage_that_cannot_be_sent_has_the_number_of_the_first_attempt(journal: Path) -> None:
+    chain = Pipeline(range(40)).then(pairs, on=Processes(1)).map(str, on=Threads(1))
+    assert len(taken(chain, 8, journal=journal)) == 8
+    with pytest.raises(UnpicklableItemError, match="yielded item 15"):
+        taken(chain, 100, journal=journal)
+
+
+REFUSED: list[tuple[Callable[[Pipeline[int]], Pipeline[Any]], str]] = [
+    (lambda chain: chain.then(summed, on=Threads(2)), "stage 'summed' cannot have a journal: .* its 2 workers share"),
+    (
+        lambda chain: chain.map(add_one, on=Threads(2), ordered=False).batch(2),
+        r"stage 'batch\(2\)' cannot have a journal: .* the results of stage 'add_one' before it come in any order",
+    ),
+    (lambda chain: chain.batch(2, within=1.0), "with within= its lists depend on how fast items come"),
+    (lambda chain: chain.shuffle(3), "it shuffles in another order each time. Give it a seed"),
+    (lambda chain: chain.map(add_one, on_error=Skip()).take(3), "'add_one' before it leaves out items that fail"),
+]
+
+
+@pytest.mark.parametrize("added, why", REFUSED)
+def test_generator_stage_that_would_not_make_the_same_items_again_is_refused(
+    added: Callable[[Pipeline[int]], Pipeline[Any]], why: str, journal: Path
+) -> None:
+    with pytest.raises(JournalError, match=why):
+        added(Pipeline(range(3))).open(journal=journal)
+    assert not journal.exists()
+
+
+def test_generator_stages_that_make_the_same_items_again_may_have_any_stage_behind_them(journal: Path) -> None:
+    chain = Pipeline(range(9)).shuffle(3, seed=1, on=Inline()).batch(by=float, most=9, on=Inline())
+    last = chain.map(sum, on=Threads(2), ordered=False, returns=int, on_error=Skip())
+    assert sum(taken(last, 100, journal=journal)) == 36
