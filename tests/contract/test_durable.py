@@ -24,6 +24,7 @@ from chainpump import (
     Pipeline,
     Processes,
     Report,
+    Runnable,
     StageError,
     StageOptionError,
     Tasks,
@@ -226,10 +227,45 @@ def test_items_without_order_are_done_beyond_a_gap(journal: Path, tmp_path: Path
             assert sorted(run) == [0, 6, 7]
 
 
-async def count_up(count: int) -> AsyncIterator[int]:
-    """A source that is an async generator."""
+@pytest.mark.parametrize("placing", MOST)
+def test_another_input_is_refused_at_the_first_item_that_is_known_to_differ(placing: Placing, journal: Path) -> None:
+    def chain(first: int, count: int) -> Pipeline[int]:
+        return Pipeline(source(range, first, count), on=placing.source).map(double, on=placing.stage)
+
+    with chain(0, 50).open(journal=journal) as run:
+        for item in run:
+            if item == 40:
+                break
+    text = r"journal .*: the input has changed: item 0 was 0, and is 3\.\n.* Run again with the same input"
+    with chain(3, 50).open(journal=journal) as run, pytest.raises(JournalError, match=text):
+        list(run)
+    assert run.status == "failed"
+    assert read(journal).attempts[-1].status == "failed"
+    with pytest.raises(JournalError, match=r"the input has changed: it ends before item 16, which is done\."):
+        list(chain(0, 9).open(journal=journal))
+    unchecked = Journal(journal, check_input=False)
+    with chain(3, 50).open(journal=unchecked) as run:
+        assert list(run) == list(range(46, 100, 2))
+
+
+@pytest.mark.parametrize("count", [5, 31])
+def test_item_that_is_done_no_more_is_noticed_also_with_an_async_source(count: int, journal: Path) -> None:
+    stored: list[int] = []
+
+    def chain(count: int, first: int = 0) -> Runnable[None]:
+        return Pipeline(source(count_up, count, first), on=Tasks()).each(stored.append, on=Threads(1))
+
+    chain(30).run(journal=journal)
+    with pytest.raises(JournalError, match="item 1 was 1, and is 2" if count > 30 else "before item 5, which is done"):
+        chain(count, count > 30).run(journal=journal)
+    assert stored == list(range(30))
+    assert read(journal).done.count == 30
+
+
+async def count_up(count: int, skipped: int = 0) -> AsyncIterator[int]:
+    """A source that is an async generator. skipped: it goes on so much further on after its first item."""
     for number in range(count):
-        yield number
+        yield number + skipped * (number > 0)
 
 
 def test_async_source_goes_on(journal: Path) -> None:

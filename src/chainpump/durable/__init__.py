@@ -13,4 +13,5 @@
 * `position`: the progress of a run as a short text
 * `ranges`: a set of numbers as ranges
 * `resume_points`: where each stage that numbers its own items goes on
+* `samples`: samples of the items of a source, to compare them with those of the next attempt
 """

@@ -110,7 +110,7 @@ def _name_of(item: Any) -> str | None:
     if isinstance(item, ModuleType):
         return item.__name__
     if isinstance(item, (type, FunctionType, BuiltinFunctionType)):
-        return f"{item.__module__}.{item.__qualname__}"
+        return item.__qualname__
     return None
 
 
@@ -122,8 +122,9 @@ def _hashed(kind: str, *parts: bytes) -> bytes:
     return found.digest()
 
 
+# Names are without their modules: the main module of a program has another name in a worker process.
 def _class_name(cls: type) -> bytes:
-    return f"{cls.__module__}.{cls.__qualname__}".encode(errors="surrogatepass")
+    return cls.__qualname__.encode(errors="surrogatepass")
 
 
 # Any: each function gets a value of its type.

@@ -23,6 +23,8 @@ class Journal:
     autocommit: while iterating, to ask for the next item says that the item before it is done, until the first
     `commit()`. If False, only `commit()` says so.
     strict: a function or an option that has changed since the last attempt is an error, not a warning.
+    check_input: some items are compared with those of earlier attempts. False if items differ in each attempt, such as
+    by a time that they hold.
     Raises StageOptionError for a wrong path or number.
     """
 
@@ -31,6 +33,7 @@ class Journal:
     items: int | None = field(default=None, kw_only=True)
     autocommit: bool = field(default=True, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
+    check_input: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):

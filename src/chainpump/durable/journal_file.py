@@ -125,7 +125,8 @@ class JournalFile:
         return JournalError(
             f"journal {self._path}: the input has changed: {what}.\n"
             "  What is done is known by the numbers of the items. Run again with the same input in the same order, or "
-            f"begin again after {RESET}."
+            f"begin again after {RESET}.\n"
+            "  If the same items differ in each attempt, such as by a time: Journal(..., check_input=False)."
         )
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..lazy_dataclass import dataclass, field
-from .content import Checkpoint
+from .content import Checkpoint, Sample
 from .ranges import Ranges
 
 __all__ = ["WHOLE", "ResumePoint", "resume_points"]
@@ -20,11 +20,13 @@ class ResumePoint:
     """Where an origin goes on.
 
     first: the number of the first item that it makes again. left_out: the numbers of the items that no later stage
-    needs. It contains all numbers below `first`.
+    needs. It contains all numbers below `first`. samples: what items of the source were like in earlier attempts; None
+    if nothing looks at its items.
     """
 
     first: int = 0
     left_out: Ranges = field(default_factory=Ranges)
+    samples: Sequence[Sample] | None = None
 
 
 # An origin that begins at its first item.
@@ -38,9 +40,9 @@ def resume_points(
 
     >>> points = resume_points(Ranges([(0, 7), (9, 10)]), [0, 2], [Checkpoint(2, 5, 50), Checkpoint(2, 8, 80)])
     >>> points[2]
-    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]))
+    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]), samples=None)
     >>> points[0]
-    ResumePoint(first=0, left_out=Ranges([(0, 50)]))
+    ResumePoint(first=0, left_out=Ranges([(0, 50)]), samples=None)
 
     origins: their places in order; that of the source is 0. An origin without a checkpoint makes all of its items
     again, and leaves out those that are done.

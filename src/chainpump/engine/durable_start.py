@@ -34,7 +34,10 @@ def recorder_of(
     file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict)
     for text in file.changes:
         warn(text)
-    points = resume_points(file.content.done, _origins(stages))
+    content = file.content
+    points = dict(resume_points(content.done, _origins(stages)))
+    if journal.check_input:
+        points[0] = replace(points[0], samples=content.samples)
     return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages)
 
 

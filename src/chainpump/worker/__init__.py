@@ -15,6 +15,7 @@
 * `recorded_input`: the input at the end of a durable run
 * `resumed_origin`: a source or a generator stage of which some items are done
 * `retirement`: when a worker retires, and a fresh one goes on in its place
+* `sampled_items`: the items of a source, of which some are looked at
 * `seeds`: random numbers of workers
 * `set_up`: what factories make for a worker, and its tear-down
 * `stage_run`: runs a stage

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from ..pickling.copies import COPY_BYTES
 from ..pickling.items import ItemFault
 from ..pickling.sizes import SCALARS, STRINGS
 
-__all__ = ["SCALAR_BYTES", "check_all", "lasting_entry", "steps_of"]
+__all__ = ["SCALAR_BYTES", "check_all", "in_parts", "lasting_entry", "steps_of"]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
 # Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
-STEPS: frozenset[type] = frozenset(type(iter(kind())) for kind in (list, tuple, dict, set)) | {type(iter(range(0)))}
+
+
+class Steps(chain[Any]):
+    """Items of a container, in parts."""
+
+
+STEPS: frozenset[type] = frozenset(
+    (*(type(iter(kind())) for kind in (list, tuple, dict, set)), type(iter(range(0))), Steps)
+)
 
 
 def steps_of(items: Iterable[Any]) -> Iterator[Any] | None:
@@ -23,6 +32,12 @@ def steps_of(items: Iterable[Any]) -> Iterator[Any] | None:
     if type(items) in CONTAINERS:
         return iter(items)
     return items if type(items) in STEPS else None  # type: ignore[return-value]  # they are iterators
+
+
+def in_parts(items: Iterable[Any], parts: Iterable[Iterable[Any]]) -> Iterator[Any]:
+    """The items of iterables that are made from `items`, one after another, at the speed of C."""
+    kind = chain if steps_of(items) is None else Steps
+    return kind.from_iterable(parts)
 
 
 def lasting_entry(item: Any, kind: type, copies: Mapping[type, Callable[[Any], Any]]) -> tuple[Any, int] | None:

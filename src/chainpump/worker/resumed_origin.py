@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
 from types import AsyncGeneratorType
 from typing import Any
 
+from ..durable.notes import Notes
 from ..durable.ranges import Ranges
-from .stage_run import StageRun
+from ..durable.samples import Sampler
+from ..plan.bound import Bound
+from .entries import in_parts
+from .sampled_items import sampled
+from .stage_run import ItemSource, StageRun
+from .work import Assignment
 
 __all__ = ["ResumedOrigin", "without"]
 
@@ -17,12 +23,38 @@ class ResumedOrigin(StageRun):
     """A running source or generator stage of which some items are left out. The worker numbers the others, from 0 on.
 
     It makes the items that are left out once more: its function is the same as in the first attempt.
+    note: takes what the journal is told.
     """
 
+    def __init__(
+        self,
+        assignment: Assignment,
+        bound: Bound,
+        source: ItemSource | None,
+        row: memoryview,
+        is_over: Callable[[], bool],
+        note: Callable[[Notes], object],
+    ) -> None:
+        super().__init__(assignment, bound, source, row, is_over)
+        goes_on = assignment.goes_on
+        self._sampler = None if goes_on.samples is None else Sampler(goes_on.samples, goes_on.left_out.end, note)
+
     def start(self) -> Any:
-        """Call the function. Returns its items without those that are done."""
+        """Call the function. Returns its items without those that are done.
+
+        Iterating raises JournalError if they are not those of the earlier attempts.
+        """
         goes_on = self.assignment.goes_on
-        return without(super().start(), goes_on.left_out, goes_on.first)
+        items = super().start()
+        if self._sampler is not None:
+            items = sampled(items, self._sampler, goes_on.first)
+        return without(items, goes_on.left_out, goes_on.first) if goes_on.left_out else items
+
+    def close(self) -> None:
+        """Close its generator, and pass on what was seen of its items."""
+        if self._sampler is not None:
+            self._sampler.tell()
+        super().close()
 
 
 def without(items: Any, left_out: Ranges, first: int = 0) -> Any:
@@ -35,11 +67,11 @@ def without(items: Any, left_out: Ranges, first: int = 0) -> Any:
     """
     if isinstance(items, AsyncIterable):
         return _async_without(items, left_out, first)
-    return chain.from_iterable(_parts(iter(items), left_out, first))
+    return in_parts(items, _parts(iter(items), left_out, first))
 
 
 def _parts(items: Iterator[Any], left_out: Ranges, number: int) -> Iterator[Iterable[Any]]:
-    """Iterables of what is not left out. `chain` runs them, and `islice` the drops, at the speed of C."""
+    """Iterables of what is not left out. They and the drops run at the speed of C."""
     for start, stop in left_out:
         if start > number:
             yield islice(items, start - number)

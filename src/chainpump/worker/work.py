@@ -44,8 +44,8 @@ class Assignment:
 
     @property
     def resumes(self) -> bool:
-        """Whether it is an origin that leaves out some of its items."""
-        return bool(self.goes_on.left_out)
+        """Whether it is an origin that leaves out some of its items, or looks at them."""
+        return bool(self.goes_on.left_out) or self.goes_on.samples is not None
 
     @property
     def is_sink(self) -> bool:

@@ -243,8 +243,9 @@ class Worker:
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
-            kind = ResumedOrigin if assignment.resumes else StageRun
-            return kind(assignment, call, source, row, self._is_over)
+            if assignment.resumes:
+                return ResumedOrigin(assignment, call, source, row, self._is_over, self.note)
+            return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
         tools = Tools([self.board.row(each) for each in assignment.siblings], self._pause, taker)
