@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 __all__ = ["LIBRARIES", "WEIGHTS", "decode_image", "decode_tensor", "encode_image", "encode_tensor"]
 
-# Modes of Pillow images that can use memory in which their pixels follow each other as they are pickled.
-SHARED_MODES = frozenset(("L", "RGBX", "RGBA", "CMYK"))
-# Modes of Pillow images with one byte for each pixel.
-ONE_BYTE = frozenset(("1", "L", "P"))
+# Bytes of memory for each pixel of a Pillow image, by its mode. Those of all other modes have four.
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+# Modes whose memory is much larger than what Pillow pickles: one bit for each pixel, or two bytes of four.
+PACKED_MODES = frozenset(("1", "LA", "La", "PA"))
 # An array of Arrow: length, missing numbers, offset, how many buffers and parts, pointers to buffers and parts.
 ARROW = struct.Struct("@5q2P")
 POINTER = struct.Struct("@P")
@@ -71,10 +72,11 @@ def decode_tensor(buffers: Sequence[Any], metadata: Any) -> Any:
 
 def encode_image(image: Any) -> Any:
     """The pixels as a buffer, and the rest of what Pillow pickles. The buffer is the image's own memory if possible."""
-    if type(image).__qualname__ == "Image" and image.mode in SHARED_MODES and image.width and image.height:
+    if type(image).__qualname__ == "Image" and image.mode not in PACKED_MODES and image.width and image.height:
         pixels = _pixels(image)
         if pixels is not None:
-            return [pixels], (None, 0, [image.info, image.mode, image.size])
+            palette = image.getpalette() if image.mode == "P" else None
+            return [pixels], (None, 0, [image.info, image.mode, image.size, palette])
     state = image.__getstate__()
     index = next((index for index, part in enumerate(state) if isinstance(part, bytes)), None)
     if index is None:
@@ -92,35 +94,63 @@ def _pixels(image: Any) -> Any:
     except (AttributeError, ValueError):
         # This Pillow is older, or the image is so large that it is in several pieces.
         return None
-    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    at = pointer_of(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, b"arrow_array")
+    if importlib.import_module("PIL.Image").core.get_alignment() > 1:
+        # The program has asked for lines that do not follow each other.
+        return None
+    at = _pointer_of()(capsule, b"arrow_array")
     length, *_, parts, buffers, children = ARROW.unpack(ctypes.string_at(at, ARROW.size))
     if parts:
         # Pixels of several bytes are lists of numbers.
         (at,) = POINTER.unpack(ctypes.string_at(children, POINTER.size))
         length, *_, parts, buffers, children = ARROW.unpack(ctypes.string_at(at, ARROW.size))
-    if length != image.width * image.height * (1 if image.mode in ONE_BYTE else 4):
+        nbytes = length
+    else:
+        nbytes = length * _pixel_bytes(image.mode)
+    if nbytes != image.width * image.height * _pixel_bytes(image.mode):
         return None
     # The first buffer says which numbers are missing.
     (address,) = POINTER.unpack(ctypes.string_at(buffers + POINTER.size, POINTER.size))
-    pixels = (ctypes.c_ubyte * length).from_address(address)
+    pixels = (ctypes.c_ubyte * nbytes).from_address(address)
     pixels.owner = capsule
     return pixels
+
+
+@cache
+def _pointer_of() -> Callable[[Any, bytes], int]:
+    """The function of Python that returns what a capsule points to. To look it up takes longer than all the rest."""
+    ctypes = importlib.import_module("ctypes")
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    pointer_of: Callable[[Any, bytes], int] = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))
+    return pointer_of
 
 
 def decode_image(buffers: Sequence[Any], metadata: Any) -> Any:
     """An image of the same class. Its memory is the buffer, if that was the memory of an image."""
     kind, index, state = metadata
     if kind is None:
-        info, mode, size = state
-        image = importlib.import_module("PIL.Image").frombuffer(mode, size, buffers[0], "raw", mode, 0, 1)
-        # Nobody else uses this memory.
-        image.info, image.readonly = info, int(memoryview(buffers[0]).readonly)
-        return image
+        return _image_in(buffers[0], *state)
     state[index] = buffers[0]
     image = kind.__new__(kind)
     image.__setstate__(state)
     return image
+
+
+def _image_in(buffer: Any, info: Any, mode: str, size: tuple[int, int], palette: Sequence[int] | None) -> Any:
+    """An image whose memory is the buffer. `Image.frombuffer` does the same, for the modes that have no other layout
+    in files.
+    """
+    images = importlib.import_module("PIL.Image")
+    core = images.core.map_buffer(buffer, size, "raw", 0, (mode, size[0] * _pixel_bytes(mode), 1))
+    image = images.new(mode, (0, 0))._new(core)  # noqa: SLF001  # `frombuffer` calls it, too
+    # Nobody else uses this memory.
+    image.info, image.readonly = info, int(memoryview(buffer).readonly)
+    if palette:
+        image.putpalette(palette)
+    return image
+
+
+def _pixel_bytes(mode: str) -> int:
+    return PIXEL_BYTES.get(mode, 4)
 
 
 # For the full name of a class, which includes its subclasses: the module that defines it, encode and decode.
@@ -131,9 +161,9 @@ LIBRARIES: Mapping[str, tuple[str, Callable[[Any], Any], Callable[[Sequence[Any]
 
 
 def weigh_pixels(core: Any) -> int:
-    """Bytes of the memory of an image: one or four for each pixel."""
+    """Bytes of the memory of an image."""
     width, height = core.size
-    return int(width) * int(height) * (1 if core.mode in ONE_BYTE else 4)
+    return int(width) * int(height) * _pixel_bytes(core.mode)
 
 
 def weigh_frame(frame: Any) -> int:
