@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import (
-    AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -24,6 +21,7 @@ from .building import checks
 from .building.checked_function import CheckedFunction
 from .building.elsewhere_checks import check_elsewhere
 from .building.generator_operators import GeneratorOperators
+from .building.item_operators import ItemOperators
 from .building.misuses import OF_A_PIPELINE, OF_A_RUNNABLE, Misuses
 from .building.problems import Problems
 from .building.recycling_checks import check_recycling
@@ -50,7 +48,6 @@ from .engine.items import items_of
 from .errors import StageOptionError, StageTypeError
 from .executors.base import Executor
 from .executors.inline import Inline
-from .executors.tasks import Tasks
 from .hints.annotations import Hint, is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
@@ -60,19 +57,12 @@ from .messages.user_call import user_call
 from .plan.bound import Bound, Sink, Source, Stage
 from .plan.lengths import length_of
 from .plan.nested_source import NestedSource
-from .plan.operators import Each, Filter, FlatMap, ItemFunction, Map, Operator, Tap
+from .plan.operators import Each, Operator
 from .plan.placement import Workers
 from .plan.plan import Plan
 from .plan.planned_stage import PlannedStage
-from .policies import Policy, Raise
 from .start import EVERY, GRACE, RunOptions, check_place
 from .start import start as start_run
-
-if TYPE_CHECKING:
-    # Only type checkers need these names.
-    from typing import TypeGuard
-
-    from typing_extensions import TypeForm, TypeIs
 
 __all__ = ["Pipeline", "Runnable", "opened", "with_workers"]
 
@@ -84,8 +74,6 @@ T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 ChainT = TypeVar("ChainT", bound="_Chain")
-
-RAISE = Raise()
 
 
 class _Chain(Misuses):
@@ -145,7 +133,7 @@ class _Chain(Misuses):
         return stages
 
 
-class Pipeline(_Chain, GeneratorOperators[T_co]):
+class Pipeline(_Chain, ItemOperators[T_co], GeneratorOperators[T_co]):
     """A chain of a source and stages that yields items when it is iterated. It is immutable and can run again.
 
     >>> list(Pipeline(range(3)))
@@ -369,261 +357,19 @@ class Pipeline(_Chain, GeneratorOperators[T_co]):
         made = bounded(planned(Role.SINK, name, bound, on, returns, may_stop), in_flight, problems)
         return self._made(Runnable, self._with(made, problems))
 
-    @overload
-    def map(
-        self,
-        function: ItemFunction[T_co, Any],
-        *,
-        returns: TypeForm[T],
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def map(
-        self,
-        function: ItemFunction[T_co, Coroutine[Any, Any, T]],
-        *,
-        on: Tasks,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def map(
-        self,
-        function: ItemFunction[T_co, Awaitable[T]],
-        *,
-        on: Tasks,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def map(
-        self,
-        function: ItemFunction[T_co, T],
-        *,
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @user_call
-    def map(
-        self,
-        function: ItemFunction[T_co, Any],
-        *,
-        on: Executor = DEFAULT,
-        returns: Any = None,
-        ordered: bool = True,
-        on_error: Policy = RAISE,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[Any]:
-        """Call a function for each item; its result replaces the item.
-
-        >>> from chainpump import Threads
-        >>> list(Pipeline(["1", "2"]).map(int, on=Threads(2)))
-        [1, 2]
-
-        A result is sent shortly after the function has returned, together with other results. So the function should
-        return a new object each time; it should not change an object that it has returned.
-        on, in_flight, name: as for `then`.
-        returns: the type of the result, for a lambda, which has no annotations.
-        ordered: whether results keep the order of the source; otherwise each result is sent as soon as it is ready.
-        on_error: what happens to an item on which the function raises: `Raise()`, `Skip()`, `Retry(...)` or
-        `DeadLetter()`.
-        timeout: seconds that the function may take for one item, on Processes and Tasks. Then the call is stopped, and
-        the policy gets the item as an ItemTimeoutError.
-        """
-        operator: Map[Any, Any] = Map(function, (), {}, on_error, ordered, timeout)
-        return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
-
-    @overload
-    def filter(
-        self,
-        function: Callable[[T_co], TypeIs[T]],
-        *,
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def filter(
-        self,
-        function: Callable[[T_co], TypeGuard[T]],
-        *,
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def filter(
-        self,
-        function: ItemFunction[T_co, object],
-        *,
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T_co]: ...
-    @user_call
-    def filter(
-        self,
-        function: ItemFunction[T_co, object],
-        *,
-        on: Executor = DEFAULT,
-        ordered: bool = True,
-        on_error: Policy = RAISE,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[Any]:
-        """Keep the items for which a function returns a true value. The options are those of `map`.
-
-        If the function returns `TypeGuard[B]` or `TypeIs[B]`, the remaining items have the type B.
-
-        >>> list(Pipeline(range(6)).filter(lambda number: number % 2, on=Inline()))
-        [1, 3, 5]
-        """
-        operator: Filter[Any] = Filter(function, (), {}, on_error, ordered, timeout)
-        return self._made(Pipeline, self._and(operator, on, in_flight, name))
-
-    @overload
-    def flat_map(
-        self,
-        function: ItemFunction[T_co, Any],
-        *,
-        returns: TypeForm[Iterable[T]],
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def flat_map(
-        self,
-        function: ItemFunction[T_co, AsyncIterable[T] | Awaitable[Iterable[T]]],
-        *,
-        on: Tasks,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @overload
-    def flat_map(
-        self,
-        function: ItemFunction[T_co, Iterable[T]],
-        *,
-        on: Executor = ...,
-        ordered: bool = ...,
-        on_error: Policy = ...,
-        timeout: float | None = ...,
-        in_flight: int | None = ...,
-        name: str | None = ...,
-    ) -> Pipeline[T]: ...
-    @user_call
-    def flat_map(
-        self,
-        function: ItemFunction[T_co, Any],
-        *,
-        on: Executor = DEFAULT,
-        returns: Any = None,
-        ordered: bool = True,
-        on_error: Policy = RAISE,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[Any]:
-        """Call a function for each item; all its results, returned or yielded, replace the item.
-
-        >>> list(Pipeline(["a b", "c"]).flat_map(str.split, on=Inline()))
-        ['a', 'b', 'c']
-
-        The options are those of `map`; for a lambda, `returns=list[str]` declares the type of its result. Results are
-        sent as they are made. With a policy other than `Raise()`, and on `Processes` with `restarts=` or `timeout=`,
-        they are sent when the function has finished the item, so that an item that fails leaves no results. Until then
-        the worker holds all of them, without a bound: split an item that makes gigabytes in an earlier stage.
-        """
-        operator: FlatMap[Any, Any] = FlatMap(function, (), {}, on_error, ordered, timeout)
-        return self._made(Pipeline, self._and(operator, on, in_flight, name, returns))
-
-    @user_call
-    def tap(
-        self,
-        function: ItemFunction[T_co, object],
-        *,
-        on: Executor = DEFAULT,
-        ordered: bool = True,
-        on_error: Policy = RAISE,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Pipeline[T_co]:
-        """Call a function for each item, and pass the item on. The options are those of `map`.
-
-        >>> seen = []
-        >>> list(Pipeline(range(3)).tap(seen.append, on=Inline())), seen
-        ([0, 1, 2], [0, 1, 2])
-
-        It is a side output, for a log, a metric or a second destination. The result of the function is ignored. An item
-        is passed on when the function has returned. If it raises, `on_error` decides, and an item that is skipped does
-        not go on. A worker process has its own copy of the function and of all that it changes.
-        """
-        operator: Tap[Any] = Tap(function, (), {}, on_error, ordered, timeout)
-        return self._made(Pipeline, self._and(operator, on, in_flight, name))
-
-    @user_call
-    def each(
-        self,
-        function: ItemFunction[T_co, object],
-        *,
-        on: Executor = DEFAULT,
-        on_error: Policy = RAISE,
-        timeout: float | None = None,
-        in_flight: int | None = None,
-        name: str | None = None,
-    ) -> Runnable[None]:
-        """End the pipeline with a function that is called for each item. The options are those of `map`.
-
-        >>> Pipeline(["a", "b"]).each(print, on=Inline()).run().value
-        a
-        b
-
-        On one worker the calls come in the order of the source. The exception is a worker that may be replaced
-        (`restarts=`, or `timeout=` on Processes) behind several workers; `plan()` shows it.
-        """
-        operator: Each[Any] = Each(function, (), {}, on_error, True, timeout)
-        return self._made(Runnable, self._and(operator, on, in_flight, name))
-
     def _yielding(self, hint: Hint) -> Pipeline[Any]:
         *before, last = self._stages
         return self._made(Pipeline, (*before, yielding(last, hint)))
 
     def _and(
+        self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None, returns: Any = None
+    ) -> Pipeline[Any]:
+        return self._made(Pipeline, self._and_one(operator, on, in_flight, name, returns))
+
+    def _ending_in(self, operator: Each[Any], on: Executor, in_flight: int | None, name: str | None) -> Runnable[None]:
+        return self._made(Runnable, self._and_one(operator, on, in_flight, name))
+
+    def _and_one(
         self, operator: Operator[Any, Any], on: Executor, in_flight: int | None, name: str | None, returns: Any = None
     ) -> tuple[PlannedStage, ...]:
         problems = Problems()

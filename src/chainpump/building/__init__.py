@@ -8,6 +8,7 @@
 * `control_flow`: whether every path through a piece of code passes one instruction
 * `elsewhere_checks`: whether stages can run on other machines
 * `generator_operators`: the methods of a pipeline that add the generator stages of the library
+* `item_operators`: the methods of a pipeline that call a function for each item
 * `main_guard`: whether a worker that imports the main file would start the run again
 * `misuses`: uses of a pipeline that cannot work, each with what to write instead
 * `patched_programs`: programs patched by gevent or eventlet, which are refused
