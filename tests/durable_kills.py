@@ -56,6 +56,7 @@ KINDS: Mapping[str, tuple[Executor, Mapping[str, Any]]] = {
     "restarts": (Processes(2, restarts=3), {}),
     "threads": (Threads(2), {}),
     "tasks": (Tasks(4), {}),
+    "batches": (Processes(2), {}),
 }
 
 
@@ -119,7 +120,14 @@ def rows(kind: str, items: int, *, together: bool) -> Pipeline[Any]:
     function: Callable[[int], Any] = tripled_later if isinstance(on, Tasks) else tripled
     # Only stages on worker processes of their own can be killed alone, or mix the order.
     others = Threads(2) if isinstance(on, Tasks) else on
-    mapped = Pipeline(source(numbers, items)).map(function, on=on, on_error=DeadLetter(), returns=int, **options)
+    numbered: Pipeline[int] = Pipeline(source(numbers, items))
+    if kind == "batches":
+        # Their items have the numbers of the source again.
+        batches = (
+            numbered.map(abs, on=Processes(2), returns=int).batch(7, on=Threads(1)).map(list, on=on, returns=list[int])
+        )
+        numbered = batches.unbatch(on=Processes(1))
+    mapped = numbered.map(function, on=on, on_error=DeadLetter(), returns=int, **options)
     kept = mapped.filter(is_kept, on=others, **options)
     return (kept.map if together else kept.flat_map)(twice, on=others, **options)
 

@@ -24,6 +24,7 @@ from chainpump import (
 )
 from chainpump.durable.journal_file import read, read_letters
 from chainpump.plan.generator_stages import batch
+from chainpump.worker import checkpoint_input
 
 
 def numbers(count: int) -> Iterator[int]:
@@ -94,6 +95,28 @@ def test_loop_behind_generator_stages_goes_on_at_the_item_that_it_had_not_finish
     assert read(journal).complete
 
 
+# The checkpoints of the first attempt are not a matter of time in a thread and in a fork of this process.
+@pytest.mark.parametrize("on", [Threads(1), Inline(), Processes(1, start_method="fork")], ids=repr)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_is_in_front_of_batches_is_not_done_again(
+    on: Threads | Inline | Processes, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_input, "EVERY_NS", 0)
+    made: list[int] = []
+
+    def seen(number: int) -> int:
+        made.append(number)
+        return number
+
+    chain = Pipeline(source(numbers, 300), on=Threads(1)).map(seen, on=Threads(1)).flat_map(twice, on=on)
+    chain = chain.enumerate(on=on).batch(4, on=on).unbatch(on=on).map(str, on=on)
+    first = taken(chain, 400, journal=journal)
+    made.clear()
+    assert [*first[:-1], *taken(chain, 1000, journal=journal)] == [str((n, n // 2)) for n in range(600)]
+    assert made[0] > 100
+    assert made[-1] == 299
+
+
 def test_items_of_a_generator_stage_are_done_beyond_a_gap(journal: Path) -> None:
     chain = Pipeline(range(24)).batch(2, on=Threads(1)).map(sum, on=Threads(2), ordered=False, returns=int)
     position, seen = "", []
@@ -131,11 +154,13 @@ def test_stage_that_stops_early_does_so_in_each_attempt(journal: Path) -> None:
 
 
 def test_failures_of_a_later_attempt_have_the_numbers_of_the_first_one(journal: Path) -> None:
-    chain = Pipeline(range(60)).batch(3, on=Threads(1))
-    failing = chain.map(sum_below_100, on=Threads(1), on_error=DeadLetter(limit=1))
-    assert taken(failing, 6, journal=journal) == [3, 12, 21, 30, 39, 48]
+    def of(count: int) -> Pipeline[int]:
+        chain = Pipeline(range(count)).batch(3, on=Threads(1))
+        return chain.map(sum_below_100, on=Threads(1), on_error=DeadLetter(limit=1))
+
+    assert taken(of(36), 6, journal=journal) == [3, 12, 21, 30, 39, 48]
     with pytest.raises(TooManyFailuresError, match="item 12: ValueError: 111"):
-        taken(failing, 100, journal=journal)
+        taken(of(60), 100, journal=journal)
     assert [letter.index for letter in read_letters(journal)] == [11]
 
 
@@ -158,10 +183,12 @@ def _at_most_30(number: int) -> int:
 
 
 def test_item_of_a_generator_stage_that_cannot_be_sent_has_the_number_of_the_first_attempt(journal: Path) -> None:
-    chain = Pipeline(range(40)).then(pairs, on=Processes(1)).map(str, on=Threads(1))
-    assert len(taken(chain, 8, journal=journal)) == 8
+    def of(count: int) -> Pipeline[str]:
+        return Pipeline(range(count)).then(pairs, on=Processes(1)).map(str, on=Threads(1))
+
+    assert len(taken(of(15), 8, journal=journal)) == 8
     with pytest.raises(UnpicklableItemError, match="yielded item 15"):
-        taken(chain, 100, journal=journal)
+        taken(of(40), 100, journal=journal)
 
 
 REFUSED: list[tuple[Callable[[Pipeline[int]], Pipeline[Any]], str]] = [

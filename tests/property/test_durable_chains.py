@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
+import pytest
 from chains import weight
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainpump import Pipeline, Threads
+from chainpump.worker import checkpoint_input
 
 ON = Threads(1)
 Step: TypeAlias = Callable[[Pipeline[Any]], Pipeline[Any]]
@@ -57,11 +59,17 @@ STEPS: list[Step] = [
 
 
 # An item of which `flat_map` has made several is done as a whole. So there is a generator stage behind each.
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.sampled_from(STEPS), max_size=4), st.lists(st.sampled_from(ITEM_BY_ITEM), max_size=2), st.data())
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    front=st.lists(st.sampled_from(STEPS), max_size=4),
+    end=st.lists(st.sampled_from(ITEM_BY_ITEM), max_size=2),
+    data=st.data(),
+)
 def test_results_of_runs_that_go_on_are_those_of_one_run(
-    front: list[Step], end: list[Step], data: st.DataObject
+    front: list[Step], end: list[Step], data: st.DataObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As many checkpoints as there can be.
+    monkeypatch.setattr(checkpoint_input, "EVERY_NS", 0)
     chain: Pipeline[Any] = Pipeline(range(40))
     for step in (*front, lambda made: made.batch(2, on=ON), *end):
         chain = step(chain)
@@ -74,8 +82,8 @@ def test_results_of_runs_that_go_on_are_those_of_one_run(
         with chain.open(start=position) as run:
             for count, item in enumerate(run, start=1):
                 seen.append(item)
-                position = run.position
                 if count == most:
+                    position = run.position
                     is_over = False
                     break
     assert seen == whole

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainpump.plan.bound import Stage
 from chainpump.plan.generator_stages import (
     batch,
     batch_by,
+    continued,
     distinct,
     group_by,
     numbered,
@@ -149,6 +151,44 @@ def test_a_batch_whose_items_weigh_1_is_a_batch_of_n(items: list[int], n: int) -
 def test_a_weight_is_not_below_nothing(weight: float) -> None:
     with pytest.raises(ValueError, match=f"^by= must return a number of at least 0 but returned: {weight}$"):
         list(batch_by([1], None, lambda _: weight, 1, None))
+
+
+def halves(number: int) -> list[int]:
+    return list(range(number // 2))
+
+
+@given(
+    NUMBERS,
+    st.sampled_from([Stage(batch, (3,)), Stage(unbatch), Stage(take_while, (is_small,)), Stage(numbered, (7,))])
+    | st.builds(lambda function, n: Stage(function, (n,)), st.sampled_from([take, skip]), COUNTS),
+)
+def test_a_stage_goes_on_where_it_requests_an_item_directly_after_a_result(
+    items: list[int], stage: Stage[Any, Any]
+) -> None:
+    given = [halves(item) for item in items] if stage.function is unbatch else items
+    results: list[Any] = []
+    # How many results there were, and how many items had been taken.
+    moments: list[tuple[int, int]] = []
+
+    def requested() -> Iterator[Any]:
+        before = 0
+        for taken, item in enumerate(given):
+            if len(results) > before:
+                moments.append((len(results), taken))
+            before = len(results)
+            yield item
+
+    for result in stage.call(requested()):
+        # A list of all of them would be made only at the end.
+        results.append(result)  # noqa: PERF402
+    for made, taken in moments:
+        going_on = continued(stage, made)
+        assert going_on is not None
+        assert list(going_on.call(iter(given[taken:]))) == results[made:]
+
+
+def test_stages_that_remember_items_do_not_go_on_in_the_middle() -> None:
+    assert continued(Stage(distinct, (None, None)), 1) is None
 
 
 class Item:

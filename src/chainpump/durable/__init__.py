@@ -1,5 +1,6 @@
 """What a durable run keeps on disk: which items are done, and what is needed to go on after a crash.
 
+* `checkpoints`: the moments at which stages held nothing, and which of them a later run goes on from
 * `content`: what a journal holds, and one change of it, as values
 * `digest`: a digest of an item that is the same in every process
 * `fingerprint`: what a chain of stages is made of, and how two chains differ

@@ -59,6 +59,7 @@ class Attempt:
 class Change:
     """What one transaction adds to a journal: items that are done, and all that belongs to them.
 
+    checkpoints: at most one for each origin. It takes the place of the earlier one.
     skipped: how many items each stage has skipped since the last change.
     again_at_most: how many items at most are done again if the run dies before its next change.
     """

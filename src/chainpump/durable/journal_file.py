@@ -103,6 +103,7 @@ class JournalFile:
                 for letter in change.letters:
                     self._add_letter(letter)
                 for point in change.checkpoints:
+                    tables.delete(self._connection, "checkpoints", "origin = ?", point.origin)
                     tables.append(self._connection, "checkpoints", point.origin, point.made, point.taken)
                 for sample in change.samples:
                     self._add_sample(sample)

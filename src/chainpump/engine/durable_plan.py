@@ -4,22 +4,24 @@ origin ──► map, filter, flat_map, tap ──► each ──► record     
 origin ──► map, filter, flat_map, tap ──► the caller's loop         the loop is a worker of its own
 
 What is done is known by the numbers of the last origin: the source, or the last generator stage. A later run makes all
-of its items again, with all that is before it, and drops those that are done.
+of its items again, and drops those that are done. Where each origin holds nothing now and then, as `batch` does, it
+goes on from such a moment, and what is before that is not done again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..durable.resume_points import WHOLE, ResumePoint
 from ..errors import JournalError
 from ..executors.inline import Inline
 from ..executors.threads import Threads
 from ..lazy_dataclass import replace
 from ..messages.names import Role
 from ..plan.bound import Sink
-from ..plan.generator_stages import differing
+from ..plan.generator_stages import continued, differing
 from ..plan.operators import Each, RecordedEach
 from ..plan.planned_stage import PlannedStage
 from ..plan.sections import KEPT, orders_of
@@ -80,9 +82,9 @@ def _check_replayed(stages: Sequence[PlannedStage], orders: Sequence[str]) -> No
         raise JournalError(f"{why}: {reason}.")
 
 
-def durable_stages(stages: Sequence[PlannedStage]) -> tuple[PlannedStage, ...]:
-    """The stages of a durable run of stages that can be resumed."""
-    *between, last = map(_alone, stages)
+def durable_stages(stages: Sequence[PlannedStage], points: Mapping[int, ResumePoint]) -> tuple[PlannedStage, ...]:
+    """The stages of a durable run of stages that can be resumed. points: where those that number items go on."""
+    *between, last = (_resumed(stage, points.get(place, WHOLE)) for place, stage in enumerate(stages))
     call = last.call
     if not isinstance(call, Each):
         return *between, last
@@ -93,9 +95,12 @@ def durable_stages(stages: Sequence[PlannedStage]) -> tuple[PlannedStage, ...]:
     return *between, replace(last, call=recorded), record
 
 
-def _alone(stage: PlannedStage) -> PlannedStage:
-    """The stage, if it numbers items, in a thread of its own: with neighbours in its thread, others may number them."""
-    return replace(stage, on=Threads(1)) if stage.numbers_items and isinstance(stage.on, Inline) else stage
+def _resumed(stage: PlannedStage, point: ResumePoint) -> PlannedStage:
+    """The stage as it goes on. If it numbers items, it has a thread of its own: its neighbours could number them."""
+    if stage.numbers_items and isinstance(stage.on, Inline):
+        stage = replace(stage, on=Threads(1))
+    call = continued(stage.call, point.first) if point.first else None
+    return stage if call is None else replace(stage, call=call)
 
 
 def is_record(stage: PlannedStage) -> bool:

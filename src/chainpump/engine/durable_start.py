@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
+from ..durable.content import Checkpoint
 from ..durable.fingerprint import fingerprint_of
 from ..durable.journal import Journal, as_journal
 from ..durable.journal_file import JournalFile
 from ..durable.position import Position
 from ..durable.ranges import Ranges
-from ..durable.resume_points import resume_points
+from ..durable.resume_points import ResumePoint, resume_points
 from ..errors import JournalError
 from ..lazy_dataclass import replace
 from ..logs.records import warn
+from ..plan.generator_stages import continued
 from ..plan.planned_stage import PlannedStage
 from .durable_plan import check_resumable, durable_stages
 from .position_keeper import PositionKeeper
@@ -35,10 +38,10 @@ def recorder_of(
     for text in file.changes:
         warn(text)
     content = file.content
-    points = dict(resume_points(content.done, _origins(stages)))
+    points = dict(_points(stages, content.done, content.checkpoints))
     if journal.check_input:
         points[0] = replace(points[0], samples=content.samples)
-    return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages)
+    return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
 
 
 def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeeper, tuple[PlannedStage, ...]]:
@@ -54,10 +57,15 @@ def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeepe
             "start: the position belongs to a pipeline with other stages.\n"
             "  Its items had other numbers. Finish that with the pipeline that began it, or begin again: start=''."
         )
-    points = resume_points(position.done, _origins(stages))
-    return PositionKeeper(replace(position, shape=shape), points), durable_stages(stages)
+    points = _points(stages, position.done, position.checkpoints)
+    return PositionKeeper(replace(position, shape=shape), points), durable_stages(stages, points)
 
 
-def _origins(stages: Sequence[PlannedStage]) -> Sequence[int]:
-    """The places of the stages that number their own items."""
-    return [place for place, stage in enumerate(stages) if stage.numbers_items]
+def _points(
+    stages: Sequence[PlannedStage], done: Ranges, checkpoints: Sequence[Checkpoint]
+) -> Mapping[int, ResumePoint]:
+    """Where the stages that number their own items go on, by their places."""
+    origins = [place for place, stage in enumerate(stages) if stage.numbers_items]
+    # A stage that begins again needs all of its items, so checkpoints of the stages in front of it are of no use.
+    telling = takewhile(lambda place: continued(stages[place].call, 1) is not None, reversed(origins))
+    return resume_points(done, origins, checkpoints, set(telling))

@@ -265,6 +265,7 @@ def _assignments(group: Group, makers: Sequence[str], points: Mapping[int, Resum
             executor=type(group.executor).__name__,
             done=points.get(origin, WHOLE).left_out,
             goes_on=points.get(place, WHOLE),
+            place=place,
         )
         for stage, (rows, place, origin) in enumerate(zip(group.rows, group.places, origins, strict=True))
     ]

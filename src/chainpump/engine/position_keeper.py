@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from ..durable.checkpoints import Checkpoints
+from ..durable.content import Checkpoint
+from ..durable.notes import Notes
 from ..durable.position import Position
 from ..durable.resume_points import ResumePoint
 from ..transport.frames import Span
@@ -29,6 +33,9 @@ class PositionKeeper(NoRecorder):
         self._now = start.done.copy()
         self._finished = FinishedItems()
         self._input: RecordedInput | None = None
+        self._checkpoints = Checkpoints(points, start.checkpoints)
+        # Those that have come since the last position. Any thread adds to them.
+        self._told: deque[Checkpoint] = deque()
         # A whole span that is done already because the position was asked for.
         self._early: Span | None = None
 
@@ -45,6 +52,10 @@ class PositionKeeper(NoRecorder):
         if span != self._early:
             self._add(span)
 
+    def note(self, notes: Notes) -> None:
+        """Keep the checkpoints for the next position. Any thread may call it."""
+        self._told.extend(notes.checkpoints)
+
     def _add(self, span: Span) -> None:
         finished = self._finished.add(span)
         if finished is not None:
@@ -57,4 +68,6 @@ class PositionKeeper(NoRecorder):
         if begun is not None and begun != self._early:
             self._early = begun
             self._add(begun)
-        return Position(self._now, shape=self._shape).to_text()
+        while self._told:
+            self._checkpoints.add(self._told.popleft())
+        return Position(self._now, self._checkpoints.at(self._now.watermark), self._shape).to_text()

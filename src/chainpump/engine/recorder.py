@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from ..durable.content import COMPLETE, Change
+from ..durable.checkpoints import Checkpoints
+from ..durable.content import COMPLETE, Change, Checkpoint
 from ..durable.journal_file import JournalFile
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
@@ -71,7 +72,11 @@ class Recorder(NoRecorder):
         # The file could not be written, and is not used any more.
         self._is_broken = False
         self._finished = FinishedItems()
+        # All that is done. `_fresh` is the part of it that is not yet written.
+        self._now = file.content.done.copy()
         self._fresh = Ranges()
+        self._checkpoints = Checkpoints(points, file.content.checkpoints)
+        self._written: Sequence[Checkpoint] = file.content.checkpoints
         self._due = threading.Event()
         self._status: Callable[[], Status] | None = None
         self._refused: Callable[[], None] = lambda: None
@@ -228,8 +233,13 @@ class Recorder(NoRecorder):
             return
         letters = [self._letters.popleft() for _ in range(len(self._letters))]
         notes = [self._notes.popleft() for _ in range(len(self._notes))]
+        for each in (each for told in notes for each in told.checkpoints):
+            self._checkpoints.add(each)
         if letters or notes or self._fresh:
             samples = [each for told in notes for each in told.samples]
-            checkpoints = [each for told in notes for each in told.checkpoints]
+            self._now.update(self._fresh)
+            current = self._checkpoints.at(self._now.watermark)
+            checkpoints = [each for each in current if each not in self._written]
             self._file.write(Change(tuple(self._fresh), letters, checkpoints, samples))
+            self._written = current
             self._fresh = Ranges()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 
+from ..durable.resume_points import WHOLE
 from ..executors.base import WorkerHandle
 from ..ipc.board import Board, Cell
 from ..lazy_dataclass import replace
@@ -39,7 +40,8 @@ class Wiring:
     ) -> None:
         self._pool = settings.pool
         # The number of items that earlier attempts of a durable run have done.
-        self.done_before = settings.recorder.done.count
+        # How many items of the source the run leaves out.
+        self.left_out = settings.recorder.points.get(0, WHOLE).left_out.count
         self._logs = logs
         groups = tuple(groups_of(stages, settings.iterated, settings.apart, settings.in_flight))
         with ExitStack() as undo:

@@ -7,8 +7,10 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import islice
+from operator import add, sub
 from typing import Any, Protocol, TypeVar, cast
 
+from ..lazy_dataclass import replace
 from .bound import Bound
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "batch",
     "batch_by",
     "batch_within",
+    "continued",
     "differing",
     "distinct",
     "group_by",
@@ -296,6 +299,16 @@ ALONE: tuple[tuple[Callable[..., Any], str], ...] = (
     (window, "each worker would get some of the items, and find no neighbours among them"),
     (group_by, "each worker would get some of the items, and find no neighbours among them"),
 )
+# The stages that hold nothing when they request an item directly after a result, and what becomes of their argument at
+# that moment, as a function of it and of the number of results; None if the same stage goes on.
+CONTINUED: tuple[tuple[Callable[..., Any], Callable[[int, int], int] | None], ...] = (
+    (batch, None),
+    (unbatch, None),
+    (take_while, None),
+    (take, sub),
+    (numbered, add),
+    (skip, lambda _, __: 0),
+)
 # The stages that need TimedItems.
 TIMED = (batch_within, batch_by)
 
@@ -313,6 +326,18 @@ def differing(call: Bound) -> str | None:
         return "with within= its lists depend on how fast items come. Leave out within="
     if call.function is shuffle and call.args[-1] is None:
         return "it shuffles in another order each time. Give it a seed: .shuffle(buffer, seed=0)"
+    return None
+
+
+def continued(call: Bound, made: int) -> Bound | None:
+    """Return the stage that goes on after so many results, at least one, at a moment at which it requests an item.
+
+    None if it may hold items then, or know something of those before. The request comes directly after a result.
+    """
+    for function, change in CONTINUED:
+        # Comparing a function of a user may run any code.
+        if function is call.function:
+            return call if change is None else replace(call, args=(change(call.args[0], made),))
     return None
 
 

@@ -2,6 +2,7 @@
 
 * `async_output`: items of an event loop collected into frames and sent
 * `channel_errors`: errors of a channel, apart from those of user code
+* `checkpoint_input`: the input of a generator stage that can go on in the middle
 * `current_worker`: which worker runs this code
 * `endpoints`: the ends of the channels of one worker
 * `entries`: which items need not be pickled at once

@@ -10,10 +10,12 @@ from ..pickling.copies import COPY_BYTES
 from ..pickling.items import ItemFault
 from ..pickling.sizes import SCALARS, STRINGS
 
-__all__ = ["SCALAR_BYTES", "check_all", "in_parts", "lasting_entry", "steps_of"]
+__all__ = ["COPIES_PER_WEIGHING", "SCALAR_BYTES", "check_all", "in_parts", "lasting_entry", "steps_of"]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
+# Copied items, of which one is weighed.
+COPIES_PER_WEIGHING = 16
 # Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
 

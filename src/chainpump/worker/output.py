@@ -30,12 +30,9 @@ from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
 from ..transport.room import SendRoom
 from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
-from .entries import SCALAR_BYTES, check_all, lasting_entry, steps_of
+from .entries import COPIES_PER_WEIGHING, SCALAR_BYTES, check_all, lasting_entry, steps_of
 
 __all__ = ["Output"]
-
-# Copied items, of which one is weighed.
-COPIES_PER_WEIGHING = 16
 
 
 class Output:
@@ -66,8 +63,7 @@ class Output:
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
         self._most_together = min((each.number for each in self._bounds), default=MAX_HINT)
         self._room = room
-        self._row = row
-        self._blocked = Wait(row, Cell.BLOCKED)
+        self._row, self._blocked = row, Wait(row, Cell.BLOCKED)
         self._hint, self._cancelled = hint, cancelled
         self._lock = threading.Lock()
         self._pending: list[Any] = []
@@ -92,6 +88,13 @@ class Output:
     def is_bounded(self) -> bool:
         """Whether the worker needs a credit before it makes an item."""
         return bool(self._bounds)
+
+    @property
+    def made(self) -> int | None:
+        """How many items the stage has given, sent or not; None while the flusher sends."""
+        sent, waiting = self._sent, len(self._pending)
+        # In between the flusher may have moved items from the one to the other.
+        return None if self._lock.locked() or sent != self._sent else sent + waiting
 
     @property
     def blocked_ns(self) -> int:
@@ -167,8 +170,7 @@ class Output:
 
         numbers: returns the numbers of this many results. None if the numbers are consecutive.
         """
-        pending = self._pending
-        before = len(pending)
+        pending, before = self._pending, len(self._pending)
         try:
             pending.extend(made)
         finally:
@@ -332,13 +334,11 @@ class Output:
                 count = self._numbering.whole(count)
             if not count and done is None:
                 return
-            while not (self._whole or self._snapshots) and (part := self._portion(count)) < count:
+            fit = self._weigher.portion
+            while not (self._whole or self._snapshots) and (part := fit(self._pending[:count], FRAME_BYTES)) < count:
                 self._send_first(part, waits, None, False)
                 count -= part
             self._send_first(count, waits, done, end)
-
-    def _portion(self, most: int) -> int:
-        return self._weigher.portion(self._pending[:most], FRAME_BYTES)
 
     def _send_first(self, count: int, waits: AbstractContextManager[None], done: int | None, end: bool) -> None:
         self._check_cancelled()

@@ -24,7 +24,7 @@ class Assignment:
     executor: the name of the class of its executor.
     done: the items of the origin of its input that this run leaves out, because earlier attempts of a durable run have
     done what is made of them. This run does not number them. goes_on: the same for its own items, and where they begin,
-    if it is an origin.
+    if it is an origin. place: its number in the chain.
     """
 
     who: WorkerName
@@ -36,6 +36,7 @@ class Assignment:
     executor: str = ""
     done: Ranges = field(default_factory=Ranges)
     goes_on: ResumePoint = WHOLE
+    place: int = 0
 
     def current_worker(self) -> CurrentWorker:
         """The worker, as user code in this process gets it."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from ..durable.notes import Notes, unheard
@@ -31,6 +32,7 @@ from ..plan.bound import Bound
 from ..plan.operators import Operator
 from ..transport.frames import Span
 from .async_output import AsyncOutput
+from .checkpoint_input import CheckpointInput
 from .current_worker import runs_stages
 from .endpoints import Endpoints
 from .frame_room import with_frame_room
@@ -213,7 +215,10 @@ class Worker:
             place = self.board, self.assignments[0].row, self._work.group, self._work.producers
             output = None if self._work.awaits else self.output
             kind = endpoints.reorder_buffer, passes_on, several, self._work.watched
-            source = self.input = self._input_of(endpoints.receiver, *place, output, *kind, self.retirement)
+            input_of, goes_on = self._input_of, self.assignments[0].goes_on
+            if goes_on.tells and self.output is not None:
+                input_of = partial(CheckpointInput, self.assignments[0], self.output, self.note)
+            source = self.input = input_of(endpoints.receiver, *place, output, *kind, self.retirement)
             if passes_on and self.output is not None and not self._work.awaits:
                 self.output.number_by(self.input.number)
         for assignment, call in zip(self.assignments, (*calls, CALLERS_LOOP), strict=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainpump.durable.checkpoints import Checkpoints
 from chainpump.durable.content import Checkpoint
 from chainpump.durable.ranges import Ranges
 from chainpump.durable.resume_points import ResumePoint, resume_points
@@ -45,3 +46,20 @@ def test_checkpoint_in_front_of_an_origin_that_begins_again_is_of_no_use() -> No
     points = resume_points(below(60), [0, 1, 3], [Checkpoint(1, 8, 81)])
     assert points[0] == ResumePoint(0, NONE)
     assert points[1] == ResumePoint(0, NONE)
+
+
+def test_checkpoints_come_while_a_run_goes_on_and_early_ones_are_forgotten() -> None:
+    points = Checkpoints([0, 1, 3])
+    assert points.at(100) == ()
+    first, second, inner = Checkpoint(3, 10, 2), Checkpoint(3, 20, 4), Checkpoint(1, 2, 200)
+    for each in (first, inner, second):
+        points.add(each)
+    assert points.at(9) == ()
+    assert points.at(19) == (first, inner)
+    assert points.at(20) == (second, inner)
+    # There is no way back to the first one.
+    assert points.at(19) == ()
+
+
+def test_checkpoints_of_stages_that_are_no_origins_are_left_out() -> None:
+    assert Checkpoints([0, 1], [Checkpoint(2, 1, 1), Checkpoint(0, 1, 1)]).at(5) == ()
