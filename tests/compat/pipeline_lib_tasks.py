@@ -104,6 +104,16 @@ def arrays(number: int) -> Iterable[Array]:
         yield np.full(50_000, each, np.float64)
 
 
+def texts(lengths: list[int]) -> Iterable[str]:
+    for length in lengths:
+        yield "x" * length
+
+
+def dicts_of_texts(lengths: list[int]) -> Iterable[dict[str, str]]:
+    for text in texts(lengths):
+        yield {"text": text}
+
+
 def write_to_arrays(items: Iterable[Array], journal: Journal) -> None:
     for item in items:
         np.add(item, 1, out=item)

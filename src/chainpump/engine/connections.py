@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ..ipc.board import Board
 from ..ipc.checkpoint import Checkpoint
-from ..lazy_dataclass import dataclass
+from ..lazy_dataclass import dataclass, field
 from ..transport.channel import Channel
 from ..transport.process_channel import PacketChannel
 from ..transport.reorder_buffer import ReorderBuffer
@@ -27,7 +27,7 @@ class Junction:
     """What the channel between two groups is like.
 
     sends_packets: items pass as bytes, because not all workers share an interpreter. renewable: workers may be started
-    later.
+    later. most_bytes: see `Bound`.
     """
 
     producers: int
@@ -35,11 +35,12 @@ class Junction:
     in_flight: int | None
     renewable: bool
     sends_packets: bool
+    most_bytes: int | None = field(default=None, kw_only=True)
 
     def channel(self) -> Channel:
         """Make the channel."""
-        kind = PacketChannel if self.sends_packets else MemoryChannel
-        return kind(self.producers, self.consumers, self.in_flight, self.renewable)
+        what = self.producers, self.consumers, self.in_flight, self.renewable
+        return PacketChannel(*what, most_bytes=self.most_bytes) if self.sends_packets else MemoryChannel(*what)
 
 
 def junctions_of(groups: Sequence[Group], sections: Sequence[Section]) -> list[Junction]:
@@ -52,6 +53,7 @@ def junctions_of(groups: Sequence[Group], sections: Sequence[Section]) -> list[J
             None if end in restoring else right.in_flight,
             left.may_start_later or right.may_start_later,
             left.has_own_interpreter or right.has_own_interpreter,
+            most_bytes=left.most_bytes,
         )
         for end, (left, right) in enumerate(pairwise(groups), start=1)
     ]

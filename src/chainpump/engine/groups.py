@@ -73,6 +73,11 @@ class Group:
         return self.stages[0].in_flight if self.stages else self.loop_in_flight
 
     @property
+    def most_bytes(self) -> int | None:
+        """The most bytes of an item that it sends; see `Bound`."""
+        return self.stages[-1].call.most_bytes if self.stages else None
+
+    @property
     def has_own_interpreter(self) -> bool:
         """Whether its workers do not share the interpreter, and so the memory, of the process that starts them."""
         return self.executor.capabilities.has_own_interpreter

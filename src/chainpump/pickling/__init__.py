@@ -7,6 +7,7 @@
 * `items`: items to bytes and back
 * `large_bytes`: large bytes, which travel beside the pickle
 * `library_codecs`: codecs for torch and Pillow
+* `limited`: items whose bytes are limited
 * `loading`: whether this process is importing modules
 * `main_objects`: functions and classes of a main module that workers cannot import
 * `registry`: which types have a codec

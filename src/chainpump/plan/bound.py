@@ -39,6 +39,8 @@ class Bound:
     kwargs: dict[str, Any] = field(default_factory=dict)
     # The user's function, if `function` is one of this package that calls it. Messages name the user's function.
     wraps: Any = field(default=None, kw_only=True)
+    # The most bytes of an item that it makes, as a pickle, on its way to a process of this machine. None: no limit.
+    most_bytes: int | None = field(default=None, kw_only=True)
     # The function that makes such a value; by default the name of the class.
     word: ClassVar[str] = ""
 

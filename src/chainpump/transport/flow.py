@@ -16,6 +16,7 @@ __all__ = [
     "arena_cap",
     "consumer_share",
     "first_window",
+    "flush_bytes",
     "gathering_seconds",
     "has_room",
     "next_hint",
@@ -26,6 +27,8 @@ __all__ = [
 
 # Bytes per frame. In measurements, 16 to 191 KB differ only within the noise.
 FLUSH_BYTES = 65_536
+# Bytes. A limit below this is looked for in each item: see `flush_bytes`.
+LEAST_CHECKED = 4096
 # A frame waits at most this long for more items. This bounds the latency of a single item.
 FLUSH_NS = 2_000_000
 # The work that a frame gives its consumer: about 1 ms, which is small enough to balance the load.
@@ -50,6 +53,18 @@ HELD_BYTES = 64 << 20
 FRAME_BYTES = 524_288
 # Bytes. This is a multiple of every page size.
 MIN_SLAB = 65_536
+
+
+def flush_bytes(most: int | None) -> int:
+    """The bytes of items that fill a frame. most: of each item; None for no limit.
+
+    A frame within the limit shows that all of its items are. Where this would take frames of few items, these would
+    cost more than to measure each item, which takes about 0.5 us.
+
+    >>> flush_bytes(None), flush_bytes(1 << 20), flush_bytes(10_000), flush_bytes(1000)
+    (65536, 65536, 5000, 65536)
+    """
+    return FLUSH_BYTES if most is None or most < LEAST_CHECKED else min(FLUSH_BYTES, most // 2)
 
 
 def next_service_ns(average: float, elapsed_ns: int, items: int) -> float:

@@ -24,8 +24,9 @@ from ..pickling.bad_item import find_bad_item
 from ..pickling.copies import Copies
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
 from ..pickling.large_bytes import LARGE_BYTES
+from ..pickling.limited import LimitedPickling
 from .credits import Credits
-from .flow import FLUSH_BYTES
+from .flow import flush_bytes
 from .frames import COUNTED, FLAGS_AT, HEADER, IN_SLAB, SLAB_LOCATION, Form, Frame, Span, packet_parts
 from .packet_writer import PacketWriter
 from .pipe_wire import RecordWire
@@ -39,21 +40,34 @@ __all__ = ["PacketChannel", "PacketReceiver", "PacketSender"]
 
 
 class PacketSender:
-    """The end of one producer. main_by_value: see `Pickling`; for consumers on another machine."""
+    """The end of one producer.
 
-    # The bytes are those of pickles.
-    flush_bytes = FLUSH_BYTES
+    main_by_value: see `Pickling`; for consumers on another machine. most_bytes: of one item; None for no limit.
+    """
 
-    def __init__(self, writer: PacketWriter, credits: Credits | None, main_by_value: bool = False) -> None:
+    def __init__(
+        self,
+        writer: PacketWriter,
+        credits: Credits | None,
+        main_by_value: bool = False,
+        most_bytes: int | None = None,
+    ) -> None:
         self.writer = writer
         self._main_by_value = main_by_value
+        self._most_bytes = most_bytes
+        # The bytes are those of pickles.
+        self.flush_bytes = flush_bytes(most_bytes)
         self.credits = credits
         # The worker's own thread uses the first one to admit items. The sending thread uses the second one: that is the
         # worker's thread or the flusher, and a lock allows only one at a time.
-        self._admitting = Pickling(main_by_value=main_by_value)
-        self._sending = Pickling(main_by_value=main_by_value)
+        self._admitting, self._sending = self._pickling(), self._pickling()
         # Only the worker's own thread uses it.
         self.copies = Copies()
+
+    def _pickling(self) -> Pickling:
+        if self._most_bytes is None:
+            return Pickling(main_by_value=self._main_by_value)
+        return LimitedPickling(self._most_bytes, main_by_value=self._main_by_value)
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -109,7 +123,7 @@ class PacketSender:
             descriptor.close()
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self.writer, self.credits, self._main_by_value)
+        return (self.writer, self.credits, self._main_by_value, self._most_bytes)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         PacketSender.__init__(self, *state)
@@ -255,7 +269,8 @@ class PacketChannel:
 
     renewable: workers may be replaced. Then the channel keeps all descriptors that a new worker needs. They may hide
     the death of a worker, so the supervisor reports it. counts_taken: consumers count the frames that they take.
-    main_by_value: consumers cannot import the main module, because they are on another machine.
+    main_by_value: consumers cannot import the main module, because they are on another machine. most_bytes: of one
+    item; None for no limit.
     """
 
     def __init__(
@@ -266,9 +281,11 @@ class PacketChannel:
         renewable: bool = False,
         counts_taken: bool = False,
         main_by_value: bool = False,
+        most_bytes: int | None = None,
     ) -> None:
         self._renewable = renewable
         self._main_by_value = main_by_value
+        self._most_bytes = most_bytes
         self._wire: Wire = RecordWire(renewable) if is_portable() else PacketWire(renewable)
         self._files = [shared_file("chainpump-slabs", 0) for _ in range(producers)]
         # Receivers in this process. Their users may still have views when the run has ended.
@@ -291,7 +308,7 @@ class PacketChannel:
     def sender(self, producer: int) -> PacketSender:
         """Make the end of one producer, with descriptors of its own. Producers are counted from 0."""
         credits = self._credits.dup() if self._credits else None
-        return PacketSender(self._writer(producer), credits, self._main_by_value)
+        return PacketSender(self._writer(producer), credits, self._main_by_value, self._most_bytes)
 
     def raw_sender(self, producer: int) -> RawSender:
         """Make the end of one producer that sends frames of other channels."""

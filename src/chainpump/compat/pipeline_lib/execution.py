@@ -12,6 +12,7 @@ from ...executors.inline import Inline
 from ...executors.processes import Processes
 from ...executors.threads import Threads
 from ...lazy_dataclass import dataclass
+from ...pickling.limited import TooManyBytesError
 from .pipeline_task import InactivityError, PipelineTask, TaskError
 from .task_functions import sink_of, source_of, stage_of
 from .termination import EndingSignals
@@ -168,6 +169,11 @@ def _of_task(error: BaseException, strategy: _Strategy, task: str, *texts: str) 
     if not isinstance(error, Exception):
         # What ends another process must not end this program.
         return TaskError(where)
+    if isinstance(error, TooManyBytesError):
+        error = ValueError(
+            f"Tried to pass item of serialized size {error.size}, but max_message_size of its task is {error.most}.\n"
+            "  Raise max_message_size, or leave it out: it makes nothing faster."
+        )
     cause = TaskError(where)
     cause.__cause__, error.__cause__ = error.__cause__, cause
     return error
