@@ -290,6 +290,19 @@ def test_each_dead_letter_comes_once_although_workers_died_later(journal: Journa
     assert (report.stages[1].dead, report.stages[1].finished) == (n // 4, n - n // 4)
 
 
+@pytest.mark.parametrize("ends", ["map", "each"])
+def test_a_dead_letter_comes_once_although_its_worker_died_before_it_could_go_on(ends: str, journal: Journal) -> None:
+    # The parts of an item are done again together, so the letter of the first one would be sent again.
+    # A stage whose workers are replaced sends them together, too.
+    parts = Pipeline(range(3)).flat_map(lambda number: (4 * number, 4 * number + 1), on=renewed(1, 1))
+    dying = partial(deaths.refusing_fours, [5], stages.sigkill, journal, 1)
+    made = getattr(parts, ends)(dying, on=renewed(1, 1), on_error=DeadLetter(ValueError))
+    report = (made.into(list, on=Inline()) if ends == "map" else made).run()
+    assert journal.lines == ["died at 5"]
+    assert [letter.item for letter in report.dead_letters] == [0, 4, 8]
+    assert report.stages[2].dead == 3
+
+
 # ---------------------------------------------------------------------------------------------------------- `each`
 
 

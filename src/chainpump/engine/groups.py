@@ -24,7 +24,7 @@ from ..worker.retirement import Share
 from ..worker.work import Assignment, Work
 from .durable_plan import is_record
 
-__all__ = ["Group", "Section", "groups_of", "sections_of", "works_of"]
+__all__ = ["Group", "Section", "groups_of", "processed_again", "sections_of", "works_of"]
 
 # The least number of items in flight per worker: its current item, and the next one, so that it need not wait.
 ROOM_EACH = 2
@@ -180,15 +180,6 @@ class Section:
         first = next((index for index in between if groups[index].replaceable), self.end)
         return range(first + 1, self.end + 1)
 
-    def processed_again(self, groups: Sequence[Group]) -> Sequence[int]:
-        """The groups that may process items again after the loss of a machine.
-
-        The end does not: it drops what comes twice.
-        """
-        between = range(self.origin + 1, self.end) if self.is_replayed else ()
-        # The parts of an item are told apart in the first stage of a worker only.
-        return [index for index in between if len(groups[index].stages) == 1]
-
 
 def groups_of(
     stages: Sequence[PlannedStage], iterated: bool, apart: bool, loop_in_flight: int | None = None
@@ -255,6 +246,19 @@ def works_of(
         )
         for index, group in enumerate(groups)
     ]
+
+
+def processed_again(groups: Sequence[Group], sections: Sequence[Section]) -> Iterator[int]:
+    """The groups that may process items again after the loss of a worker, or of its machine.
+
+    Items that several workers number are not told apart. The parts of an item are, in the first stage of a worker.
+    """
+    replayed = {index for each in sections if each.is_replayed for index in range(each.origin + 1, each.end)}
+    again = False
+    for index, group in enumerate(groups):
+        again = index in replayed or group.replaceable is not None or (again and group.is_element_wise)
+        if again and len(group.stages) == 1 and _origin_of(groups, index).workers == 1:
+            yield index
 
 
 def _assignments(group: Group, makers: Sequence[str], points: Mapping[int, ResumePoint]) -> list[Assignment]:

@@ -21,7 +21,7 @@ from .connections import Connections, junctions_of
 from .dead_letters import DeadLetters, once
 from .elsewhere import RunFacts, elsewhere_of
 from .fault_injection import started_by
-from .groups import groups_of, sections_of, works_of
+from .groups import groups_of, processed_again, sections_of, works_of
 from .ledger import Account, Passed, account
 from .run_settings import RunSettings
 from .worker_maker import WorkerMaker
@@ -61,7 +61,7 @@ class Wiring:
             for group in self.groups:
                 undo.callback(group.code.drop)
             works = works_of(self.groups, self.sections, settings.recorder.points, watched=settings.reports_items)
-            repeated = {index for each in self.sections for index in each.processed_again(self.groups)}
+            repeated = set(processed_again(self.groups, self.sections))
             takers = [
                 [
                     settings.recorder.counting(once(taker) if index in repeated else taker)
