@@ -119,6 +119,7 @@ class DeadItem:
     error: the exception of the function, never None: if it cannot be sent to the main process, a `RemoteError` with its
     type name, text and traceback takes its place.
     traceback: the traceback of the worker, as text.
+    position: if a policy has split a batch, its place in the batch, counted from 0; the number is that of the batch.
     """
 
     stage: str
@@ -127,6 +128,7 @@ class DeadItem:
     error: BaseException
     traceback: str
     part: int = 0
+    position: int | None = None
 
 
 class RemoteError(PipelineError):

@@ -24,6 +24,7 @@ __all__ = [
     "for_workers",
     "is_policy",
     "keeps_items",
+    "splits",
     "taker",
 ]
 
@@ -47,13 +48,16 @@ class Verdict:
     pause: seconds to wait before the next attempt.
     limit: how many items all workers of the stage together may skip or put aside; None for any number. One more raises
     TooManyFailuresError.
-    Raises StageOptionError for a wrong action, pause or limit.
+    split: if the item is a batch of several items, the function is called for each of them alone, and the policy
+    decides again about those that fail.
+    Raises StageOptionError for a wrong action, pause, limit or split.
     """
 
     __init_decorator__ = staticmethod(user_call)
     action: Action
     pause: float = 0.0
     limit: int | None = None
+    split: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.action, Action):
@@ -61,6 +65,7 @@ class Verdict:
         _check_number("Verdict: pause must be a number of seconds", self.pause, (int, float), 0)
         if self.limit is not None:
             _check_number("Verdict: limit must be a whole number of at least 0, or None", self.limit, (int,), 0)
+        _check_flag("Verdict: split", self.split)
 
 
 class Policy(Protocol):
@@ -102,19 +107,29 @@ class Skip:
     types: the exceptions that are handled, one by one or as a tuple or list, all by default; any other exception ends
     the run.
     limit: how many items all workers together may skip; one more raises TooManyFailuresError.
+    split: if the function fails on a batch, it is called for each item of the batch alone. Only those that fail are
+    skipped, and the results of the others go on as one batch.
     """
 
     types: tuple[type[BaseException], ...]
     limit: int | None
+    split: bool
 
     @user_call
-    def __init__(self, *types: type[BaseException] | Sequence[type[BaseException]], limit: int | None = None) -> None:
+    def __init__(
+        self,
+        *types: type[BaseException] | Sequence[type[BaseException]],
+        limit: int | None = None,
+        split: bool = False,
+    ) -> None:
         _set_types(self, types)
         _set_limit(self, limit)
+        _set_split(self, split)
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
         """Skip the item if the exception is one of the types."""
-        return Verdict(Action.SKIP, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
+        covered = isinstance(error, self.types)
+        return Verdict(Action.SKIP, limit=self.limit, split=self.split) if covered else Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -126,7 +141,8 @@ class DeadLetter:
     >>> report.value, [letter.item for letter in report.dead_letters]
     ([1], ['x'])
 
-    types, limit: as for `Skip`.
+    types, limit, split: as for `Skip`. With split, each letter has one item of the batch, and its place there as
+    `position`.
     to: a function that is called with each dead letter when it arrives, in a thread of the main process. It stays
     there, so it may hold an open file or a queue: `to=queue.put`. Without it, dead letters are in
     `report.dead_letters` or `run.dead_letters`.
@@ -135,6 +151,7 @@ class DeadLetter:
     types: tuple[type[BaseException], ...]
     limit: int | None
     to: Callable[[DeadItem], object] | None
+    split: bool
 
     @user_call
     def __init__(
@@ -142,16 +159,19 @@ class DeadLetter:
         *types: type[BaseException] | Sequence[type[BaseException]],
         limit: int | None = None,
         to: Callable[[DeadItem], object] | None = None,
+        split: bool = False,
     ) -> None:
         _set_types(self, types)
         _set_limit(self, limit)
+        _set_split(self, split)
         if to is not None and not callable(to):
             raise StageOptionError(f"DeadLetter: to must be a function of one dead letter but got: {to!r}.")
         object.__setattr__(self, "to", to)
 
     def decide(self, error: BaseException, tries: int) -> Verdict:
         """Put the item aside if the exception is one of the types."""
-        return Verdict(Action.DEAD_LETTER, limit=self.limit) if isinstance(error, self.types) else Verdict(Action.RAISE)
+        covered = isinstance(error, self.types)
+        return Verdict(Action.DEAD_LETTER, limit=self.limit, split=self.split) if covered else Verdict(Action.RAISE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +206,18 @@ class Retry:
         """Return the function that receives the dead letters of the policy `otherwise`."""
         return taker(self.otherwise)
 
+    @property
+    def split(self) -> bool:
+        """Return whether the policy `otherwise` splits batches."""
+        return splits(self.otherwise)
+
     def decide(self, error: BaseException, tries: int) -> Verdict:
         """Repeat the call, or let the policy `otherwise` decide.
 
         >>> Retry(2, backoff=0.5, otherwise=Skip()).decide(ValueError(), 2)
-        Verdict(action=<Action.RETRY: 'retry'>, pause=1.0, limit=None)
+        Verdict(action=<Action.RETRY: 'retry'>, pause=1.0, limit=None, split=False)
         >>> Retry(2, otherwise=Skip(limit=9)).decide(ValueError(), 3)
-        Verdict(action=<Action.SKIP: 'skip'>, pause=0.0, limit=9)
+        Verdict(action=<Action.SKIP: 'skip'>, pause=0.0, limit=9, split=False)
         """
         # A list has become a tuple.
         if tries <= self.times and isinstance(error, self.on):  # type: ignore[arg-type]
@@ -214,6 +239,11 @@ def taker(policy: Policy) -> Callable[[DeadItem], object] | None:
     """Return the function that receives the dead letters of a policy; None if they are kept for the report."""
     to: Callable[[DeadItem], object] | None = getattr(policy, "to", None)
     return to
+
+
+def splits(policy: Policy) -> bool:
+    """Return whether a policy of this package splits batches. A policy of a user may do so nevertheless."""
+    return bool(getattr(policy, "split", False))
 
 
 def for_workers(policy: Policy) -> Policy:
@@ -260,6 +290,16 @@ def _set_limit(policy: Skip | DeadLetter, limit: object) -> None:
     if limit is not None:
         _check_number(f"{type(policy).__name__}: limit must be a whole number of at least 0, or None", limit, (int,), 0)
     object.__setattr__(policy, "limit", limit)
+
+
+def _set_split(policy: Skip | DeadLetter, split: object) -> None:
+    _check_flag(f"{type(policy).__name__}: split", split)
+    object.__setattr__(policy, "split", split)
+
+
+def _check_flag(what: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise StageOptionError(f"{what} must be True or False but got: {value!r}.")
 
 
 def _check_types(what: str, types: tuple[object, ...]) -> None:

@@ -52,6 +52,14 @@ AGAIN = Verdict(Action.RETRY)
         ),
         pytest.param(Retry(1, otherwise=Skip(OSError)), ValueError(), 2, RAISE, id="otherwise has types of its own"),
         pytest.param(Retry(1, otherwise=DeadLetter()), ValueError(), 2, BURY, id="bury after the last try"),
+        pytest.param(Skip(split=True), ValueError(), 1, Verdict(Action.SKIP, split=True), id="skip a part"),
+        pytest.param(
+            Retry(1, otherwise=DeadLetter(split=True)),
+            ValueError(),
+            2,
+            Verdict(Action.DEAD_LETTER, split=True),
+            id="bury a part",
+        ),
     ],
 )
 def test_a_policy_decides(policy: Policy, error: BaseException, tries: int, expected: Verdict) -> None:
@@ -100,6 +108,9 @@ def test_defaults_skip_and_bury_every_exception_without_limit() -> None:
             )
             for kind in (Skip, DeadLetter)
             for limit in (-1, 1.5, "3", True)
+        ),
+        pytest.param(
+            lambda: DeadLetter(split=1), "DeadLetter: split must be True or False but got: 1.", id="split by a number"
         ),
         pytest.param(
             lambda: DeadLetter(to="file.jsonl"),
@@ -156,7 +167,7 @@ def test_options_that_cannot_work_are_refused_where_they_are_given(build: Callab
     [
         Raise(),
         Skip(ValueError, limit=3),
-        DeadLetter(OSError, limit=3, to=print),
+        DeadLetter(OSError, limit=3, to=print, split=True),
         Retry(3, on=(OSError,), backoff=0.5, otherwise=Skip()),
     ],
     ids=lambda policy: type(policy).__name__,

@@ -15,5 +15,6 @@
 * `problems`: problems collected, so that one error lists all of them
 * `recycling_checks`: whether a fresh worker can go on where a worker of a stage has retired
 * `restart_checks`: whether workers of a pipeline can be replaced
+* `split_checks`: whether a policy can split the batches of a stage
 * `stage_builder`: planned stages made of what the user passes
 """

@@ -32,6 +32,7 @@ from .checked_function import CheckedFunction
 from .checked_item_function import CheckedItemFunction, CheckedPart
 from .checked_per_worker import CheckedPerWorker
 from .problems import Problems
+from .split_checks import check_split
 
 __all__ = [
     "DEFAULT",
@@ -200,6 +201,7 @@ def planned_operator(
     with problems:
         _check_unbound(operator.function)
         yields = CHECKS[type(operator)](function, last.name, last.call.where, problems)
+        check_split(operator, name, last.yields, last.name, yields)
         if strict:
             check_known(problems, function, yields)
     role = Role.SINK if isinstance(operator, Each) else Role.STAGE

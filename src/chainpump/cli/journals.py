@@ -13,7 +13,7 @@ from pathlib import Path
 from ..durable.content import Attempt, Content
 from ..durable.journal_access import is_journal
 from ..durable.journal_file import read, read_letters, reset, verify
-from ..errors import JournalError
+from ..errors import DeadItem, JournalError
 from ..messages.item_repr import short_repr
 from ..messages.printable import printable, printable_lines
 from ..messages.stand_ins import error_line
@@ -89,7 +89,7 @@ def _parts(content: Content, path: Path) -> list[str]:
     if content.letters:
         heading = table(("stage", "dead letters"), [(stage, str(count)) for stage, count in content.letters.items()])
         letters = [
-            f"item {letter.index} of '{letter.stage}': {short_repr(letter.item)}: {printable(error_line(letter.error))}"
+            f"{_name_of(letter)} of '{letter.stage}': {short_repr(letter.item)}: {printable(error_line(letter.error))}"
             for letter in islice(read_letters(path), MOST)
         ]
         more = sum(content.letters.values()) - len(letters)
@@ -120,3 +120,7 @@ def _status_without_end(attempt: Attempt) -> str:
     except PermissionError:
         return "running"
     return "running"
+
+
+def _name_of(letter: DeadItem) -> str:
+    return f"item {letter.index}" if letter.position is None else f"item {letter.index}[{letter.position}]"

@@ -28,6 +28,7 @@ TABLES: Mapping[str, Sequence[str]] = {
         "stage TEXT",
         "number INTEGER",
         "part INTEGER",
+        "position INTEGER",
         "item BLOB",
         "item_text TEXT",
         "error BLOB",

@@ -21,6 +21,7 @@ def row_of(letter: DeadItem) -> tuple[Any, ...]:
         storable(letter.stage),
         letter.index,
         letter.part,
+        letter.position,
         _pickled(letter.item),
         storable(short_repr(letter.item)),
         _pickled(letter.error),
@@ -31,17 +32,17 @@ def row_of(letter: DeadItem) -> tuple[Any, ...]:
 
 def letter_from(row: Sequence[Any]) -> DeadItem:
     """The letter of a row with its key. An item that cannot be unpickled here is given as its short text."""
-    _, stage, number, part, item, item_text, error, error_text, traceback = row
+    _, stage, number, part, position, item, item_text, error, error_text, traceback = row
     made = _unpickled(error, None)
     if not isinstance(made, BaseException):
         kind, _, text = error_text.partition(": ")
         made = RemoteError(kind, text, traceback=traceback)
-    return DeadItem(stage, number, _unpickled(item, item_text), made, traceback, part)
+    return DeadItem(stage, number, _unpickled(item, item_text), made, traceback, part, position)
 
 
 def check_letter(row: Sequence[Any]) -> None:
     """Check that the pickles of a row are whole, without running them. Raises Damaged."""
-    for data in (row[4], row[6]):
+    for data in (row[5], row[7]):
         try:
             for _ in pickletools.genops(data or b"N."):
                 pass

@@ -102,12 +102,12 @@ def once(take: Taker) -> Taker:
     All results of an item come to the stage in one frame, so its parts have the same numbers each time. Any thread may
     call the function.
     """
-    taken: dict[tuple[int, int], object] = {}
+    taken: dict[tuple[int, int, int | None], object] = {}
 
     def take_new(item: DeadItem) -> None:
         # Two workers may have the same item. `setdefault` is atomic.
         own = object()
-        if taken.setdefault((item.index, item.part), own) is own:
+        if taken.setdefault((item.index, item.part, item.position), own) is own:
             take(item)
 
     return take_new

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from ..executors.base import Lost, LostWithMachine
 from ..ipc.board import Cell, State
+from ..lazy_dataclass import replace
 from ..messages import failure_texts, host_texts
 from ..messages.names import Item, Role
 from ..policies import Action, decide
@@ -27,6 +28,7 @@ __all__ = ["after", "due", "is_overdue", "kill_if_overdue", "outcome_of_loss"]
 
 # How many workers must die in an item before it counts as the cause. One or two may have died in it by chance.
 POISONOUS = 3
+NOT_CONDEMNED = Condemned(None, 0)
 
 
 def after(slot: WorkerSlot, lost: Lost) -> Mapping[int, Condemned] | Failed | None:
@@ -92,16 +94,19 @@ def _judge_item(
     Returns the failure that ends the run, if the policy wants that. Otherwise adds the item to the condemned ones.
     """
     row, record, replaceable = slot.rows[0], slot.replacements, slot.group.replaceable
-    position, item = row[Cell.ITEM] - 1, Item(row[Cell.INDEX])
-    record.cost = record.cost + 1 if record.suspect == position else 1
-    record.suspect = position
+    position, part, item = row[Cell.ITEM] - 1, row[Cell.PART], Item(row[Cell.INDEX])
+    record.cost = record.cost + 1 if record.suspect == (position, part) else 1
+    record.suspect = position, part
+    earlier = record.condemned.get(position, NOT_CONDEMNED)
+    # The batch of this part has cost several workers, so that one more is proof enough.
+    deaths = 1 if part and earlier.error is not None else POISONOUS
     if replaceable is not None and overdue == (row[Cell.ITEM], row[Cell.SINCE]):
         stack = worker.handle.read_stack()
         failure = failure_texts.timed_out(slot.who, worker.pid, item, replaceable.timeout or 0.0, stack)
         tries = record.cost
-    elif record.cost >= POISONOUS:
+    elif record.cost >= deaths:
         failure = failure_texts.poisonous(slot.who, worker.pid, exit_code, item, record.cost)
-        tries = record.cost + 1 - POISONOUS
+        tries = record.cost + 1 - deaths
     else:
         return None
     error = failure.error(failure)
@@ -114,7 +119,10 @@ def _judge_item(
         return Failed(failure, own.with_traceback(None))
     if ends_run:
         return Failed(failure)
-    record.condemned[position] = Condemned(error, tries)
+    found = Condemned(error, tries)
+    if part:
+        found = replace(earlier, parts={**earlier.parts, part - 1: found})
+    record.condemned[position] = found
     return None
 
 

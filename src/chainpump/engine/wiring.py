@@ -184,7 +184,7 @@ class Wiring:
     def dead_letters(self) -> int:
         """How many items have become dead letters so far. Each is counted before its letter is sent."""
         rows = chain.from_iterable(slot.rows for slot in self.all_slots)
-        return sum(int(row[Cell.DEAD]) for row in rows)
+        return sum(int(row[Cell.DEAD] + row[Cell.DEAD_PARTS]) for row in rows)
 
     def accounts(self, reading: Reading) -> list[Account]:
         """The account of every stage so far."""

@@ -36,15 +36,16 @@ class ReplacementRecord:
     """The history of the workers that have died in a slot.
 
     restarts: how many workers have died by themselves. overdue: the item for which the current worker will be killed,
-    and when its call began. frame: the current frame, as the number of items before it. suspect: the position in the
-    frame at which the last worker has died. cost: how many workers in a row have died there. condemned: items that
-    replacements must not process, by their position in the frame. Each replacement may reach all of them again.
+    and when its call began. frame: the current frame, as the number of items before it. suspect: where the last worker
+    has died: the position in the frame, and one more than that in a batch that was split, or 0. cost: how many workers
+    in a row have died there. condemned: items that replacements must not process, by their position in the frame. Each
+    replacement may reach all of them again.
     """
 
     restarts: int = 0
     overdue: tuple[int, int] | None = None
     frame: int = 0
-    suspect: int | None = None
+    suspect: tuple[int, int] | None = None
     cost: int = 0
     condemned: dict[int, Condemned] = field(default_factory=dict)
 

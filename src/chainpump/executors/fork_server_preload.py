@@ -20,7 +20,7 @@ from importlib import import_module
 
 from ..lazy_dataclass import compile_init
 from ..transport import process_channel, send_limit
-from ..worker.operator_run import Tools
+from ..worker.left_out import Tools
 from ..worker.outcome import Finished
 from ..worker.standard_streams import StandardInput
 from . import fork_server, process_main

@@ -13,9 +13,11 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequen
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from ..pickling.sizes import Weigher
+from ..plan.batches import Part as PartOfBatch
+from ..plan.batches import parts_of
 from ..plan.operators import Operator
 from ..transport.flow import FIRST_ITEMS, MAX_HINT, MAX_WINDOW
-from ..worker.operator_run import OperatorRun
+from ..worker.operator_run import Left, OperatorRun
 from ..worker.outcome import Failed
 from ..worker.output import Output
 from ..worker.worker import Worker
@@ -211,23 +213,41 @@ class Flow:
                 self._begin_sending()
             self._news.set()
 
-    async def _call_with_policy(self, item: _Item, current: tuple[int, int, Any]) -> Sequence[Any]:
-        """Return the results of an item. If the function raises, the policy decides."""
+    async def _call_with_policy(
+        self, item: _Item, current: tuple[int, int, Any], part: tuple[int, PartOfBatch] | None = None
+    ) -> Sequence[Any]:
+        """Return the results of an item. If the function raises, the policy decides.
+
+        part: the position and the part of a batch that is split, in place of the item.
+        """
         import asyncio
 
+        position, argument = (None, current[2]) if part is None else (part[0], part[1].alone)
         tries = 0
         while True:
             tries += 1
-            call = _call_function(self._stage.operator, current[2], self._stage.check)
+            call = _call_function(self._stage.operator, argument, self._stage.check)
             try:
                 return await (call if self._limits is None else self._limits.within(call, current))
             except BaseException as error:
-                pause = self._settle(error, tries, current, item)
-            if pause is None:
+                left = self._settle(error, tries, current, item, position)
+            if left is Left.SPLIT:
+                return await self._call_parts(item, current)
+            if isinstance(left, Left):
                 return ()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(left)
 
-    def _settle(self, error: BaseException, tries: int, current: tuple[int, int, Any], item: _Item) -> float | None:
+    async def _call_parts(self, item: _Item, current: tuple[int, int, Any]) -> Sequence[Any]:
+        """Call the function for each item of a batch alone. Returns one batch of the results, as `OperatorRun` does."""
+        origin, index, batch = current
+        results: list[Any] = []
+        for part in enumerate(parts_of(batch) or ()):
+            results += await self._call_with_policy(item, (origin, index, part[1].item), part)
+        return tuple(self._stage.operator.rejoined(results))
+
+    def _settle(
+        self, error: BaseException, tries: int, current: tuple[int, int, Any], item: _Item, position: int | None
+    ) -> float | Left:
         """Apply the policy by `OperatorRun.settle`, and return its result.
 
         Raises CancelledError if the stage has already failed or is cancelled: later failures are not reported.
@@ -242,13 +262,13 @@ class Flow:
                 failure = self._stage.too_late(error.stack, current)
                 error = failure.error(failure)
             part = item.of.frame.part(item.position)
-            pause = self._stage.settle(cast("Exception", error), tries, current, failure, part=part)
+            cause = cast("Exception", error)
+            return self._stage.settle(cause, tries, current, failure, part=part, position=position)
         except BaseException as failed:
             self._is_failing = True
             if not isinstance(failed, Exception):
                 raise Fatal(failed) from None
             raise
-        return pause
 
     def _begin_sending(self) -> tuple[Sequence[Part], Future[None]]:
         parts = self._results.take()

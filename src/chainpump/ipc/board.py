@@ -94,6 +94,11 @@ class Cell(IntEnum):
     SUCCESSOR = 34
     # The number of the machine on which it runs; 0 is that of the main process. It is written before the worker starts.
     HOST = 35
+    # The numbers of items of split batches that a policy has skipped, and put aside. Their batches count as finished.
+    SKIPPED_PARTS = 36
+    DEAD_PARTS = 37
+    # One more than the position in its batch of the item that a function is called for; 0 if no batch is split.
+    PART = 38
 
 
 class State(IntEnum):

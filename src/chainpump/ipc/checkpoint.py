@@ -17,7 +17,9 @@ from .system import shared_file
 
 __all__ = ["Checkpoint", "Position"]
 
-POSITION = struct.Struct("<5Q")
+POSITION = struct.Struct("<7Q")
+# The counts of the board that a position holds, in its order.
+COUNTS = (Cell.RECEIVED, Cell.SENT, Cell.SKIPPED, Cell.DEAD, Cell.SKIPPED_PARTS, Cell.DEAD_PARTS)
 
 
 class Position(NamedTuple):
@@ -29,6 +31,15 @@ class Position(NamedTuple):
     sent: int = 0
     skipped: int = 0
     dead: int = 0
+    skipped_parts: int = 0
+    dead_parts: int = 0
+
+    @classmethod
+    def of(cls, row: memoryview, entry: int) -> Position:
+        """A position with the counts of a row."""
+        skipped, dead = row[Cell.SKIPPED], row[Cell.DEAD]
+        parts = row[Cell.SKIPPED_PARTS], row[Cell.DEAD_PARTS]
+        return cls(entry, row[Cell.RECEIVED], row[Cell.SENT], skipped, dead, *parts)
 
 
 class Checkpoint:
@@ -69,9 +80,10 @@ class Checkpoint:
     def restore_counts(self, row: memoryview) -> None:
         """Let a worker continue with the counts of its predecessor. row: its cells of the board."""
         if self.is_empty:
-            self.put_position(Position(0, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD]))
+            self.put_position(Position.of(row, 0))
         else:
-            _, row[Cell.RECEIVED], row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD] = self.position
+            for cell, value in zip(COUNTS, self.position[1:], strict=True):
+                row[cell] = value
 
     def clear(self) -> None:
         """Mark the frame as processed."""

@@ -193,8 +193,10 @@ def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost
     return who.failure(
         WorkerLostError,
         pid,
-        f"{who.label} lost {cost} workers, one after the other, on {item}: "
-        f"the last ({who.process(pid)}) {death(exit_code)}.",
+        f"{who.label} lost {cost} workers, one after the other, on {item}: the last "
+        f"({who.process(pid)}) {death(exit_code)}."
+        if cost > 1
+        else f"{who.label} lost a worker on {item}: it ({who.process(pid)}) {death(exit_code)}.",
         "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
         who.definition(),
         item=item,

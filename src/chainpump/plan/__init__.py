@@ -1,5 +1,6 @@
 """What runs where: functions, operators and planned stages, without the code that runs them.
 
+* `batches`: the parts of a batch that a policy splits
 * `bound`: a function bound to its arguments: `source`, `stage`, `sink`
 * `diagram`: the content of a picture of a plan
 * `generator_stages`: the generator stages of the library, which group, select and order items

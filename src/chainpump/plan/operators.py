@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 from ..hints.objects import is_a
 from ..lazy_dataclass import dataclass, replace
 from ..policies import Policy, Raise, for_workers
+from .batches import joined
 from .bound import In_contra, Out_co, Stage
 from .per_worker import PerWorker
 
@@ -88,6 +89,13 @@ class Operator(Stage[In_contra, Out_co], Generic[In_contra, Out_co]):
     @abstractmethod
     def made(self, item: Any, value: Any) -> Iterable[Any]:
         """Return the results of an item for which the function returned this value."""
+
+    def rejoined(self, results: Sequence[Any]) -> Iterable[Any]:
+        """Return the results of a batch from those of its items, for each of which the function was called alone.
+
+        Raises TypeError if one batch cannot be made of them.
+        """
+        return (joined(results),) if results else ()
 
     def advance(
         self, items: Iterator[Any], ahead: Sequence[Any], numbers: Sequence[int] | None, results: Results
@@ -191,6 +199,10 @@ class FlatMap(Operator[In_contra, Out_co]):
             raise TypeError("flat_map takes an iterable of results but the function returned None. Return [] for none.")
         results: Iterable[Any] = value
         return results if isinstance(self.policy, Raise) else list(results)
+
+    def rejoined(self, results: Sequence[Any]) -> Iterable[Any]:
+        """Return all of them, one by one."""
+        return results
 
 
 @dataclass(frozen=True, repr=False)

@@ -47,6 +47,7 @@ class WorkerReading(NamedTuple):
     no part of `lived`.
     memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
     threads: how many threads computed in it, if it reported its end and a library has started some; or 0.
+    skipped_parts, dead_parts: items of split batches; their batches are finished.
     finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
     state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
     pid: the process that it runs in. successor: the process that waits to take its place, or 0.
@@ -92,6 +93,8 @@ class WorkerReading(NamedTuple):
     first: int = 0
     turn: int = 0
     numbered: int = 0
+    skipped_parts: int = 0
+    dead_parts: int = 0
 
     @property
     def busy(self) -> int:
@@ -222,4 +225,6 @@ def read_worker(rows: Rows, now: int, slots: int | None = None, hosts: Sequence[
         first=row[Cell.FIRST],
         turn=row[Cell.PASSED],
         numbered=row[Cell.NUMBERED],
+        skipped_parts=row[Cell.SKIPPED_PARTS],
+        dead_parts=row[Cell.DEAD_PARTS],
     )

@@ -9,6 +9,7 @@
 * `frame_room`: room for the frames of Python calls
 * `input`: frames received as one iterator
 * `interruption`: when Cancelled may be raised in a worker
+* `left_out`: items that a policy leaves out, and dead letters
 * `operator_run`: runs an operator on single items, with its policy
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once

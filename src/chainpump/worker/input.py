@@ -368,11 +368,9 @@ class Input:
         if self._receiver.checkpoint is not None:
             # Return credits first: to return a credit twice does less harm than to lose it.
             self._return_credits_below(position)
-            row = self._row
-            received = row[Cell.RECEIVED] - (len(self._frame.entries) if self._frame else 0)
-            self._receiver.checkpoint.put_position(
-                Position(position, received, row[Cell.SENT], row[Cell.SKIPPED], row[Cell.DEAD])
-            )
+            counts = Position.of(self._row, position)
+            before = counts.received - (len(self._frame.entries) if self._frame else 0)
+            self._receiver.checkpoint.put_position(counts._replace(received=before))
 
     def _return_credits_below(self, position: int) -> None:
         """Return the credits of the entries before this position."""

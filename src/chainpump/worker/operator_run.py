@@ -5,34 +5,32 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import partial
 from itertools import islice, repeat
 from operator import length_hint
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..errors import Cancelled, DeadItem, Failure
+from ..errors import Cancelled, Failure
 from ..ipc.board import Cell
-from ..lazy_dataclass import dataclass, replace
+from ..lazy_dataclass import dataclass, field, replace
 from ..messages import failure_texts
-from ..messages.call_stacks import user_traceback
 from ..messages.item_repr import short_repr
-from ..messages.stand_ins import error_line
+from ..plan.batches import parts_of
 from ..plan.operators import STOPPED, Each, Operator
 from ..policies import Action, Raise, decide
 from ..transport.flow import FLUSH_NS
 from ..transport.frames import Frame
 from .input import Input
+from .left_out import FailedItem, LeftOut, Tools
 from .outcome import Failed, Outcome
 from .output import Output
 from .stage_run import ItemSource, StageFailed, StageRun
 from .work import Assignment
 
-__all__ = ["Condemned", "OperatorRun", "Tools"]
+__all__ = ["Condemned", "Left", "OperatorRun"]
 
-# The number of failures that the error lists if there are too many.
-LATEST = 5
 # Items between two checks of the clock and of the results' size. One check takes as long as ten ints or two dicts.
 # Until the next check, at most so many results wait for a slow one, or turn out to be large.
 MOST_AT_ONCE = 64
@@ -42,27 +40,28 @@ TOO_MUCH_NS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What an element-wise stage needs besides its function.
-
-    rows: the board rows of all workers of the stage. pause: waits for some seconds, or raises Cancelled.
-    send_dead_letter: sends a dead letter to the main process.
-    """
-
-    rows: Sequence[memoryview]
-    pause: Callable[[float], None]
-    send_dead_letter: Callable[[DeadItem], object]
-
-
-@dataclass(frozen=True, slots=True)
 class Condemned:
     """An item that ended a predecessor. The policy gets this error, and the function is not called again.
 
-    tries: the number of calls that it has cost.
+    tries: the number of calls that it has cost. parts: the same for single items of a batch, by their position in it.
+    error: None if only parts of it have ended a predecessor.
     """
 
-    error: Exception
+    error: Exception | None
     tries: int
+    parts: Mapping[int, Condemned] = field(default_factory=dict)
+
+
+class Left(Enum):
+    """What the policy makes of an item for which the function is not called again."""
+
+    OUT = "left out"
+    # The function is called for each of its items alone.
+    SPLIT = "split"
+
+
+# An item of a batch that is split: the item, which of the batches with its number it is in, and its position there.
+PartOf: TypeAlias = tuple[Any, int, int]
 
 
 class OperatorRun(StageRun):
@@ -81,12 +80,14 @@ class OperatorRun(StageRun):
         self.operator = bound
         self._source = source
         self._tools = tools
-        self._latest: deque[str] = deque(maxlen=LATEST)
+        self._left_out = LeftOut(assignment, row, tools)
         self._failed_item: tuple[int, int, str] | None = None
         # The frame that `forward` is processing.
         self._frame: Frame | None = None
         # Raises the error that sending the results would raise, if the policy has to decide about it.
         self.check: Callable[[Iterable[Any]], None] | None = None
+        # The same for the items of a batch that is split, also while whole frames are checked.
+        self._check_parts: Callable[[Iterable[Any]], None] | None = None
 
     @property
     def tolerates(self) -> bool:
@@ -113,47 +114,71 @@ class OperatorRun(StageRun):
             del item, results
 
     def _of(
-        self, item: Any, condemned: Condemned | None = None, item_id: tuple[int, int] | None = None
+        self,
+        item: Any,
+        condemned: Condemned | None = None,
+        item_id: tuple[int, int] | None = None,
+        part_of: PartOf | None = None,
     ) -> Iterable[Any]:
         """Return the results of an item. If the function raises, the policy decides. Raises what the policy does not
         cover.
 
         condemned: the last error of earlier calls and their number, if there were any. item_id: origin and number of
-        the item, if it is not the last one that was received. It is the only one with this number then.
+        the item, if it is not the last one that was received. It is the only one with this number then. part_of: the
+        item is a batch of one item of a batch that is split.
         """
         error = condemned.error if condemned is not None else None
         tries = condemned.tries if condemned is not None else 0
         while True:
             if error is not None:
                 origin, index = item_id or (self.current_item() or (0, 0))[:2]
-                part = self._source.part() if item_id is None else 0
-                pause = self.settle(error, tries, (origin, index, item), part=part)
-                if pause is None:
+                own, part, position = part_of or (item, self._source.part() if item_id is None else 0, None)
+                left = self.settle(error, tries, (origin, index, own), part=part, position=position)
+                if left is Left.SPLIT:
+                    return self._split(item, (origin, index), part, condemned.parts if condemned is not None else {})
+                if isinstance(left, Left):
                     return ()
-                # The pause does not count as time of the call.
-                self.row[Cell.ITEM], called = 0, self.row[Cell.ITEM]
-                self._tools.pause(pause)
-                self.row[Cell.SINCE], self.row[Cell.ITEM] = time.monotonic_ns(), called
+                self._pause(left)
             try:
                 results = self.operator.results(item)
-                return results if self.check is None else self._checked(results)
+                return results if self.check is None else _checked(results, self.check)
             except StopIteration:
                 error = RuntimeError(STOPPED)
             except Exception as raised:
                 error = raised
             tries += 1
 
-    def _checked(self, results: Iterable[Any]) -> Iterable[Any]:
-        assert self.check is not None
-        results = tuple(results)
-        self.check(results)
-        return results
+    def _split(
+        self, batch: Any, item_id: tuple[int, int], part: int, condemned: Mapping[int, Condemned]
+    ) -> Sequence[Any]:
+        """Call the function for each item of a batch alone. Returns one batch of the results; who fails has none."""
+        results: list[Any] = []
+        check, self.check = self.check, self.check or self._check_parts
+        try:
+            with self._left_out.held():
+                for position, (alone, item) in enumerate(parts_of(batch) or ()):
+                    if self._is_over():
+                        raise Cancelled("the run was cancelled")
+                    if self.row[Cell.ITEM]:
+                        self.row[Cell.PART], self.row[Cell.SINCE] = position + 1, time.monotonic_ns()
+                    results += self._of(alone, condemned.get(position), item_id, (item, part, position))
+        finally:
+            self.check = check
+            self.row[Cell.PART] = 0
+        return tuple(self.operator.rejoined(results))
+
+    def _pause(self, seconds: float) -> None:
+        # The pause does not count as time of the call.
+        self.row[Cell.ITEM], called = 0, self.row[Cell.ITEM]
+        self._tools.pause(seconds)
+        self.row[Cell.SINCE], self.row[Cell.ITEM] = time.monotonic_ns(), called
 
     def forward(self, worker_input: Input, output: Output) -> None:
         """Process whole frames: from the input of the worker directly to its output."""
         most = 1
         # Bad results are found when their frame is pickled, at no extra cost.
         check, self.check = self.check, None
+        self._check_parts = check
         if check is not None:
             output.instead = self._instead
         for frame, items in worker_input.frames():
@@ -221,13 +246,15 @@ class OperatorRun(StageRun):
         items of the current frame, by position.
         """
         row = self.row
+        # A predecessor may have died while it split a batch.
+        row[Cell.PART] = 0
         for frame, items in worker_input.frames():
             begin = worker_input.first_entry
             # Results that were sent before must not be reported as dropped.
             if begin and output is not None:
                 rest = frame.number(begin) if begin < len(frame.entries) else frame.span.stop
                 output.open_span(frame.span._replace(start=rest), distinct=False)
-            opened, dead_letters = time.monotonic_ns(), row[Cell.DEAD]
+            opened, dead_letters = time.monotonic_ns(), self._left_out.dead_letters
             for position, item in enumerate(islice(items, begin, None), begin):
                 number = frame.number(position)
                 index = self.assignment.done.original(frame.item_index(position))
@@ -240,12 +267,12 @@ class OperatorRun(StageRun):
                 is_last = position + 1 == len(frame.entries)
                 is_due = (output is not None and output.is_full) or time.monotonic_ns() - opened > FLUSH_NS
                 # Otherwise a replacement would send the dead letter again.
-                is_due = is_due or row[Cell.DEAD] != dead_letters
+                is_due = is_due or self._left_out.dead_letters != dead_letters
                 if not is_last and is_due and frame.number(position + 1) != number:
                     if output is not None:
                         output.flush_below(frame.number(position + 1))
                     worker_input.put_position(position + 1)
-                    opened, dead_letters = time.monotonic_ns(), row[Cell.DEAD]
+                    opened, dead_letters = time.monotonic_ns(), self._left_out.dead_letters
                 del item
             condemned = {}
 
@@ -257,11 +284,13 @@ class OperatorRun(StageRun):
         failure: Failure | None = None,
         *,
         part: int = 0,
-    ) -> float | None:
-        """Apply the policy. Returns the seconds before the next try, or None if the item is skipped.
+        position: int | None = None,
+    ) -> float | Left:
+        """Apply the policy. Returns the seconds before the next try, or what becomes of the item without one.
 
         current: origin and number of the item, and the item. failure: the record of this error, if there is one. part:
-        which of the items with this number it is. Raises StageFailed, and an error that the policy does not cover.
+        which of the items with this number it is. position: in the batch that is split, whose number this is. Raises
+        StageFailed, and an error that the policy does not cover.
         """
         origin, index, item = current
         try:
@@ -277,23 +306,14 @@ class OperatorRun(StageRun):
                 raise StageFailed(Failed(failure))
             self._failed_item = (origin, index, short_repr(item))
             raise error
-        is_dead_letter = verdict.action is Action.DEAD_LETTER
-        cell = Cell.DEAD if is_dead_letter else Cell.SKIPPED
-        self.row[cell] += 1
-        index = self.assignment.done.original(index)
-        self._latest.append(f"item {index}: {error_line(error)}")
-        if verdict.limit is not None and sum(row[cell] for row in self._tools.rows) > verdict.limit:
-            failure = failure_texts.too_many(self.assignment.who, os.getpid(), verdict.limit, tuple(self._latest))
-            raise StageFailed(Failed(failure)) from error
-        if is_dead_letter:
-            letter = DeadItem(self.assignment.who.stage, index, item, error, user_traceback(error), part)
-            try:
-                self._tools.send_dead_letter(letter)
-            except OSError as refused:
-                what = "put a dead letter aside"
-                failure = failure_texts.channel_failed(self.assignment.who, os.getpid(), refused, what)
-                raise StageFailed(Failed(failure, refused)) from refused
-        return None
+        if verdict.split and position is None and (parts := parts_of(item)):
+            if len(parts) > 1:
+                return Left.SPLIT
+            # It has failed alone.
+            item, position = parts[0].item, 0
+        failed = FailedItem(item, self.assignment.done.original(index), part, position)
+        self._left_out.add(failed, error, verdict)
+        return Left.OUT
 
     def too_late(self, stack: str, current: tuple[int, int, Any]) -> Failure:
         """The record of a call that took too long. stack: the call stack at that time, as text."""
@@ -322,6 +342,12 @@ class OperatorRun(StageRun):
     def _is_induced(self, error: BaseException) -> bool:
         """Only a Cancelled counts: the function does not see its input, so its other errors are its own."""
         return isinstance(error, Cancelled) and super()._is_induced(error)
+
+
+def _checked(results: Iterable[Any], check: Callable[[Iterable[Any]], None]) -> Iterable[Any]:
+    results = tuple(results)
+    check(results)
+    return results
 
 
 class NotCovered(Exception):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -42,8 +42,8 @@ class Output:
     an item needs no lock. Element-wise stages call `open_span` and `close_span` around the results of each input frame.
 
     room: bounds the items if a later worker restores their order. origin: the number of this worker, if several workers
-    number items. whole: send all results of an item in one frame, because a replacement may make them again. failed:
-    receives the error of the flusher, in the flusher's thread.
+    number items. whole: send all results of an item in one frame: a replacement may make them again. failed: receives
+    the error of the flusher, in its thread.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class Output:
         # The worker takes one credit of each of these before it makes an item, so it cannot make more items together.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
         self._most_together = min((each.number for each in self._bounds), default=MAX_HINT)
-        self._room = room
-        self._row, self._blocked = row, Wait(row, Cell.BLOCKED)
+        self._room, self._row, self._blocked = room, row, Wait(row, Cell.BLOCKED)
         self._hint, self._cancelled = hint, cancelled
         self._lock = threading.Lock()
         self._pending: list[Any] = []
@@ -77,12 +76,12 @@ class Output:
         # The second one is for copies that are not yet pending: the flusher does not use it.
         self._weigher, self._copied = Weigher(), Weigher()
         self._last_sent_ns = self._first_pending_ns = 0
-        self._holds_credits = False
         self._flusher = Flusher(self.flush_old, failed)
-        self.cancelled = False
+        self.cancelled = self._holds_credits = False
         self.refused: Refusal | None = None
         # Replaces a result that cannot be pickled. It needs a single sending thread, and at most one result per item.
         self.instead: Callable[[int, Exception, int], Sequence[Any]] | None = None
+        self._replaces = False
 
     @property
     def is_bounded(self) -> bool:
@@ -180,8 +179,8 @@ class Output:
         return len(pending) - before
 
     def check(self, results: Iterable[Any]) -> None:
-        """Raise the error that pickling these results would raise. It locks because the flusher pickles, too."""
-        with self._lock:
+        """Raise the error that pickling these results would raise. It locks: the flusher pickles, too."""
+        with nullcontext() if self._replaces else self._lock:
             check_all(results, self._sender.admit)
 
     def skip(self) -> None:
@@ -362,9 +361,8 @@ class Output:
                 self._room.wait()
             self._check_cancelled()
         piece, nbytes = self._sent_piece(piece, snapshots, waits)
-        count = len(piece.entries)
-        self._sent += count
-        if count:
+        if count := len(piece.entries):
+            self._sent += count
             self._bytes_each = (self._bytes_each + nbytes / count) / 2 if self._bytes_each else nbytes / count
 
     def _sent_piece(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> tuple[Piece, int]:
@@ -379,7 +377,9 @@ class Output:
                     raise
                 number = piece.number(fault.index)
                 tries[number] += 1
+                self._replaces = True
                 piece = piece.replaced(fault.index, self.instead(number, fault.error, tries[number]))
+                self._replaces = False
 
     def _check_cancelled(self) -> None:
         if self._cancelled[0]:

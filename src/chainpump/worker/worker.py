@@ -37,7 +37,8 @@ from .current_worker import runs_stages
 from .endpoints import Endpoints
 from .frame_room import with_frame_room
 from .interruption import Interruption
-from .operator_run import Condemned, OperatorRun, Tools
+from .left_out import Tools
+from .operator_run import Condemned, OperatorRun
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .outcome_report import OutcomeReport
 from .output import Output

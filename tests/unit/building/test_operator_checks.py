@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 import pytest
 
 from chainpump import (
+    DeadLetter,
     Executor,
     Inline,
     Pipeline,
     Processes,
+    Retry,
+    Skip,
     StageOptionError,
     StageTypeError,
     Tasks,
@@ -542,3 +545,28 @@ def test_a_time_for_batches_is_refused_where_nobody_could_wait() -> None:
 def test_a_builtin_is_not_async() -> None:
     with pytest.raises(StageTypeError, match=r"^\.map\(abs\) is not async, and Tasks runs async functions"):
         NUMBERS.map(abs, on=Tasks(3))
+
+
+# ------------------------------------------------------------------------------------------------ policies that split
+
+
+def length(batch: list[int]) -> int:
+    return len(batch)
+
+
+def halves(batch: list[int]) -> list[float]:
+    return [number / 2 for number in batch]
+
+
+def test_only_batches_are_split_and_only_results_that_make_a_batch_are_joined() -> None:
+    batches, policy = NUMBERS.batch(2, on=Inline()), Retry(1, otherwise=DeadLetter(split=True))
+    assert batches.map(halves, on_error=policy).plan().stages[-1].yields == list[float]
+    assert UNKNOWN.map(length, on_error=Skip()).plan()
+    with pytest.raises(
+        StageTypeError, match=r"^stage 'of_number': split=True splits batches, but 'numbers' yields int"
+    ):
+        NUMBERS.map(of_number, on_error=policy)
+    with pytest.raises(StageTypeError, match=r"^stage 'length': split=True joins the results .*, but each is int\.\n"):
+        batches.map(length, on_error=policy)
+    # The results of these do not matter.
+    batches.tap(length, on_error=policy).filter(length, on_error=policy).each(length, on_error=policy)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,10 @@ def test_what_is_done_is_kept_over_attempts(path: Path) -> None:
 
 
 def test_dead_letters_are_kept_with_item_and_error(path: Path) -> None:
-    written(path, Change([(0, 5)], letters=[letter(3)]))
+    written(path, Change([(0, 5)], letters=[replace(letter(3), position=7)]))
     (found,) = read_letters(path)
     assert (found.stage, found.index, found.item, found.traceback) == ("times", 3, [3], "Traceback: here")
+    assert (found.part, found.position) == (0, 7)
     assert repr(found.error) == repr(ValueError("too odd"))
     assert read(path).letters == {"times": 1}
 

@@ -52,7 +52,7 @@ def test_it_has_received_what_was_dealt_with_and_costs_a_restart(slot: Any) -> N
 
 
 def test_the_item_at_which_a_machine_was_lost_is_not_suspect(slot: Any) -> None:
-    slot.replacements.suspect, slot.replacements.cost = 2, 2
+    slot.replacements.suspect, slot.replacements.cost = (2, 0), 2
     slot.replacements.condemned = {2: Condemned(ValueError(), 1)}
     assert replacement.after(slot, LOST) == {}
     assert (slot.replacements.suspect, slot.replacements.condemned) == (None, {})
