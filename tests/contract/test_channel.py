@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -360,6 +361,60 @@ def test_closing_twice_does_nothing(ends: Endpoints) -> None:
         receiver.receive(wait=False)
     receiver.close()
     receiver.close()
+
+
+# -------------------------------------------------------------------------------------------- waiting in an event loop
+
+CHANGES: dict[str, Callable[[Channel, Sender], object]] = {
+    "a frame": lambda _, sender: send(sender, [1]),
+    "the end": lambda _, sender: sender.close(),
+    "a hang-up": lambda channel, _: channel.hang_up(),
+}
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "meanwhile"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_event_loop_is_woken_when_a_receive_does_not_wait(
+    ends: Endpoints, thread: Callable[..., Future[Any]], change: str, is_before: bool
+) -> None:
+    channel, [sender], [receiver] = ends()
+
+    async def woken() -> None:
+        if is_before:
+            CHANGES[change](channel, sender)
+        ready = asyncio.Event()
+        end = receiver.watch(asyncio.get_running_loop(), ready.set)
+        if not is_before:
+            thread(CHANGES[change], channel, sender)
+        await asyncio.wait_for(ready.wait(), LIMIT)
+        end()
+
+    asyncio.run(woken())
+    frame = receiver.receive(wait=False)
+    assert (frame is not None) == (change == "a frame")
+
+
+def test_a_loop_that_does_not_watch_any_more_is_not_woken_and_may_be_closed(ends: Endpoints) -> None:
+    channel, [sender], [receiver] = ends()
+    calls: list[int] = []
+
+    async def begin(number: int) -> Callable[[], None]:
+        end = receiver.watch(asyncio.get_running_loop(), lambda: calls.append(number))
+        if number == 0:
+            end()
+            send(sender, [1])
+            # Twice, as sockets have their turn in the next iteration.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert receiver.receive(wait=False) is not None
+        return end
+
+    asyncio.run(begin(0))
+    end_late = asyncio.run(begin(1))
+    send(sender, [2], 1)
+    channel.hang_up()
+    end_late()
+    assert not calls
 
 
 # -------------------------------------------------------------------------------------------------------- hang-up

@@ -180,15 +180,12 @@ def test_worker_that_the_system_does_not_start_is_named(
 
 
 @WAYS
-@pytest.mark.parametrize("name", ["reader", "sender"])
-def test_tasks_that_get_no_thread_for_their_channels_tell_it(
-    name: str, way: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refuse_threads(monkeypatch, name)
+def test_tasks_that_get_no_thread_to_wait_for_room_tell_it(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_threads(monkeypatch, "sender")
     with pytest.raises(
         StageError, match=r"^stage 'same' \(worker 1 of 1, pid \d+\) raised RuntimeError:\n  can't start"
     ):
-        way(passed("tasks", 2, stages.count, N), "tasks")
+        way(passed("tasks", 2, stages.count, N).map(abs, on=Threads(), in_flight=1), "tasks")
 
 
 @in_turns

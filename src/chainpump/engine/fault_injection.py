@@ -28,7 +28,7 @@ from ..lazy_dataclass import dataclass, replace
 from ..pickling.items import Large
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
-from ..transport.channel import Receiver, Sender
+from ..transport.channel import EventLoop, Receiver, Sender
 from ..transport.credits import Credits
 from ..transport.frames import Frame, Span
 from ..transport.process_channel import PacketSender
@@ -236,6 +236,10 @@ class FaultyReceiver:
     def wait(self, seconds: float) -> bool:
         """Wait until `receive` has a result."""
         return self.receiver.wait(seconds)
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` when `receive` has a result."""
+        return self.receiver.watch(loop, ready)
 
     def close(self) -> None:
         """Close the end."""

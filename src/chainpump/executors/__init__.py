@@ -34,6 +34,7 @@
 * `task_pool`: the tasks that process items
 * `task_results`: results that wait to be sent
 * `task_room`: how many items tasks may hold
+* `task_sender`: sends the results of tasks
 * `task_timeouts`: time limits of tasks
 * `tasks`: asyncio tasks in one event loop
 * `tasks_handle`: the worker of an event loop, as the supervisor sees it

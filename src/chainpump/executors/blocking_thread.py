@@ -49,12 +49,6 @@ class BlockingThread:
         self._calls.put((future, partial(function, *args)))
         return future
 
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Make a call in the thread, and return its result."""
-        import asyncio
-
-        return await asyncio.wrap_future(self.begin(function, *args))
-
     def end(self) -> None:
         """End the thread after its current call."""
         self._calls.put(None)

@@ -53,12 +53,13 @@ class TaskPool(Generic[J]):
         self._process = process
         self._index = index
         self._row = row
-        # The index of the current item of each task, and its start time in nanoseconds. Any thread may copy it.
-        self._current: dict[asyncio.Task[Any], tuple[int, int]] = {}
+        # The current item of each task, and its start time in nanoseconds. Any thread may copy it.
+        self._current: dict[asyncio.Task[Any], tuple[J, int]] = {}
         # Set if a task has ended, if there is more room, or if the last item of a frame was taken.
         self._changed = asyncio.Event()
+        # When the current turn ends, if one has begun in this iteration of the event loop.
         self._turn_ends = 0
-        self._is_next_turn_due = False
+        self._is_in_turn = False
         # The number of tasks that have used their turn, and will take further items.
         self._paused = 0
 
@@ -93,7 +94,7 @@ class TaskPool(Generic[J]):
         while started < at_once and len(self._current) < self._most and (item := self._take()) is not None:
             task = group.create_task(self._work(item))
             task.add_done_callback(self._on_task_end)
-            self._current[task] = self._index(item), self._record_change(+1)
+            self._current[task] = item, self._record_change(+1)
             started += 1
         return started
 
@@ -123,33 +124,39 @@ class TaskPool(Generic[J]):
             # Each item begins in the context of the stage, in a task that nothing has cancelled.
             if task.cancelling() or copy_context() != context:
                 return
-            if self._has_more() and time.monotonic_ns() >= self._turn_ends:
-                await self._next_turn()
+            if not self._is_in_turn:
+                self._begin_turn()
+            elif time.monotonic_ns() >= self._turn_ends and self._has_more():
+                await self._until_next_turn()
             following = self._take()
             if not self._has_more():
                 self._changed.set()
             if following is None:
                 return
             item = following
-            self._current[task] = self._index(item), time.monotonic_ns()
+            self._current[task] = item, time.monotonic_ns()
             del following
 
-    async def _next_turn(self) -> None:
-        """Let the event loop do its other work. One turn of all tasks together begins in each of its iterations."""
+    def _begin_turn(self) -> None:
+        """One turn of all tasks together begins in each iteration of the event loop."""
         import asyncio
 
-        if not self._is_next_turn_due:
-            self._is_next_turn_due = True
-            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._is_in_turn = True
+        self._turn_ends = time.monotonic_ns() + TURN_NS
+        asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_in_turn = False
+
+    async def _until_next_turn(self) -> None:
+        """Let the event loop do its other work."""
+        import asyncio
+
         self._paused += 1
         try:
             await asyncio.sleep(0)
         finally:
             self._paused -= 1
-
-    def _begin_turn(self) -> None:
-        self._is_next_turn_due = False
-        self._turn_ends = time.monotonic_ns() + TURN_NS
 
     def _on_task_end(self, task: asyncio.Task[Any]) -> None:
         del self._current[task]
@@ -170,5 +177,5 @@ class TaskPool(Generic[J]):
         """The items in progress, the oldest first, and where each of them waits. Any thread may call this."""
         now = time.monotonic_ns()
         found = sorted(self._current.copy().items(), key=lambda each: each[1][1])
-        for task, (index, since) in found[:MOST_REPORTED]:
-            yield f"in item {index} for {(now - since) / 1e9:.3g} s", task_stack(task)
+        for task, (item, since) in found[:MOST_REPORTED]:
+            yield f"in item {self._index(item)} for {(now - since) / 1e9:.3g} s", task_stack(task)

@@ -8,8 +8,10 @@ releases a bare lock in one step.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
-__all__ = ["Event", "SharedEvent", "Wakeup"]
+__all__ = ["Event", "LoopWakeup", "SharedEvent", "Wakeup"]
 
 
 class Wakeup:
@@ -34,6 +36,22 @@ class Wakeup:
     def wait(self, seconds: float = -1) -> bool:
         """Wait until `set` is called; returns whether it was. seconds: the limit; a negative number is none."""
         return self._lock.acquire(timeout=seconds)
+
+
+class LoopWakeup:
+    """Calls a function in an event loop, as a `Wakeup` wakes a thread. call_soon_threadsafe: the loop's method."""
+
+    __slots__ = ("_call_soon_threadsafe", "_function")
+
+    def __init__(self, call_soon_threadsafe: Callable[..., object], function: Callable[[], object]) -> None:
+        self._call_soon_threadsafe = call_soon_threadsafe
+        self._function = function
+
+    def set(self) -> None:
+        """Have the function called. It may be called like `Wakeup.set`."""
+        # The loop may be closed: its program has ended it during the run.
+        with suppress(RuntimeError):
+            self._call_soon_threadsafe(self._function)
 
 
 class Event:

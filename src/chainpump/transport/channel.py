@@ -12,7 +12,23 @@ from ..ipc.wait_times import UNCOUNTED
 from .credits import Credits
 from .frames import Frame, Span
 
-__all__ = ["Channel", "Receiver", "Sender"]
+__all__ = ["Channel", "EventLoop", "Receiver", "Sender"]
+
+
+class EventLoop(Protocol):
+    """What a channel needs of an event loop, to wake it. The loops of asyncio have these methods."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object], /) -> object:
+        """Call a function in the loop. Any thread may call this."""
+        ...
+
+    def add_reader(self, fd: int, callback: Callable[[], object], /) -> object:
+        """Call a function in each iteration of the loop in which a descriptor is readable."""
+        ...
+
+    def remove_reader(self, fd: int, /) -> object:
+        """Do so no longer."""
+        ...
 
 
 class End(Protocol):
@@ -97,6 +113,13 @@ class Receiver(End, Protocol):
 
     def wait(self, seconds: float) -> bool:
         """Wait until `receive` does not block. Returns False after this many seconds."""
+        ...
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready`, at least once, as soon as `receive` does not block. The loop's thread calls this.
+
+        Returns the function that ends this.
+        """
         ...
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import select
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor, pipe
 from ..ipc.wait_times import UNCOUNTED
+from .channel import EventLoop
+from .wire import watch_files
 
 __all__ = ["RECORD_BYTES", "RecordIn", "RecordOut", "RecordWire"]
 
@@ -112,6 +114,10 @@ class RecordIn:
     def wait(self, seconds: float) -> bool:
         """Wait until there is a packet or the end. Returns False after this many seconds."""
         return bool(_readable(seconds * 1000, *self.descriptors))
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` when there is a packet or the end. Returns the function that ends this."""
+        return watch_files(self.descriptors, loop, ready)
 
 
 def _readable(milliseconds: float | None, *files: Descriptor) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from ..pickling.copies import Copies
 from ..pickling.items import PROTOCOL, ItemFault, Large, Pickling
 from ..pickling.large_bytes import LARGE_BYTES
 from ..pickling.limited import LimitedPickling
+from .channel import EventLoop
 from .credits import Credits
 from .flow import flush_bytes
 from .frames import COUNTED, FLAGS_AT, HEADER, IN_SLAB, SLAB_LOCATION, Form, Frame, Span, packet_parts
@@ -204,6 +205,12 @@ class PacketReceiver:
         if self._resumes:
             return True
         return self._into.wait(seconds)
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` when there is a frame or the end."""
+        if self._resumes:
+            loop.call_soon_threadsafe(ready)
+        return self._into.watch(loop, ready)
 
     def _decode(self, packet: memoryview) -> Frame:
         form, flags, producer, count, start = HEADER.unpack_from(packet)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
+from .channel import EventLoop
+from .wire import watch_files
 
 __all__ = ["PacketIn", "PacketOut", "PacketWire"]
 
@@ -91,6 +93,10 @@ class PacketIn:
         poll = select.poll()
         poll.register(self._file.fileno(), select.POLLIN)
         return bool(poll.poll(seconds * 1000))
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` when there is a packet or the end. Returns the function that ends this."""
+        return watch_files(self.descriptors, loop, ready)
 
 
 class PacketWire:

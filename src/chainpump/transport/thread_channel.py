@@ -7,14 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from ..errors import Cancelled
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
-from ..ipc.wakeups import Wakeup
+from ..ipc.wakeups import LoopWakeup, Wakeup
 from ..pickling.sizes import Weigher
+from .channel import EventLoop
 from .credits import Credits
 from .flow import FIRST_ITEMS, FRAME_BYTES, has_room
 from .frames import Frame, Span
@@ -107,6 +109,10 @@ class MemoryReceiver:
         """Wait until there is a frame or the end. Returns False after this many seconds."""
         return self._channel.wait(seconds)
 
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` when there is a frame or the end."""
+        return self._channel.watch(LoopWakeup(loop.call_soon_threadsafe, ready))
+
     def open(self) -> None:
         """Do nothing."""
 
@@ -126,7 +132,7 @@ class MemoryChannel:
 
     def __init__(self, producers: int, consumers: int, in_flight: int | None, renewable: bool = False) -> None:
         self._lock = threading.Lock()
-        self._waiting: set[Wakeup] = set()
+        self._waiting: set[Wakeup | LoopWakeup] = set()
         self._frames: deque[Frame] = deque()
         # The bytes and the number of their items.
         self._nbytes = 0
@@ -192,9 +198,20 @@ class MemoryChannel:
                     return True
                 change = self._next_change()
             if not change.wait(max(0.0, until - time.monotonic())):
-                with self._lock:
-                    self._waiting.discard(change)
+                self._forget(change)
                 return False
+
+    def watch(self, change: LoopWakeup) -> Callable[[], None]:
+        """Set it when `get` does not block. Returns the function that ends this."""
+        with self._lock:
+            self._wake_by(change)
+            if self._frames or self._has_ended:
+                change.set()
+        return partial(self._forget, change)
+
+    def _forget(self, change: Wakeup | LoopWakeup) -> None:
+        with self._lock:
+            self._waiting.discard(change)
 
     @property
     def _has_ended(self) -> bool:
@@ -203,11 +220,14 @@ class MemoryChannel:
     def _next_change(self) -> Wakeup:
         """Return what `_wake` and `hang_up` set. Wait for it only after the channel's lock is released."""
         change = Wakeup()
+        self._wake_by(change)
+        return change
+
+    def _wake_by(self, change: Wakeup | LoopWakeup) -> None:
         self._waiting.add(change)
         # `hang_up` changes the flag before it reads the set, so it finds this one there, or the flag is found here.
         if self._hung_up:
             change.set()
-        return change
 
     def _wake(self) -> None:
         """Wake all waiting threads: the state has changed."""

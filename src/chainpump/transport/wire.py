@@ -6,15 +6,17 @@ moment, no packet of another process is lost, and no lock stays taken.
 
 from __future__ import annotations
 
+import os
 import select
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 from ..ipc.descriptors import Descriptor
 from ..ipc.wait_times import UNCOUNTED
+from .channel import EventLoop
 
-__all__ = ["PACKET_BYTES", "Wire", "WireIn", "WireOut"]
+__all__ = ["PACKET_BYTES", "Wire", "WireIn", "WireOut", "watch_files"]
 
 # Bytes. A receive buffer of this size is larger than any packet of a wire, so that no packet is cut off.
 PACKET_BYTES = 262_144
@@ -71,6 +73,10 @@ class WireIn(Protocol):
         """Wait until `receive_into` does not block. Returns False after this many seconds."""
         ...
 
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        """Have a loop call `ready` as soon as `receive_into` does not block. Returns the function that ends this."""
+        ...
+
 
 class Wire(Protocol):
     """The main process's side of a wire."""
@@ -100,3 +106,17 @@ class Wire(Protocol):
     def close(self) -> None:
         """Release all resources."""
         ...
+
+
+def watch_files(files: Sequence[Descriptor], loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+    """Have a loop call `ready` when one of these is readable. Returns the function that ends this.
+
+    The loop gets copies. If a worker has left it behind, the number of a closed descriptor may belong to the program.
+    """
+    with ExitStack() as undo:
+        for file in files:
+            fd = os.dup(file.fileno())
+            undo.callback(os.close, fd)
+            loop.add_reader(fd, ready)
+            undo.callback(loop.remove_reader, fd)
+        return undo.pop_all().close

@@ -10,11 +10,16 @@ the thread of the worker sends all of them together:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from ..ipc.board import Cell
+from ..ipc.wait_times import REFUSED
 from ..pickling.sizes import SCALARS, STRINGS
 from ..transport.flow import FRAME_BYTES
+from ..transport.order import Piece
+from .channel_errors import records_channel_errors
 from .entries import SCALAR_BYTES
 from .output import Output
 
@@ -51,12 +56,46 @@ class AsyncOutput(Output):
     _limit = 1
     # What the event loop makes, if it belongs to the program.
     _ahead: MadeAhead | None = None
+    # What `attempt` could not send, and whether it consists of snapshots.
+    _unsent: Sequence[tuple[Piece, bool]] = ()
 
     @property
     def shares_items(self) -> bool:
         """Whether the next worker gets the items themselves: an item that changes later need not be copied now."""
         probe: list[Any] = []
         return self._sender.admit(probe)[0] is probe
+
+    def attempt(self, put: Callable[[], object]) -> bool:
+        """Call a function that sends results, without any wait for room. Returns False if some have not been sent.
+
+        They must be sent by `send_rest` before anything else is. No flusher may run meanwhile.
+        """
+        self._blocked, blocked = REFUSED, self._blocked
+        try:
+            put()
+        finally:
+            self._blocked = blocked
+        return not self._unsent
+
+    @records_channel_errors
+    def send_rest(self) -> None:
+        """Send what `attempt` could not send. Raises what `flush` raises."""
+        unsent, self._unsent = self._unsent, ()
+        with self._lock:
+            for piece, snapshots in unsent:
+                self._send(piece, snapshots, self._blocked)
+            self._row[Cell.SENT] = self._row[Cell.NUMBERED] = self._sent
+
+    def _send(self, piece: Piece, snapshots: bool, waits: AbstractContextManager[None]) -> None:
+        if not self._unsent:
+            try:
+                super()._send(piece, snapshots, waits)
+            except BlockingIOError:
+                if waits is not REFUSED:
+                    raise
+            else:
+                return
+        self._unsent = (*self._unsent, (piece, snapshots))
 
     async def pump_async(self, items: AsyncIterable[Any]) -> None:
         """Send all items, in the thread of the worker. Raises what `pump` raises."""

@@ -74,6 +74,8 @@ class Input:
         self._ns_per_item = 0.0
         # Nanoseconds that the items of the current frame took, if this is not the time until the next one is requested.
         self.spent_ns: int | None = None
+        # How many items a frame should have, even if they take long: as many as the worker processes at once.
+        self.least_hint = 1
         self._owes_credit = False
         # Credits of the entries before this one have been returned. Only workers that can be replaced use it.
         self._returned_below = 0
@@ -147,11 +149,13 @@ class Input:
                 self._reorder_buffer.release()
                 if (frame := self._reorder_buffer.next()) is not None:
                     return frame
-            if not self._receiver.wait(max(0.0, until - time.monotonic())):
+            if seconds and not self._receiver.wait(max(0.0, until - time.monotonic())):
                 return None
             try:
                 arrived = self._arrived(wait=False)
             except BlockingIOError:
+                if not seconds:
+                    return None
                 # Another worker has received the frame.
                 continue
             self._at_end = arrived is None
@@ -357,7 +361,7 @@ class Input:
             blocked = (self._output.blocked_ns if self._output else 0) - self._blocked_before_ns
             elapsed = time.monotonic_ns() - self._delivered_ns - blocked if self.spent_ns is None else self.spent_ns
             self._ns_per_item = next_service_ns(self._ns_per_item, elapsed, len(frame.entries))
-            self._hint[0] = next_hint(self._hint[0] or 1, self._ns_per_item)
+            self._hint[0] = max(next_hint(self._hint[0] or 1, self._ns_per_item), self.least_hint)
         self.count()
         # Drop the frame, so that a waiting worker does not keep its slab in use.
         self._frame = None

@@ -62,8 +62,8 @@ class Output:
         # The worker takes one credit of each of these before it makes an item, so it cannot make more items together.
         self._bounds = (*bounds, sender.credits) if sender.credits else bounds
         self._most_together = min((each.number for each in self._bounds), default=MAX_HINT)
-        self._room, self._row, self._blocked = room, row, Wait(row, Cell.BLOCKED)
-        self._hint, self._cancelled = hint, cancelled
+        self._room, self._row, self._hint, self._cancelled = room, row, hint, cancelled
+        self._blocked: AbstractContextManager[None] = Wait(row, Cell.BLOCKED)
         self._lock = threading.Lock()
         self._pending: list[Any] = []
         # Whether `_pending` holds snapshots. It changes under `_lock`, or while `_pending` is empty.

@@ -6,6 +6,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from pickle import PicklingError
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from ..pickling.items import ItemFault
 from ..plan.bound import Bound
 from ..plan.generator_stages import is_timed
 from ..plan.item_checks import WrongItemError
-from .channel_errors import records_channel_errors
+from .channel_errors import CHANNEL_ERRORS, record_channel_error, records_channel_errors
 from .current_worker import runs_stages
 from .input import Input
 from .outcome import Failed, Interrupted, Outcome
@@ -252,6 +253,27 @@ class ChannelInput(Input):
             pass
         self._awaited = frame
         return frame is not None
+
+    async def arrival(self) -> None:
+        """Wait in an event loop until `frames` does not wait for its next frame, or for the end. Raises Cancelled."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        while not (self.receive_now() or self.ended or self._at_end):
+            held = self._before_wait()
+            arrived = asyncio.Event()
+            try:
+                end_watch = self._receiver.watch(loop, arrived.set)
+            except CHANNEL_ERRORS as error:
+                record_channel_error(self, error)
+            with self._starved:
+                try:
+                    await arrived.wait()
+                finally:
+                    # A loop of the program may be closed, and has left this task then.
+                    with suppress(RuntimeError):
+                        end_watch()
+            self._after_wait(held)
 
     def reason(self, stage: StageRun) -> Failed | None:
         """The error of the system, a worker that starts above its limit, or an item that could not be rebuilt."""
