@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .plan.bound import Sink, Source, Stage, sink, source, stage
     from .plan.per_worker import PerWorker, per_worker
     from .plan.plan import Plan
+    from .plan.start_number import Start
     from .policies import DeadLetter, Raise, Retry, Skip
     from .progress.report import Report
     from .progress.run_record import StageReport
@@ -102,6 +103,7 @@ __all__ = [
     "StageStoppedError",
     "StageTypeError",
     "StallError",
+    "Start",
     "Tasks",
     "Threads",
     "TooManyFailuresError",
@@ -151,6 +153,7 @@ if not TYPE_CHECKING:
             "per_worker",
         ),
         ".plan.plan": ("Plan",),
+        ".plan.start_number": ("Start",),
         ".policies": (
             "DeadLetter",
             "Raise",

@@ -24,6 +24,7 @@ from .plan.planned_stage import PlannedStage
 
 if TYPE_CHECKING:
     from .durable.journal import Journal
+    from .engine.no_recorder import NoRecorder
     from .engine.run import Run, SinkRun
     from .engine.warm_pool import WarmPool
     from .progress.observer_thread import Observer
@@ -114,7 +115,6 @@ def start(
     # Only a program that runs a pipeline needs the engine. A worker that imports the program only builds the pipeline.
     try:
         from .engine.nested import with_inner_runs
-        from .engine.no_recorder import NoRecorder
         from .engine.run import Run, SinkRun
         from .engine.run_settings import RunSettings
         from .engine.warm_pool import current_pool
@@ -134,24 +134,17 @@ def start(
     check_place(stages)
     if options.check_items:
         check_available()
-        stages = tuple(map(checked, stages))
     for stage in stages:
         if stage.before_run is not None:
             stage.before_run()
     hazard = fork_hazard(_executors(stages))
     if hazard:
         warn(hazard)
-    recorder: NoRecorder = NoRecorder()
-    if options.journal is not None:
-        from .engine.durable_start import recorder_of
-
-        recorder, stages = recorder_of(options.journal, options.journal_every, stages)
-        apart = apart or iterated
-    elif options.start is not None:
-        from .engine.durable_start import keeper_of
-
-        recorder, stages = keeper_of(options.start, stages)
-        apart = True
+    recorder, stages = _recorded(options, stages)
+    apart = apart or options.start is not None or (iterated and options.journal is not None)
+    # A journal knows the functions as the user has written them.
+    if options.check_items:
+        stages = tuple(map(checked, stages))
     settings = RunSettings(
         iterated,
         float(options.grace),
@@ -168,6 +161,21 @@ def start(
     except BaseException:
         recorder.end(lambda: "failed")
         raise
+
+
+def _recorded(options: RunOptions, stages: tuple[PlannedStage, ...]) -> tuple[NoRecorder, tuple[PlannedStage, ...]]:
+    """What records the run, and the stages of such a run."""
+    from .engine.no_recorder import NoRecorder
+
+    if options.journal is not None:
+        from .engine.durable_start import recorder_of
+
+        return recorder_of(options.journal, options.journal_every, stages)
+    if options.start is not None:
+        from .engine.durable_start import keeper_of
+
+        return keeper_of(options.start, stages)
+    return NoRecorder(), stages
 
 
 def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:

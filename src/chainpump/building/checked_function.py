@@ -15,12 +15,13 @@ from ..hints.callables import readings_of
 from ..hints.classes import Bindings, as_base, item_of, plain
 from ..hints.display import difference, show
 from ..hints.forms import without_none
-from ..hints.objects import attribute, underlying
+from ..hints.objects import attribute, is_a, underlying
 from ..hints.overloads import chosen
 from ..hints.ownership import is_own, is_own_file
 from ..hints.reading import ANYTHING, EMPTY, POSITIONAL, Reading, parameter_of_items
 from ..lazy_dataclass import dataclass
 from ..plan.bound import Bound
+from ..plan.start_number import Start
 from .bound_arguments import bind_arguments
 
 __all__ = ["CheckedFunction", "argument_of", "is_any", "show_annotation", "text_unit"]
@@ -229,6 +230,23 @@ class CheckedFunction:
                 "Annotate it, so that its neighbours can be checked (from collections.abc):",
                 f"  def {self._text(first=takes, result=gives)}:",
             )
+
+    def check_start(self) -> None:
+        """Check that a parameter for the number of the first item begins at 0, if nothing is given."""
+        try:
+            given = self.signature.bind_partial(*self.bound.args, **self.bound.kwargs).arguments
+        except TypeError:
+            # `check_arguments` reports that.
+            return
+        for name, parameter in self.signature.parameters.items():
+            if name in given:
+                continue
+            starts = self.reading.known(parameter.annotation) is Start or is_a(parameter.default, Start)
+            if starts and not (is_a(parameter.default, Start) and parameter.default == 0):
+                self.refuse(
+                    f"takes the number of its first item by '{name}', and does not begin at item 0 without it",
+                    f"Write the default: def {self.short}(..., {name}: Start = Start(0)).",
+                )
 
     def items(self) -> Hint:
         """The hint of the items of the function's result."""

@@ -50,6 +50,7 @@ def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = Fal
     if _is_callable(function, problems):
         with problems:
             function.check_annotated()
+            function.check_start()
             return bound_to(function.items(), _argument_bindings(function, {}, problems))
     return UNKNOWN
 

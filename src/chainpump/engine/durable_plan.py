@@ -25,6 +25,7 @@ from ..plan.generator_stages import continued, differing
 from ..plan.operators import Each, RecordedEach
 from ..plan.planned_stage import PlannedStage
 from ..plan.sections import KEPT, orders_of
+from ..plan.seeking import beginning_at
 from ..policies import keeps_items
 
 __all__ = ["check_resumable", "durable_stages", "is_record"]
@@ -99,8 +100,11 @@ def _resumed(stage: PlannedStage, point: ResumePoint) -> PlannedStage:
     """The stage as it goes on. If it numbers items, it has a thread of its own: its neighbours could number them."""
     if stage.numbers_items and isinstance(stage.on, Inline):
         stage = replace(stage, on=Threads(1))
-    call = continued(stage.call, point.first) if point.first else None
-    return stage if call is None else replace(stage, call=call)
+    if not point.first:
+        return stage
+    if stage.role is Role.SOURCE:
+        return replace(stage, call=beginning_at(stage.call, point.first))
+    return replace(stage, call=continued(stage.call, point.first) or stage.call)
 
 
 def is_record(stage: PlannedStage) -> bool:

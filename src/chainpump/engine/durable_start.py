@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 
 from ..durable.content import Checkpoint
@@ -18,6 +18,7 @@ from ..lazy_dataclass import replace
 from ..logs.records import warn
 from ..plan.generator_stages import continued
 from ..plan.planned_stage import PlannedStage
+from ..plan.seeking import start_parameter
 from .durable_plan import check_resumable, durable_stages
 from .position_keeper import PositionKeeper
 from .recorder import Recorder
@@ -38,7 +39,7 @@ def recorder_of(
     for text in file.changes:
         warn(text)
     content = file.content
-    points = dict(_points(stages, content.done, content.checkpoints))
+    points = _points(stages, content.done, content.checkpoints)
     if journal.check_input:
         points[0] = replace(points[0], samples=content.samples)
     return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
@@ -61,11 +62,12 @@ def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeepe
     return PositionKeeper(replace(position, shape=shape), points), durable_stages(stages, points)
 
 
-def _points(
-    stages: Sequence[PlannedStage], done: Ranges, checkpoints: Sequence[Checkpoint]
-) -> Mapping[int, ResumePoint]:
+def _points(stages: Sequence[PlannedStage], done: Ranges, checkpoints: Sequence[Checkpoint]) -> dict[int, ResumePoint]:
     """Where the stages that number their own items go on, by their places."""
     origins = [place for place, stage in enumerate(stages) if stage.numbers_items]
     # A stage that begins again needs all of its items, so checkpoints of the stages in front of it are of no use.
     telling = takewhile(lambda place: continued(stages[place].call, 1) is not None, reversed(origins))
-    return resume_points(done, origins, checkpoints, set(telling))
+    points = dict(resume_points(done, origins, checkpoints, set(telling)))
+    if start_parameter(stages[0].call) is not None:
+        points[0] = replace(points[0], first=points[0].left_out.watermark)
+    return points

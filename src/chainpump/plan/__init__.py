@@ -14,6 +14,8 @@
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan
 * `sections`: which stages share a worker, and where the order of items is kept or restored
+* `seeking`: sources that can begin at any of their items
+* `start_number`: the number of the first item that a source has to make
 * `svg`: a plan as an SVG picture
 * `variables`: the environment variables that an executor gives to each of its workers
 """
