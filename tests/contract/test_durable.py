@@ -8,16 +8,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from placings import MOST, Placing
 
 from chainpump import (
     DeadLetter,
+    Executor,
     Inline,
     Journal,
     JournalError,
@@ -31,7 +34,9 @@ from chainpump import (
     Threads,
     source,
 )
+from chainpump.durable.content import Change
 from chainpump.durable.journal_file import JournalFile, read, read_letters
+from chainpump.durable.reserve import LEAST
 from support import durable_program, durable_sink
 from support.durable_program import ITEMS, PLACINGS, runnable, wanted
 from support.gate import LIMIT, WHOLE, Gate
@@ -145,14 +150,16 @@ def test_killed_program_goes_on_and_repeats_nothing_that_was_recorded(placing: s
             os.killpg(program.pid, signal.SIGKILL)
             program.wait(WHOLE)
         gate.held.unlink()
-    done = read(journal).done
+    done, stated = read(journal).done, read(journal).again_at_most
     before = [int(line) for line in (tmp_path / "stored").read_text().split()]
     # The other program, here: what it stores is what is left.
-    runnable(tmp_path, placing).run(journal=journal)
+    report = runnable(tmp_path, placing).run(journal=journal)
     after = [int(line) for line in (tmp_path / "stored").read_text().split()][len(before) :]
     assert sorted({*before, *after}) == wanted()
     assert not [number for number in after if abs(number) - 1 in done]
     assert max(Counter(after).values()) == 1
+    again = {abs(number) for number in before} & {abs(number) for number in after}
+    assert len(again) <= report.again_at_most <= stated
     content = read(journal)
     assert list(content.done) == [(0, ITEMS)]
     assert content.complete
@@ -266,6 +273,61 @@ async def count_up(count: int, skipped: int = 0) -> AsyncIterator[int]:
     """A source that is an async generator. skipped: it goes on so much further on after its first item."""
     for number in range(count):
         yield number + skipped * (number > 0)
+
+
+class Held:
+    """Writes of a journal, which wait until they may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+        write = JournalFile.write
+
+        def wait_and_write(file: JournalFile, change: Change) -> None:
+            self.begun.set()
+            assert self.may_go_on.wait(LIMIT)
+            write(file, change)
+
+        monkeypatch.setattr(JournalFile, "write", wait_and_write)
+
+
+SOURCES = [
+    pytest.param(source(numbers, 5 * LEAST), Threads(1), id="threads"),
+    pytest.param(source(numbers, 5 * LEAST), Processes(1), id="process"),
+    pytest.param(source(numbers, 5 * LEAST), Inline(), id="inline"),
+    pytest.param(source(count_up, 5 * LEAST), Tasks(), id="tasks"),
+]
+
+
+@pytest.mark.parametrize("items, on", SOURCES)
+def test_no_item_is_begun_that_the_journal_does_not_know_of(
+    items: Any, on: Executor, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+    chain = Pipeline(items, on=on).map(double, on=Threads(2))
+    with chain.open(journal=journal, journal_every=3600) as run:
+        taken = iter(run)
+        first = [next(taken) for _ in range(LEAST)]
+        assert held.begun.wait(LIMIT)
+        assert run.progress().stages[0].sent == LEAST
+        assert read(journal).again_at_most == LEAST
+        held.may_go_on.set()
+        assert [*first, *taken] == list(range(0, 10 * LEAST, 2))
+    assert read(journal).again_at_most == 0
+
+
+@pytest.mark.parametrize("items, on", [*SOURCES, pytest.param(source(range, 5 * LEAST), Threads(1), id="container")])
+def test_run_that_waits_for_its_journal_can_be_cancelled(
+    items: Any, on: Executor, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+    each: Callable[[int], object] = str
+    with Pipeline(items, on=on).each(each, on=Threads(1)).open(journal=journal, journal_every=3600) as run:
+        assert held.begun.wait(LIMIT)
+        run.cancel()
+        assert run.wait(LIMIT)
+        held.may_go_on.set()
+    assert run.status == "cancelled"
+    assert read(journal).again_at_most <= LEAST
 
 
 def test_async_source_goes_on(journal: Path) -> None:

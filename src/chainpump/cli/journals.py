@@ -85,6 +85,8 @@ def _parts(content: Content, path: Path) -> list[str]:
     parts = [f"{content.done.count} items are done; {state}"]
     if len(ranges) > 1:
         parts[0] += f"\ndone: {_listed(ranges)}"
+    if again := content.again_at_most:
+        parts[0] += f"\nat most {again} others were begun, and may be done again"
     parts.append(table(("attempt", "began", "took", "ended", "done", "process"), list(map(_row, content.attempts))))
     if content.letters:
         heading = table(("stage", "dead letters"), [(stage, str(count)) for stage, count in content.letters.items()])

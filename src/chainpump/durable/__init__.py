@@ -13,6 +13,7 @@
 * `notes`: what a worker tells the journal while it works
 * `position`: the progress of a run as a short text
 * `ranges`: a set of numbers as ranges
+* `reserve`: how far a run may go ahead of its journal
 * `resume_points`: where each stage that numbers its own items goes on
 * `samples`: samples of the items of a source, to compare them with those of the next attempt
 """

@@ -40,8 +40,8 @@ class Sample:
 class Attempt:
     """One run with a journal. Times are in seconds since 1970; `ended` and `status` are None if it has recorded no end.
 
-    done_before: how many items were done when it began. done: how many are done since.
-    again_at_most: how many items may be done again after its last write.
+    done_before: how many items were done when it began. done: how many are done since. reserved: it has begun no item
+    with this number or a higher one.
     """
 
     number: int
@@ -52,7 +52,7 @@ class Attempt:
     host: str
     done_before: int
     done: int
-    again_at_most: int
+    reserved: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Change:
 
     checkpoints: at most one for each origin. It takes the place of the earlier one.
     skipped: how many items each stage has skipped since the last change.
-    again_at_most: how many items at most are done again if the run dies before its next change.
+    reserved: the run begins no item with this number or a higher one before its next change; None: as before.
     """
 
     done: Iterable[tuple[int, int]] = ()
@@ -69,7 +69,7 @@ class Change:
     checkpoints: Sequence[Checkpoint] = ()
     samples: Sequence[Sample] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
-    again_at_most: int = 0
+    reserved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +93,9 @@ class Content:
 
     @property
     def again_at_most(self) -> int:
-        """How many items at most the last attempt has done without a record. After a clean end these are none."""
-        return self.attempts[-1].again_at_most if self.attempts else 0
+        """How many items at most are done without a record of it, and so may be done again by the next attempt."""
+        reserved = 0
+        for attempt in self.attempts:
+            # Once all items were done, there was none without a record.
+            reserved = 0 if attempt.status == COMPLETE else max(reserved, attempt.reserved)
+        return max(0, reserved - self.done.count)

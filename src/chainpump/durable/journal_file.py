@@ -22,13 +22,14 @@ from typing import Any, Self
 from ..errors import DeadItem, JournalError
 from ..lazy_dataclass import replace
 from . import journal_tables as tables
-from .content import COMPLETE, Attempt, Change, Checkpoint, Content, Sample
+from .content import Attempt, Change, Checkpoint, Content, Sample
 from .fingerprint import Fingerprint, check_same
 from .journal_access import RESET, beside, check_header, connected, create, explained, reading, sync_folder
 from .journal_lock import JournalLock
 from .journal_tables import Damaged
 from .letter_rows import check_letter, letter_from, row_of, storable
 from .ranges import Ranges
+from .reserve import LEAST
 
 __all__ = ["JournalFile", "read", "read_letters", "reset", "verify"]
 
@@ -57,9 +58,18 @@ class JournalFile:
             self.changes = check_same(path, fingerprint, earlier, strict=strict)
         # Changed by `write` only.
         self._done = self.content.done.copy()
-        before = self._done.count
         number = 1 + max((each.number for each in self.content.attempts), default=0)
-        self._attempt = Attempt(number, time.time(), None, None, os.getpid(), socket.gethostname(), before, 0, 0)
+        self._attempt = Attempt(
+            number,
+            began=time.time(),
+            ended=None,
+            status=None,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            done_before=self._done.count,
+            done=0,
+            reserved=self._done.original(LEAST),
+        )
         with self._transaction():
             tables.delete(connection, "meta", "key = 'fingerprint'")
             tables.insert(connection, "meta", "fingerprint", storable(fingerprint.to_json()))
@@ -110,15 +120,15 @@ class JournalFile:
                 for stage, count in change.skipped.items():
                     self._add_skipped(storable(stage), count)
                 now = done.count - self._attempt.done_before
-                self._attempt = replace(self._attempt, done=now, again_at_most=change.again_at_most)
+                reserved = self._attempt.reserved if change.reserved is None else change.reserved
+                self._attempt = replace(self._attempt, done=now, reserved=reserved)
                 self._record_attempt()
             self._done = done
 
     def finish(self, status: str) -> None:
         """Record how the run has ended: `complete`, or another word. Raises JournalError."""
         with self._guard, self._writing():
-            again = 0 if status == COMPLETE else self._attempt.again_at_most
-            self._attempt = replace(self._attempt, ended=time.time(), status=storable(status), again_at_most=again)
+            self._attempt = replace(self._attempt, ended=time.time(), status=storable(status))
             self._record_attempt()
 
     def differing(self, what: str) -> JournalError:

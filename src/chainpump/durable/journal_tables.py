@@ -45,7 +45,7 @@ TABLES: Mapping[str, Sequence[str]] = {
         "host TEXT",
         "done_before INTEGER",
         "done INTEGER",
-        "again_at_most INTEGER",
+        "reserved INTEGER",
     ),
 }
 # A table whose key is a text has no rowid: with one it would have an index too, which nothing here checks.

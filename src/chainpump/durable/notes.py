@@ -15,12 +15,14 @@ class Notes:
     """One message of a worker that numbers items. It may be lost if the program dies.
 
     samples: of items of the source. checkpoints: of a generator stage. differs: why the input is not that of the
-    earlier attempts, as a text; empty if it is. The worker fails right after that.
+    earlier attempts, as a text; empty if it is. The worker fails right after that. waits: the worker sends its next
+    item after the next write of the journal.
     """
 
     samples: Sequence[Sample] = ()
     checkpoints: Sequence[Checkpoint] = ()
     differs: str = ""
+    waits: bool = False
 
 
 def unheard(notes: Notes) -> None:

@@ -22,13 +22,15 @@ class ResumePoint:
 
     first: the number of the first item that it makes again. left_out: the numbers of the items that no later stage
     needs. It contains all numbers below `first`. tells: whether the origin tells its checkpoints. samples: what items
-    of the source were like in earlier attempts; None if nothing looks at its items.
+    of the source were like in earlier attempts; None if nothing looks at its items. is_limited: it sends only items
+    below the limit on the board.
     """
 
     first: int = 0
     left_out: Ranges = field(default_factory=Ranges)
     tells: bool = False
     samples: Sequence[Sample] | None = None
+    is_limited: bool = False
 
 
 # An origin that begins at its first item.
@@ -42,9 +44,9 @@ def resume_points(
 
     >>> points = resume_points(Ranges([(0, 7), (9, 10)]), [0, 2], [Checkpoint(2, 5, 50), Checkpoint(2, 8, 80)])
     >>> points[2]
-    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]), tells=False, samples=None)
+    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]), tells=False, samples=None, is_limited=False)
     >>> points[0]
-    ResumePoint(first=0, left_out=Ranges([(0, 50)]), tells=False, samples=None)
+    ResumePoint(first=0, left_out=Ranges([(0, 50)]), tells=False, samples=None, is_limited=False)
 
     origins: their places in order; that of the source is 0. telling: those that tell checkpoints. An origin without
     a checkpoint makes all of its items again, and leaves out those that are done.

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 
-from ..ipc.board import Board
+from ..ipc.board import Board, Cell
 from ..ipc.checkpoint import Checkpoint
 from ..lazy_dataclass import dataclass, field
+from ..transport.allowance import Supply, SupplyRoom
 from ..transport.channel import Channel
 from ..transport.process_channel import PacketChannel
 from ..transport.reorder_buffer import ReorderBuffer
@@ -81,7 +82,18 @@ class Connections:
                 channel = junction.channel()
                 undo.callback(channel.close)
                 self.channels.append(channel)
+            self._supply: SupplyRoom | None = None
             self._closing = undo.pop_all()
+
+    def limited(self, group: int, row: int, first: int) -> Supply:
+        """Let a stage of a durable run send its items up to a limit. Returns what moves it; the caller closes that.
+
+        row: of the stage. first: the first limit.
+        """
+        self.board.row(row)[Cell.ALLOWED] = first
+        self._supply = SupplyRoom(group, row)
+        self._closing.callback(self._supply.close)
+        return self._supply.supply(self.board)
 
     def endpoints(
         self, group: int, number: int, row: int, checkpoint: Checkpoint | None = None, turn: Turn | None = None
@@ -89,7 +101,9 @@ class Connections:
         """Make the ends of one worker. row: the board row of its last stage. checkpoint, turn: see `WorkerMaker`."""
         receiver = self.channels[group - 1].receiver(checkpoint.dup() if checkpoint else None) if group else None
         sender = self.channels[group].sender(number) if group < len(self.channels) else None
-        return Endpoints(receiver, sender, self._send_room(row), self._reorder_buffer(group), turn)
+        supply = self._supply
+        allowance = supply.allowance() if supply is not None and supply.group == group else None
+        return Endpoints(receiver, sender, self._send_room(row), self._reorder_buffer(group), turn, allowance)
 
     def _send_room(self, row: int) -> SendRoom | None:
         """The limit of what a worker may send, if a later group restores the order of its items."""
@@ -115,6 +129,8 @@ class Connections:
         for section, room in self._rooms:
             if section.origin < before:
                 room.wake_all()
+        if self._supply is not None and self._supply.group < before:
+            self._supply.wake()
 
     def started(self) -> None:
         """Release what only the first workers needed, once they have started."""

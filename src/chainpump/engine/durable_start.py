@@ -42,6 +42,9 @@ def recorder_of(
     points = _points(stages, content.done, content.checkpoints)
     if journal.check_input:
         points[0] = replace(points[0], samples=content.samples)
+    last = max(points)
+    # Another machine has no limit that moves: there, the number of items that are done again is an estimate.
+    points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
     return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
 
 

@@ -264,6 +264,7 @@ class Execution:
             status,
             error,
             self._recorder.done.count,
+            self._recorder.again_at_most,
         )
 
     def cancel(self) -> None:

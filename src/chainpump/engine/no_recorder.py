@@ -12,6 +12,7 @@ from ..durable.ranges import Ranges
 from ..durable.resume_points import ResumePoint
 from ..errors import DeadItem, JournalError
 from ..progress.run_record import Status
+from ..transport.allowance import Supply
 from ..worker.stage_run import ChannelInput
 
 __all__ = ["NoRecorder", "Taker"]
@@ -26,6 +27,13 @@ class NoRecorder:
     # Where each origin goes on, by its place in the chain.
     points: Mapping[int, ResumePoint] = MappingProxyType({})
     error: JournalError | None = None
+    # Whether its last origin sends its items up to a limit.
+    limits_items = False
+
+    @property
+    def again_at_most(self) -> int:
+        """How many items that were done before this run are done again in it, at most."""
+        return 0
 
     def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
         """By group, what makes the inputs of its workers. last: the number of the last group."""
@@ -41,6 +49,9 @@ class NoRecorder:
     def counting(self, taker: Taker) -> Taker:
         """The taker of dead letters as it is."""
         return taker
+
+    def supplies(self, supply: Supply) -> None:
+        """Take what moves the limit of the last origin, and close it in the end. Never called here."""
 
     def note(self, notes: Notes) -> None:
         """Do nothing. Any thread may call it."""

@@ -8,6 +8,7 @@ source ── samples of its items ───────────────
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,9 +18,12 @@ from ..durable.content import COMPLETE, Change, Checkpoint
 from ..durable.journal_file import JournalFile
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
+from ..durable.reserve import Reserve
 from ..durable.resume_points import ResumePoint
 from ..errors import DeadItem, JournalError
+from ..lazy_dataclass import replace
 from ..progress.run_record import Status
+from ..transport.allowance import Supply
 from ..transport.frames import Span
 from ..worker.recorded_input import RecordedInput
 from ..worker.stage_run import ChannelInput
@@ -39,6 +43,8 @@ class Recorder(NoRecorder):
     points: where each origin goes on. every: seconds between two writes. items: it also writes when so many items wait
     for that. autocommit: the request of the next item says that the one before it is done, until the first `commit`.
     """
+
+    limits_items = True
 
     def __init__(
         self,
@@ -82,6 +88,14 @@ class Recorder(NoRecorder):
         self._refused: Callable[[], None] = lambda: None
         self._dead_letters: Callable[[], int] = lambda: 0
         self._thread: threading.Thread | None = None
+        self._may_repeat = file.content.again_at_most
+        # What the stage that numbers the items has sent, and may send. None before the start.
+        self._supply: Supply | None = None
+        self._reserve = Reserve(every, time.monotonic())
+        # The last one that was written.
+        self._reserved: int | None = None
+        # Whether that stage waits for a write.
+        self._is_awaited = False
 
     def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
         """As above: the last group tells this recorder what is done."""
@@ -156,9 +170,26 @@ class Recorder(NoRecorder):
 
     def note(self, notes: Notes) -> None:
         """Keep what a worker tells, for the next write. Any thread may call it."""
+        if notes.waits:
+            self._is_awaited = True
+            self._due.set()
+            return
         self._notes.append(notes)
         if notes.differs and self.error is None:
             self.error = self._file.differing(notes.differs)
+
+    @property
+    def again_at_most(self) -> int:
+        """As in `NoRecorder`. They are among those that the journal does not call done, and that were sent so far."""
+        return min(self._may_repeat, self._sent)
+
+    @property
+    def _sent(self) -> int:
+        return self._supply.sent if self._supply is not None else 0
+
+    def supplies(self, supply: Supply) -> None:
+        """As in `NoRecorder`."""
+        self._supply = supply
 
     def start(self, refused: Callable[[], None], dead_letters: Callable[[], int]) -> None:
         """Start the thread. refused: called once if the journal cannot be written. dead_letters: how many there are."""
@@ -189,6 +220,8 @@ class Recorder(NoRecorder):
         self._finish()
 
     def _finish(self) -> None:
+        if self._supply is not None:
+            self._supply.close()
         self._try(self._write_last)
         # A commit may follow the end of the loop.
         if not self._uncommitted:
@@ -228,18 +261,27 @@ class Recorder(NoRecorder):
             if finished is not None:
                 first, stop = finished
                 self._fresh.add(self.done.original(first), self.done.original(stop - 1) + 1)
+        change = Change()
         # A dead letter may arrive later than the span of its item. Each was counted before its item was finished.
-        if not is_last and len(self._arrived) < self._dead_letters():
-            return
-        letters = [self._letters.popleft() for _ in range(len(self._letters))]
+        if is_last or len(self._arrived) >= self._dead_letters():
+            change = self._gathered()
+        is_awaited, self._is_awaited = self._is_awaited, False
+        limit = self._sent if is_last else self._reserve.move(self._sent, time.monotonic(), waits=is_awaited)
+        reserved = self.done.original(limit)
+        if change != Change() or reserved != self._reserved:
+            self._file.write(replace(change, reserved=reserved))
+            self._reserved = reserved
+        if self._supply is not None and not is_last:
+            self._supply.allow(limit)
+
+    def _gathered(self) -> Change:
+        """What is done since the last write, and belongs to it."""
+        letters = tuple(self._letters.popleft() for _ in range(len(self._letters)))
         notes = [self._notes.popleft() for _ in range(len(self._notes))]
         for each in (each for told in notes for each in told.checkpoints):
             self._checkpoints.add(each)
-        if letters or notes or self._fresh:
-            samples = [each for told in notes for each in told.samples]
-            self._now.update(self._fresh)
-            current = self._checkpoints.at(self._now.watermark)
-            checkpoints = [each for each in current if each not in self._written]
-            self._file.write(Change(tuple(self._fresh), letters, checkpoints, samples))
-            self._written = current
-            self._fresh = Ranges()
+        done, self._fresh = tuple(self._fresh), Ranges()
+        self._now.update(done)
+        before, self._written = self._written, self._checkpoints.at(self._now.watermark)
+        checkpoints = tuple(each for each in self._written if each not in before)
+        return Change(done, letters, checkpoints, tuple(each for told in notes for each in told.samples))

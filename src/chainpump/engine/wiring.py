@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 
+from ..durable.reserve import LEAST
 from ..durable.resume_points import WHOLE
 from ..executors.base import WorkerHandle
 from ..ipc.board import Board, Cell
@@ -14,6 +15,7 @@ from ..logs.receiver import Logs
 from ..logs.records import LOGGER
 from ..plan.planned_stage import PlannedStage
 from ..progress.reading import Reading
+from ..transport.allowance import Supply
 from ..worker.operator_run import Condemned
 from ..worker.turn import Turn, TurnGiver, turn
 from ..worker.worker import Worker
@@ -53,6 +55,8 @@ class Wiring:
             junctions = self.elsewhere.junctions(junctions_of(self.groups, self.sections), self.sections)
             self.connections = Connections(self.groups[-1].rows[-1].stop, junctions, self.sections)
             undo.callback(self.connections.close)
+            if settings.recorder.limits_items:
+                settings.recorder.supplies(self._limited(max(settings.recorder.points)))
             surroundings = WorkerSurroundings(self.groups)
             undo.callback(surroundings.close)
             self.slots: Sequence[Sequence[WorkerSlot]] = self._made_slots()
@@ -100,6 +104,11 @@ class Wiring:
             if slot.number >= slot.group.at_first:
                 slot.mark_spare()
         return made
+
+    def _limited(self, place: int) -> Supply:
+        """Limit the items of the stage at this place of a durable chain. Returns what moves the limit."""
+        index, group = next((index, group) for index, group in enumerate(self.groups) if place in group.places)
+        return self.connections.limited(index, group.rows[group.places.index(place)][0], LEAST)
 
     @property
     def board(self) -> Board:

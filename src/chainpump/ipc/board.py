@@ -1,7 +1,8 @@
 """The board: a shared mapping on which workers publish their state and counters, and the supervisor sets cancel flags.
 
-Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, except three cells: the
-supervisor writes `RETIRES` and `SUCCESSOR`, and the thread that starts the worker writes its process id. Each junction
+Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, except a few cells: the
+supervisor writes `RETIRES` and `SUCCESSOR`, the recorder writes `ALLOWED`, and the thread that starts the worker writes
+its process id. Each junction
 has a hint, which any of its consumers may write. Each stage has a cancel flag, which the supervisor writes. Each cell
 is written in one step, so no lock is needed.
 """
@@ -51,7 +52,7 @@ class Cell(IntEnum):
     ITEM = 13
     # The time at which that call began, or an item last began or ended.
     SINCE = 14
-    # 1 while it sends results.
+    # How many results it is sending, or 1 for none; 0 while it does not send.
     SENDING = 15
     # The number of the item of `ITEM`, counted at the origin.
     INDEX = 16
@@ -99,6 +100,9 @@ class Cell(IntEnum):
     DEAD_PARTS = 37
     # One more than the position in its batch of the item that a function is called for; 0 if no batch is split.
     PART = 38
+    # The limit of a stage that numbers items in a durable run: it may send items with lower numbers. The main process
+    # writes it.
+    ALLOWED = 39
 
 
 class State(IntEnum):

@@ -44,13 +44,15 @@ class Report(RunRecord[T]):
     decisions: the changes in the number of workers of each "auto" stage, with time and reason.
     status: "completed", "failed", "cancelled" (left before its end, also by Ctrl-C), or "running".
     error: the class and the text of the error that ended it; None unless it failed.
-    done_before: how many items of the source were done in earlier attempts of a durable run. All else in the report is
-    of this attempt.
+    done_before: how many items of the source were done in earlier attempts of a durable run. again_at_most: how many
+    items at most this attempt has done again, because the journal did not yet say that they are done. All else in the
+    report is of this attempt.
     """
 
     def __str__(self) -> str:
         told = f", {self.status}" if self.status != "completed" else ""
         told += f"; {self.done_before:,} items were done before" if self.done_before else ""
+        told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
         told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
         run = f"{self.duration:.2f} s{told}"
         lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
@@ -66,10 +68,10 @@ class Report(RunRecord[T]):
     def to_json(self) -> str:
         """The report as a JSON object, without the value and the dead letters, which may be anything.
 
-        Keys: `status`, `error` (a text or null), `done_before`, `duration`, `bottleneck` (a name or null), `advice`,
-        `dead_letters` (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and
-        `decisions`, which are lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds,
-        memory is in bytes.
+        Keys: `status`, `error` (a text or null), `done_before`, `again_at_most`, `duration`, `bottleneck` (a name or
+        null), `advice`, `dead_letters` (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and
+        `stages` and `decisions`, which are lists of objects with the fields of `StageReport` and `Decision`. Times are
+        in seconds, memory is in bytes.
         """
         # As for `to_html`.
         import json
@@ -80,6 +82,7 @@ class Report(RunRecord[T]):
             "status": self.status,
             "error": self.error,
             "done_before": self.done_before,
+            "again_at_most": self.again_at_most,
             "duration": self.duration,
             "bottleneck": self.bottleneck,
             "advice": self.advice,
@@ -104,6 +107,7 @@ def report(
     status: Status = "completed",
     error: str | None = None,
     done_before: int = 0,
+    again_at_most: int = 0,
 ) -> Report[T]:
     """Of a run, as a reading of it tells. peaks: items in flight, by stage.
 
@@ -141,6 +145,7 @@ def report(
         status,
         error,
         done_before,
+        again_at_most,
     )
 
 

@@ -88,6 +88,7 @@ class RunRecord(Generic[T]):
     status: Status = "completed"
     error: str | None = None
     done_before: int = 0
+    again_at_most: int = 0
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the table. Columns that are empty for all stages are left out.

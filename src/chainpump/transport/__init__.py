@@ -1,5 +1,6 @@
 """How items get from the workers of one stage to those of the next.
 
+* `allowance`: the limit of a stage that numbers items in a durable run
 * `challenge`: both sides of a link prove that they know the key of the run
 * `channel`: the contract of a channel
 * `credits`: the exact bound of `in_flight=n`

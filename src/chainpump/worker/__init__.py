@@ -10,6 +10,7 @@
 * `input`: frames received as one iterator
 * `interruption`: when Cancelled may be raised in a worker
 * `left_out`: items that a policy leaves out, and dead letters
+* `limited_items`: the items of an origin up to a limit that moves
 * `operator_run`: runs an operator on single items, with its policy
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once

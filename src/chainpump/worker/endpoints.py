@@ -8,6 +8,7 @@ from ..ipc.board import Board, Cell
 from ..ipc.checkpoint import Checkpoint
 from ..ipc.descriptors import Descriptor
 from ..lazy_dataclass import dataclass
+from ..transport.allowance import Allowance
 from ..transport.channel import Receiver, Sender
 from ..transport.reorder_buffer import ReorderBuffer
 from ..transport.room import SendRoom
@@ -21,7 +22,8 @@ class Endpoints:
     """The two ends of channels of a worker, and the objects that bound and order its items.
 
     room: bounds the sent items if a later worker restores their order. reorder_buffer: restores the order in this
-    worker. turn: a successor waits for it before it opens them.
+    worker. turn: a successor waits for it before it opens them. allowance: bounds what it numbers in a durable
+    run.
     """
 
     receiver: Receiver | None
@@ -29,6 +31,7 @@ class Endpoints:
     room: SendRoom | None
     reorder_buffer: ReorderBuffer | None
     turn: Turn | None = None
+    allowance: Allowance | None = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -45,7 +48,7 @@ class Endpoints:
         for end in (self.receiver, self.sender):
             if end is not None:
                 end.open()
-        for shared in (self.reorder_buffer, self.room):
+        for shared in (self.reorder_buffer, self.room, self.allowance):
             if shared is not None:
                 shared.open(board)
         if self.reorder_buffer is not None:
@@ -56,6 +59,6 @@ class Endpoints:
         for end in self._all():
             end.close()
 
-    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer | Turn]:
-        ends = (self.receiver, self.sender, self.room, self.reorder_buffer, self.turn)
+    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer | Turn | Allowance]:
+        ends = (self.receiver, self.sender, self.room, self.reorder_buffer, self.turn, self.allowance)
         return [end for end in ends if end is not None]

@@ -10,7 +10,7 @@ from ..pickling.copies import COPY_BYTES
 from ..pickling.items import ItemFault
 from ..pickling.sizes import SCALARS, STRINGS
 
-__all__ = ["COPIES_PER_WEIGHING", "SCALAR_BYTES", "check_all", "in_parts", "lasting_entry", "steps_of"]
+__all__ = ["COPIES_PER_WEIGHING", "SCALAR_BYTES", "check_all", "given", "in_parts", "lasting_entry", "steps_of"]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
@@ -40,6 +40,11 @@ def in_parts(items: Iterable[Any], parts: Iterable[Iterable[Any]]) -> Iterator[A
     """The items of iterables that are made from `items`, one after another, at the speed of C."""
     kind = chain if steps_of(items) is None else Steps
     return kind.from_iterable(parts)
+
+
+def given(box: list[Any]) -> Iterator[Any]:
+    """Give the only item of a list, and do not keep it alive."""
+    yield box.pop()
 
 
 def lasting_entry(item: Any, kind: type, copies: Mapping[type, Callable[[Any], Any]]) -> tuple[Any, int] | None:

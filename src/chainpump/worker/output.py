@@ -345,7 +345,7 @@ class Output:
         # Read it before the deletion: it may change when `_pending` is empty.
         snapshots = self._snapshots
         del self._pending[:count]
-        self._row[Cell.SENDING] = 1
+        self._row[Cell.SENDING] = count or 1
         for piece in self._numbering.pieces(entries, self._sent, done, end):
             self._send(piece, snapshots, waits)
         self._last_sent_ns = time.monotonic_ns()

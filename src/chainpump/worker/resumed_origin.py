@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from types import AsyncGeneratorType
 from typing import Any
@@ -10,8 +11,13 @@ from typing import Any
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
 from ..durable.samples import Sampler
+from ..errors import Cancelled
+from ..ipc.board import Cell
+from ..ipc.wait_times import Wait
 from ..plan.bound import Bound
+from ..transport.allowance import Allowance
 from .entries import in_parts
+from .limited_items import limited
 from .sampled_items import sampled
 from .stage_run import ItemSource, StageRun
 from .work import Assignment
@@ -23,7 +29,7 @@ class ResumedOrigin(StageRun):
     """A running source or generator stage of which some items are left out. The worker numbers the others, from 0 on.
 
     It makes the items that are left out once more: its function is the same as in the first attempt.
-    note: takes what the journal is told.
+    note: takes what the journal is told. allowance: bounds its items; None if nothing does.
     """
 
     def __init__(
@@ -34,8 +40,11 @@ class ResumedOrigin(StageRun):
         row: memoryview,
         is_over: Callable[[], bool],
         note: Callable[[Notes], object],
+        allowance: Allowance | None,
     ) -> None:
         super().__init__(assignment, bound, source, row, is_over)
+        self._note = note
+        self._allowance = allowance
         goes_on = assignment.goes_on
         self._sampler = None if goes_on.samples is None else Sampler(goes_on.samples, goes_on.left_out.end, note)
 
@@ -48,7 +57,21 @@ class ResumedOrigin(StageRun):
         items = super().start()
         if self._sampler is not None:
             items = sampled(items, self._sampler, goes_on.first)
-        return without(items, goes_on.left_out, goes_on.first) if goes_on.left_out else items
+        if goes_on.left_out:
+            items = without(items, goes_on.left_out, goes_on.first)
+        return items if self._allowance is None else limited(items, partial(self._beyond, self._allowance))
+
+    def _beyond(self, allowance: Allowance, number: int) -> int:
+        """Wait until the item of this number of the run may be sent. Returns the limit. Raises Cancelled."""
+        while (limit := allowance.limit) <= number:
+            allowance.forget_wakeups()
+            if self._is_over():
+                raise Cancelled("the run was cancelled")
+            if allowance.limit <= number:
+                self._note(Notes(waits=True))
+                with Wait(self.row, Cell.BLOCKED):
+                    allowance.wait()
+        return limit
 
     def close(self) -> None:
         """Close its generator, and pass on what was seen of its items."""

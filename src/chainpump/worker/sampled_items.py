@@ -8,7 +8,7 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from ..durable.samples import Sampler
-from .entries import in_parts
+from .entries import given, in_parts
 
 __all__ = ["sampled"]
 
@@ -38,12 +38,8 @@ def _parts(items: Iterator[Any], sampler: Sampler, number: int) -> Iterator[Iter
         box = [item]
         # A source that waits must not keep its previous item alive.
         del item
-        yield _taken(box)
+        yield given(box)
         number = at + 1
-
-
-def _taken(box: list[Any]) -> Iterator[Any]:
-    yield box.pop()
 
 
 async def _async_sampled(items: AsyncIterable[Any], sampler: Sampler, number: int) -> AsyncIterator[Any]:

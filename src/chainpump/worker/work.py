@@ -45,8 +45,9 @@ class Assignment:
 
     @property
     def resumes(self) -> bool:
-        """Whether it is an origin that leaves out some of its items, or looks at them."""
-        return bool(self.goes_on.left_out) or self.goes_on.samples is not None
+        """Whether it is an origin that leaves out some of its items, looks at them, or has a limit for them."""
+        goes_on = self.goes_on
+        return bool(goes_on.left_out) or goes_on.samples is not None or goes_on.is_limited
 
     @property
     def is_sink(self) -> bool:

@@ -250,7 +250,8 @@ class Worker:
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
             if assignment.resumes:
-                return ResumedOrigin(assignment, call, source, row, self._is_over, self.note)
+                allowance = self._endpoints.allowance if assignment.goes_on.is_limited else None
+                return ResumedOrigin(assignment, call, source, row, self._is_over, self.note, allowance)
             return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]

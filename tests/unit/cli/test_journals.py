@@ -32,7 +32,10 @@ def journal(tmp_path: Path) -> str:
 def test_show_tells_what_is_done_the_attempts_and_some_dead_letters(journal: str, capsys: Output) -> None:
     assert main(["journal", "show", journal]) == 0
     text = capsys.readouterr().out
-    assert "31 items are done; the first item that is not done is 30\ndone: 0-29, 40-40\n" in text
+    assert (
+        "31 items are done; the first item that is not done is 30\ndone: 0-29, 40-40\nat most 69 others were begun, "
+        in text
+    )
     assert [line.split()[0] for line in text.splitlines() if "failed" in line] == ["2"]
     assert "item 3 of 'parse': 'row 3': ValueError: no date\n" in text
     assert "and 5 more\n" in text

@@ -132,6 +132,7 @@ def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
         "status",
         "error",
         "done_before",
+        "again_at_most",
         "duration",
         "bottleneck",
         "advice",
