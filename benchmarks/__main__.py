@@ -15,6 +15,7 @@ from benchmarks import (
     compat,
     epochs,
     ferry,
+    joining,
     latency,
     link,
     mapping,
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "scaling": scaling.run,
     "balance": balance.run,
     "auto": auto.run,
+    "joining": joining.run,
     "latency": latency.run,
     "memory": memory.run,
     "order": order.run,
@@ -61,6 +63,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 QUICK_PAYLOADS = {
     "throughput": [name for name in PAYLOADS if any(name == payload for payload, _ in WANTED_RATIOS)],
     "map": [name for name in PAYLOADS if name in WANTED_MAP_RATES],
+    "joining": ["int", "dict", "array1M"],
 }
 ALL_SYSTEMS = list(dict.fromkeys([*SYSTEMS, *MAPS]))
 

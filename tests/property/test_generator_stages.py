@@ -28,6 +28,7 @@ from chainpump.plan.generator_stages import (
     unbatch,
     window,
 )
+from chainpump.plan.sequence_stages import by_sequences
 
 NUMBERS = st.lists(st.integers(0, 9), max_size=40)
 COUNTS = st.integers(0, 12)
@@ -40,6 +41,22 @@ def is_small(number: int) -> bool:
 
 def third(number: int) -> int:
     return number // 3
+
+
+@given(st.lists(NUMBERS, max_size=6), COUNTS, st.sampled_from([take, skip, numbered]))
+def test_a_stage_yields_the_same_from_sequences(parts: list[list[int]], n: int, function: Any) -> None:
+    call = Stage(function, (n,))
+    made = by_sequences(call)
+    assert made is not None
+    found = list(chain.from_iterable(made(iter(parts), *call.args)))
+    assert found == list(call.call(iter(list(chain.from_iterable(parts)))))
+
+
+@given(st.lists(st.lists(st.one_of(NUMBERS, NUMBERS.map(tuple)), max_size=4), max_size=4))
+def test_unbatch_yields_the_same_from_sequences(parts: list[list[Any]]) -> None:
+    made = by_sequences(Stage(unbatch))
+    assert made is not None
+    assert list(chain.from_iterable(made(iter(parts)))) == list(chain.from_iterable(chain.from_iterable(parts)))
 
 
 @given(NUMBERS, COUNTS)

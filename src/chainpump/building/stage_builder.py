@@ -113,7 +113,7 @@ def resized(stage: PlannedStage, workers: Mapping[str, Workers]) -> PlannedStage
             "  Give it an executor that has: on=Processes(2), or on=Threads(8)."
         )
     on = replace(stage.on, workers=workers[stage.name])  # type: ignore[type-var]  # executors are frozen dataclasses
-    stage = replace(stage, on=on)
+    stage = replace(stage, on=on, is_free=False)
     check_amount(stage)
     return stage
 
@@ -131,7 +131,7 @@ def placed(stage: PlannedStage, on: Executor) -> PlannedStage:
         )
     if on.workers != 1 and (stage.role is Role.SOURCE or of_several(stage.call) is not None):
         on = replace(on, workers=1)  # type: ignore[type-var]  # executors are frozen dataclasses
-    return replace(stage, on=on)
+    return replace(stage, on=on, is_free=not on.capabilities.shares_thread)
 
 
 def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Problems) -> PlannedStage:
@@ -150,7 +150,7 @@ def planned_iterable(items: Iterable[Any], name: str, strict: bool, problems: Pr
 
 def planned(role: Role, name: str, call: Bound, on: Executor, yields: Any, may_stop: bool = False) -> PlannedStage:
     """A checked stage as a planned one."""
-    return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields))
+    return PlannedStage(role, name, call, on, None, may_stop, yields, show(yields), is_free=on is DEFAULT)
 
 
 def yielding(stage: PlannedStage, yields: Hint) -> PlannedStage:
@@ -271,7 +271,7 @@ def inlined(stage: PlannedStage) -> PlannedStage:
         return replace(stage, call=call.inlined(inlined))
     if stage.on.capabilities.runs_async:
         call = replace(call, function=blocking(call.function))
-    return replace(stage, on=Inline(), call=call)
+    return replace(stage, on=Inline(), call=call, is_free=False)
 
 
 def checked(stage: PlannedStage) -> PlannedStage:

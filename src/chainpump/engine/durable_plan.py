@@ -97,7 +97,8 @@ def durable_stages(stages: Sequence[PlannedStage], points: Mapping[int, ResumePo
 
 
 def _resumed(stage: PlannedStage, point: ResumePoint) -> PlannedStage:
-    """The stage as it goes on. If it numbers items, it has a thread of its own: its neighbours could number them."""
+    """The stage as it goes on. If it numbers items, it has a worker of its own: its neighbours could number them."""
+    stage = replace(stage, is_free=False)
     if stage.numbers_items and isinstance(stage.on, Inline):
         stage = replace(stage, on=Threads(1))
     if not point.first:

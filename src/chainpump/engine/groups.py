@@ -13,6 +13,7 @@ from ..lazy_dataclass import dataclass
 from ..messages.names import Role, WorkerName
 from ..pickling.shared_functions import SharedFunctions
 from ..plan import sections
+from ..plan.joining import CallersThread
 from ..plan.operators import Operator
 from ..plan.placement import AUTO, copies_of
 from ..plan.planned_stage import PlannedStage
@@ -91,6 +92,11 @@ class Group:
     def replaceable(self) -> Operator[Any, Any] | None:
         """The element-wise stage, if its workers are replaced when they die or exceed the time limit; else None."""
         return self.stages[0].replaceable if len(self.stages) == 1 else None
+
+    @property
+    def main(self) -> int:
+        """The stage that has a function of the program or an executor of its own; others may have joined it."""
+        return next((index for index, stage in enumerate(self.stages) if stage.home is None), 0)
 
     @property
     def moves(self) -> int:
@@ -189,7 +195,8 @@ def groups_of(
     next_row = next_stage = 0
     for index, run in enumerate(runs):
         is_last = index == len(runs) - 1
-        executor: Executor = run[0].on if run else Inline()  # type: ignore[assignment]
+        in_loop = not run or isinstance(run[0].on, CallersThread)
+        executor: Executor = Inline() if in_loop else run[0].on  # type: ignore[assignment]
         loops = is_last and iterated
         copies = copies_of(executor)
         rows = []

@@ -64,11 +64,9 @@ class Run(Execution, Generic[T]):
                 return next(self._items)
             except StopIteration as end:
                 outcome: Outcome = end.value
-            except BaseException as error:
+            except BaseException:
                 # Ctrl-C cancels the run.
                 self.close()
-                if isinstance(error, KeyboardInterrupt):
-                    self._carry_report(error)
                 raise
             caller.close(outcome, self._report_caller)
         self._conclude()

@@ -76,7 +76,7 @@ class WorkerSlot:
         self.group = group
         self.number = number
         self.rows: Sequence[memoryview] = rows
-        self.who: WorkerName = group.who(0, number)
+        self.who: WorkerName = group.who(group.main, number)
         self.checkpoint: Checkpoint | None = None
         self.replacements = ReplacementRecord()
         self.worker: StartedWorker | None = None
@@ -167,8 +167,8 @@ class WorkerSlot:
                 wait_times.end(row, time.monotonic_ns())
 
     def read(self) -> WorkerReading:
-        """Read the board for its worker only, at the first stage of the group."""
-        return read_worker(Rows(self.rows[0], self.rows[0], self.rows[-1]), time.monotonic_ns())
+        """Read the board for its worker only, at the main stage of the group."""
+        return read_worker(Rows(self.rows[self.group.main], self.rows[0], self.rows[-1]), time.monotonic_ns())
 
     def read_in(self, reading: Reading) -> WorkerReading:
         """The part of a reading of the whole run for its worker, at the first stage of the group."""

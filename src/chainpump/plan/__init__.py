@@ -4,6 +4,7 @@
 * `bound`: a function bound to its arguments: `source`, `stage`, `sink`
 * `diagram`: the content of a picture of a plan
 * `generator_stages`: the generator stages of the library, which group, select and order items
+* `joining`: which stages of the library run in the worker of a neighbour
 * `item_checks`: checks of items against their declared types
 * `lengths`: how many items a pipeline yields
 * `mermaid`: a plan as a Mermaid flowchart
@@ -15,6 +16,7 @@
 * `planned_stage`: one stage of a plan
 * `sections`: which stages share a worker, and where the order of items is kept or restored
 * `seeking`: sources that can begin at any of their items
+* `sequence_stages`: stages of the library, for items that come as sequences
 * `start_number`: the number of the first item that a source has to make
 * `svg`: a plan as an SVG picture
 * `variables`: the environment variables that an executor gives to each of its workers

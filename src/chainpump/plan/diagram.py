@@ -9,7 +9,7 @@ from ..lazy_dataclass import dataclass, replace
 from ..messages.names import Role
 from ..messages.printable import printable
 from .planned_stage import PlannedStage
-from .sections import orders_of
+from .sections import orders_of, sharing_worker
 
 __all__ = ["Card", "Link", "Part", "sketch"]
 
@@ -48,17 +48,23 @@ def sketch(stages: Sequence[PlannedStage]) -> list[Card]:
     *cards, last = _cards(stages)
     if last.link is None:
         return [*cards, last]
-    bound = "one at a time" if stages[-1].on.capabilities.shares_thread else "bounded by bytes"
+    bound = "one at a time" if sharing_worker(stages, iterated=True)[-1] else "bounded by bytes"
     link = replace(last.link, notes=f"{last.link.notes} · {bound}")
     return [*cards, replace(last, link=link), Card("iteration", ("the loop that takes the items",))]
 
 
 def _cards(stages: Sequence[PlannedStage]) -> list[Card]:
+    groups = sharing_worker(stages, iterated=stages[-1].role is not Role.SINK)
+    placed = [(stage, stage is group[-1]) for group in groups for stage in group]
     followers = (*stages[1:], None)
-    return [_card(*each) for each in zip(stages, followers, orders_of(stages), strict=True)]
+    return [
+        _card(stage, follower, is_last, order)
+        for (stage, is_last), follower, order in zip(placed, followers, orders_of(stages), strict=True)
+    ]
 
 
-def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Card:
+def _card(stage: PlannedStage, follower: PlannedStage | None, is_last: bool, order: str) -> Card:
+    """Return the card of a stage. is_last: the stage behind it has workers of its own."""
     parts = [_cards(part) for part in stage.call.within]
     runs = f"{stage.call.name} of {_count(len(parts), 'pipeline')}" if parts else _location(stage)
     facts = [f"{stage.role.value} · {runs}"]
@@ -68,7 +74,7 @@ def _card(stage: PlannedStage, follower: PlannedStage | None, order: str) -> Car
         facts.append("may stop before its input ends")
     if stage.role is Role.SINK:
         facts.append(f"returns {_items(stage)}")
-    link = Link(_items(stage), " · ".join((IN_ORDER[order], *_bounds(stage, follower))))
+    link = Link(_items(stage), " · ".join((IN_ORDER[order], *_bounds(follower, is_last))))
     workers = SOME if stage.is_auto else stage.copies
     return Card(printable(stage.name), facts, workers, parts, None if stage.role is Role.SINK else link)
 
@@ -79,6 +85,8 @@ def _items(stage: PlannedStage) -> str:
 
 def _location(stage: PlannedStage) -> str:
     """Return the executor and its size as text: `Processes · 4 workers`."""
+    if stage.home is not None:
+        return f"with {stage.home}"
     name = type(stage.on).__name__
     if stage.is_auto:
         return f"{name} · auto"
@@ -88,11 +96,11 @@ def _location(stage: PlannedStage) -> str:
     return f"{name} · {_count(stage.copies, 'worker')}{at_once}"
 
 
-def _bounds(stage: PlannedStage, follower: PlannedStage | None) -> Iterator[str]:
+def _bounds(follower: PlannedStage | None, is_last: bool) -> Iterator[str]:
     """Return what bounds the number of items between two stages."""
     if follower is None:
         return
-    if stage.shares_worker_with(follower):
+    if not is_last:
         yield "one at a time"
     else:
         yield "bounded by bytes" if follower.in_flight is None else f"at most {follower.in_flight} in flight"

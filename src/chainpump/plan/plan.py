@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..lazy_dataclass import dataclass
 from ..messages.table import table
 from .planned_stage import PlannedStage
-from .sections import orders_of
+from .sections import at_home, orders_of
 
 __all__ = ["Plan"]
 
@@ -21,13 +21,13 @@ class Plan:
             (
                 stage.name,
                 stage.role.value,
-                repr(stage.on),
+                repr(stage.on) if stage.home is None else f"with {stage.home}",
                 "by bytes" if stage.in_flight is None else str(stage.in_flight),
                 order,
                 stage.yields_text,
                 stage.call.where or "built in",
             )
-            for stage, order in zip(self.stages, self.orders, strict=True)
+            for stage, order in zip(at_home(self.stages), self.orders, strict=True)
         ]
         return table(("stage", "role", "on", "in flight", "order", "yields", "defined at"), rows)
 

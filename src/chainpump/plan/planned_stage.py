@@ -22,6 +22,8 @@ class PlannedStage:
     in_flight: how many items of its input may be accepted and not finished; None means a bound in bytes.
     before_run: called when a run opens; raises if this stage cannot run (again).
     each_worker: for a source, whether each of its workers runs all of it.
+    is_free: no executor was named for it, so the plan may choose its worker.
+    home: the stage or loop in whose worker the plan has placed it, as a text; None if it is not in that of another one.
     """
 
     role: Role
@@ -35,6 +37,8 @@ class PlannedStage:
     yields_text: str = "?"
     before_run: Callable[[], None] | None = None
     each_worker: bool = False
+    is_free: bool = False
+    home: str | None = None
 
     @property
     def label(self) -> str:

@@ -9,16 +9,17 @@ items      the order                numbers its own
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, chain
 from operator import and_
 from typing import Any, Protocol
 
 from ..lazy_dataclass import dataclass
 from ..messages.names import Role
+from .joining import joined
 from .operators import Operator
 from .planned_stage import PlannedStage
 
-__all__ = ["KEPT", "Section", "StageGroup", "orders_of", "sections_of", "sharing_worker"]
+__all__ = ["KEPT", "Section", "StageGroup", "at_home", "orders_of", "sections_of", "sharing_worker"]
 
 # How results are ordered: as the items of the source, or in any order.
 KEPT, UNDEFINED = "kept", "undefined"
@@ -99,20 +100,13 @@ class Section:
 
 
 def sharing_worker(stages: Sequence[PlannedStage], iterated: bool, apart: bool = False) -> list[list[PlannedStage]]:
-    """Return the stages in groups that share a worker: neighbours of which each can run in the thread of the other.
+    """Return the stages in groups that share a worker, each stage with the executor of its group: see `joining`.
 
-    iterated: whether the caller's loop takes the items. The loop is at the end of the last group if that can run in the
-    caller's thread; otherwise it is a separate group without stages. apart: makes it a separate group in any case.
+    iterated: whether the caller's loop takes the items. If it shares its worker with a stage, this is in the last
+    group; otherwise the loop is a group without stages. apart: makes it one in any case.
     """
-    runs = [
-        [stage for _, stage in run]
-        for _, run in groupby(
-            enumerate(stages), lambda pair: "shared" if pair[1].on.capabilities.shares_thread else pair[0]
-        )
-    ]
-    if iterated and (apart or not runs[-1][-1].on.capabilities.shares_thread):
-        runs.append([])
-    return runs
+    groups = joined(stages, loops=iterated and not apart)
+    return [*groups, []] if iterated and apart else groups
 
 
 def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
@@ -137,9 +131,18 @@ def sections_of(groups: Sequence[StageGroup]) -> Iterator[Section]:
         origin = end
 
 
+def at_home(stages: Sequence[PlannedStage]) -> list[PlannedStage]:
+    """Return the stages of a plan, each with the executor on which it runs: its own, or that of a neighbour."""
+    return list(chain.from_iterable(sharing_worker(stages, _is_iterated(stages))))
+
+
+def _is_iterated(stages: Sequence[PlannedStage]) -> bool:
+    return stages[-1].role is not Role.SINK
+
+
 def orders_of(stages: Sequence[PlannedStage]) -> list[str]:
     """Return for each stage whether its results are in the order of the source: 'kept' or 'undefined'."""
-    iterated = stages[-1].role is not Role.SINK
+    iterated = _is_iterated(stages)
     runs = sharing_worker(stages, iterated)
     groups = [_Group(run, iterated and index == len(runs) - 1) for index, run in enumerate(runs)]
     keeps = [[stage.keeps_order for stage in group.stages] for group in groups]

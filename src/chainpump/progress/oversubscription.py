@@ -16,7 +16,9 @@ SECOND = 1_000_000_000
 
 def thread_advice(stage_facts: Sequence[StageFacts], stages: Sequence[Sequence[WorkerReading]], processors: int) -> str:
     """One line for each stage with too many threads, with the figures behind it; empty if there is none."""
-    lines = (_of_stage(facts, workers, processors) for facts, workers in zip(stage_facts, stages, strict=True))
+    # Stages that share a worker tell the same of it.
+    groups = {facts.group: (facts, workers) for facts, workers in zip(stage_facts, stages, strict=True)}
+    lines = (_of_stage(facts, workers, processors) for facts, workers in groups.values())
     return "\n".join(filter(None, lines))
 
 

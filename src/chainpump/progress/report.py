@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
 from .snapshot import SECOND, units
 
-__all__ = ["Report", "report", "report_of"]
+__all__ = ["Report", "report"]
 
 T = TypeVar("T")
 
@@ -50,14 +50,13 @@ class Report(RunRecord[T]):
     """
 
     def __str__(self) -> str:
-        return printable_lines("\n".join((table(*self.cells()), *self.lines())))
-
-    def _repr_html_(self) -> str:
-        """Show it in a notebook."""
-        # As for `to_html`.
-        from .html_table import report_html
-
-        return report_html(self)
+        told = f", {self.status}" if self.status != "completed" else ""
+        told += f"; {self.done_before:,} items were done before" if self.done_before else ""
+        told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
+        told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
+        run = f"{self.duration:.2f} s{told}"
+        lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
+        return printable_lines("\n".join(filter(None, lines)))
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that loads nothing else: the chain, the table, and charts over time."""
@@ -117,12 +116,11 @@ def report(
     found = units(stage_facts, final)
     held_by = bottleneck(found)
     seconds = (final.at - final.began) / SECOND
-    telling = [
-        worker
-        for facts, workers in zip(stage_facts, final.stages, strict=True)
-        if facts.on_processes
-        for worker in workers
-    ]
+    # Stages that share a worker tell the same of it.
+    groups = {
+        facts.group: workers for facts, workers in zip(stage_facts, final.stages, strict=True) if facts.on_processes
+    }
+    telling = list(chain.from_iterable(groups.values()))
     is_told = all(worker.memory for worker in telling)
     asked = (sum(worker.cpu + worker.delayed for worker in telling) + interpreter) / SECOND
     shares = (asked / seconds if is_told else None, interpreter / SECOND / seconds) if seconds > 0 else (None, 0.0)
@@ -192,30 +190,3 @@ def _stage(
         is_bottleneck=is_bottleneck,
         set_up=total("set_up") / SECOND,
     )
-
-
-def report_of(error: BaseException) -> Report[None] | None:
-    """The report of the run that this exception has ended; None if it has ended none.
-
-    >>> from chainpump import Inline, Pipeline, report_of
-    >>> try:
-    ...     report = Pipeline([4, 2, 0]).map(lambda n: 8 // n, on=Inline()).into(sum, on=Inline()).run()
-    ... except (Exception, KeyboardInterrupt) as error:
-    ...     report = report_of(error)
-    >>> report.status, report.stages[0].sent
-    ('failed', 3)
-
-    It works for `RunError`, for the exception of a sink, and for the KeyboardInterrupt of Ctrl-C during `run`, in a
-    loop over a pipeline, and in the `with` block of an open run. The report has the dead letters so far. If another
-    exception was raised on the way, such as that of a second Ctrl-C, the report is that of the exception before it.
-    Raises nothing.
-    """
-    seen: set[int] = set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
-        found = getattr(at, "report", None)
-        if isinstance(found, Report):
-            return found
-        seen.add(id(at))
-        at = at.__cause__ or at.__context__
-    return None

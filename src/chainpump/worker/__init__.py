@@ -11,6 +11,7 @@
 * `interruption`: when Cancelled may be raised in a worker
 * `left_out`: items that a policy leaves out, and dead letters
 * `limited_items`: the items of an origin up to a limit that moves
+* `link`: the previous stage in the same worker as an input
 * `operator_run`: runs an operator on single items, with its policy
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once

@@ -96,7 +96,7 @@ class OperatorRun(StageRun):
 
     def use(self, function: Callable[..., Any]) -> None:
         """Call this function for each item, in place of the factory that has made it."""
-        self._bound = self.operator = replace(self.operator, function=function)
+        self.bound = self.operator = replace(self.operator, function=function)
 
     def start(self) -> Any:
         """Yield the results one by one. `each` has no results and is finished when this call returns."""

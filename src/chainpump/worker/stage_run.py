@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -11,9 +10,7 @@ from pickle import PicklingError
 from typing import Any, Protocol
 
 from ..errors import Cancelled, RunError
-from ..ipc.board import Cell
 from ..messages import failure_texts
-from ..messages.item_repr import short_repr
 from ..messages.names import Item
 from ..pickling.items import ItemFault
 from ..plan.bound import Bound
@@ -25,7 +22,7 @@ from .input import Input
 from .outcome import Failed, Interrupted, Outcome
 from .work import Assignment
 
-__all__ = ["ChannelInput", "ItemSource", "Link", "Nested", "StageRun"]
+__all__ = ["ChannelInput", "ItemSource", "Nested", "StageRun"]
 
 
 # Errors of `pickle` for objects that cannot be pickled, and `ItemFault` if there is no other error.
@@ -48,6 +45,11 @@ class ItemSource(Protocol):
     @property
     def delivered(self) -> int:
         """The number of items that it has given."""
+        ...
+
+    @property
+    def by_items(self) -> bool:
+        """Whether each item is given alone."""
         ...
 
     def __iter__(self) -> Iterator[Any]: ...
@@ -112,18 +114,29 @@ class StageRun:
         self.assignment = assignment
         self._is_over = is_over
         self.row = row
-        self._bound = bound
+        self.bound = bound
         self._input = source
         self._result: Any = None
         self.was_woken = False
 
     def start(self) -> Any:
         """Call the function. Returns its items or a sink's value. Raises its exceptions."""
-        self._result = self._bound.call(*self._inputs())
+        self._result = self.bound.call(*self._inputs())
         # The stage may have been woken during the call.
         if self.was_woken:
             self.wake()
         return self._result
+
+    @property
+    def gets_single_items(self) -> bool:
+        """Whether its input gives each item alone. A source has no input."""
+        return self._input is not None and self._input.by_items
+
+    def start_by_sequences(self, function: Callable[..., Iterator[Iterable[Any]]]) -> Iterator[Iterable[Any]]:
+        """The same for a stage of the library of which this function works through sequences of items."""
+        assert self._input is not None
+        self._result = found = function(self._input.chunks(), *self.bound.args)
+        return found
 
     def wake(self) -> None:
         """End the runs inside it, if there are any. Any thread may call it."""
@@ -134,7 +147,7 @@ class StageRun:
     def _inputs(self) -> tuple[Any, ...]:
         if self._input is None:
             return ()
-        return (self._input if is_timed(self._bound) else iter(self._input),)
+        return (self._input if is_timed(self.bound) else iter(self._input),)
 
     def check_returned(self) -> Outcome | None:
         """Check whether the function was allowed to return: None if so. It may request one more item."""
@@ -286,88 +299,3 @@ class ChannelInput(Input):
             return None
         item = stage.item(self.fault.producer, self.fault.index)
         return Failed(failure_texts.unreadable(who, pid, item, self.fault.reason))
-
-
-class Link:
-    """The previous stage in the same worker as the input of the next one. It pulls and counts items."""
-
-    def __init__(self, upstream: StageRun, downstream_row: memoryview, watched: bool) -> None:
-        self._upstream = upstream
-        self._watched = watched
-        self._rows = (upstream.row, downstream_row)
-        self._items: Iterator[Any] | None = None
-        # The last item, until the next one is requested.
-        self._current: list[Any] = []
-        self._outcome: Outcome | None = None
-        self.delivered = 0
-        self.cancelled = False
-        self.ended = False
-
-    def part(self) -> int:
-        """Nothing here comes twice, so that nobody asks which item it is."""
-        return 0
-
-    @runs_stages(lambda link: link._upstream.assignment.current_worker())  # noqa: SLF001
-    def __iter__(self) -> Iterator[Any]:
-        sent, received = self._rows
-        try:
-            if self._items is None:
-                self._items = iter(self._upstream.start())
-            upstream = self._upstream
-            for item in self._items:
-                # In one thread, no channel tells the stages that the run was cancelled.
-                if upstream.was_woken:
-                    self._outcome = Interrupted()
-                    break
-                self._current = [item]
-                self.delivered += 1
-                sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered
-                if self._watched:
-                    received[Cell.SINCE] = time.monotonic_ns()
-                # Count now, because the stage may return without another request.
-                self._count(received)
-                # Delete it, so that a waiting stage does not keep the previous item alive.
-                del item
-                yield self._current[0]
-                self._count(received)
-                self._current.clear()
-            self._outcome = self._outcome or self._upstream.check_returned()
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self._outcome = self._upstream.explain(error)
-        if self._outcome is not None:
-            self.cancelled = True
-            raise Cancelled("the stage before has failed")
-        self.ended = True
-
-    def _count(self, row: memoryview) -> None:
-        row[Cell.FINISHED] = self.delivered - row[Cell.SKIPPED] - row[Cell.DEAD]
-
-    def chunks(self) -> Iterator[Iterable[Any]]:
-        """Yield the items one by one."""
-        for item in self:
-            yield (item,)
-            # Delete it for the same reason as in `__iter__`.
-            del item
-
-    def more(self) -> bool:
-        """Whether one more item comes. Raises Cancelled."""
-        for _ in self:
-            return True
-        return False
-
-    def current_item(self) -> tuple[int, int, str] | None:
-        """The last item, until the next one is requested. Behind element-wise stages, the original item."""
-        if not self._current:
-            return None
-        origin, index = self._upstream.made_of() or (0, self.delivered - 1)
-        return origin, index, short_repr(self._current[0])
-
-    def reason(self, stage: StageRun) -> Outcome | None:
-        """The outcome of the previous stage, if it failed."""
-        return self._outcome
-
-    def wait(self, seconds: float) -> bool:
-        """Return True: the previous stage runs only when an item is requested, so there is nothing to wait for."""
-        return True

@@ -38,6 +38,7 @@ from .endpoints import Endpoints
 from .frame_room import with_frame_room
 from .interruption import Interruption
 from .left_out import Tools
+from .link import Link
 from .operator_run import Condemned, OperatorRun
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .outcome_report import OutcomeReport
@@ -46,7 +47,7 @@ from .resumed_origin import ResumedOrigin
 from .retirement import Retirement
 from .seeds import Seed
 from .set_up import SetUps
-from .stage_run import ChannelInput, ItemSource, Link, StageFailed, StageRun
+from .stage_run import ChannelInput, ItemSource, StageFailed, StageRun
 from .surroundings import Surroundings
 from .work import Assignment, Work
 
@@ -108,9 +109,11 @@ class Worker:
         self.rows: list[memoryview] = []
         self._endpoints = endpoints
         self._stages: list[StageRun] = []
+        self._links: list[Link] = []
         self.input: ChannelInput | None = None
         self.output: Output | None = None
-        self._numbering_stage: StageRun | None = None
+        # Behind the stage whose items are numbered.
+        self._numbering_link: Link | None = None
         self.interruption = Interruption(self._stages)
         self._is_closed = False
         # Whether it was interrupted although its run was not cancelled.
@@ -226,7 +229,9 @@ class Worker:
             row = self.board.row(assignment.row)
             self.rows.append(row)
             if self._stages:
-                source = Link(self._stages[-1], row, self._work.watched)
+                looks_ahead = self.output is not None
+                source = Link(self._stages[-1], call, row, watched=self._work.watched, looks_ahead=looks_ahead)
+                self._links.append(source)
             self._stages.append(self._stage(assignment, call, source, row))
         last = self._stages[-1]
         if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
@@ -241,11 +246,11 @@ class Worker:
         """If element-wise stages share the worker with a stage that makes items, number results by those items."""
         if self.output is None or self.output.is_bounded or not isinstance(self._stages[-1], OperatorRun):
             return
-        made = next((stage for stage in reversed(self._stages) if not isinstance(stage, OperatorRun)), None)
-        if made is not None:
-            self._numbering_stage = made
+        made = [index for index, stage in enumerate(self._stages) if not isinstance(stage, OperatorRun)]
+        if made:
+            link = self._numbering_link = self._links[made[-1]]
             self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
-            self.output.number_by(lambda: int(made.row[Cell.SENT]) - 1)
+            self.output.number_by(lambda: link.delivered - 1)
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
@@ -284,10 +289,12 @@ class Worker:
 
     def _finish(self, value: Any = None) -> Outcome:
         self._close_stages()
+        for link in self._links:
+            link.settle()
         if self.input is not None:
             self.input.count()
         if self.output is not None:
-            self.output.finish(int(self._numbering_stage.row[Cell.SENT]) if self._numbering_stage is not None else None)
+            self.output.finish(self._numbering_link.delivered if self._numbering_link is not None else None)
         retired = self.input is not None and self.input.has_retired and self.retirement is not None
         # The tear-down comes last: a policy may repeat a call whose result could not be sent.
         with self.interruption.delayed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainpump.lazy_dataclass import replace
 from chainpump.messages.names import Role
 from chainpump.progress.oversubscription import thread_advice
 from chainpump.progress.reading import StageFacts, WorkerReading
@@ -49,5 +50,5 @@ def test_there_is_no_advice_without_need() -> None:
 
 
 def test_each_stage_has_a_line() -> None:
-    lines = thread_advice([INFER, INFER], [[worker(8)] * 4] * 2, 8).splitlines()
+    lines = thread_advice([INFER, replace(INFER, group=1)], [[worker(8)] * 4] * 2, 8).splitlines()
     assert len(lines) == 2
