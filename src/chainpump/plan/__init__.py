@@ -4,8 +4,8 @@
 * `bound`: a function bound to its arguments: `source`, `stage`, `sink`
 * `diagram`: the content of a picture of a plan
 * `generator_stages`: the generator stages of the library, which group, select and order items
-* `joining`: which stages of the library run in the worker of a neighbour
 * `item_checks`: checks of items against their declared types
+* `joining`: which stages of the library run in the worker of a neighbour
 * `lengths`: how many items a pipeline yields
 * `mermaid`: a plan as a Mermaid flowchart
 * `nested_source`: pipelines as the source of a pipeline

@@ -165,8 +165,7 @@ class Input:
 
     def current_item(self) -> tuple[int, int, str] | None:
         """Origin, number and short repr of the last item. None after the next frame was requested."""
-        frame = self._frame
-        position = self._position()
+        frame, position = self._frame, self._position()
         if frame is None or position < 0:
             return None
         return frame.span.origin, frame.item_index(position), short_repr(frame.entries[position])
@@ -389,8 +388,7 @@ class Input:
 
     def count(self) -> None:
         """Record that all received items have been processed."""
-        row = self._row
-        row[Cell.FINISHED] = row[Cell.RECEIVED] - row[Cell.SKIPPED] - row[Cell.DEAD]
+        self._row[Cell.FINISHED] = self._row[Cell.RECEIVED] - self._row[Cell.SKIPPED] - self._row[Cell.DEAD]
 
     def _cancel(self) -> NoReturn:
         raise Cancelled("the run was cancelled")

@@ -112,7 +112,6 @@ class Worker:
         self._links: list[Link] = []
         self.input: ChannelInput | None = None
         self.output: Output | None = None
-        # Behind the stage whose items are numbered.
         self._numbering_link: Link | None = None
         self.interruption = Interruption(self._stages)
         self._is_closed = False
@@ -229,9 +228,8 @@ class Worker:
             row = self.board.row(assignment.row)
             self.rows.append(row)
             if self._stages:
-                looks_ahead = self.output is not None
-                source = Link(self._stages[-1], call, row, watched=self._work.watched, looks_ahead=looks_ahead)
-                self._links.append(source)
+                ways = {"watched": self._work.watched, "looks_ahead": self.output is not None}
+                self._links.append(source := Link(self._stages[-1], call, row, **ways))
             self._stages.append(self._stage(assignment, call, source, row))
         last = self._stages[-1]
         if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
@@ -246,8 +244,7 @@ class Worker:
         """If element-wise stages share the worker with a stage that makes items, number results by those items."""
         if self.output is None or self.output.is_bounded or not isinstance(self._stages[-1], OperatorRun):
             return
-        made = [index for index, stage in enumerate(self._stages) if not isinstance(stage, OperatorRun)]
-        if made:
+        if made := [index for index, stage in enumerate(self._stages) if not isinstance(stage, OperatorRun)]:
             link = self._numbering_link = self._links[made[-1]]
             self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
             self.output.number_by(lambda: link.delivered - 1)
