@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .progress.scaling_rule import Decision
     from .progress.snapshot import Progress, StageProgress
     from .start import warm
+    from .worker.commits import commit
     from .worker.current_worker import CurrentWorker, current_worker
 
     __version__: str
@@ -110,6 +111,7 @@ __all__ = [
     "UnpicklableItemError",
     "WarmPool",
     "WorkerLostError",
+    "commit",
     "current_worker",
     "per_worker",
     "register_codec",
@@ -168,6 +170,7 @@ if not TYPE_CHECKING:
             "StageProgress",
         ),
         ".start": ("warm",),
+        ".worker.commits": ("commit",),
         ".worker.current_worker": (
             "CurrentWorker",
             "current_worker",

@@ -490,9 +490,9 @@ class Runnable(_Chain, Generic[R_co]):
         If it raises, a warning reports the exception, and the run continues without it.
         seed: an integer from which each worker process gets a seed for `random` and for the global generators of NumPy
         and torch. The same seed gives the same random numbers again. The default is a different seed for each run.
-        journal: the file of a durable run, for a pipeline that ends in `each`. It says which items are done. If the
-        program ends in any way, the same run with the same file goes on there: it does not give these items to a stage
-        again. See docs/durable.md.
+        journal: the file of a durable run. It says which items are done: those that `each` has finished, or for which a
+        sink of all items has called `commit()`. If the program ends in any way, the same run with the same file goes on
+        there: it does not give these items to a stage again. See docs/durable.md.
         journal_every: seconds between two writes of the journal. After a crash, the items of this time are done again.
         Raises the sink's own exception unchanged, JournalError for the journal, and RunError for every other failure.
         These but JournalError have the `Report` of the run as their attribute `report`.

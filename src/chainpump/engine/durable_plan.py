@@ -1,6 +1,6 @@
 """The plan of a durable run: which chains can go on after the death of their program, and what they have in addition.
 
-origin ──► map, filter, flat_map, tap ──► each ──► record           the last stage learns which items are done
+origin ──► map, filter, flat_map, tap ──► each, into                its workers tell which items are done
 origin ──► map, filter, flat_map, tap ──► the caller's loop         the loop is a worker of its own
 
 What is done is known by the numbers of the last origin: the source, or the last generator stage. A later run makes all
@@ -10,9 +10,7 @@ goes on from such a moment, and what is before that is not done again.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ..durable.resume_points import WHOLE, ResumePoint
 from ..errors import JournalError
@@ -20,18 +18,13 @@ from ..executors.inline import Inline
 from ..executors.threads import Threads
 from ..lazy_dataclass import replace
 from ..messages.names import Role
-from ..plan.bound import Sink
 from ..plan.generator_stages import continued, differing
-from ..plan.operators import Each, RecordedEach
 from ..plan.planned_stage import PlannedStage
 from ..plan.sections import KEPT, orders_of
 from ..plan.seeking import beginning_at
 from ..policies import keeps_items
 
-__all__ = ["check_resumable", "durable_stages", "is_record"]
-
-# The name of the stage behind `each`.
-RECORD = "record"
+__all__ = ["check_resumable", "durable_stages"]
 
 
 def check_resumable(stages: Sequence[PlannedStage]) -> None:
@@ -44,14 +37,8 @@ def check_resumable(stages: Sequence[PlannedStage]) -> None:
         )
     orders = orders_of(stages)
     for place, stage in enumerate(stages[1:], start=1):
-        if stage.operator is not None:
-            continue
-        if stage.role is Role.SINK:
-            raise JournalError(
-                f"{stage.label} cannot have a journal: it takes all items at once, and nothing says which are done.\n"
-                "  End the pipeline in .each(function), or iterate over it: pipeline.open(journal=...)."
-            )
-        _check_replayed(stages[: place + 1], orders)
+        if stage.numbers_items:
+            _check_replayed(stages[: place + 1], orders)
 
 
 def _check_replayed(stages: Sequence[PlannedStage], orders: Sequence[str]) -> None:
@@ -85,34 +72,20 @@ def _check_replayed(stages: Sequence[PlannedStage], orders: Sequence[str]) -> No
 
 def durable_stages(stages: Sequence[PlannedStage], points: Mapping[int, ResumePoint]) -> tuple[PlannedStage, ...]:
     """The stages of a durable run of stages that can be resumed. points: where those that number items go on."""
-    *between, last = (_resumed(stage, points.get(place, WHOLE)) for place, stage in enumerate(stages))
-    call = last.call
-    if not isinstance(call, Each):
-        return *between, last
-    recorded: RecordedEach[Any] = RecordedEach(
-        call.function, call.args, call.kwargs, call.policy, call.ordered, call.timeout, wraps=call.wraps
-    )
-    record = PlannedStage(Role.SINK, RECORD, Sink(_taken), Threads(1))
-    return *between, replace(last, call=recorded), record
+    return tuple(_resumed(stage, points.get(place, WHOLE)) for place, stage in enumerate(stages))
 
 
 def _resumed(stage: PlannedStage, point: ResumePoint) -> PlannedStage:
-    """The stage as it goes on. If it numbers items, it has a worker of its own: its neighbours could number them."""
+    """The stage as it goes on. It has a worker of its own, if it numbers items or takes all of them on `Inline`.
+
+    With neighbours in its worker, others may number the items. And an item that a sink has taken may be one of several
+    results of the item that its worker has received.
+    """
     stage = replace(stage, is_free=False)
-    if stage.numbers_items and isinstance(stage.on, Inline):
+    if stage.operator is None and isinstance(stage.on, Inline):
         stage = replace(stage, on=Threads(1))
     if not point.first:
         return stage
     if stage.role is Role.SOURCE:
         return replace(stage, call=beginning_at(stage.call, point.first))
     return replace(stage, call=continued(stage.call, point.first) or stage.call)
-
-
-def is_record(stage: PlannedStage) -> bool:
-    """Whether this is the stage behind `each`, which only learns what is done."""
-    return stage.call.function is _taken
-
-
-def _taken(items: Iterable[Any]) -> None:
-    """Take all items; `each` sends none, but the numbers of the items that it has finished."""
-    deque(items, maxlen=0)

@@ -16,6 +16,7 @@ from ..durable.resume_points import ResumePoint, resume_points
 from ..errors import JournalError
 from ..lazy_dataclass import replace
 from ..logs.records import warn
+from ..messages.names import Role
 from ..plan.generator_stages import continued
 from ..plan.planned_stage import PlannedStage
 from ..plan.seeking import start_parameter
@@ -45,7 +46,8 @@ def recorder_of(
     last = max(points)
     # Another machine has no limit that moves: there, the number of items that are done again is an estimate.
     points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
-    return Recorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
+    sink = stages[-1] if stages[-1].role is Role.SINK else None
+    return Recorder(file, points, every, journal.items, journal.autocommit, sink), durable_stages(stages, points)
 
 
 def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeeper, tuple[PlannedStage, ...]]:

@@ -23,7 +23,6 @@ from ..transport.room import Room
 from ..transport.send_limit import Gates
 from ..worker.retirement import Share
 from ..worker.work import Assignment, Work
-from .durable_plan import is_record
 
 __all__ = ["Group", "Section", "groups_of", "processed_again", "sections_of", "works_of"]
 
@@ -211,9 +210,7 @@ def groups_of(
 
 def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
     """The sections of element-wise groups, with room if their order is restored."""
-    # What is done may be recorded in any order, so the stage before the record is the end, as without a record.
-    records = bool(groups[-1].stages) and is_record(groups[-1].stages[-1])
-    for section in sections.sections_of(groups[:-1] if records else groups):
+    for section in sections.sections_of(groups):
         origin, *between, end = groups[section.origin : section.end + 1]
         make_room: Callable[[], Room] | None = None
         is_replayed = section.restores and any(each.moves for each in between)
@@ -237,6 +234,8 @@ def works_of(
     points: where each origin goes on, by its place in the chain; empty if this is no durable run.
     """
     may_repeat = {index for section in sections for index in section.after_replacements(groups)}
+    restored = {index for section in sections if section.restores for index in range(section.origin + 1, section.end)}
+    is_durable = bool(points)
     return [
         Work(
             index,
@@ -244,7 +243,9 @@ def works_of(
             groups[index - 1].rows[-1] if index else (),
             awaits=group.executor.capabilities.runs_async,
             whole=index in may_repeat,
-            is_restored=any(section.origin < index < section.end for section in sections if section.restores),
+            exact_spans=is_durable or index in restored,
+            # A loop tells it without a message.
+            tells_done=is_durable and index == len(groups) - 1 and not group.iterated,
             watched=watched,
             share=group.share,
             is_replaceable=group.replaceable is not None,

@@ -14,6 +14,7 @@ from ..durable.resume_points import ResumePoint
 from ..transport.frames import Span
 from ..worker.recorded_input import RecordedInput
 from ..worker.stage_run import ChannelInput
+from ..worker.taken_items import TakenItems
 from .finished_items import FinishedItems
 from .no_recorder import NoRecorder
 
@@ -32,25 +33,14 @@ class PositionKeeper(NoRecorder):
         self._shape = start.shape
         self._now = start.done.copy()
         self._finished = FinishedItems()
-        self._input: RecordedInput | None = None
+        self._taken = TakenItems(self._add, autocommits=True)
         self._checkpoints = Checkpoints(points, start.checkpoints)
         # Those that have come since the last position. Any thread adds to them.
         self._told: deque[Checkpoint] = deque()
-        # A whole span that is done already because the position was asked for.
-        self._early: Span | None = None
 
     def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
         """As in `NoRecorder`: the last group tells what is done."""
-        return {last: partial(RecordedInput, self)}
-
-    def reads(self, source: RecordedInput) -> None:
-        """The input at the end has begun."""
-        self._input = source
-
-    def settled(self, span: Span) -> None:
-        """The next item after all of this span was requested."""
-        if span != self._early:
-            self._add(span)
+        return {last: partial(RecordedInput, self._taken)}
 
     def note(self, notes: Notes) -> None:
         """Keep the checkpoints for the next position. Any thread may call it."""
@@ -64,10 +54,7 @@ class PositionKeeper(NoRecorder):
 
     def position(self) -> str:
         """The position behind the item that was given last."""
-        begun = self._input.begun(with_last=True) if self._input is not None else None
-        if begun is not None and begun != self._early:
-            self._early = begun
-            self._add(begun)
+        self._taken.catch_up()
         while self._told:
             self._checkpoints.add(self._told.popleft())
         return Position(self._now, self._checkpoints.at(self._now.watermark), self._shape).to_text()

@@ -1,6 +1,7 @@
 """The recorder of a durable run: it learns what is done, and a thread writes that to the journal.
 
-caller's loop, or the stage behind `each` ── spans ──┐
+caller's loop ── spans ──────────────────────────────┐
+workers of a sink ── notes with spans ───────────────┤
 stages with DeadLetter ── dead letters ──────────────┤
 source ── samples of its items ──────────────────────┴──► recorder's thread ──► journal, one transaction a second
 """
@@ -22,11 +23,14 @@ from ..durable.reserve import Reserve
 from ..durable.resume_points import ResumePoint
 from ..errors import DeadItem, JournalError
 from ..lazy_dataclass import replace
+from ..logs.records import warn
+from ..plan.planned_stage import PlannedStage
 from ..progress.run_record import Status
 from ..transport.allowance import Supply
 from ..transport.frames import Span
 from ..worker.recorded_input import RecordedInput
 from ..worker.stage_run import ChannelInput
+from ..worker.taken_items import TakenItems
 from .finished_items import FinishedItems
 from .no_recorder import NoRecorder, Taker
 
@@ -41,7 +45,7 @@ class Recorder(NoRecorder):
     """Writes to a journal what is done. It owns the file.
 
     points: where each origin goes on. every: seconds between two writes. items: it also writes when so many items wait
-    for that. autocommit: the request of the next item says that the one before it is done, until the first `commit`.
+    for that. autocommit: see `TakenItems`. sink: the last stage, if its workers say what is done, and not a loop.
     """
 
     limits_items = True
@@ -53,6 +57,7 @@ class Recorder(NoRecorder):
         every: float,
         items: int | None,
         autocommit: bool,
+        sink: PlannedStage | None = None,
     ) -> None:
         self.done = file.content.done
         self.points = points
@@ -61,15 +66,17 @@ class Recorder(NoRecorder):
         self._is_open = True
         self._every = every
         self._most = items
-        self._autocommits = autocommit
-        self._input: RecordedInput | None = None
-        # What is done and not yet written, and what waits for a commit. Only the thread of the input adds to them;
-        # the recorder's thread takes from the first one, and both calls are atomic.
+        self._sink = sink
+        # What the loop has taken. Only the thread of the loop uses it.
+        self._taken = TakenItems(self._settle, autocommits=autocommit)
+        # What is done and not yet written. Any thread adds to it; the recorder's thread takes from it.
         self._settled: deque[Span] = deque()
-        self._uncommitted: list[Span] = []
-        # A whole span that is done already because of a commit.
-        self._early: Span | None = None
+        self._counting = threading.Lock()
+        # How many of them the lock counts.
         self._waiting = 0
+        # What the workers of the sink have said in the end.
+        self._sink_left = 0
+        self._sink_stopped = False
         # Dead letters, and one entry for each call that brings one. Any thread adds to them.
         self._letters: deque[DeadItem] = deque()
         self._arrived: deque[None] = deque()
@@ -98,42 +105,22 @@ class Recorder(NoRecorder):
         self._is_awaited = False
 
     def inputs(self, last: int) -> Mapping[int, Callable[..., ChannelInput]]:
-        """As above: the last group tells this recorder what is done."""
-        return {last: partial(RecordedInput, self)}
+        """As above: the loop tells this recorder what is done."""
+        return {} if self._sink is not None else {last: partial(RecordedInput, self._taken)}
 
-    def reads(self, source: RecordedInput) -> None:
-        """The input at the end has begun."""
-        self._input = source
-
-    def settled(self, span: Span) -> None:
-        """The next item after all of this span was requested."""
-        if span == self._early:
-            return
-        if not self._autocommits:
-            self._uncommitted.append(span)
-            return
+    def _settle(self, span: Span) -> None:
         self._settled.append(span)
-        self._count(span)
-
-    def _count(self, span: Span) -> None:
         if self._most is not None:
-            self._waiting += span.ended
-            if self._waiting >= self._most:
-                self._waiting = 0
+            with self._counting:
+                self._waiting += span.ended
+                is_due = self._waiting >= self._most
+                self._waiting = 0 if is_due else self._waiting
+            if is_due:
                 self._due.set()
 
     def commit(self) -> None:
         """All items that were given so far are done. The thread that takes the items calls it."""
-        self._autocommits = False
-        begun = self._input.begun(with_last=True) if self._input is not None else None
-        if begun == self._early:
-            begun = None
-        else:
-            self._early = begun
-        for span in (*self._uncommitted, *((begun,) if begun is not None else ())):
-            self._settled.append(span)
-            self._count(span)
-        self._uncommitted.clear()
+        self._taken.commit()
         # The loop has ended, and the thread, too.
         if self._status is not None and self._is_open:
             self._write_last()
@@ -144,11 +131,9 @@ class Recorder(NoRecorder):
 
         lock: held by a thread that takes items.
         """
-        if self._autocommits and self._input is not None and lock.acquire(blocking=False):
-            begun = self._input.begun(with_last=False)
+        if lock.acquire(blocking=False):
+            self._taken.leave()
             lock.release()
-            if begun is not None:
-                self._settled.append(begun)
 
     def recording(self, taker: Taker) -> Taker:
         """The same taker, which also records each dead letter. Any thread may call it."""
@@ -174,7 +159,12 @@ class Recorder(NoRecorder):
             self._is_awaited = True
             self._due.set()
             return
-        self._notes.append(notes)
+        for span in notes.done:
+            self._settle(Span(*span))
+        self._sink_left += notes.uncommitted
+        self._sink_stopped |= notes.stopped
+        if notes.samples or notes.checkpoints:
+            self._notes.append(notes)
         if notes.differs and self.error is None:
             self.error = self._file.differing(notes.differs)
 
@@ -210,6 +200,12 @@ class Recorder(NoRecorder):
                 self._finish()
         elif waits and self._thread is not threading.current_thread():
             self._thread.join()
+        if is_first and waits and self._sink is not None and self._sink_left and self._status() == "completed":
+            warn(
+                f"{self._sink.label} has taken {self._sink_left} items and not committed them: the next run with this "
+                "journal gives them to it again.\n"
+                "  Let it call chainpump.commit() when it has stored what it has taken: see docs/durable.md."
+            )
 
     def _write_until_end(self) -> None:
         while self._status is None:
@@ -224,17 +220,20 @@ class Recorder(NoRecorder):
             self._supply.close()
         self._try(self._write_last)
         # A commit may follow the end of the loop.
-        if not self._uncommitted:
+        if not self._taken.uncommitted:
             self.release()
 
     def _write_last(self) -> None:
         assert self._status is not None
-        self._write(is_last=True)
-        status = self._status()
+        status: str = self._status()
         if status == "completed":
-            self._file.finish(UNCOMMITTED if self._uncommitted else COMPLETE)
-        else:
-            self._file.finish(status)
+            is_complete = not (self._taken.uncommitted or self._sink_left or self._sink_stopped)
+            status = COMPLETE if is_complete else UNCOMMITTED
+            # All items have come to the end. A worker that was replaced may have finished some and not told it.
+            if self._sink is not None and self._sink.operator is not None and self._sent:
+                self._fresh.add(0, self.done.original(self._sent - 1) + 1)
+        self._write(is_last=True)
+        self._file.finish(status)
 
     def release(self) -> None:
         """Close the file, so that another run can have it."""

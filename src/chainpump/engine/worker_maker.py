@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 
 from ..durable.notes import Notes, unheard
 from ..errors import DeadItem
@@ -12,6 +12,7 @@ from ..lazy_dataclass import dataclass, field
 from ..logs.records import LogsEnd
 from ..messages.names import WorkerName
 from ..pickling.shared_functions import Loadable
+from ..worker.commits import without_commits
 from ..worker.operator_run import Condemned
 from ..worker.retirement import Retirement
 from ..worker.seeds import Seed
@@ -46,7 +47,7 @@ class WorkerMaker:
     log_pipe: Callable[[WorkerName], LogsEnd]
     surroundings: Callable[[int, int, WorkerName], Surroundings]
     # A copy is needed because other threads may start workers later.
-    context: Context = field(default_factory=copy_context)
+    context: Context = field(default_factory=without_commits)
     faults: Faults = field(default_factory=Faults.requested)
     inputs: Mapping[int, Callable[..., ChannelInput]] = field(default_factory=dict)
     note: Callable[[Notes], object] = unheard

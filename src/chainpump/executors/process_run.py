@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from ..durable.notes import Notes
@@ -139,8 +139,10 @@ class ProcessRun:
         self._send_whole(SuccessorWanted())
 
     def _send_whole(self, message: PackedDeadItem | SuccessorWanted | Notes) -> None:
-        # A message that is sent only in part would make all later messages unreadable.
-        with self._worker.interruption.delayed(), self._sending:
+        # A message that is sent only in part would make all later messages unreadable. An interruption can only come in
+        # the worker's own thread.
+        is_own = threading.get_ident() == self._worker.thread
+        with self._worker.interruption.delayed() if is_own else nullcontext(), self._sending:
             send_report(self._report_pipe, message)
 
     def _report_outcome(self, outcome: Outcome) -> None:

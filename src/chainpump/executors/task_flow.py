@@ -80,7 +80,7 @@ class Flow:
         # Results that finish out of order wait for the first of them. Only these may be many. Without order, or when
         # credits bound the items in flight, results wait only for a slow consumer.
         is_bounded = self._input.is_metered or (output is not None and output.is_bounded)
-        in_order = stage.operator.ordered or worker.is_restored
+        in_order = stage.operator.ordered or worker.needs_exact_spans
         most = 2 * max_tasks if is_bounded else max(2 * max_tasks, FIRST_ITEMS)
         self._room = TaskRoom(2 * max_tasks, MAX_WINDOW if in_order and not is_bounded else most)
         self._results: TaskResults = InOrder() if in_order else AsTheyCome()
@@ -115,6 +115,8 @@ class Flow:
         except BaseExceptionGroup as failed:
             failure = _error_to_report(failed)
         finally:
+            # Before a failure, items may have ended that were not yet sent.
+            self._tell(self._results.take())
             if self._limits is not None:
                 self._limits.close()
             self._sender.end()
@@ -189,7 +191,14 @@ class Flow:
         """These results have been sent."""
         for part in parts:
             self._room.leave(len(part.finished), part.nbytes)
+        self._tell(parts)
         self._pool.wake()
+
+    def _tell(self, parts: Sequence[Part]) -> None:
+        """At the end of a durable run: the items of these parts are done."""
+        if self._worker.spans is not None:
+            for part in parts:
+                self._worker.spans.add(part.done)
 
     def tasks(self) -> Iterator[tuple[str, str]]:
         """The items in progress, the oldest first, and where each of them waits. Any thread may call this."""

@@ -51,7 +51,7 @@ class Part(NamedTuple):
     """Results to send: those of some items of a span.
 
     finished: the number of each item within the span, ascending, and its results. stop: the end of the span, if this is
-    its last part. opens: whether it is its first part.
+    its last part. opens: whether it is its first part. done: the span of this part alone.
     """
 
     span: Span
@@ -59,6 +59,7 @@ class Part(NamedTuple):
     finished: Sequence[tuple[int, Sequence[Any]]]
     stop: int | None
     nbytes: int
+    done: Span
 
 
 class TaskResults(Protocol):
@@ -134,7 +135,10 @@ def _next_part(of: FrameResults) -> Part:
     of.sent = stop
     finished = [(frame.number(position), results) for position, (results, _) in enumerate(found, begin)]
     end = frame.span.stop if stop == len(of.results) else None
-    return Part(frame.span, begin == 0, finished, end, sum(nbytes for _, nbytes in found))
+    done = frame.span if begin == 0 else frame.span._replace(start=frame.number(begin - 1) + 1)
+    if end is None:
+        done = done._replace(stop=frame.number(stop - 1) + 1, last=False)
+    return Part(frame.span, begin == 0, finished, end, sum(nbytes for _, nbytes in found), done)
 
 
 class AsTheyCome:
@@ -169,5 +173,5 @@ class AsTheyCome:
             items = list(group)
             span = Span(items[0][2], items[-1][2] + 1, prefix, origin=origin)
             finished = [(number, results) for _, _, number, results, _ in items]
-            parts.append(Part(span, True, finished, span.stop, sum(nbytes for *_, nbytes in items)))
+            parts.append(Part(span, True, finished, span.stop, sum(nbytes for *_, nbytes in items), span))
         return parts

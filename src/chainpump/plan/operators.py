@@ -27,7 +27,6 @@ __all__ = [
     "ItemFunction",
     "Map",
     "Operator",
-    "RecordedEach",
     "Results",
     "Tap",
 ]
@@ -208,18 +207,6 @@ class FlatMap(Operator[In_contra, Out_co]):
 @dataclass(frozen=True, repr=False)
 class Each(Operator[In_contra, None]):
     """The item has no result: the end of a pipeline."""
-
-    verb: ClassVar[str] = "each"
-    drops: ClassVar[bool] = True
-
-    def made(self, item: Any, value: Any) -> Iterable[Any]:
-        """Return nothing."""
-        return ()
-
-
-@dataclass(frozen=True, repr=False)
-class RecordedEach(Operator[In_contra, None]):
-    """`Each` in a durable run: a stage behind it learns which items are finished."""
 
     verb: ClassVar[str] = "each"
     drops: ClassVar[bool] = True

@@ -178,8 +178,7 @@ def progress(
     )
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
-    # In a durable run, a stage behind the sink records what is done.
-    last = next((stage for stage in stages if stage.role == Role.SINK.value), stages[-1])
+    last = stages[-1]
     return Progress(
         elapsed=now.at / SECOND,
         seconds=seconds,

@@ -14,11 +14,11 @@ __all__ = ["Flusher"]
 
 
 class Flusher:
-    """A thread that sends frames which have waited for 2 ms. It sleeps while no frame is pending.
+    """A thread that sends frames which have waited for some time. It sleeps while no frame is pending.
 
-    send_old: sends old frames and returns the ns until the next call, or 0. on_error: receives an exception of
-    `send_old` at once, in this thread. `raise_error` raises it again in the worker's thread, but that may happen much
-    later.
+    after_ns: this time, in nanoseconds. send_old: sends old frames and returns the ns until the next call, or 0.
+    on_error: receives an exception of `send_old` at once, in this thread. `raise_error` raises it again in the worker's
+    thread, but that may happen much later.
     """
 
     def __init__(
@@ -26,10 +26,12 @@ class Flusher:
         send_old: Callable[[], int],
         on_error: Callable[[BaseException], object] | None = None,
         name: str = "chainpump flusher",
+        after_ns: int = FLUSH_NS,
     ) -> None:
         self._send_old: Callable[[], int] | None = send_old
         self._on_error = on_error
         self._name = name
+        self._after_ns = after_ns
         self._armed = Wakeup()
         self._stopped = Event()
         self._thread: threading.Thread | None = None
@@ -51,7 +53,7 @@ class Flusher:
     def _run(self) -> None:
         while True:
             self._armed.wait()
-            left = FLUSH_NS
+            left = self._after_ns
             while left and not self._stopped.wait(left / 1e9):
                 try:
                     left = self._send_old() if self._send_old is not None else 0

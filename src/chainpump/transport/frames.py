@@ -105,6 +105,10 @@ class Span(NamedTuple):
         """The number, at the origin, of the item to which a number of the span belongs."""
         return self.prefix[0] if self.prefix else number
 
+    def is_before(self, other: Span) -> bool:
+        """Whether another span goes on where this one ends, so that both are one."""
+        return (self.origin, self.prefix, self.stop, self.last) == (other.origin, other.prefix, other.start, False)
+
     @property
     def after(self) -> tuple[int, ...]:
         """The position at which the next span begins."""

@@ -1,4 +1,4 @@
-"""The input at the end of a durable run: it tells a recorder which items are done."""
+"""The input at the end of a durable run: it tells which items were taken."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["RecordedInput", "SpanRecorder"]
 
 
 class SpanRecorder(Protocol):
-    """Receives what is done, in the thread of the worker at the end."""
+    """Receives what was taken, in the thread of the worker at the end."""
 
     def reads(self, source: RecordedInput) -> None:
         """An input has begun: that of the worker at the end."""
         ...
 
-    def settled(self, span: Span) -> None:
-        """The next item after all of this span was requested."""
+    def settled(self, span: Span, *, has_items: bool) -> None:
+        """The next item after all of this span was requested, unless `RecordedInput.begun` has given the whole span."""
         ...
 
 
@@ -28,28 +28,34 @@ class RecordedInput(ChannelInput):
 
     def __init__(self, recorder: SpanRecorder, *place: Any) -> None:
         super().__init__(*place)
-        # Frames without items come, too: their items are done, because a stage has dropped them.
+        # Frames without items come, too: a stage has dropped the items of their spans.
         self._passes_on = True
         self._recorder = recorder
+        # Whether `begun` has given the whole span of the current frame.
+        self._is_told = False
         recorder.reads(self)
 
     def _settle(self) -> None:
-        span = self._frame.span if self._frame is not None else None
+        frame = self._frame
+        # Tell it before the frame counts as finished: the replacement of a worker would not get the frame again.
+        if frame is not None and not self._is_told:
+            self._recorder.settled(frame.span, has_items=bool(frame.entries))
+        self._is_told = False
         super()._settle()
-        if span is not None:
-            self._recorder.settled(span)
 
     def begun(self, *, with_last: bool) -> Span | None:
-        """The part of the current frame that is done. with_last: the item that was given last is done, too.
+        """The part of the current frame that was taken. None if there is none, or if all of it was given before.
 
-        The thread that takes the items calls this, or nobody takes items any more.
+        with_last: the item that was given last counts, too. The thread that takes the items calls this, or nobody takes
+        items any more.
         """
         frame = self._frame
-        if frame is None:
+        if frame is None or self._is_told:
             return None
-        # An item belongs to what is done if no further entry of the frame has its number.
+        # An item belongs to what was taken if no further entry of the frame has its number.
         position = len(frame.entries) - length_hint(self._cursor) - (not with_last)
         if position >= len(frame.entries):
+            self._is_told = True
             return frame.span
         span = frame.span
         stop = frame.number(position) if position > 0 else span.start

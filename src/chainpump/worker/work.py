@@ -63,8 +63,9 @@ class Work:
     stages: the assignments of its first worker. If the caller iterates, its loop is one more stage, without a function.
     producers: the board rows of the workers that send to it.
     awaits: an event loop runs a worker, and `Worker.run` gets the driver. whole: send all results of an item in one
-    frame. is_restored: a later group restores the order of their items. watched: publish the current item and its start
-    time.
+    frame. exact_spans: spans must cover just the items that were processed, because a later group restores the order or
+    the run is durable. tells_done: tell the journal of the run which items these workers have done. watched: publish
+    the current item and its start time.
     share: the work after which a worker retires; None if there is no limit.
     is_replaceable: whether a worker continues from the checkpoint of its predecessor.
     has_own_interpreter: whether a worker needs a log pipe, surroundings and a seed, because it does not share the
@@ -77,7 +78,8 @@ class Work:
     producers: Sequence[int] = ()
     awaits: bool = False
     whole: bool = False
-    is_restored: bool = False
+    exact_spans: bool = False
+    tells_done: bool = False
     watched: bool = False
     share: Share | None = None
     is_replaceable: bool = False

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context
-from functools import partial
 from typing import Any
 
 from ..durable.notes import Notes, unheard
@@ -30,15 +29,15 @@ from ..pickling.items import ItemFault
 from ..pickling.shared_functions import Loadable
 from ..plan.bound import Bound
 from ..plan.operators import Operator
-from ..transport.frames import Span
 from .async_output import AsyncOutput
-from .checkpoint_input import CheckpointInput
 from .current_worker import runs_stages
 from .endpoints import Endpoints
 from .frame_room import with_frame_room
 from .interruption import Interruption
+from .kind_of_input import kind_of_input
 from .left_out import Tools
 from .link import Link
+from .numbering_link import numbering_link
 from .operator_run import Condemned, OperatorRun
 from .outcome import Failed, Finished, Interrupted, Outcome
 from .outcome_report import OutcomeReport
@@ -47,6 +46,7 @@ from .resumed_origin import ResumedOrigin
 from .retirement import Retirement
 from .seeds import Seed
 from .set_up import SetUps
+from .span_sender import SpanSender
 from .stage_run import ChannelInput, ItemSource, StageFailed, StageRun
 from .surroundings import Surroundings
 from .work import Assignment, Work
@@ -112,6 +112,7 @@ class Worker:
         self._links: list[Link] = []
         self.input: ChannelInput | None = None
         self.output: Output | None = None
+        self.spans: SpanSender | None = None
         self._numbering_link: Link | None = None
         self.interruption = Interruption(self._stages)
         self._is_closed = False
@@ -122,11 +123,6 @@ class Worker:
     def who(self) -> WorkerName:
         """The stage that messages name if they mean no single stage: the last one."""
         return self.assignments[-1].who
-
-    @property
-    def _origin(self) -> int:
-        """Its number among the workers that number items."""
-        return self.who.number - 1
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -205,22 +201,24 @@ class Worker:
             self.checkpoint.restore_counts(self.board.row(self.assignments[0].row))
         operators = [call for call in calls if isinstance(call, Operator)]
         several = any(operator.several for operator in operators)
-        passes_on = endpoints.receiver is not None and len(operators) == len(self.assignments)
+        by_items = len(operators) == len(self.assignments)
+        passes_on = endpoints.receiver is not None and by_items
         if endpoints.sender is not None:
             row = self.board.row(self.assignments[-1].row)
             hint, flag = self.board.hint(self._work.group), self.board.flag(self._work.group)
-            numbering = self._origin, self._work.whole
+            numbering = self.who.number - 1, self._work.whole
             kind_of_output = AsyncOutput if self._work.awaits else Output
             failed = self._flusher_failed
             self.output = kind_of_output(endpoints.sender, row, hint, flag, endpoints.room, *numbering, failed)
+        self.spans = SpanSender(self.note, autocommits=by_items) if self._work.tells_done else None
         source: ItemSource | None = None
         if endpoints.receiver is not None:
             place = self.board, self.assignments[0].row, self._work.group, self._work.producers
             output = None if self._work.awaits else self.output
             kind = endpoints.reorder_buffer, passes_on, several, self._work.watched
-            input_of, goes_on = self._input_of, self.assignments[0].goes_on
-            if goes_on.tells and self.output is not None:
-                input_of = partial(CheckpointInput, self.assignments[0], self.output, self.note)
+            input_of = kind_of_input(
+                self._input_of, self._work, self.assignments[0], self.output, self.spans, self.note
+            )
             source = self.input = input_of(endpoints.receiver, *place, output, *kind, self.retirement)
             if passes_on and self.output is not None and not self._work.awaits:
                 self.output.number_by(self.input.number)
@@ -234,20 +232,12 @@ class Worker:
         last = self._stages[-1]
         if isinstance(last, OperatorRun) and last.tolerates and self.output is not None:
             last.check = self.output.check
-        self._number_by_maker(several)
+        origin = self.who.number - 1
+        self._numbering_link = numbering_link(self.output, self._stages, self._links, origin, several=several)
         # The worker may have been woken in the meantime.
         if self._woken.is_set:
             self.wake()
         return last
-
-    def _number_by_maker(self, several: bool) -> None:
-        """If element-wise stages share the worker with a stage that makes items, number results by those items."""
-        if self.output is None or self.output.is_bounded or not isinstance(self._stages[-1], OperatorRun):
-            return
-        if made := [index for index, stage in enumerate(self._stages) if not isinstance(stage, OperatorRun)]:
-            link = self._numbering_link = self._links[made[-1]]
-            self.output.open_span(Span(0, 0, origin=self._origin), distinct=not several)
-            self.output.number_by(lambda: link.delivered - 1)
 
     def _stage(self, assignment: Assignment, call: Bound, source: ItemSource | None, row: memoryview) -> StageRun:
         if not isinstance(call, Operator):
@@ -276,7 +266,7 @@ class Worker:
         if self.checkpoint is not None and isinstance(last, OperatorRun) and worker_input is not None:
             return last.guard(worker_input, output, self._condemned)
         if output is None:
-            return last.start()
+            return last.start() if self.spans is None else self.spans.run(last.start)
         by_items = len(self._stages) > 1 or worker_input is None or worker_input.by_items or output.is_bounded
         if isinstance(last, OperatorRun) and last.operator.by_frames and worker_input is not None and not by_items:
             last.forward(worker_input, output)
@@ -292,11 +282,14 @@ class Worker:
             self.input.count()
         if self.output is not None:
             self.output.finish(self._numbering_link.delivered if self._numbering_link is not None else None)
+        stopped = any(stage.stopped_early for stage in self._stages)
+        if self.spans is not None:
+            self.spans.finish(stopped=stopped)
         retired = self.input is not None and self.input.has_retired and self.retirement is not None
         # The tear-down comes last: a policy may repeat a call whose result could not be sent.
         with self.interruption.delayed():
             self.set_ups.leave(with_process=retired)
-        return Finished(value, any(stage.stopped_early for stage in self._stages), retired)
+        return Finished(value, stopped, retired)
 
     def chunks(self) -> Generator[Iterable[Any], None, Outcome]:
         """Yield iterables of the last stage's items, which never raise. Returns the outcome of the worker."""
@@ -318,9 +311,9 @@ class Worker:
         return None if received is None or received.by_items else received
 
     @property
-    def is_restored(self) -> bool:
-        """Whether a later group restores the order of its items."""
-        return self._work.is_restored
+    def needs_exact_spans(self) -> bool:
+        """Whether its spans must cover just the items that it has processed."""
+        return self._work.exact_spans
 
     def explain(self, error: BaseException) -> Outcome:
         """The outcome for an exception from the stages or from the channels."""
@@ -369,6 +362,8 @@ class Worker:
             return
         self._is_closed = True
         self.report.to = report_outcome
+        if self.spans is not None and not isinstance(outcome, Finished):
+            self.spans.close_early()
         if isinstance(outcome, Failed):
             self.report.once(outcome)
         if not isinstance(outcome, Finished):
