@@ -593,7 +593,7 @@ def opened(
     *,
     progress: bool = ...,
     observe: Callable[[chainpump.Progress], object] | None = ...,
-    journal: str | os.PathLike[str] | None = ...,
+    journal: str | os.PathLike[str] | chainpump.Journal | None = ...,
 ) -> chainpump.Run[Any]: ...
 @overload
 def opened(
@@ -601,14 +601,14 @@ def opened(
     *,
     progress: bool = ...,
     observe: Callable[[chainpump.Progress], object] | None = ...,
-    journal: str | os.PathLike[str] | None = ...,
+    journal: str | os.PathLike[str] | chainpump.Journal | None = ...,
 ) -> chainpump.SinkRun[Any]: ...
 def opened(
     chain: Pipeline[Any] | Runnable[Any],
     *,
     progress: bool = False,
     observe: Callable[[chainpump.Progress], object] | None = None,
-    journal: str | os.PathLike[str] | None = None,
+    journal: str | os.PathLike[str] | chainpump.Journal | None = None,
 ) -> chainpump.Run[Any] | chainpump.SinkRun[Any]:
     """Open a run of a pipeline or a runnable. A sink on Inline runs in the thread that asks for the result."""
     if isinstance(chain, Pipeline):

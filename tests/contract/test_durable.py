@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,62 @@ async def count_up(count: int, skipped: int = 0) -> AsyncIterator[int]:
     """A source that is an async generator. skipped: it goes on so much further on after its first item."""
     for number in range(count):
         yield number + skipped * (number > 0)
+
+
+def refused(number: int, mended: int) -> int:
+    """A stage that fails at some items, until it is mended for those below a number."""
+    if number % 10 == 7 and number >= mended:
+        raise ValueError(number)
+    return number
+
+
+RETRIED = [
+    pytest.param(source(numbers, 50), Threads(1), Threads(2), id="threads"),
+    pytest.param(source(numbers, 50), Processes(1), Processes(2), id="processes"),
+    pytest.param(source(count_up, 50), Tasks(), Threads(1), id="tasks"),
+]
+
+
+@pytest.mark.parametrize("items, on, stage", RETRIED)
+def test_only_the_items_of_dead_letters_are_done_again(
+    items: Any, on: Executor, stage: Executor, journal: Path
+) -> None:
+    def chain(mended: int) -> Pipeline[int]:
+        function = partial(refused, mended=mended)
+        return Pipeline(items, on=on).map(function, on=stage, on_error=DeadLetter(), name="refused")
+
+    with chain(0).open(journal=journal) as run:
+        for item in run:
+            if item == 38:
+                break
+    done = list(read(journal).done)
+    retry = Journal(journal, retry=True)
+    with chain(20).open(journal=retry) as run:
+        assert list(run) == [7, 17]
+        assert [letter.index for letter in run.dead_letters] == [27, 37]
+    assert sorted(letter.index for letter in read_letters(journal)) == [27, 37]
+    # What was not done is not called done.
+    assert list(read(journal).done) == done
+    assert not read(journal).complete
+    with chain(20).open(journal=journal) as run:
+        assert list(run) == [38, 39, *range(40, 47), 48, 49]
+    assert read(journal).complete
+    with chain(99).open(journal=retry) as run:
+        assert list(run) == [27, 37, 47]
+    assert not list(read_letters(journal))
+    with chain(99).open(journal=retry) as run:
+        assert list(run) == []
+        report = run.report()
+    assert (report.done_before, report.again_at_most) == (50, 0)
+    assert read(journal).complete
+
+
+def test_retry_is_refused_where_it_makes_no_sense(journal: Path) -> None:
+    retry = Journal(journal, retry=True)
+    with pytest.raises(JournalError, match="there is no such file"):
+        Pipeline(range(3)).open(journal=retry)
+    with pytest.raises(JournalError, match="cannot be done again alone"):
+        Pipeline(range(3)).batch(2).open(journal=retry)
 
 
 class Held:

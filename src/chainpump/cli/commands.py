@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..building.problems import collecting
+from ..durable.journal import Journal
 from ..errors import PlanError
 from ..messages.printable import printable_lines
 from ..pipeline import Pipeline, Runnable, opened, with_workers
@@ -53,12 +54,20 @@ def _run(options: Namespace) -> int:
     a Pipeline is iterated, and its items are printed, one a line.
     With --report, the report is written however the run ends.
     With --journal, a run that was broken off goes on where it was.
+    With --retry, only the items of its dead letters are done again.
     """
+    journal = options.journal
+    if options.retry:
+        if journal is None:
+            raise UsageError(
+                "--retry does the items of dead letters again, which are in a journal.\n  Add --journal FILE."
+            )
+        journal = Journal(journal, retry=True)
     if options.report is not None:
         _check_report(options.report)
     found = _pipeline(options)
     observe = None if options.report is None else _no_observer
-    with opened(found, progress=options.progress, observe=observe, journal=options.journal) as run:
+    with opened(found, progress=options.progress, observe=observe, journal=journal) as run:
         try:
             report = _completed(run)
         finally:
@@ -224,6 +233,9 @@ def _run_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--journal", type=_path, metavar="FILE", help="keep in this file which items are done, and go on from there"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="do only the items again whose dead letters are in the journal"
     )
 
 

@@ -8,10 +8,12 @@ from ..errors import DeadItem
 from ..lazy_dataclass import dataclass, field
 from .ranges import Ranges
 
-__all__ = ["COMPLETE", "Attempt", "Change", "Checkpoint", "Content", "Sample"]
+__all__ = ["COMPLETE", "RETRY", "Attempt", "Change", "Checkpoint", "Content", "Sample"]
 
 # The status of an attempt that has done all items.
 COMPLETE = "complete"
+# The status of an attempt that does the items of dead letters again; how it has ended follows.
+RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class Attempt:
     done: int
     reserved: int
 
+    @property
+    def is_retry(self) -> bool:
+        """Whether it has only done the items of dead letters again."""
+        return self.status is not None and self.status.startswith(RETRY)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -62,6 +69,7 @@ class Change:
     checkpoints: at most one for each origin. It takes the place of the earlier one.
     skipped: how many items each stage has skipped since the last change.
     reserved: the run begins no item with this number or a higher one before its next change; None: as before.
+    retried: the numbers of items that are done again, so that their earlier dead letters are removed.
     """
 
     done: Iterable[tuple[int, int]] = ()
@@ -70,6 +78,7 @@ class Change:
     samples: Sequence[Sample] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     reserved: int | None = None
+    retried: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,9 @@ class Content:
 
     @property
     def complete(self) -> bool:
-        """Whether the last attempt has done all items."""
-        return bool(self.attempts) and self.attempts[-1].status == COMPLETE
+        """Whether the last attempt, other than one for dead letters, has done all items."""
+        last = next((each for each in reversed(self.attempts) if not each.is_retry), None)
+        return last is not None and last.status == COMPLETE
 
     @property
     def again_at_most(self) -> int:

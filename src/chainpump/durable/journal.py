@@ -25,6 +25,8 @@ class Journal:
     strict: a function or an option that has changed since the last attempt is an error, not a warning.
     check_input: some items are compared with those of earlier attempts. False if items differ in each attempt, such as
     by a time that they hold.
+    retry: the run does the items again whose dead letters are in the journal, and no others. A letter is removed when
+    its item is done, and one that fails again has a new letter.
     Raises StageOptionError for a wrong path or number.
     """
 
@@ -34,6 +36,7 @@ class Journal:
     autocommit: bool = field(default=True, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
     check_input: bool = field(default=True, kw_only=True)
+    retry: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):

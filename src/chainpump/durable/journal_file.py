@@ -22,7 +22,7 @@ from typing import Any, Self
 from ..errors import DeadItem, JournalError
 from ..lazy_dataclass import replace
 from . import journal_tables as tables
-from .content import Attempt, Change, Checkpoint, Content, Sample
+from .content import RETRY, Attempt, Change, Checkpoint, Content, Sample
 from .fingerprint import Fingerprint, check_same
 from .journal_access import RESET, beside, check_header, connected, create, explained, reading, sync_folder
 from .journal_lock import JournalLock
@@ -42,7 +42,13 @@ class JournalFile:
     """
 
     def __init__(
-        self, path: Path, lock: JournalLock, connection: sqlite3.Connection, fingerprint: Fingerprint, strict: bool
+        self,
+        path: Path,
+        lock: JournalLock,
+        connection: sqlite3.Connection,
+        fingerprint: Fingerprint,
+        strict: bool,
+        retries: bool,
     ) -> None:
         self._path = path
         self._lock = lock
@@ -63,12 +69,13 @@ class JournalFile:
             number,
             began=time.time(),
             ended=None,
-            status=None,
+            status=RETRY if retries else None,
             pid=os.getpid(),
             host=socket.gethostname(),
             done_before=self._done.count,
             done=0,
-            reserved=self._done.original(LEAST),
+            # What is done again then was done before, by the journal.
+            reserved=0 if retries else self._done.original(LEAST),
         )
         with self._transaction():
             tables.delete(connection, "meta", "key = 'fingerprint'")
@@ -81,21 +88,24 @@ class JournalFile:
             self._earlier.setdefault((stage, item), []).append(key)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], fingerprint: Fingerprint, strict: bool = False) -> JournalFile:
+    def open(
+        cls, path: str | os.PathLike[str], fingerprint: Fingerprint, strict: bool = False, *, retries: bool = False
+    ) -> JournalFile:
         """Open a journal for a run, or make it. strict: a function or an option that has changed is an error.
 
+        retries: the run does the items of dead letters again, so that the journal must exist.
         Raises JournalError if another run holds it, or it belongs to another pipeline, is damaged or cannot be written.
         """
         path = Path(path)
         lock = JournalLock(path)
         try:
             with explained(path):
-                if not path.exists():
+                if not (retries or path.exists()):
                     create(path)
                 check_header(path)
                 connection = connected(path, "rw")
                 try:
-                    return cls(path, lock, connection, fingerprint, strict)
+                    return cls(path, lock, connection, fingerprint, strict, retries)
                 except BaseException:
                     connection.close()
                     raise
@@ -112,6 +122,7 @@ class JournalFile:
                     self._add(done, start, stop)
                 for letter in change.letters:
                     self._add_letter(letter)
+                self._forget_earlier(set(change.retried))
                 for point in change.checkpoints:
                     tables.delete(self._connection, "checkpoints", "origin = ?", point.origin)
                     tables.append(self._connection, "checkpoints", point.origin, point.made, point.taken)
@@ -128,8 +139,14 @@ class JournalFile:
     def finish(self, status: str) -> None:
         """Record how the run has ended: `complete`, or another word. Raises JournalError."""
         with self._guard, self._writing():
-            self._attempt = replace(self._attempt, ended=time.time(), status=storable(status))
+            word = f"{RETRY} {status}" if self._attempt.is_retry else status
+            self._attempt = replace(self._attempt, ended=time.time(), status=storable(word))
             self._record_attempt()
+
+    @property
+    def dead_items(self) -> set[int]:
+        """The numbers of the items that have dead letters of earlier attempts."""
+        return {item for _, item in self._earlier}
 
     def differing(self, what: str) -> JournalError:
         """The error of a run whose input is not that of the earlier attempts. what: the difference."""
@@ -193,6 +210,12 @@ class JournalFile:
         for key in self._earlier.pop((row[0], letter.index), ()):
             tables.delete(self._connection, "letters", "id = ?", key)
         tables.append(self._connection, "letters", *row)
+
+    def _forget_earlier(self, items: set[int]) -> None:
+        """Remove what is left of the earlier dead letters of items that are done again."""
+        for place in [each for each in self._earlier if each[1] in items] if items else ():
+            for key in self._earlier.pop(place):
+                tables.delete(self._connection, "letters", "id = ?", key)
 
     def _add_sample(self, sample: Sample) -> None:
         where = "origin = ? AND number = ?"

@@ -13,7 +13,7 @@ LEAST = 100
 # Intervals between two writes whose items fit below the limit.
 INTERVALS = 3
 # How much more a stage may send after a write for which it had to wait.
-MOST_GROWTH, LEAST_GROWTH = 10, 2
+MOST_GROWTH, LEAST_GROWTH = 4, 2
 
 
 def next_allowance(before: int, sent: int, seconds: float, every: float, *, waits: bool) -> int:
@@ -22,7 +22,7 @@ def next_allowance(before: int, sent: int, seconds: float, every: float, *, wait
     >>> next_allowance(100, 30, 1.0, 1.0, waits=False), next_allowance(1000, 700, 1.0, 1.0, waits=False)
     (100, 2100)
     >>> next_allowance(100, 100, 0.001, 1.0, waits=True), next_allowance(1000, 1000, 0.9, 1.0, waits=True)
-    (1000, 3333)
+    (400, 3333)
 
     before: the same at the last write. sent: the items since then. seconds: the time since then. every: seconds between
     two writes. waits: the stage has come to the limit, and waits for this write.

@@ -23,7 +23,7 @@ class ResumePoint:
     first: the number of the first item that it makes again. left_out: the numbers of the items that no later stage
     needs. It contains all numbers below `first`. tells: whether the origin tells its checkpoints. samples: what items
     of the source were like in earlier attempts; None if nothing looks at its items. is_limited: it sends only items
-    below the limit on the board.
+    below the limit on the board. stop: it makes no item from this number on; None if it makes all.
     """
 
     first: int = 0
@@ -31,6 +31,11 @@ class ResumePoint:
     tells: bool = False
     samples: Sequence[Sample] | None = None
     is_limited: bool = False
+    stop: int | None = None
+
+    def left_of(self, length: int) -> int:
+        """How many items of so many it gives."""
+        return max(0, (length if self.stop is None else min(length, self.stop)) - self.left_out.count)
 
 
 # An origin that begins at its first item.
@@ -44,9 +49,9 @@ def resume_points(
 
     >>> points = resume_points(Ranges([(0, 7), (9, 10)]), [0, 2], [Checkpoint(2, 5, 50), Checkpoint(2, 8, 80)])
     >>> points[2]
-    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]), tells=False, samples=None, is_limited=False)
+    ResumePoint(first=5, left_out=Ranges([(0, 7), (9, 10)]), tells=False, samples=None, is_limited=False, stop=None)
     >>> points[0]
-    ResumePoint(first=0, left_out=Ranges([(0, 50)]), tells=False, samples=None, is_limited=False)
+    ResumePoint(first=0, left_out=Ranges([(0, 50)]), tells=False, samples=None, is_limited=False, stop=None)
 
     origins: their places in order; that of the source is 0. telling: those that tell checkpoints. An origin without
     a checkpoint makes all of its items again, and leaves out those that are done.

@@ -25,6 +25,7 @@
 * `position_keeper`: keeps the position of a run, for a program that stores it
 * `recorder`: writes to the journal what is done
 * `replacement`: decides about workers that have died or exceed the time limit
+* `retry_recorder`: the same for a run that does the items of dead letters again
 * `run`: the runs of pipelines with and without a sink, as their users see them
 * `run_settings`: how a run is executed, as one value
 * `run_stacks`: the stacks of all workers of a run

@@ -23,6 +23,7 @@ from ..plan.seeking import start_parameter
 from .durable_plan import check_resumable, durable_stages
 from .position_keeper import PositionKeeper
 from .recorder import Recorder
+from .retry_recorder import RetryRecorder
 
 __all__ = ["keeper_of", "recorder_of"]
 
@@ -36,18 +37,36 @@ def recorder_of(
     """
     check_resumable(stages)
     journal = as_journal(given)
-    file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict)
-    for text in file.changes:
+    if journal.retry:
+        _check_retry(stages)
+    file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict, retries=journal.retry)
+    # Between a dead letter and a retry, a function is often mended.
+    for text in () if journal.retry else file.changes:
         warn(text)
     content = file.content
-    points = _points(stages, content.done, content.checkpoints)
+    wanted = Ranges((number, number + 1) for number in file.dead_items)
+    left_out = Ranges(wanted.gaps(wanted.end)) if journal.retry else content.done
+    points = _points(stages, left_out, content.checkpoints)
     if journal.check_input:
         points[0] = replace(points[0], samples=content.samples)
+    if journal.retry:
+        points[0] = replace(points[0], stop=wanted.end)
+        return RetryRecorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
     last = max(points)
     # Another machine has no limit that moves: there, the number of items that are done again is an estimate.
     points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
     sink = stages[-1] if stages[-1].role is Role.SINK else None
     return Recorder(file, points, every, journal.items, journal.autocommit, sink), durable_stages(stages, points)
+
+
+def _check_retry(stages: Sequence[PlannedStage]) -> None:
+    """Raise JournalError if the items of dead letters of these stages cannot be done again alone."""
+    for stage in stages[1:]:
+        if stage.numbers_items:
+            raise JournalError(
+                f"{stage.label}: the items of dead letters cannot be done again alone, since this stage makes items of "
+                "several others, or holds some.\n  Take the items out of the letters: `chainpump journal show`."
+            )
 
 
 def keeper_of(start: str, stages: Sequence[PlannedStage]) -> tuple[PositionKeeper, tuple[PlannedStage, ...]]:

@@ -263,7 +263,7 @@ class Execution:
             self._supervisor.decisions,
             status,
             error,
-            self._recorder.done.count,
+            self._recorder.done_before,
             self._recorder.again_at_most,
         )
 

@@ -37,7 +37,7 @@ class Meter:
             for stage in range(len(slots[0].rows))
         ]
         self._hosts = wiring.elsewhere.hosts
-        self._left_out = wiring.left_out
+        self._source_point = wiring.source_point
         self._last = Reading(0, 0, [[WorkerReading()] * len(workers) for workers in self._rows])
         first = wiring.groups[0].stages[0].call
         self._source = first
@@ -56,7 +56,7 @@ class Meter:
         """How many items of the source this run has to do; None if it is unknown."""
         if self._length is None:
             self._length = _length_of(self._source)
-        return None if self._length is None else max(self._length - self._left_out, 0)
+        return None if self._length is None else self._source_point.left_of(self._length)
 
     def read(self) -> Reading:
         """The current reading; after the end, the last one."""

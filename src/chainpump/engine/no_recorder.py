@@ -31,6 +31,11 @@ class NoRecorder:
     limits_items = False
 
     @property
+    def done_before(self) -> int:
+        """How many items earlier attempts have done."""
+        return self.done.count
+
+    @property
     def again_at_most(self) -> int:
         """How many items that were done before this run are done again in it, at most."""
         return 0

@@ -258,20 +258,24 @@ class Recorder(NoRecorder):
         while self._settled:
             finished = self._finished.add(self._settled.popleft())
             if finished is not None:
-                first, stop = finished
-                self._fresh.add(self.done.original(first), self.done.original(stop - 1) + 1)
+                self._add_finished(*finished)
         change = Change()
         # A dead letter may arrive later than the span of its item. Each was counted before its item was finished.
         if is_last or len(self._arrived) >= self._dead_letters():
             change = self._gathered()
         is_awaited, self._is_awaited = self._is_awaited, False
         limit = self._sent if is_last else self._reserve.move(self._sent, time.monotonic(), waits=is_awaited)
-        reserved = self.done.original(limit)
+        reserved = self.done.original(limit) if self.limits_items else None
         if change != Change() or reserved != self._reserved:
             self._file.write(replace(change, reserved=reserved))
             self._reserved = reserved
         if self._supply is not None and not is_last:
             self._supply.allow(limit)
+
+    def _add_finished(self, first: int, stop: int) -> None:
+        """These items of the run are done."""
+        # Those between them are done, too.
+        self._fresh.add(self.done.original(first), self.done.original(stop - 1) + 1)
 
     def _gathered(self) -> Change:
         """What is done since the last write, and belongs to it."""

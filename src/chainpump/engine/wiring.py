@@ -41,9 +41,8 @@ class Wiring:
         self, stages: Sequence[PlannedStage], settings: RunSettings, dead_letters: DeadLetters, logs: Logs
     ) -> None:
         self._pool = settings.pool
-        # The number of items that earlier attempts of a durable run have done.
-        # How many items of the source the run leaves out.
-        self.left_out = settings.recorder.points.get(0, WHOLE).left_out.count
+        # Where the source goes on.
+        self.source_point = settings.recorder.points.get(0, WHOLE)
         self._logs = logs
         groups = tuple(groups_of(stages, settings.iterated, settings.apart, settings.in_flight))
         with ExitStack() as undo:

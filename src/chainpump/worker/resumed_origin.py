@@ -46,7 +46,11 @@ class ResumedOrigin(StageRun):
         self._note = note
         self._allowance = allowance
         goes_on = assignment.goes_on
-        self._sampler = None if goes_on.samples is None else Sampler(goes_on.samples, goes_on.left_out.end, note)
+        self._sampler = (
+            None
+            if goes_on.samples is None
+            else Sampler(goes_on.samples, max(goes_on.left_out.end, goes_on.stop or 0), note)
+        )
 
     def start(self) -> Any:
         """Call the function. Returns its items without those that are done.
@@ -57,6 +61,8 @@ class ResumedOrigin(StageRun):
         items = super().start()
         if self._sampler is not None:
             items = sampled(items, self._sampler, goes_on.first)
+        if goes_on.stop is not None:
+            items = first_of(items, goes_on.stop - goes_on.first)
         if goes_on.left_out:
             items = without(items, goes_on.left_out, goes_on.first)
         return items if self._allowance is None else limited(items, partial(self._beyond, self._allowance))
@@ -78,6 +84,30 @@ class ResumedOrigin(StageRun):
         if self._sampler is not None:
             self._sampler.tell()
         super().close()
+
+
+def first_of(items: Any, count: int) -> Any:
+    """The first items. Any: they may be asynchronous.
+
+    >>> list(first_of("abc", 2))
+    ['a', 'b']
+    """
+    if isinstance(items, AsyncIterable):
+        return _async_first_of(items, count)
+    return in_parts(items, [islice(items, count)])
+
+
+async def _async_first_of(items: AsyncIterable[Any], count: int) -> AsyncIterator[Any]:
+    try:
+        if count:
+            async for item in items:
+                yield item
+                count -= 1
+                if not count:
+                    break
+    finally:
+        if isinstance(items, AsyncGeneratorType):
+            await items.aclose()
 
 
 def without(items: Any, left_out: Ranges, first: int = 0) -> Any:

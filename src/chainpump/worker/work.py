@@ -45,9 +45,9 @@ class Assignment:
 
     @property
     def resumes(self) -> bool:
-        """Whether it is an origin that leaves out some of its items, looks at them, or has a limit for them."""
+        """Whether it is an origin that leaves out some of its items, looks at them, or does not give all of them."""
         goes_on = self.goes_on
-        return bool(goes_on.left_out) or goes_on.samples is not None or goes_on.is_limited
+        return bool(goes_on.left_out) or goes_on.samples is not None or goes_on.is_limited or goes_on.stop is not None
 
     @property
     def is_sink(self) -> bool:

@@ -106,3 +106,8 @@ def test_show_tells_whether_an_attempt_without_an_end_runs_was_killed_or_is_of_a
     assert " killed or crashed " in first_attempt()
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="elsewhere"))
     assert " unknown " in first_attempt()
+
+
+def test_retry_needs_a_journal(capsys: Output) -> None:
+    assert main(["run", "jobs.py:stored", "--retry"]) == 2
+    assert "Add --journal FILE." in capsys.readouterr().err
