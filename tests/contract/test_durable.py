@@ -420,7 +420,7 @@ def test_items_that_were_added_to_a_source_are_done_by_the_next_run(journal: Pat
 
 def test_chains_that_cannot_go_on_are_refused_before_anything_starts(journal: Path) -> None:
     several = Pipeline(source(numbers, 3), on=Threads(2), each_worker=True)
-    with pytest.raises(JournalError, match=r"source 'numbers' cannot have a journal: with each_worker=True"):
+    with pytest.raises(JournalError, match=r"source 'numbers' cannot have a journal: .* with each_worker=True"):
         several.open(journal=journal)
     assert not journal.exists()
 

@@ -17,6 +17,7 @@ from chainpump import (
     Processes,
     Skip,
     StageError,
+    Start,
     Threads,
     TooManyFailuresError,
     UnpicklableItemError,
@@ -103,16 +104,22 @@ def test_what_is_in_front_of_batches_is_not_done_again(
 ) -> None:
     monkeypatch.setattr(checkpoint_input, "EVERY_NS", 0)
     made: list[int] = []
+    begun: list[int] = []
+
+    def numbers_from(count: int, start: Start = Start(0)) -> Iterator[int]:
+        begun.append(start)
+        yield from range(start, count)
 
     def seen(number: int) -> int:
         made.append(number)
         return number
 
-    chain = Pipeline(source(numbers, 300), on=Threads(1)).map(seen, on=Threads(1)).flat_map(twice, on=on)
+    chain = Pipeline(source(numbers_from, 300), on=Threads(1)).map(seen, on=Threads(1)).flat_map(twice, on=on)
     chain = chain.enumerate(on=on).batch(4, on=on).unbatch(on=on).map(str, on=on)
     first = taken(chain, 400, journal=journal)
     made.clear()
     assert [*first[:-1], *taken(chain, 1000, journal=journal)] == [str((n, n // 2)) for n in range(600)]
+    assert begun == [0, made[0]]
     assert made[0] > 100
     assert made[-1] == 299
 
@@ -192,14 +199,16 @@ def test_item_of_a_generator_stage_that_cannot_be_sent_has_the_number_of_the_fir
 
 
 REFUSED: list[tuple[Callable[[Pipeline[int]], Pipeline[Any]], str]] = [
-    (lambda chain: chain.then(summed, on=Threads(2)), "stage 'summed' cannot have a journal: .* its 2 workers share"),
+    (lambda chain: chain.then(summed, on=Threads(2)), "stage 'summed' cannot have a journal: .* the 2 workers of"),
     (
         lambda chain: chain.map(add_one, on=Threads(2), ordered=False).batch(2),
-        r"stage 'batch\(2\)' cannot have a journal: .* the results of stage 'add_one' before it come in any order",
+        r"stage 'batch\(2\)' cannot have a journal: .* the results of stage 'add_one' come in any order",
     ),
-    (lambda chain: chain.batch(2, within=1.0), "with within= its lists depend on how fast items come"),
-    (lambda chain: chain.shuffle(3), "it shuffles in another order each time. Give it a seed"),
-    (lambda chain: chain.map(add_one, on_error=Skip()).take(3), "'add_one' before it leaves out items that fail"),
+    (lambda chain: chain.batch(2, within=1.0), "makes lists that depend on how fast items come"),
+    (lambda chain: chain.shuffle(3), "shuffles in another order each time.\n  Give it a seed"),
+    (lambda chain: chain.map(add_one, on_error=Skip()).take(3), "'add_one' leaves out items that"),
+    (lambda chain: Pipeline.merge(chain, chain), r"the items of source 'merge\(range, range\)' come in any order"),
+    (lambda chain: Pipeline.concat(chain, chain.map(add_one, on_error=Skip())), "'add_one' leaves out items that"),
 ]
 
 

@@ -45,6 +45,7 @@ from chainpump import (
     Stage,
     StageProgress,
     StageReport,
+    Start,
     Tasks,
     Threads,
     WarmPool,
@@ -133,6 +134,10 @@ def summarise(found: Iterable[int], unit: str) -> str:
     return f"{sum(1 for _ in found):,} {unit}"
 
 
+def records(path: str, start: Start = Start(0)) -> Iterator[bytes]:
+    yield path.encode()[start:]
+
+
 class Decoder:
     def __call__(self, files: Iterable[Path]) -> Iterator[Image]:
         yield from decode(files)
@@ -144,6 +149,8 @@ class Decoder:
 # Bound functions.
 assert_type(source(paths, "/data", suffix=".png"), Source[Path])
 assert_type(source(range, 3), Source[int])
+assert_type(source(records, "a.bin"), Source[bytes])
+assert_type(source(records, "a.bin", Start(100)), Source[bytes])
 assert_type(stage(decode, size=3), Stage[Path, Image])
 assert_type(stage(decode), Stage[Path, Image])
 assert_type(stage(Decoder()), Stage[Path, Image])

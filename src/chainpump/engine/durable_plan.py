@@ -18,56 +18,24 @@ from ..executors.inline import Inline
 from ..executors.threads import Threads
 from ..lazy_dataclass import replace
 from ..messages.names import Role
-from ..plan.generator_stages import continued, differing
+from ..plan.generator_stages import continued
 from ..plan.planned_stage import PlannedStage
-from ..plan.sections import KEPT, orders_of
+from ..plan.repetition import why_differing
 from ..plan.seeking import beginning_at
-from ..policies import keeps_items
 
 __all__ = ["check_resumable", "durable_stages"]
 
 
 def check_resumable(stages: Sequence[PlannedStage]) -> None:
     """Raise JournalError if a run of these stages could not go on where an earlier one has ended."""
-    source = stages[0]
-    if source.each_worker:
-        raise JournalError(
-            f"{source.label} cannot have a journal: with each_worker=True its items have no fixed numbers.\n"
-            "  Let one worker run the source, and later stages share the work."
-        )
-    orders = orders_of(stages)
-    for place, stage in enumerate(stages[1:], start=1):
-        if stage.numbers_items:
-            _check_replayed(stages[: place + 1], orders)
-
-
-def _check_replayed(stages: Sequence[PlannedStage], orders: Sequence[str]) -> None:
-    """Raise JournalError unless the last of these stages, a generator stage, makes the same items each time.
-
-    orders: as in `orders_of`.
-    """
-    *before, stage = stages
-    why = f"{stage.label} cannot have a journal: it numbers its items, and would not make the same ones again"
-    if stage.copies > 1:
-        raise JournalError(
-            f"{why}: its {stage.copies} workers share its input, each time in another way.\n"
-            "  Give it one worker. Or use .map(), .filter() and .flat_map(), which can have several."
-        )
-    mixing = next((each for each, order in zip(before, orders, strict=False) if order != KEPT), None)
-    if mixing is not None:
-        raise JournalError(
-            f"{why}: the results of {mixing.label} before it come in any order.\n  Leave out ordered=False there."
-        )
-    losing = next((each for each in before if each.operator and not keeps_items(each.operator.policy)), None)
-    if losing is not None and losing.operator is not None:
-        raise JournalError(
-            f"{why}: {losing.label} before it leaves out items that fail (on_error={losing.operator.policy!r}), which "
-            "may succeed the next time.\n"
-            "  Leave out on_error= there, or let the function return a value for them, such as None."
-        )
-    reason = differing(stage.call)
-    if reason is not None:
-        raise JournalError(f"{why}: {reason}.")
+    for place, stage in enumerate(stages):
+        found = why_differing(stages[: place + 1]) if stage.numbers_items else None
+        if found is not None:
+            reason, advice = found
+            raise JournalError(
+                f"{stage.label} cannot have a journal: it numbers its items, and would not make the same ones again: "
+                f"{reason}.\n  {advice}"
+            )
 
 
 def durable_stages(stages: Sequence[PlannedStage], points: Mapping[int, ResumePoint]) -> tuple[PlannedStage, ...]:

@@ -14,6 +14,7 @@
 * `placement`: what an executor declares about its workers
 * `plan`: the plan: all stages of a pipeline
 * `planned_stage`: one stage of a plan
+* `repetition`: whether stages give the same items when they run again
 * `sections`: which stages share a worker, and where the order of items is kept or restored
 * `seeking`: sources that can begin at any of their items
 * `sequence_stages`: stages of the library, for items that come as sequences

@@ -320,12 +320,12 @@ def of_several(call: Bound) -> str | None:
     return None if reason is None else reason.format(*call.args)
 
 
-def differing(call: Bound) -> str | None:
-    """Return why a stage makes other items of the same input when it runs again; None if no reason is known."""
+def differing(call: Bound) -> tuple[str, str] | None:
+    """Return why a stage makes other items of the same input when it runs again, and what to do; None if unknown."""
     if call.function is batch_within or (call.function is batch_by and call.args[-1] is not None):
-        return "with within= its lists depend on how fast items come. Leave out within="
+        return "makes lists that depend on how fast items come", "Leave out within= there."
     if call.function is shuffle and call.args[-1] is None:
-        return "it shuffles in another order each time. Give it a seed: .shuffle(buffer, seed=0)"
+        return "shuffles in another order each time", "Give it a seed: .shuffle(buffer, seed=0)."
     return None
 
 

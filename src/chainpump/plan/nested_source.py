@@ -34,6 +34,12 @@ class NestedSource(Source[Out_co], Generic[Out_co]):
         return None
 
     @property
+    def is_in_order(self) -> bool:
+        """Return whether the items of the parts come in the same order each time."""
+        # In one thread there is only one order. What does the same with several threads keeps it.
+        return self.function is self.inline_function
+
+    @property
     def within(self) -> tuple[Stages, ...]:
         """Return the stages of the parts."""
         return self.parts
