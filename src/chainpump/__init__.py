@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .plan.plan import Plan
     from .plan.start_number import Start
     from .policies import DeadLetter, Raise, Retry, Skip
-    from .progress.report import Report
+    from .progress.report import Report, report_of
     from .progress.run_record import StageReport
     from .progress.scaling_rule import Decision
     from .progress.snapshot import Progress, StageProgress
@@ -115,6 +115,7 @@ __all__ = [
     "current_worker",
     "per_worker",
     "register_codec",
+    "report_of",
     "sink",
     "source",
     "stage",
@@ -162,7 +163,7 @@ if not TYPE_CHECKING:
             "Retry",
             "Skip",
         ),
-        ".progress.report": ("Report",),
+        ".progress.report": ("Report", "report_of"),
         ".progress.run_record": ("StageReport",),
         ".progress.scaling_rule": ("Decision",),
         ".progress.snapshot": (

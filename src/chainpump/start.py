@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .building import checks
@@ -155,6 +155,7 @@ def start(
         in_flight=in_flight,
         pool=current_pool(),
         recorder=recorder,
+        print_above=_print_above(observers),
     )
     try:
         return (Run if iterated else SinkRun)(with_inner_runs(stages, settings), settings)
@@ -176,6 +177,13 @@ def _recorded(options: RunOptions, stages: tuple[PlannedStage, ...]) -> tuple[No
 
         return keeper_of(options.start, stages)
     return NoRecorder(), stages
+
+
+def _print_above(observers: Sequence[Observer]) -> Callable[[str], object] | None:
+    """What prints above the live table, if one of the observers draws one."""
+    from .progress.observer_thread import TerminalDisplay
+
+    return next((each.print_above for each in observers if isinstance(each, TerminalDisplay)), None)
 
 
 def warm(*, idle: float = IDLE, grace: float = GRACE) -> WarmPool:

@@ -29,6 +29,7 @@ from chainpump import (
     StageError,
     Tasks,
     Threads,
+    report_of,
     sink,
     source,
     stage,
@@ -37,6 +38,7 @@ from chainpump.engine import meter
 from chainpump.progress.reading import WorkerReading, read_worker
 from contract import stages
 from contract.placings import EVERYWHERE, MOST, Placing
+from faults import stages as faults
 from support.gate import LIMIT, Gate, Journal
 from support.threads import meanwhile
 
@@ -293,6 +295,44 @@ def test_ctrl_c_ends_a_wait_and_not_the_run(gate: Gate) -> None:
         gate.release(3)
         assert run.wait(LIMIT)
         assert run.result().value == 3
+
+
+@pytest.mark.parametrize("how", ["run", "loop", "with"])
+def test_ctrl_c_brings_the_report_and_the_dead_letters(how: str, gate: Gate) -> None:
+    kept = Pipeline(range(9)).map(refuse_odd, on=Threads(), on_error=DeadLetter())
+    held = kept.then(stage(faults.held_at, gate, 4), on=Processes())
+    summed = held.into(sum, on=Threads())
+
+    def interrupt() -> None:
+        if gate_is_held.is_set():
+            raised()
+
+    gate_is_held, raised = threading.Event(), _raise_once()
+    calls = {
+        "run": partial(summed.run, grace=LIMIT),
+        "loop": lambda: list(held.open(grace=LIMIT)),
+        "with": lambda: _waited_for(summed),
+    }
+    held_now = meanwhile(lambda: (gate.wait_held(), gate_is_held.set()))
+    with held_now, signalled(interrupt), pytest.raises(KeyboardInterrupt) as caught:
+        calls[how]()
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.status, [letter.item for letter in report.dead_letters]) == ("cancelled", [1, 3, 5, 7])
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"{report.chain}: cancelled after ")
+    assert note.endswith("4 dead letters. chainpump.report_of(error) is the report, with its dead letters.")
+
+
+def _waited_for(runnable: Runnable[Any]) -> None:
+    with runnable.open(grace=LIMIT) as run:
+        run.wait()
+
+
+def refuse_odd(number: int) -> int:
+    if number % 2:
+        raise ValueError(number)
+    return number
 
 
 def _raise_once() -> Callable[[], None]:

@@ -27,6 +27,7 @@ from chainpump import (
     Tasks,
     Threads,
     WorkerLostError,
+    report_of,
     source,
     stage,
 )
@@ -149,8 +150,9 @@ def wait_until(run: Run, is_so: Callable[[Progress], bool]) -> None:
 )
 def test_the_length_of_a_source_is_what_it_says(items: Iterable[int], length: int | None) -> None:
     with Pipeline(items).open() as run:
-        list(run)
-    assert run.progress().length == length
+        assert run._supervisor.meter.length == length
+        count = len(list(run))
+    assert (run.progress().length, run.progress().fraction) == (count, 1), "at its end, its number of items is known"
 
 
 def test_a_source_that_fails_to_say_its_length_is_read_all_the_same() -> None:
@@ -163,7 +165,7 @@ def test_a_source_that_fails_to_say_its_length_is_read_all_the_same() -> None:
 
     with Pipeline(Odd()).open() as run:
         assert list(run) == [0, 1, 2]
-    assert run.progress().length is None
+    assert run._supervisor.meter.length is None
 
 
 @pytest.mark.parametrize("placing", MOST)
@@ -253,8 +255,34 @@ def test_the_report_of_a_run_that_was_left_calls_it_cancelled(place: str) -> Non
 def test_the_report_of_a_run_that_ctrl_c_ends_in_a_stage_calls_it_cancelled() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         Pipeline(range(10)).map(interrupted, on=Inline()).into(sum, on=Inline()).run()
-    report = caught.value.report  # type: ignore[attr-defined]  # it was added
+    report = report_of(caught.value)
+    assert report is not None
     assert (report.status, report.error) == ("cancelled", None)
+
+
+def test_a_failed_run_tells_how_many_dead_letters_its_report_has() -> None:
+    odd = Pipeline(range(10)).map(partial(bad_if, 5), on=Threads(), on_error=DeadLetter(), name="odd")
+    with pytest.raises(ValueError, match="9") as caught:
+        odd.into(last, on=Threads()).run()
+    report = report_of(caught.value)
+    assert report is not None
+    assert [letter.item for letter in report.dead_letters] == [3, 8]
+    note = caught.value.__notes__[-1]
+    assert note.startswith("range → odd → last: failed after")
+    assert note.endswith("2 dead letters. chainpump.report_of(error) is the report, with its dead letters.")
+
+
+def last(numbers: Iterable[int]) -> None:
+    *_, number = numbers
+    raise ValueError(number)
+
+
+def test_an_exception_of_no_run_has_no_report_and_one_on_the_way_has_that_of_the_run() -> None:
+    first, second = KeyboardInterrupt(), KeyboardInterrupt()
+    first.__context__, second.__context__ = second, first
+    assert report_of(first) is None
+    second.report = Report(None, (), 0.0)  # type: ignore[attr-defined]  # as a run does
+    assert report_of(first) is second.report  # type: ignore[attr-defined]
 
 
 def interrupted(_: int) -> int:
@@ -340,7 +368,9 @@ def test_items_in_flight_of_tasks_are_all_that_run(gate: Gate, in_flight: int | 
     with held.open(observe=lambda _: None) as run:
         for _ in range(4):
             gate.wait_held()
-        assert 4 <= run.progress().stages[1].in_flight <= most
+        held_now = run.progress().stages[1]
+        assert 4 <= held_now.in_flight <= most
+        assert held_now.in_flight == held_now.received
         observing = run._observing
         assert observing is not None
         until(lambda: (observing.peaks[1] or 0) >= 4, "a look at the tasks")

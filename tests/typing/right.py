@@ -52,6 +52,7 @@ from chainpump import (
     current_worker,
     per_worker,
     register_codec,
+    report_of,
     sink,
     source,
     stage,
@@ -224,6 +225,7 @@ with images.into(sink(save, "images")).open(grace=5) as saving:
     assert_type(saving.result(), Report[int])
 assert_type(images.each(print).open().result().value, None)
 assert_type(images.open().report(), Report[None])
+assert_type(report_of(KeyboardInterrupt()), Report[None] | None)
 
 # What the documents show.
 pages = (

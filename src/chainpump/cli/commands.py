@@ -70,6 +70,10 @@ def _run(options: Namespace) -> int:
     with opened(found, progress=options.progress, observe=observe, journal=journal) as run:
         try:
             report = _completed(run)
+        except KeyboardInterrupt:
+            run.close()
+            print(run.report(), file=sys.stderr)
+            raise
         finally:
             run.close()
             status = _write_report(run.report(), options.report)

@@ -22,7 +22,7 @@ from .no_recorder import NoRecorder
 from .supervisor import Supervisor
 from .wiring import Wiring
 
-__all__ = ["Ending", "ending_of"]
+__all__ = ["Ending", "add_note", "ending_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Ending:
                 error.add_note(_remote(failure))
             return error
         if cause.__traceback__ is None and failure.traceback:
-            _add_note(cause, _remote(failure))
+            add_note(cause, _remote(failure))
         if failure.role == Role.SINK.value and failure.error is StageError:
-            _add_note(cause, str(error))
+            add_note(cause, str(error))
             return cause
         error.__cause__ = cause
         return error
@@ -118,7 +118,7 @@ def _other_failure(wiring: Wiring, supervisor: Supervisor) -> Failure | None:
     return ledger.check(supervisor.accounts) or ledger.check_passed(supervisor.accounts, supervisor.passed)
 
 
-def _add_note(cause: BaseException, text: str) -> None:
+def add_note(cause: BaseException, text: str) -> None:
     """Add a note once: several threads may ask for the error of a run, and each of them several times."""
     if text not in getattr(cause, "__notes__", ()):
         cause.add_note(text)

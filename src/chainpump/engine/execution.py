@@ -30,7 +30,7 @@ from ..progress.snapshot import Progress, progress
 from ..worker.outcome import Interrupted, Outcome
 from ..worker.worker import Worker
 from .dead_letters import DeadLetters
-from .ending import Ending, ending_of
+from .ending import Ending, add_note, ending_of
 from .lifecycle import Ended, Left
 from .run_settings import RunSettings
 from .supervisor import Supervisor
@@ -47,6 +47,7 @@ class Execution:
     def __init__(self, stages: Sequence[PlannedStage], settings: RunSettings) -> None:
         self._process = os.getpid()
         self._grace = settings.grace
+        self._is_part = settings.is_part
         self._recorder = settings.recorder
         self._caller: Worker | None = None
         self._caller_outcome: Outcome | None = None
@@ -107,11 +108,13 @@ class Execution:
                         self._observing.start()
             except RuntimeError as error:
                 raise RunError(failure_texts.no_run(error)) from error
-        except BaseException:
+        except BaseException as error:
             # If the system refuses a thread for the supervisor, this call has ended the workers.
             with suppress(RuntimeError):
                 self._supervise()
             self.close()
+            if isinstance(error, KeyboardInterrupt):
+                self._carry_report(error)
             raise
 
     def _supervise(self) -> None:
@@ -125,8 +128,12 @@ class Execution:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
-        self._recorder.release()
+        try:
+            self.close()
+            self._recorder.release()
+        finally:
+            if isinstance(error, KeyboardInterrupt):
+                self._carry_report(error)
 
     def __del__(self) -> None:
         # A run whose constructor has failed has nothing to close.
@@ -136,6 +143,13 @@ class Execution:
     def __repr__(self) -> str:
         stages = (stage.name for group in self._wiring.groups for stage in group.stages)
         return f"{type(self).__name__}({' -> '.join(stages)}, {self.status})"
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook how it is, or was at its end."""
+        # Few programs run in a notebook.
+        from ..progress.html_table import progress_html
+
+        return progress_html(self.progress())
 
     def _check_process(self) -> None:
         """Raises RunError in a forked process: the workers belong to its parent."""
@@ -204,16 +218,27 @@ class Execution:
         if isinstance(error, StallError) and stall is not None:
             error.progress = self._progress(stall.reading)
             error.add_note(stall.stacks)
-        # The sink's own exception may forbid new attributes.
-        with suppress(Exception):
-            # It may also have a report already, of a run inside the sink.
-            if getattr(error, "report", None) is None:
-                error.report = self._report(None)  # type: ignore[attr-defined]
+        self._carry_report(error)
         try:
             raise error
         finally:
             # The traceback refers to this frame. Without the reference back, there is no cycle that keeps the run.
             del error
+
+    def _carry_report(self, error: BaseException) -> None:
+        """Give an exception that leaves this run its report, for `report_of`, and a note about it."""
+        # Of a part of another run, the user has no report.
+        if self._is_part:
+            return
+        is_ctrl_c = isinstance(error, KeyboardInterrupt)
+        # The sink's own exception may forbid new attributes.
+        with suppress(Exception):
+            # It may also have a report already, of a run inside the sink. Ctrl-C has interrupted the outer run as well.
+            if is_ctrl_c or getattr(error, "report", None) is None:
+                report = self._report(None)
+                error.report = report  # type: ignore[attr-defined]
+                if is_ctrl_c or report.dead_letters:
+                    add_note(error, run_texts.told(report.chain, report.line()))
 
     def _ending(self) -> Ending:
         """The ending of the run, which is over."""

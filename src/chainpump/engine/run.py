@@ -64,9 +64,11 @@ class Run(Execution, Generic[T]):
                 return next(self._items)
             except StopIteration as end:
                 outcome: Outcome = end.value
-            except BaseException:
+            except BaseException as error:
                 # Ctrl-C cancels the run.
                 self.close()
+                if isinstance(error, KeyboardInterrupt):
+                    self._carry_report(error)
                 raise
             caller.close(outcome, self._report_caller)
         self._conclude()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import DeadItem
@@ -29,6 +29,8 @@ class RunSettings:
     in_flight: how many items the caller's loop may have accepted and not finished; None means a bound in bytes.
     pool: keeps worker processes for later runs; None if they end with this run.
     recorder: writes to the journal of the run what is done.
+    print_above: prints a line above the live table of a terminal; None if there is no such table.
+    is_part: this is a nested run, the source of another run.
     """
 
     iterated: bool
@@ -41,6 +43,8 @@ class RunSettings:
     in_flight: int | None = None
     pool: WarmPool | None = None
     recorder: NoRecorder = field(default_factory=NoRecorder)
+    is_part: bool = False
+    print_above: Callable[[str], object] | None = None
 
     @property
     def reports_items(self) -> bool:
@@ -50,5 +54,5 @@ class RunSettings:
     def of_part(self, index: int, *, apart: bool, in_flight: int | None = None) -> RunSettings:
         """The settings of a nested run. It has its own seed and no observers."""
         seed = self.seed.derived(index)
-        none: dict[str, Any] = {"observers": (), "recorder": NoRecorder()}
+        none: dict[str, Any] = {"observers": (), "recorder": NoRecorder(), "is_part": True}
         return replace(self, iterated=True, seed=seed, apart=apart, in_flight=in_flight, **none)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 
 from ..durable.reserve import LEAST
@@ -56,7 +57,10 @@ class Wiring:
             undo.callback(self.connections.close)
             if settings.recorder.limits_items:
                 settings.recorder.supplies(self._limited(max(settings.recorder.points)))
-            surroundings = WorkerSurroundings(self.groups)
+            show = settings.print_above
+            surroundings = WorkerSurroundings(
+                self.groups, partial(logs.output_pipe, show) if show is not None else None
+            )
             undo.callback(surroundings.close)
             self.slots: Sequence[Sequence[WorkerSlot]] = self._made_slots()
             for slot in self.all_slots:

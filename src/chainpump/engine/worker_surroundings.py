@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from ..ipc.descriptors import Descriptor
 from ..messages.names import WorkerName
 from ..messages.printable import printable
 from ..plan.variables import variables_of
@@ -14,9 +15,12 @@ __all__ = ["WorkerSurroundings"]
 
 
 class WorkerSurroundings:
-    """The surroundings of this process now, for the workers that have an interpreter of their own."""
+    """The surroundings of this process now, for the workers that have an interpreter of their own.
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    output_pipe: makes the pipe that takes their output in place of a terminal; None if they write there themselves.
+    """
+
+    def __init__(self, groups: Sequence[Group], output_pipe: Callable[[], Descriptor] | None = None) -> None:
         # A function of the user gives them. It is called once, so a replacement has those of its predecessor.
         self._variables: Mapping[tuple[int, int], Mapping[bytes, bytes]] = {
             (index, number): variables_of(group.executor, number, group.who(0, number).label)
@@ -25,6 +29,10 @@ class WorkerSurroundings:
             for number in range(group.workers)
         }
         around = (Surroundings.now(),) if self._variables else ()
+        if around and output_pipe is not None:
+            end = output_pipe()
+            around = (around[0].with_output(end),)
+            end.close()
         # The first is for the worker of the source, the second for all other workers.
         self._around: Sequence[Surroundings] = (*around, *(each.without_input() for each in around))
 

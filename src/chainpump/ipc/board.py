@@ -21,8 +21,8 @@ __all__ = ["BOARD", "CELLS", "Board", "Cell", "State"]
 
 # The name of the shared memory, for tools that inspect a process.
 BOARD = "chainpump-board"
-# Cells per row. They fill five cache lines, so that the writes of neighbouring workers do not slow each other down.
-CELLS = 40
+# Cells per row. They fill six cache lines, so that the writes of neighbouring workers do not slow each other down.
+CELLS = 48
 
 
 class Cell(IntEnum):
@@ -103,6 +103,8 @@ class Cell(IntEnum):
     # The limit of a stage that numbers items in a durable run: it may send items with lower numbers. The main process
     # writes it.
     ALLOWED = 39
+    # How many items its tasks have dealt with.
+    BY_TASKS = 40
 
 
 class State(IntEnum):

@@ -1,4 +1,4 @@
-"""Receives what the worker processes of a run log and warn; a thread of its own hands it to loggers.
+"""Receives what the worker processes of a run log, warn and, above a live table, print; a thread hands it on.
 
 A slow handler therefore delays only workers that log, and only once their pipes are full.
 """
@@ -11,7 +11,10 @@ import select
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Protocol
 
 from ..ipc.descriptors import Descriptor, pipe
 from ..messages.names import WorkerName
@@ -22,29 +25,88 @@ __all__ = ["Logs"]
 
 # The capacity of a pipe on Linux.
 READ_BYTES = 1 << 16
+# The most bytes of a line that wait for its end.
+LONGEST = 1 << 20
 # Seconds that a handler may take for one record once a run has failed; after that the run no longer waits for it.
 PATIENCE = 2.0
 
 
-class Source:
-    """The pipe of one worker."""
+class Source(Protocol):
+    """A pipe that workers write."""
+
+    end: Descriptor
+
+    def read(self) -> list[Callable[[], object]] | None:
+        """What to do with what has arrived, oldest first; None if nothing has. Closes the pipe at its end."""
+        ...
+
+    def rest(self) -> list[Callable[[], object]]:
+        """What to do with what has arrived only in part, if no more will come."""
+        ...
+
+
+class MessageSource:
+    """The pipe with the log records and warnings of one worker."""
 
     def __init__(self, who: WorkerName, end: Descriptor) -> None:
         self.who = who
         self.end = end
         self._reader = ChunkReader()
 
-    def read(self) -> list[WorkerMessage] | None:
-        """The messages that have arrived, oldest first; None if there are none. Closes the pipe at its end."""
-        if self.end.closed:
+    def read(self) -> list[Callable[[], object]] | None:
+        """As for `Source`."""
+        data = _read(self.end)
+        if data is None:
             return None
-        try:
-            data = os.read(self.end.fileno(), READ_BYTES)
-        except BlockingIOError:
+        messages: list[WorkerMessage] = [pickle.loads(message) for message in self._reader.feed(data)]
+        return [partial(message.hand_on, self.who) for message in messages]
+
+    def rest(self) -> list[Callable[[], object]]:
+        """A message of which only a part has arrived is lost with its worker."""
+        return []
+
+
+class OutputSource:
+    """The pipe with the output of all workers, if this process draws in their terminal. show: gets whole lines."""
+
+    def __init__(self, end: Descriptor, show: Callable[[str], object]) -> None:
+        self.end = end
+        self._show = show
+        self._begun = b""
+
+    def read(self) -> list[Callable[[], object]] | None:
+        """As for `Source`."""
+        data = _read(self.end)
+        if data is None:
             return None
-        if not data:
-            self.end.close()
-        return [pickle.loads(message) for message in self._reader.feed(data)]
+        whole, newline, self._begun = (self._begun + data).rpartition(b"\n")
+        if self.end.closed or len(self._begun) > LONGEST:
+            whole, self._begun = whole + newline + self._begun, b""
+        return [partial(self._show, text_of_output(whole))] if whole or newline else []
+
+    def rest(self) -> list[Callable[[], object]]:
+        """A line without its end."""
+        begun, self._begun = self._begun, b""
+        return [partial(self._show, text_of_output(begun))] if begun else []
+
+
+def _read(end: Descriptor) -> bytes | None:
+    """What has arrived in a pipe; None if nothing has. Closes the pipe at its end."""
+    if end.closed:
+        return None
+    try:
+        data = os.read(end.fileno(), READ_BYTES)
+    except BlockingIOError:
+        return None
+    if not data:
+        end.close()
+    return data
+
+
+def text_of_output(data: bytes) -> str:
+    """The lines of an output. Of a line that is drawn again and again, such as a progress bar, the last state."""
+    lines = data.decode(errors="backslashreplace").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 class Logs:
@@ -77,13 +139,22 @@ class Logs:
 
     def pipe(self, who: WorkerName) -> LogsEnd:
         """Make the pipe of a worker; the worker is started with the end that this returns."""
+        reading, writing = pipe()
+        self._add(MessageSource(who, reading))
+        return LogsEnd(writing, self._levels)
+
+    def output_pipe(self, show: Callable[[str], object]) -> Descriptor:
+        """Make a pipe for the output of workers. show: gets the lines, in the thread that reads the pipe."""
+        reading, writing = pipe()
+        self._add(OutputSource(reading, show))
+        return writing
+
+    def _add(self, source: Source) -> None:
         if self._wakeup is None:
             self._wakeup = pipe()
-        reading, writing = pipe()
-        os.set_blocking(reading.fileno(), False)
-        self._new_sources.append(Source(who, reading))
+        os.set_blocking(source.end.fileno(), False)
+        self._new_sources.append(source)
         self._wake()
-        return LogsEnd(writing, self._levels)
 
     def warn(self, text: str, logger: str = LOGGER) -> None:
         """Have the thread log a warning of the library itself; the caller does not wait for handlers."""
@@ -174,23 +245,25 @@ class Logs:
             source = self._new_sources.popleft()
             while self._take(source):
                 pass
+            self._do(source.rest())
             source.end.close()
 
     def _take_warnings(self) -> None:
         while self._warnings:
             warning = self._warnings.popleft()
-            if not self._left:
-                _hand_on(warning)
-                self._handed += 1
+            self._do([warning.hand_on])
 
     def _take(self, source: Source) -> bool:
         """Hand on what a worker has sent; returns whether there was anything."""
-        messages = source.read()
-        for each in messages or ():
+        found = source.read()
+        self._do(found or [])
+        return found is not None
+
+    def _do(self, found: list[Callable[[], object]]) -> None:
+        for each in found:
             if not self._left:
-                _hand_on(each, source.who)
+                _call(each)
                 self._handed += 1
-        return messages is not None
 
 
 def _wait(wakeup: Descriptor, sources: list[Source]) -> None:
@@ -202,9 +275,9 @@ def _wait(wakeup: Descriptor, sources: list[Source]) -> None:
         os.read(wakeup.fileno(), 4096)
 
 
-def _hand_on(message: WorkerMessage | LibraryWarning, *who: WorkerName) -> None:
+def _call(hand_on: Callable[[], object]) -> None:
     try:
-        message.hand_on(*who)
+        hand_on()
     except BaseException:
         # The user's `showwarning` raised. It must not end the thread: workers wait for it.
         thread = threading.current_thread()

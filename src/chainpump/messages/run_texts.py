@@ -7,7 +7,7 @@ import os
 from ..errors import Failure, RunCancelledError, RunError
 from .names import WorkerName
 
-__all__ = ["asked_within", "cancelled", "forked_off", "left", "waited_within"]
+__all__ = ["asked_within", "cancelled", "forked_off", "left", "told", "waited_within"]
 
 
 def cancelled(who: WorkerName, thread: str, where: str) -> Failure:
@@ -48,6 +48,11 @@ def waited_within(who: WorkerName) -> Failure:
         "one of its own functions, or a signal handler that interrupted one, waits for the end of the run.",
         "The run cannot end before this function returns. Wait in another thread; cancel() does not wait.",
     )
+
+
+def told(chain: str, line: str) -> str:
+    """The note of an exception that ends a run: the run in one line, and where the rest is."""
+    return f"{chain}: {line}. chainpump.report_of(error) is the report, with its dead letters."
 
 
 def forked_off(who: WorkerName, owner: int) -> Failure:

@@ -1,10 +1,13 @@
 """What a run looks like, and what it looked like.
 
 * `bottleneck`: which stage holds up the others
-* `display`: the live table of `progress=True`
+* `display`: what `progress=True` shows, and where
 * `history`: samples of a run in bounded number
 * `html`: a report as a page
+* `html_table`: tables of pages and notebooks
 * `latency`: how long items take from source to sink
+* `live`: the live table of a terminal, and the lines above it
+* `live_table`: the table that it draws
 * `observer_thread`: the thread that takes snapshots for observers
 * `otel`: OpenTelemetry metrics and spans
 * `oversubscription`: whether workers compute on more threads than there are processors

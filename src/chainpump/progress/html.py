@@ -13,16 +13,14 @@ from math import log2
 # A page shows nothing of a run's value.
 from typing import Any
 
-from ..messages.printable import printable
 from .history import Sample
+from .html_table import html_table, shown
 from .latency import PERCENTS, STEPS, Latency, readable
 from .run_record import RunRecord, StageReport
 from .snapshot import clock
 
-__all__ = ["TEXTS", "html_table", "page"]
+__all__ = ["page"]
 
-# Heads of columns with texts, not numbers.
-TEXTS = frozenset(("stage", "on", "host", "reason"))
 # Units of every drawing: about what a phone shows.
 WIDTH = 360
 # Heights of a stage and of the flow behind it.
@@ -60,8 +58,8 @@ th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(
 
 def page(report: RunRecord[Any]) -> str:
     """The whole page."""
-    held_by = f"; the bottleneck is <strong>{_shown(report.bottleneck)}</strong>" if report.bottleneck else ""
-    chain = " → ".join(_shown(stage.stage) for stage in report.stages)
+    held_by = f"; the bottleneck is <strong>{shown(report.bottleneck)}</strong>" if report.bottleneck else ""
+    chain = " → ".join(shown(stage.stage) for stage in report.stages)
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -109,8 +107,8 @@ def _chain(stages: Sequence[StageReport]) -> str:
         parts.append(
             f'<rect x="1" y="{y + 1}" width="{WIDTH - 2}" height="{BOX - 2}" rx="6" fill="var(--box)" stroke="{edge}" '
             f'stroke-width="{2 if stage.is_bottleneck else 1}"/>'
-            f'<text x="12" y="{y + 22}">{_shown(stage.stage)}</text>'
-            f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{_shown(stage.executor)}, '
+            f'<text x="12" y="{y + 22}">{shown(stage.stage)}</text>'
+            f'<text x="{WIDTH - 12}" y="{y + 22}" text-anchor="end" class="faint">{shown(stage.executor)}, '
             f"{stage.rate:,.0f} items/s</text>{_bar(stage, y + 34)}"
         )
     height = len(stages) * (BOX + GAP) - GAP
@@ -207,7 +205,7 @@ def _colour(index: int) -> str:
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    items = (f'<li><i style="background:{colour}"></i>{_shown(name)}</li>' for name, colour in entries)
+    items = (f'<li><i style="background:{colour}"></i>{shown(name)}</li>' for name, colour in entries)
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -218,17 +216,3 @@ def _decisions(report: RunRecord[Any]) -> str:
     heads = ["stage", "reason", "seconds", "workers"]
     rows = [[each.stage, each.reason, f"{each.at:.2f}", f"{each.before} → {each.after}"] for each in report.decisions]
     return f'<h2>Workers given and taken back</h2><div class="wide">{html_table(heads, rows)}</div>'
-
-
-def _shown(text: str) -> str:
-    return escape(printable(text))
-
-
-def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts."""
-    # Not by a class: a notebook has its own styles.
-    kinds = [' style="text-align: left"' if head in TEXTS else "" for head in heads]
-    head = "".join(f"<th{kind}>{_shown(cell)}</th>" for kind, cell in zip(kinds, heads, strict=True))
-    cells = ("".join(f"<td{kind}>{_shown(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f"<table><tr>{head}</tr>{body}</table>"

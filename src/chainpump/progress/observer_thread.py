@@ -8,7 +8,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from ..ipc.wakeups import Event
 from ..messages.names import Role
@@ -17,9 +17,23 @@ from .latency import Counts, Latencies
 from .reading import Reading, StageFacts
 from .snapshot import Progress, progress
 
-__all__ = ["Observer", "Observing"]
+__all__ = ["Observer", "Observing", "TerminalDisplay"]
 
 Observer: TypeAlias = Callable[[Progress], object]
+
+
+@runtime_checkable
+class TerminalDisplay(Protocol):
+    """An observer that draws in the terminal, and prints above its drawing what others write there."""
+
+    def __call__(self, progress: Progress) -> object:
+        """Draw a snapshot."""
+        ...
+
+    def print_above(self, text: str) -> None:
+        """Print one line or several. Any thread may call this, also before the first snapshot and after the last."""
+        ...
+
 
 # Seconds between two snapshots.
 INTERVAL = 1.0

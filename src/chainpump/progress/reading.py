@@ -48,7 +48,7 @@ class WorkerReading(NamedTuple):
     memory, cpu, delayed: bytes and ns of a process that reported its end, or 0.
     threads: how many threads computed in it, if it reported its end and a library has started some; or 0.
     skipped_parts, dead_parts: items of split batches; their batches are finished.
-    finished_frames: items finished by whole frames, as the ledger counts them; `finished` leaves out tasks in hand.
+    finished_frames: items finished by whole frames, as the ledger counts them; `finished` counts those of tasks singly.
     state: as it has reported it. started, ended: when it did; 0 before. moved: when it last reported an item.
     pid: the process that it runs in. successor: the process that waits to take its place, or 0.
     host: the name of its machine; empty for that of the main process.
@@ -136,14 +136,14 @@ class Rows(NamedTuple):
 
 
 def _finished_in(row: Sequence[int] | memoryview) -> int:
-    """How many items a worker has finished, without those that are still in a task.
+    """How many items a worker has finished.
 
-    A worker of tasks counts a whole frame as finished when it asks for the next one.
+    A worker of tasks counts a whole frame as finished when it asks for the next one: its tasks are counted instead.
     """
-    if not row[Cell.AT_ONCE]:
+    if not (row[Cell.AT_ONCE] or row[Cell.BY_TASKS]):
         return int(row[Cell.FINISHED])
-    left_out = row[Cell.SKIPPED] + row[Cell.DEAD]
-    return int(max(min(row[Cell.FINISHED], row[Cell.RECEIVED] - left_out - row[Cell.AT_ONCE]), 0))
+    # A policy counts an item before its task does.
+    return int(max(row[Cell.BY_TASKS] - row[Cell.SKIPPED] - row[Cell.DEAD], 0))
 
 
 def count_items(workers: Sequence[Rows]) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ from .run_record import RunRecord, StageReport, Status
 from .scaling_rule import Decision
 from .snapshot import SECOND, units
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "report", "report_of"]
 
 T = TypeVar("T")
 
@@ -50,13 +50,14 @@ class Report(RunRecord[T]):
     """
 
     def __str__(self) -> str:
-        told = f", {self.status}" if self.status != "completed" else ""
-        told += f"; {self.done_before:,} items were done before" if self.done_before else ""
-        told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
-        told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
-        run = f"{self.duration:.2f} s{told}"
-        lines = (table(*self.cells()), run, self.error, self.advice, *map(str, self.decisions))
-        return printable_lines("\n".join(filter(None, lines)))
+        return printable_lines("\n".join((table(*self.cells()), *self.lines())))
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        # As for `to_html`.
+        from .html_table import report_html
+
+        return report_html(self)
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write it as one page of HTML that loads nothing else: the chain, the table, and charts over time."""
@@ -190,3 +191,30 @@ def _stage(
         is_bottleneck=is_bottleneck,
         set_up=total("set_up") / SECOND,
     )
+
+
+def report_of(error: BaseException) -> Report[None] | None:
+    """The report of the run that this exception has ended; None if it has ended none.
+
+    >>> from chainpump import Inline, Pipeline, report_of
+    >>> try:
+    ...     report = Pipeline([4, 2, 0]).map(lambda n: 8 // n, on=Inline()).into(sum, on=Inline()).run()
+    ... except (Exception, KeyboardInterrupt) as error:
+    ...     report = report_of(error)
+    >>> report.status, report.stages[0].sent
+    ('failed', 3)
+
+    It works for `RunError`, for the exception of a sink, and for the KeyboardInterrupt of Ctrl-C during `run`, in a
+    loop over a pipeline, and in the `with` block of an open run. The report has the dead letters so far. If another
+    exception was raised on the way, such as that of a second Ctrl-C, the report is that of the exception before it.
+    Raises nothing.
+    """
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        found = getattr(at, "report", None)
+        if isinstance(found, Report):
+            return found
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return None

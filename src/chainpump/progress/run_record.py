@@ -9,9 +9,11 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from ..errors import DeadItem
 from ..lazy_dataclass import dataclass
 from ..messages.names import Role
+from ..messages.printable import printable
 from .history import Sample
 from .latency import Latency
 from .scaling_rule import Decision
+from .snapshot import left_out
 
 __all__ = ["RunRecord", "StageReport", "Status"]
 
@@ -89,6 +91,32 @@ class RunRecord(Generic[T]):
     error: str | None = None
     done_before: int = 0
     again_at_most: int = 0
+
+    @property
+    def chain(self) -> str:
+        """The names of the stages."""
+        return " → ".join(printable(stage.stage) for stage in self.stages)
+
+    def line(self) -> str:
+        """The whole run in one line."""
+        last = next((stage for stage in self.stages if stage.role == Role.SINK.value), self.stages[-1])
+        moved = last.received if last.role == Role.SINK.value else last.sent
+        skipped, dead = (sum(getattr(stage, name) for stage in self.stages) for name in ("skipped", "dead"))
+        parts = [
+            f"{self.status} after {self.duration:.2f} s",
+            f"{moved:,} items",
+            *left_out(skipped, dead),
+        ]
+        return ", ".join(parts)
+
+    def lines(self) -> list[str]:
+        """What is shown below the table."""
+        told = f", {self.status}" if self.status != "completed" else ""
+        told += f"; {self.done_before:,} items were done before" if self.done_before else ""
+        told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
+        told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
+        run = f"{self.duration:.2f} s{told}"
+        return [line for line in (run, self.error, self.advice, *map(str, self.decisions)) if line]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the table. Columns that are empty for all stages are left out.

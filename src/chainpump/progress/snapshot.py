@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 from operator import attrgetter
 
+from ..ipc.board import State
 from ..lazy_dataclass import dataclass, replace
 from ..messages.names import Role
 from ..messages.printable import printable
@@ -14,10 +15,16 @@ from ..messages.table import table
 from .bottleneck import Unit, bottleneck, of_bottleneck
 from .reading import Reading, StageFacts, WorkerReading, by_host
 
-__all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "progress", "units"]
+__all__ = ["SECOND", "Progress", "StageProgress", "clock", "labels", "left_out", "progress", "rate_text", "units"]
 
 # One second in ns.
 SECOND = 1e9
+# The states of a worker that has sent all that it makes.
+ENDED = frozenset((State.DONE, State.STOPPED))
+# Rates from here on are shown as whole numbers: 9.95 would be shown as 9.9 or 10.
+AS_WHOLE = 9.95
+# Smaller rates are shown as this: about four items in an hour.
+LEAST_RATE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,8 @@ class StageProgress:
     workers: how many items it may process at once, as its executor says; for "auto" the most.
     alive: workers that have started, or are being set up, and have not ended.
     received, sent: items so far. rate: items received per second; for a source, items sent.
-    in_flight: items received and not finished.
+    in_flight: items received and not finished. queued: items that the stage before has sent, and this one has not
+    received.
     busy, starved, blocked: shares of the time of its workers: running its function, waiting for input, and waiting for
     room to send. They add up to 1, or are all 0 before it starts. Neighbours on `Inline` share a worker and its times.
     skipped, dead: items that a policy skipped, or made dead letters. retried: calls that were repeated.
@@ -59,6 +67,7 @@ class StageProgress:
     set_up: float = 0.0
     host: str = ""
     hosts: tuple[StageProgress, ...] = ()
+    queued: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,8 @@ class Progress:
     """A run at one moment; `str()` is a table.
 
     elapsed: seconds since the run was opened. seconds: the length of the recent period that rates and shares describe.
-    items: how many have left the last stage; rate: how many per second. length: how many the source makes, if known.
+    items: how many have left the last stage; rate: how many per second. length: how many the source makes, if known;
+    if not, how many it has made, once it has ended.
     fraction: the part of the work that is done, from 0 to 1: the part of the source's items that exist, times for each
     stage the part of its input that it has finished. left: estimated seconds for the rest. None where not known.
     bottleneck: the stage that limits the rate, if there is one: its workers are busy for the largest share of the time,
@@ -96,13 +106,15 @@ class Progress:
 
     def line(self) -> str:
         """The whole run in one line."""
-        parts = [f"{self.items:,} items", f"{self.rate:,.0f}/s", clock(self.elapsed)]
+        parts = [f"{self.items:,} items", f"{rate_text(self.rate)}/s", clock(self.elapsed)]
         if self.fraction is not None:
-            parts.append(f"{self.fraction:.0%}")
+            whole = f" of {self.length:,}" if self.length is not None else ""
+            parts.append(f"{self.fraction:.0%}{whole}")
         if self.left is not None and not self.is_over:
             parts.append(f"{clock(self.left)} left")
         if self.bottleneck is not None:
             parts.append(f"bottleneck {printable(self.bottleneck)}")
+        parts += left_out(*(sum(map(attrgetter(name), self.stages)) for name in ("skipped", "dead")))
         by_host = [each for stage in self.stages for each in stage.hosts]
         if by_host and not self.is_over:
             # The others have not joined the run yet, or are lost, or have no more work.
@@ -122,24 +134,48 @@ def cells(stages: Sequence[StageProgress]) -> tuple[tuple[str, ...], list[tuple[
     sets_up = any(each.set_up for each in stages)
     shown = [each for stage in stages for each in (stage, *stage.hosts)]
     is_elsewhere = any(each.host for each in shown)
+    is_source = Role.SOURCE.value
     rows = [
         (
             "" if each.host else printable(each.stage),
             "" if each.host else each.executor,
             *([printable(each.host)] * is_elsewhere),
             str(each.alive),
-            "" if each.role == Role.SOURCE.value else f"{each.received:,}",
+            "" if each.role == is_source else f"{each.received:,}",
             "" if each.role == Role.SINK.value else f"{each.sent:,}",
-            f"{each.rate:,.0f}",
-            "" if each.role == Role.SOURCE.value else f"{each.in_flight:,}",
+            rate_text(each.rate),
+            # The workers on several machines share one queue.
+            "" if each.role == is_source or each.host else f"{each.queued:,}",
+            "" if each.role == is_source else f"{each.in_flight:,}",
             *(f"{getattr(each, name):.0%}" for name in shares),
             *(f"{getattr(each, name):,}" for name in counted),
             *([f"{each.set_up:.1f} s" if each.set_up else ""] * sets_up),
         )
         for each in shown
     ]
-    numbers = ("alive", "received", "sent", "items/s", "in flight", *shares, *counted)
+    numbers = ("alive", "received", "sent", "items/s", "queued", "in flight", *shares, *counted)
     return ("stage", "on", *(["host"] * is_elsewhere), *numbers, *(["set up"] * sets_up)), rows
+
+
+def left_out(skipped: int, dead: int) -> list[str]:
+    """The items that policies have left out, as parts of a line.
+
+    >>> left_out(1_200, 1)
+    ['1,200 skipped', '1 dead letter']
+    """
+    texts = (skipped, f"{skipped:,} skipped"), (dead, f"{dead:,} dead letter{'s' * (dead != 1)}")
+    return [text for count, text in texts if count]
+
+
+def rate_text(rate: float) -> str:
+    """Items per second, with two digits at least where that says something.
+
+    >>> [rate_text(rate) for rate in (12_219.4, 82.5, 3.14159, 0.25, 0.0004, 0)]
+    ['12,219', '82', '3.1', '0.25', '<0.001', '0']
+    """
+    if 0 < rate < LEAST_RATE:
+        return f"<{LEAST_RATE}"
+    return f"{rate:.2g}" if 0 < rate < AS_WHOLE else f"{rate:,.0f}"
 
 
 def labels(stages: Sequence[StageProgress]) -> list[str]:
@@ -176,6 +212,10 @@ def progress(
         _with_hosts(facts, late, early, seconds, mark)
         for facts, late, early, mark in zip(stage_facts, now.stages, earlier, of_bottleneck(found), strict=True)
     )
+    queues = (max(before.sent - after.received, 0) for before, after in pairwise(stages))
+    stages = (stages[0], *(replace(stage, queued=queued) for stage, queued in zip(stages[1:], queues, strict=True)))
+    if all(worker.state in ENDED for worker in now.stages[0]):
+        length = stages[0].sent
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
     last = stages[-1]

@@ -156,6 +156,16 @@ class StandardStreams:
         stdin = replace(self.stdin, refusal=NOT_A_SOURCE) if self.stdin is not None else None
         return replace(self, descriptors=[None, *self.descriptors[1:]], stdin=stdin)
 
+    def with_output(self, end: Descriptor) -> StandardStreams:
+        """The same, with this end in place of each output stream that is a terminal. The caller closes the end."""
+        descriptors = [*self.descriptors]
+        for number in (OUTPUT, ERROR):
+            terminal = descriptors[number]
+            if terminal is not None and os.isatty(terminal.fileno()):
+                descriptors[number] = Descriptor(os.dup(end.fileno()))
+                terminal.close()
+        return replace(self, descriptors=descriptors)
+
     def put_output(self) -> None:
         """Use the output streams in this process. Its imports must not read standard input."""
         for number, end in enumerate(self.descriptors):

@@ -57,6 +57,10 @@ class Surroundings:
             StandardStreams.now(),
         )
 
+    def with_output(self, end: Descriptor) -> Surroundings:
+        """The same for workers that write to this end in place of a terminal. See `StandardStreams.with_output`."""
+        return replace(self, streams=self.streams.with_output(end))
+
     def without_input(self) -> Surroundings:
         """The same for a worker that must not read standard input."""
         return replace(self, streams=self.streams.without_input())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import queue
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -90,3 +92,13 @@ class Kept(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.put(record)
+
+
+def test_output_is_shown_in_whole_lines_and_at_the_end_also_a_line_without_its_end() -> None:
+    receiver, shown = Logs(), list[str]()
+    with closing(receiver.output_pipe(shown.append)) as end:
+        for text in (b"first\nsec", b"ond\n\n", b"10 %\r50 %\r99 %\r\n", b"\xff\n", b"no end"):
+            os.write(end.fileno(), text)
+        receiver.end()
+        receiver.close(went_well=True)
+    assert "\n".join(shown).split("\n") == ["first", "second", "", "99 %", "\\xff", "no end"]

@@ -116,9 +116,11 @@ def test_what_a_worker_has_in_hand_is_what_it_has_received_and_not_dealt_with(
     assert (reading.item, reading.in_hand) == (item, in_hand)
 
 
-def test_tasks_in_hand_are_not_finished_but_their_frame_may_be() -> None:
-    reading = read(RECEIVED=10, FINISHED=10, AT_ONCE=3)
-    assert (reading.finished, reading.finished_frames) == (7, 10)
+def test_items_of_tasks_are_finished_one_by_one_whatever_becomes_of_their_frames() -> None:
+    reading = read(RECEIVED=10, FINISHED=10, AT_ONCE=3, BY_TASKS=4, SKIPPED=1)
+    assert (reading.finished, reading.finished_frames) == (3, 10)
+    assert read(RECEIVED=10, FINISHED=10, AT_ONCE=3).finished == 0
+    assert read(RECEIVED=10, FINISHED=0, BY_TASKS=10).finished == 10
 
 
 def test_who_asks_for_input_or_receives_some_is_told_apart_from_who_has_not_begun() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chainpump.ipc.board import State
 from chainpump.messages.names import Role
 from chainpump.progress.reading import Reading, StageFacts, WorkerReading
 from chainpump.progress.snapshot import Progress, clock, progress, units
@@ -118,6 +119,18 @@ def test_a_part_lies_between_nothing_and_all(sent: int, finished: int, length: i
     assert progress((LOAD, SAVE), now, length=length).fraction == done
 
 
+def test_once_the_source_has_ended_it_is_known_how_much_there_is_to_do() -> None:
+    load = [each._replace(state=State.DONE) for each in NOW.stages[0]]
+    snapshot = progress(PLACES, replace(NOW, stages=[load, *NOW.stages[1:]]), BEFORE)
+    assert snapshot.length == 700
+    assert snapshot.fraction == pytest.approx(667 / 700 * 640 / 650)
+    assert "94% of 700" in snapshot.line()
+
+
+def test_a_line_tells_what_policies_have_left_out() -> None:
+    assert progress(PLACES, NOW).line().endswith("bottleneck decode, 15 skipped, 2 dead letters")
+
+
 def test_a_run_that_does_not_get_on_has_no_time_left_to_tell() -> None:
     later = reading(15, *NOW.stages)
     assert progress(PLACES, later, NOW, length=1000).left is None
@@ -174,11 +187,11 @@ def test_of_stages_of_one_name_only_the_one_that_holds_up_the_others_is_marked()
 
 def test_a_snapshot_prints_as_a_table() -> None:
     assert str(progress(PLACES, BEFORE, length=1000)).splitlines() == [
-        "stage   on            alive  received  sent  items/s  in flight  busy  starved  blocked",
-        "load    Inline()          1             500       50              50%       0%      50%",
-        "decode  Processes(2)      2       490   480       49         10   94%       6%       0%",
-        "save    Threads(1)        1       480             48          0   10%      90%       0%",
-        "480 items, 48/s, 0:10, 48%, 0:10 left, bottleneck decode",
+        "stage   on            alive  received  sent  items/s  queued  in flight  busy  starved  blocked",
+        "load    Inline()          1             500       50                      50%       0%      50%",
+        "decode  Processes(2)      2       490   480       49      10         10   94%       6%       0%",
+        "save    Threads(1)        1       480             48       0          0   10%      90%       0%",
+        "480 items, 48/s, 0:10, 48% of 1,000, 0:10 left, bottleneck decode",
     ]
 
 
