@@ -99,7 +99,7 @@ def test_example_of_operators_does_what_the_readme_says(tmp_path):
     done = run(WITH_OPERATORS + indent(blocks("python")[1], "    "), tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     *table, dead = done.stdout.splitlines()
-    assert [line.split()[0] for line in table[:-1]] == ["stage", "list", "fetch", "parse", "batch(32,", "store"]
+    assert [line.split()[0] for line in table[:6]] == ["stage", "list", "fetch", "parse", "batch(32,", "store"]
     assert dead == "['page 13 fetched']"
 
 

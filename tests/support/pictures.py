@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import NamedTuple
 
-from chainpump.plan.svg import LETTER, columns
+from chainpump.messages.printable import columns
+from chainpump.plan.svg import LETTER
 
 SVG = "{http://www.w3.org/2000/svg}"
 

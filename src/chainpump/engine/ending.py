@@ -76,6 +76,12 @@ class Ending:
         return "completed", None
 
     @property
+    def failed_stage(self) -> str | None:
+        """The stage that has failed first; None if none has."""
+        is_failure = self.failed and not self.was_left and self.exception is None
+        return self._failures[0].stage if is_failure else None
+
+    @property
     def _failures(self) -> Sequence[Failure]:
         return [each.failure for each in self.failed]
 

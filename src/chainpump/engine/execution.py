@@ -273,7 +273,8 @@ class Execution:
         """The report of the run so far, with this value."""
         meter, seen = self._supervisor.meter, self._observing
         reading = meter.read()
-        status, error = self._ending().status() if self._is_over else ("running", None)
+        ending = self._ending() if self._is_over else None
+        status, error = ending.status() if ending is not None else ("running", None)
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         latency = seen.latencies.latency if seen is not None else None
         return report(
@@ -290,6 +291,8 @@ class Execution:
             error,
             self._recorder.done_before,
             self._recorder.again_at_most,
+            meter.started,
+            ending.failed_stage if ending is not None else None,
         )
 
     def cancel(self) -> None:

@@ -25,6 +25,8 @@ class Meter:
 
     def __init__(self, wiring: Wiring) -> None:
         self._opened = time.monotonic_ns()
+        # Seconds, as of `time.time`.
+        self.started = time.time()
         self._began = 0
         self._cpu = time.process_time_ns()
         self.stage_facts: Sequence[StageFacts] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_lines"]
+import unicodedata
+
+__all__ = ["columns", "printable", "printable_lines", "shortened"]
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -33,3 +35,23 @@ def _escaped(text: str, keep: str) -> str:
 def printable_lines(text: str) -> str:
     """Escape a text of several lines: line breaks and tabs stay."""
     return printable(text, keep="\n\t")
+
+
+def columns(text: str) -> int:
+    """Return the width of a text in letters; East Asian letters count as two."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """A text of at most this width in letters, cut in the middle: long names often differ at their ends.
+
+    >>> shortened("normalise_addresses_of_europe", 16)
+    'normalis…_europe'
+    """
+    # Each letter is at least one wide.
+    if len(text) <= width and columns(text) <= width:
+        return text
+    start, end = text[: (width + 1) // 2], text[len(text) - (width - 1) // 2 :]
+    while columns(start) + columns(end) + 1 > width:
+        start, end = (start[:-1], end) if columns(start) > columns(end) else (start, end[1:])
+    return f"{start}…{end}"

@@ -6,14 +6,14 @@ page. As a separate file, it contains a light and a dark colour.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ..messages.printable import columns
 from .diagram import Card, Link, Part, sketch
 from .planned_stage import PlannedStage
 
-__all__ = ["COLUMNS", "LETTER", "columns", "svg"]
+__all__ = ["COLUMNS", "LETTER", "svg"]
 
 # The unit of these sizes is a pixel. This is the space around the picture.
 MARGIN = 8
@@ -137,11 +137,6 @@ class _Drawing:
 
 def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> str:
     return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6"/>'
-
-
-def columns(text: str) -> int:
-    """Return the width of a text in letters; East Asian letters count as two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _cut(text: str) -> str:

@@ -1,6 +1,7 @@
 """What a run looks like, and what it looked like.
 
 * `bottleneck`: which stage holds up the others
+* `charts`: the drawings of a page
 * `display`: what `progress=True` shows, and where
 * `history`: samples of a run in bounded number
 * `html`: a report as a page

@@ -54,7 +54,5 @@ def progress_html(progress: Progress) -> str:
 
 def report_html(report: RunRecord[Any]) -> str:
     """A report for a notebook: its table, and the lines that `print` shows below it."""
-    stages = [each for stage in report.stages for each in (stage, *stage.hosts)]
-    marked = [number for number, stage in enumerate(stages) if stage.is_bottleneck]
     lines = "".join(f"<br>{escape(printable_lines(line))}" for line in report.lines()).removeprefix("<br>")
-    return f'{html_table(*report.cells(), marked)}<p style="white-space: pre-wrap">{lines}</p>'
+    return f'{html_table(*report.cells(), report.marked)}<p style="white-space: pre-wrap">{lines}</p>'

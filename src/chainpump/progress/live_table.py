@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ..lazy_dataclass import replace
+from ..messages.printable import shortened
 from .html_table import BOTTLENECK, TEXTS
 from .snapshot import Progress, StageProgress, cells
 
@@ -58,7 +59,7 @@ def live_table(progress: Progress, width: int, height: int, *, ascii_only: bool 
         table.add_column(head, justify="left" if head in (*TEXTS, TIME) else "right", no_wrap=True)
     for each, row in zip(shown, rows, strict=True):
         texts = dict(zip(heads, row, strict=True))
-        name = _cut(texts["stage"], widths["stage"] - SPACE)
+        name = shortened(texts["stage"], widths["stage"] - SPACE)
         drawn = {
             # `Text`, so that a name in square brackets is not taken for markup.
             **{head: Text(text) for head, text in texts.items()},
@@ -83,15 +84,6 @@ def _fit(widths: dict[str, int], width: int) -> None:
         if too_wide() > 0:
             widths.pop(head, None)
     widths["stage"] = max(widths["stage"] - max(too_wide(), 0), LEAST_NAME + SPACE)
-
-
-def _cut(name: str, width: int) -> str:
-    """A name of at most this width. Long names often differ at their ends."""
-    if cell_len(name) <= width:
-        return name
-    tail = width // 2
-    start = set_cell_size(name, width - tail - 1)
-    return f"{start}…{name[len(name) - tail :]}"
 
 
 def _bar(stage: StageProgress, marks: Sequence[str], width: int) -> Text:

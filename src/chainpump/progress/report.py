@@ -11,8 +11,10 @@ from typing import TypeVar
 from ..errors import DeadItem
 from ..ipc.cpus import processors
 from ..lazy_dataclass import dataclass, replace
+from ..messages.item_repr import short_repr
 from ..messages.names import Role
 from ..messages.printable import printable_lines
+from ..messages.stand_ins import error_line
 from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
@@ -47,6 +49,7 @@ class Report(RunRecord[T]):
     done_before: how many items of the source were done in earlier attempts of a durable run. again_at_most: how many
     items at most this attempt has done again, because the journal did not yet say that they are done. All else in the
     report is of this attempt.
+    started: when the run was opened, in seconds as of `time.time`. failed_stage: the first stage that has failed.
     """
 
     def __str__(self) -> str:
@@ -67,27 +70,41 @@ class Report(RunRecord[T]):
         Path(path).write_text(printable_lines(page(self)), encoding="utf-8")
 
     def to_json(self) -> str:
-        """The report as a JSON object, without the value and the dead letters, which may be anything.
+        """The report as a JSON object, without the value, which may be anything.
 
-        Keys: `status`, `error` (a text or null), `done_before`, `again_at_most`, `duration`, `bottleneck` (a name or
-        null), `advice`, `dead_letters` (how many), `latency` (an object with `p50`, `p90` and `p99`, or null), and
-        `stages` and `decisions`, which are lists of objects with the fields of `StageReport` and `Decision`. Times are
-        in seconds, memory is in bytes.
+        Keys: `started` (ISO 8601, or null), `status`, `error` (a text or null), `failed_stage` (a name or null),
+        `done_before`, `again_at_most`, `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many),
+        `letters` (objects with `stage`, `index`, `part`, and short texts of the `item` and the `error`), `latency` (an
+        object with `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are lists of objects with the
+        fields of `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
         """
         # As for `to_html`.
         import json
         from dataclasses import asdict
+        from datetime import UTC, datetime
 
         within = {f"p{percent}": self.latency.quantile(percent / 100) for percent in PERCENTS} if self.latency else None
         told = {
+            "started": datetime.fromtimestamp(self.started, UTC).isoformat() if self.started is not None else None,
             "status": self.status,
             "error": self.error,
+            "failed_stage": self.failed_stage,
             "done_before": self.done_before,
             "again_at_most": self.again_at_most,
             "duration": self.duration,
             "bottleneck": self.bottleneck,
             "advice": self.advice,
             "dead_letters": len(self.dead_letters),
+            "letters": [
+                {
+                    "stage": letter.stage,
+                    "index": letter.index,
+                    "part": letter.part,
+                    "item": short_repr(letter.item),
+                    "error": error_line(letter.error),
+                }
+                for letter in self.dead_letters
+            ],
             "latency": within,
             "stages": [asdict(stage) for stage in self.stages],
             "decisions": [asdict(decision) for decision in self.decisions],
@@ -109,6 +126,8 @@ def report(
     error: str | None = None,
     done_before: int = 0,
     again_at_most: int = 0,
+    started: float | None = None,
+    failed_stage: str | None = None,
 ) -> Report[T]:
     """Of a run, as a reading of it tells. peaks: items in flight, by stage.
 
@@ -146,6 +165,8 @@ def report(
         error,
         done_before,
         again_at_most,
+        started,
+        failed_stage,
     )
 
 

@@ -8,8 +8,10 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import DeadItem
 from ..lazy_dataclass import dataclass
+from ..messages.item_repr import short_repr
 from ..messages.names import Role
-from ..messages.printable import printable
+from ..messages.printable import printable, shortened
+from ..messages.stand_ins import error_line
 from .history import Sample
 from .latency import Latency
 from .scaling_rule import Decision
@@ -21,6 +23,8 @@ T = TypeVar("T")
 Status: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
 # Bytes.
 MEGABYTE = 1e6
+# The dead letters that `print` lists, and the letters of a line for the error of one.
+FIRST, WIDEST = 5, 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,19 @@ class RunRecord(Generic[T]):
     error: str | None = None
     done_before: int = 0
     again_at_most: int = 0
+    started: float | None = None
+    failed_stage: str | None = None
 
     @property
     def chain(self) -> str:
         """The names of the stages."""
         return " → ".join(printable(stage.stage) for stage in self.stages)
+
+    @property
+    def marked(self) -> list[int]:
+        """The rows of the table that belong to the bottleneck."""
+        rows = (each for stage in self.stages for each in (stage, *stage.hosts))
+        return [number for number, each in enumerate(rows) if each.is_bottleneck]
 
     def line(self) -> str:
         """The whole run in one line."""
@@ -116,7 +128,29 @@ class RunRecord(Generic[T]):
         told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
         told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
         run = f"{self.duration:.2f} s{told}"
-        return [line for line in (run, self.error, self.advice, *map(str, self.decisions)) if line]
+        lines = (run, self.error, self.advice, *map(str, self.decisions), *self._letters())
+        return [line for line in lines if line]
+
+    def _letters(self) -> list[str]:
+        """The first dead letters, and how many there are."""
+        count = len(self.dead_letters)
+        shown = [
+            f"  '{stage}', item {number}, {item}: {error}" for stage, number, item, error in self.letter_cells(FIRST)
+        ]
+        more = [f"  and {count - FIRST:,} more in report.dead_letters"] * (count > FIRST)
+        return [f"{', '.join(left_out(0, count))}:", *shown, *more] if shown else []
+
+    def letter_cells(self, most: int) -> list[tuple[str, str, str, str]]:
+        """The first dead letters as rows of a table: stage, number, item and error, each on one line."""
+        return [
+            (
+                printable(letter.stage),
+                f"{letter.index:,}",
+                printable(short_repr(letter.item)),
+                shortened(printable(error_line(letter.error)), WIDEST),
+            )
+            for letter in self.dead_letters[:most]
+        ]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the table. Columns that are empty for all stages are left out.

@@ -15,7 +15,8 @@ from chainpump import Inline, Pipeline, StageError
 from chainpump.cli.main import main
 from chainpump.messages.printable import printable, printable_lines
 from chainpump.pipeline import opened
-from chainpump.progress.display import Live, shown
+from chainpump.progress.display import shown
+from chainpump.progress.live import Live
 
 ODD = "parse[/en]\x1b[31m\r\n\ud800\u202e<b>"
 SAFE = r"parse[/en]\x1b[31m\r\n\ud800\u202e<b>"

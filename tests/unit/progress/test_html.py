@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chainpump import Report, StageReport
+from chainpump import DeadItem, Report, StageReport
 from chainpump.progress.history import Sample
 from chainpump.progress.latency import Latency
 from chainpump.progress.run_record import Status
@@ -145,7 +145,39 @@ def test_each_stage_has_a_line_over_time(written: Path) -> None:
     lines = [each["points"] or "" for tag, each in Elements(written.read_text()).found if tag == "polyline"]
     assert len(lines) == 2 * len(REPORT.stages)
     assert [len(line.split()) for line in lines] == [2] * 3 + [3] * 3
-    assert lines[0].split()[0].endswith(",18.0"), "the source begins with the highest rate"
+    tops = [min(float(point.partition(",")[2]) for point in line.split()) for line in lines[:3]]
+    assert tops[1] - tops[0] == tops[2] - tops[1] > 40, "each has a scale of its own, below that of the one before"
+
+
+def test_a_first_burst_does_not_flatten_the_rest(tmp_path: Path) -> None:
+    moved = [900, 1_200, 1_510, 1_800]
+    samples = tuple(Sample(float(at), (items, 0, 0), (0, 0, 0)) for at, items in enumerate(moved, 1))
+    replace(REPORT, samples=samples, duration=4.0).to_html(tmp_path / "run.html")
+    elements = Elements((tmp_path / "run.html").read_text())
+    assert "up to 310/s, at first 900/s" in elements.text
+    line = next(each["points"] or "" for tag, each in elements.found if tag == "polyline")
+    heights = [float(point.partition(",")[2]) for point in line.split()]
+    assert heights[0] == heights[2] == min(heights), "the burst is cut off at the top"
+    assert max(heights) - min(heights) < 4
+
+
+def test_a_page_says_when_it_was_and_which_stage_has_failed_and_lists_dead_letters(tmp_path: Path) -> None:
+    letters = [DeadItem("mix <&> match", 7, {"a": 1}, ValueError("no <b>"), "")] * 201
+    failed = replace(REPORT, status="failed", failed_stage="save", started=1_700_000_000.0, dead_letters=letters)
+    failed.to_html(tmp_path / "run.html")
+    elements = Elements((tmp_path / "run.html").read_text())
+    assert re.search(r"2023-11-1[45] \d\d:\d\d:20 UTC[+-]\d{4}, took 0:10", elements.text)
+    edges = [attrs["stroke"] for _, attrs in elements.found if "stroke" in attrs and "rx" in attrs]
+    assert edges == ["var(--line)", "var(--slow)", "var(--bad)"]
+    for said in (" failed ", " bottleneck ", "The first 200 of 201.", "{'a': 1}", "ValueError: no <b>"):
+        assert said in elements.text
+
+
+def test_a_long_name_fits_its_box_and_is_told_whole_where_the_pointer_is(tmp_path: Path) -> None:
+    name = "normalise_the_addresses_of_all_customers_in_europe"
+    replace(REPORT, stages=(LOAD, replace(MIXED, stage=name), SAVE)).to_html(tmp_path / "run.html")
+    page = (tmp_path / "run.html").read_text()
+    assert f">normalise_the_addr…stomers_in_europe<title>{name}</title></text>" in page
 
 
 def test_without_samples_the_page_says_how_to_get_them(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_table_shows_shares_as_bars_and_marks_the_bottleneck_and_says_what_the
         (45, "decode ◀       82      20   90%  █████████·"),
         (36, "decode ◀       82   90%"),
         (20, "decode ◀       82"),
-        (17, "d…de ◀       82"),
+        (17, "de…e ◀       82"),
     ],
 )
 def test_a_narrow_terminal_keeps_names_rates_and_the_mark_of_the_bottleneck(width: int, decode: str) -> None:

@@ -42,7 +42,7 @@ FINAL = Reading(
 
 @pytest.fixture
 def made() -> Report[int]:
-    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", None, "")], [None, 12, 3], SECOND)  # pyright: ignore[reportArgumentType]
+    return report(PLACES, FINAL, 95, [DeadItem("decode", 7, "x", ValueError("no date"), "")], [None, 12, 3], SECOND)
 
 
 def test_counts_and_seconds_are_sums_over_the_workers_of_a_stage(made: Report[int]) -> None:
@@ -87,7 +87,7 @@ def test_items_in_flight_are_known_only_where_somebody_looked(made: Report[int])
 
 
 def test_a_report_prints_as_a_table_with_its_bottleneck(made: Report[int]) -> None:
-    head, load, decode, save, run, advice = str(made).splitlines()
+    head, load, decode, save, run, advice, letters, letter = str(made).splitlines()
     assert head == (
         "stage   on            received  skipped  sent  items/s  busy  starved  blocked  peak in flight  peak memory"
     )
@@ -98,6 +98,18 @@ def test_a_report_prints_as_a_table_with_its_bottleneck(made: Report[int]) -> No
     assert save == "save    Threads(1)          95                      10   10%      90%       0%               3"
     assert run == "10.00 s; the bottleneck is 'decode'"
     assert advice.startswith("'decode' has a load of 100% on 2 workers, 'load' of 10%")
+    assert (letters, letter) == ("1 dead letter:", "  'decode', item 7, 'x': ValueError: no date")
+    many = replace(made, dead_letters=[replace(made.dead_letters[0], error=ValueError("long\n" * 99))] * 7)
+    *_, fifth, more = str(many).splitlines()
+    assert fifth.startswith(r"  'decode', item 7, 'x': ValueError: long\nlong\nlong")
+    assert (len(fifth), more) == (185, "  and 2 more in report.dead_letters")
+
+
+def test_a_report_shows_itself_in_a_notebook(made: Report[int]) -> None:
+    page = made._repr_html_()
+    assert ">decode ◀</td>" in page
+    assert "10.00 s; the bottleneck is &#x27;decode&#x27;<br>" in page
+    assert "1 dead letter:<br>" in page
 
 
 def test_without_a_bottleneck_nothing_is_said_of_one() -> None:
@@ -126,22 +138,28 @@ def test_a_report_says_so_unless_the_run_has_ended_well(made: Report[int]) -> No
     assert (told["status"], told["error"]) == ("failed", failed.error)
 
 
-def test_json_has_all_but_the_value_and_the_letters(made: Report[int]) -> None:
+def test_json_has_all_but_the_value(made: Report[int]) -> None:
     told = json.loads(made.to_json())
     assert list(told) == [
+        "started",
         "status",
         "error",
+        "failed_stage",
         "done_before",
         "again_at_most",
         "duration",
         "bottleneck",
         "advice",
         "dead_letters",
+        "letters",
         "latency",
         "stages",
         "decisions",
     ]
-    assert (told["status"], told["error"]) == ("completed", None)
+    assert (told["status"], told["error"], told["started"]) == ("completed", None, None)
+    assert json.loads(replace(made, started=0.0).to_json())["started"] == "1970-01-01T00:00:00+00:00"
+    letter = {"stage": "decode", "index": 7, "part": 0, "item": "'x'", "error": "ValueError: no date"}
+    assert told["letters"] == [letter]
     assert (told["duration"], told["bottleneck"], told["dead_letters"]) == (10, "decode", 1)
     assert list(told["stages"][1].items()) == [
         ("stage", "decode"),
