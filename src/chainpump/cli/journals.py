@@ -88,14 +88,17 @@ def _parts(content: Content, path: Path) -> list[str]:
     if again := content.again_at_most:
         parts[0] += f"\nat most {again} others were begun, and may be done again"
     parts.append(table(("attempt", "began", "took", "ended", "done", "process"), list(map(_row, content.attempts))))
+    if content.letters or content.skipped:
+        stages = dict.fromkeys([*content.letters, *content.skipped])
+        rows = [(each, str(content.letters.get(each, "")), str(content.skipped.get(each, ""))) for each in stages]
+        parts.append(table(("stage", "dead letters", "skipped"), rows))
     if content.letters:
-        heading = table(("stage", "dead letters"), [(stage, str(count)) for stage, count in content.letters.items()])
         letters = [
             f"{_name_of(letter)} of '{letter.stage}': {short_repr(letter.item)}: {printable(error_line(letter.error))}"
             for letter in islice(read_letters(path), MOST)
         ]
         more = sum(content.letters.values()) - len(letters)
-        parts.append("\n".join([heading, "", *letters, *([f"and {more} more"] if more else [])]))
+        parts.append("\n".join([*letters, *([f"and {more} more"] if more else [])]))
     return parts
 
 

@@ -85,7 +85,8 @@ class Change:
 class Content:
     """All that a journal holds, except for the dead letters themselves.
 
-    letters, skipped: how many dead letters each stage has, and how many items it has skipped.
+    letters, skipped: how many dead letters each stage has, and how many items it has skipped. An item that is done
+    again may be skipped again.
     """
 
     done: Ranges

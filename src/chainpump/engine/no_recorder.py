@@ -44,7 +44,12 @@ class NoRecorder:
         """By group, what makes the inputs of its workers. last: the number of the last group."""
         return {}
 
-    def start(self, refused: Callable[[], None], dead_letters: Callable[[], int]) -> None:
+    def start(
+        self,
+        refused: Callable[[], None],
+        dead_letters: Callable[[], int],
+        skipped: Callable[[], Mapping[str, int]],
+    ) -> None:
         """Start nothing."""
 
     def recording(self, taker: Taker) -> Taker:

@@ -94,6 +94,9 @@ class Recorder(NoRecorder):
         self._status: Callable[[], Status] | None = None
         self._refused: Callable[[], None] = lambda: None
         self._dead_letters: Callable[[], int] = lambda: 0
+        self._skipped: Callable[[], Mapping[str, int]] = dict
+        # What `_skipped` has said at the last write.
+        self._skipped_before: Mapping[str, int] = {}
         self._thread: threading.Thread | None = None
         self._may_repeat = file.content.again_at_most
         # What the stage that numbers the items has sent, and may send. None before the start.
@@ -181,9 +184,18 @@ class Recorder(NoRecorder):
         """As in `NoRecorder`."""
         self._supply = supply
 
-    def start(self, refused: Callable[[], None], dead_letters: Callable[[], int]) -> None:
-        """Start the thread. refused: called once if the journal cannot be written. dead_letters: how many there are."""
-        self._refused, self._dead_letters = refused, dead_letters
+    def start(
+        self,
+        refused: Callable[[], None],
+        dead_letters: Callable[[], int],
+        skipped: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """Start the thread.
+
+        refused: called once if the journal cannot be written. dead_letters: how many there are. skipped: how many items
+        each stage has skipped.
+        """
+        self._refused, self._dead_letters, self._skipped = refused, dead_letters, skipped
         self._thread = threading.Thread(target=self._write_until_end, name="chainpump journal", daemon=True)
         self._thread.start()
 
@@ -218,6 +230,9 @@ class Recorder(NoRecorder):
     def _finish(self) -> None:
         if self._supply is not None:
             self._supply.close()
+        # A commit may write once more, when the counts are gone.
+        skipped = self._skipped()
+        self._skipped = lambda: skipped
         self._try(self._write_last)
         # A commit may follow the end of the loop.
         if not self._taken.uncommitted:
@@ -287,4 +302,8 @@ class Recorder(NoRecorder):
         self._now.update(done)
         before, self._written = self._written, self._checkpoints.at(self._now.watermark)
         checkpoints = tuple(each for each in self._written if each not in before)
-        return Change(done, letters, checkpoints, tuple(each for told in notes for each in told.samples))
+        skipped = self._skipped()
+        new = {stage: count - self._skipped_before.get(stage, 0) for stage, count in skipped.items()}
+        self._skipped_before = skipped
+        samples = tuple(each for told in notes for each in told.samples)
+        return Change(done, letters, checkpoints, samples, {stage: count for stage, count in new.items() if count})

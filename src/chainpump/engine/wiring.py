@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -197,6 +198,16 @@ class Wiring:
         """How many items have become dead letters so far. Each is counted before its letter is sent."""
         rows = chain.from_iterable(slot.rows for slot in self.all_slots)
         return sum(int(row[Cell.DEAD] + row[Cell.DEAD_PARTS]) for row in rows)
+
+    def skipped(self) -> Mapping[str, int]:
+        """How many items each stage has skipped so far, by its name."""
+        found: Counter[str] = Counter()
+        # The slots may be closed already.
+        for group in self.groups:
+            for (_, name, _), numbers in zip(group.names, group.rows, strict=True):
+                rows = [self.board.row(number) for number in numbers]
+                found[name] += sum(int(row[Cell.SKIPPED] + row[Cell.SKIPPED_PARTS]) for row in rows)
+        return +found
 
     def accounts(self, reading: Reading) -> list[Account]:
         """The account of every stage so far."""

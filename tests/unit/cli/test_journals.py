@@ -24,7 +24,7 @@ def journal(tmp_path: Path) -> str:
     letters = [DeadItem("parse", number, f"row {number}", ValueError("no date"), "") for number in range(25)]
     JournalFile.open(path, fingerprint).close()
     with JournalFile.open(path, fingerprint) as file:
-        file.write(Change([(0, 30), (40, 41)], letters=letters))
+        file.write(Change([(0, 30), (40, 41)], letters=letters, skipped={"parse": 3}))
         file.finish("failed")
     return str(path)
 
@@ -39,6 +39,7 @@ def test_show_tells_what_is_done_the_attempts_and_some_dead_letters(journal: str
     assert [line.split()[0] for line in text.splitlines() if "failed" in line] == ["2"]
     assert "item 3 of 'parse': 'row 3': ValueError: no date\n" in text
     assert "and 5 more\n" in text
+    assert ["parse", "25", "3"] in [line.split() for line in text.splitlines()]
 
 
 def test_show_tells_of_a_complete_journal(tmp_path: Path, capsys: Output) -> None:
