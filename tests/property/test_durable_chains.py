@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
-from chains import weight
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainpump import Pipeline, Threads
 from chainpump.worker import checkpoint_input
+from property.chains import weight
 
 ON = Threads(1)
 Step: TypeAlias = Callable[[Pipeline[Any]], Pipeline[Any]]
