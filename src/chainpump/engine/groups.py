@@ -215,7 +215,8 @@ def sections_of(groups: Sequence[Group]) -> Iterator[Section]:
         make_room: Callable[[], Room] | None = None
         is_replayed = section.restores and any(each.moves for each in between)
         if section.restores and end.in_flight is not None:
-            make_room = partial(CreditRoom, end.in_flight, origin.rows[-1])
+            one_process = not any(each.has_own_interpreter for each in (origin, *between, end))
+            make_room = partial(CreditRoom, end.in_flight, origin.rows[-1], one_process=one_process)
         elif section.restores:
             # An element-wise end is a sink. Its worker processes items, too.
             least = ROOM_EACH * (sum(each.at_once for each in between) + end.is_element_wise)

@@ -6,6 +6,7 @@
 * `counters`: counters in the kernel, used like semaphores
 * `cpus`: how many processors this process may use
 * `descriptors`: owned file descriptors
+* `local_counter`: a counter of threads in one process
 * `memory`: shared files: writing them, mapping them, returning their pages to the system
 * `parcels`: values with descriptors, sent to a running process
 * `system`: what the operating system offers

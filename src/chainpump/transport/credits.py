@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..ipc.board import Board
 from ..ipc.counters import Counter, counter
 from ..ipc.descriptors import Descriptor
+from ..ipc.local_counter import LocalCounter
 from .flow import gathering_seconds
 from .frames import Span
 
@@ -31,9 +32,13 @@ class Credits:
         self._held = 0
 
     @classmethod
-    def of(cls, number: int, *, one_taker: bool = False) -> Credits:
-        """Make credits for this many items. one_taker: only one worker takes them, so it takes all at once."""
-        return cls(counter(number, one_by_one=not one_taker), number)
+    def of(cls, number: int, *, one_taker: bool = False, one_process: bool = False) -> Credits:
+        """Make credits for this many items.
+
+        one_taker: only one worker takes them, so it takes all at once. one_process: all workers are threads of it.
+        """
+        make = LocalCounter if one_process else counter
+        return cls(make(number, one_by_one=not one_taker), number)
 
     @property
     def descriptors(self) -> Sequence[Descriptor]:
@@ -137,13 +142,13 @@ class CreditReturn:
 class CreditRoom:
     """The main process's side of the credits of one worker that restores the order.
 
-    rows: the board rows of the workers that take credits.
+    rows: the board rows of the workers that take credits. one_process: as for `Credits.of`.
     """
 
     is_exact = True
 
-    def __init__(self, number: int, rows: Sequence[int]) -> None:
-        self._credits = Credits.of(number)
+    def __init__(self, number: int, rows: Sequence[int], *, one_process: bool = False) -> None:
+        self._credits = Credits.of(number, one_process=one_process)
         self._rows = rows
 
     def begin(self, board: Board) -> None:

@@ -142,7 +142,8 @@ class MemoryChannel:
         self._producers = 1 if renewable else producers
         self._renewable = renewable
         self._hung_up = False
-        self.credits = None if in_flight is None else Credits.of(in_flight, one_taker=producers == 1 and not renewable)
+        one_taker = producers == 1 and not renewable
+        self.credits = None if in_flight is None else Credits.of(in_flight, one_taker=one_taker, one_process=True)
 
     def sender(self, producer: int) -> MemorySender:
         """Make the end of one producer. Producers are counted from 0."""

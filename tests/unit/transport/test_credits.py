@@ -1,4 +1,4 @@
-"""Counters in the kernel: exact credits."""
+"""Counters in the kernel, and those of threads in one process: exact credits."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Any
 import pytest
 
 from chainpump.ipc.counters import Counter, counter
+from chainpump.ipc.local_counter import LocalCounter
 from chainpump.ipc.system import VARIABLE
 from chainpump.transport.credits import Credits
 from chainpump.transport.thread_channel import MemoryChannel
 from support.gate import LIMIT
 from support.threads import meanwhile
 
+Make = Callable[..., Counter]
 
-@pytest.fixture(params=["linux", "portable"], autouse=True)
-def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An eventfd, and a pipe."""
+
+@pytest.fixture(params=["linux", "portable", "threads"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """An eventfd, a pipe, and a count without descriptors."""
+    if request.param == "threads":
+        return LocalCounter
     monkeypatch.setenv(VARIABLE, request.param)
+    return counter
 
 
 @pytest.fixture
-def credits() -> Iterator[Credits]:
-    credits = Credits.of(3)
+def credits(make: Make) -> Iterator[Credits]:
+    credits = Credits(make(3, one_by_one=True), 3)
     yield credits
     credits.close()
 
@@ -55,15 +61,15 @@ def woken(wait: Callable[[], None], wake: Callable[[], None]) -> bool:
     return not thread.is_alive()
 
 
-def test_who_waits_goes_on_when_there_is_a_credit() -> None:
-    credits = Credits.of(0)
+def test_who_waits_goes_on_when_there_is_a_credit(make: Make) -> None:
+    credits = Credits(make(0, one_by_one=True), 1)
     assert woken(credits.wait, credits.give)
     assert credits.take()
     credits.close()
 
 
-def test_a_flood_wakes_who_waits_for_good() -> None:
-    credits = Credits.of(0)
+def test_a_flood_wakes_who_waits_for_good(make: Make) -> None:
+    credits = Credits(make(0, one_by_one=True), 1)
     assert woken(credits.wait, credits.wake_all)
     # A second cancel.
     credits.wake_all()
@@ -99,9 +105,9 @@ def free(credits: Credits) -> int:
     return len([*iter(credits.take, False)])
 
 
-def test_a_thread_that_is_within_take_gains_and_loses_nothing_by_another_taker() -> None:
+def test_a_thread_that_is_within_take_gains_and_loses_nothing_by_another_taker(make: Make) -> None:
     # Any: it delegates all other methods.
-    count: Any = Stopping(counter(3, one_by_one=True))
+    count: Any = Stopping(make(3, one_by_one=True))
     credits = Credits(count, 3)
     one, other = credits.taker(), credits.taker()
     with meanwhile(one.take) as taken:
@@ -117,9 +123,9 @@ def test_a_thread_that_is_within_take_gains_and_loses_nothing_by_another_taker()
     credits.close()
 
 
-def test_the_only_taker_may_be_within_take_while_credits_return() -> None:
+def test_the_only_taker_may_be_within_take_while_credits_return(make: Make) -> None:
     # Any: it delegates all other methods.
-    count: Any = Stopping(counter(3, one_by_one=False))
+    count: Any = Stopping(make(3, one_by_one=False))
     credits = Credits(count, 3)
     one = credits.taker()
     with meanwhile(one.take) as taken:
