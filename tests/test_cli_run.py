@@ -151,7 +151,8 @@ def test_signal_cancels_the_run_and_its_workers(command, tmp_path, number, statu
     ):
         process.send_signal(number)
         assert process.stderr is not None
-        assert re.fullmatch(rf"({FORCED})?{message}", process.stderr.read())
+        report = r"stage .*\n[\d.]+ s, cancelled.*\n"
+        assert re.fullmatch(rf"({FORCED})?{report}{message}", process.stderr.read(), re.DOTALL)
         assert process.wait() == status
         assert len(workers) == 1
         assert gone(workers)
