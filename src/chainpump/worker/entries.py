@@ -14,8 +14,8 @@ __all__ = ["COPIES_PER_WEIGHING", "SCALAR_BYTES", "check_all", "given", "in_part
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
-# Copied items, of which one is weighed.
-COPIES_PER_WEIGHING = 16
+# Copied items, of which one is weighed. The size of a copy is limited, so that the others take 2 MB at most.
+COPIES_PER_WEIGHING = 64
 # Iterating over these takes no time. No user code that could change an item runs between two items.
 CONTAINERS = frozenset((range, list, tuple))
 

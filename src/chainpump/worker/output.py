@@ -124,26 +124,26 @@ class Output:
         if steps is not None and not self._bounds and self._number is None:
             self._pump_at_once(steps)
             return
-        pending = self._pending
-        append = pending.append
-        number = self._number
+        pending, append, number = self._pending, self._pending.append, self._number
         limit, most = self.frame_items, self._sender.flush_bytes
-        copies, copied_bytes = self._sender.copies, COPY_BYTES
+        # The type of an earlier item of which others may be copied, and how.
+        copied_kind, copy, copied_bytes = None, None, COPY_BYTES
         size = waiting = 0
         for item in self._metered(items) if self._bounds else items:
             kind = type(item)
-            if kind in SCALARS and not self._snapshots:
-                nbytes = SCALAR_BYTES
-            elif kind in STRINGS and not self._snapshots:
-                nbytes = len(item)
-            elif not self._snapshots and (copy := copies.get(kind)) is not None and (copied := copy(item)) is not None:
+            if kind is copied_kind and copy is not None and (copied := copy(item)) is not None:
                 item = copied  # noqa: PLW2901  # the entry replaces the item
                 # One of a few is weighed. The size of a copy is limited, so that the others cannot take much more.
                 if not waiting % COPIES_PER_WEIGHING:
                     copied_bytes = self._copied.weigh(item) * most // FRAME_BYTES + 1
                 nbytes = copied_bytes
+            elif kind in SCALARS and not self._snapshots:
+                nbytes = SCALAR_BYTES
+            elif kind in STRINGS and not self._snapshots:
+                nbytes = len(item)
             else:
                 item, nbytes = self._admit(item, kind)  # noqa: PLW2901
+                copied_kind, copy = (None, None) if self._snapshots else (kind, self._sender.copies.get(kind))
             if number is not None:
                 # Add the number first, because the flusher counts the pending items.
                 self._numbering.numbers.append(number())
