@@ -1,7 +1,7 @@
 """Makes what docs/progress.md shows of a run, anew: `python docs/captures.py`. It takes a minute, and Chromium.
 
 Runs the example `index_code` as a user does, in a terminal of its own, and keeps the table that was there after some
-seconds, and the report, whose page becomes a picture.
+seconds, and the report, whose page becomes two pictures: by day on a screen, and by night on a phone.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ COMMAND = re.compile(r"\x1b\[[\d;?]*[A-Za-z]|\r")  # what moves the cursor, or c
 PLACE = re.compile(r"(?<=<!-- made by captures\.py -->\n```text\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 BROWSER = (
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--hide-scrollbars", "--blink-settings=preferredColorScheme=1", "--window-size=1000,700"),
+    "--hide-scrollbars",
 )
+# Each picture, its size in pixels, and whether the page is dark.
+PICTURES = (("report.png", "1000,900", False), ("report-phone.png", "500,1500", True))
 
 
 def main() -> None:
-    """Write the page's blocks and the picture."""
+    """Write the page's blocks and the pictures."""
     with TemporaryDirectory() as folder:
         page = Path(folder) / "run.html"
         drawn, printed = recorded(["run", f"{EXAMPLE}:pipeline", "--progress", "--report", str(page)], Path(folder))
@@ -42,9 +44,12 @@ def main() -> None:
         text = PLACE.sub(lambda _: next(blocks), (DOCS / "progress.md").read_text(encoding="utf-8"))
         (DOCS / "progress.md").write_text(text, encoding="utf-8")
         if shutil.which("chromium") is None:
-            sys.exit("no Chromium is here: the picture stays as it was")
-        picture = [f"--user-data-dir={folder}/profile", f"--screenshot={DOCS / 'report.png'}", page.as_uri()]
-        subprocess.run([*BROWSER, *picture], check=True, capture_output=True, timeout=100)
+            sys.exit("no Chromium is here: the pictures stay as they were")
+        for name, size, is_dark in PICTURES:
+            # The numbers are those of the browser: 0 is dark, 1 is light.
+            look = [f"--window-size={size}", f"--blink-settings=preferredColorScheme={int(not is_dark)}"]
+            files = [f"--user-data-dir={folder}/profile", f"--screenshot={DOCS / name}", page.as_uri()]
+            subprocess.run([*BROWSER, *look, *files], check=True, capture_output=True, timeout=100)
 
 
 def recorded(arguments: list[str], folder: Path) -> tuple[str, str]:
