@@ -76,8 +76,8 @@ def weight(array: Any) -> int:
 
 
 def late(value: int) -> int:
-    """It waits for something outside."""
-    select.select([], [], [], 0.005)
+    """It waits for something outside, far longer than an item takes to come, however busy the machine is."""
+    select.select([], [], [], 0.1)
     return value
 
 

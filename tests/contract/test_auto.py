@@ -151,7 +151,7 @@ def test_a_place_is_used_again(place: str, scaling: ForcedScaling) -> None:
 
 @PLACES
 def test_the_stage_that_holds_up_the_others_gets_workers(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Whatever else the machine does, there is a processor for one more worker.
+    # Whatever else the machine does, there are processors for more workers.
     monkeypatch.setattr(autoscaler, "processors", lambda: 64)
     pipeline = Pipeline(source(stages.endless), on=Threads()).map(operations.increased, on=AUTO[place], name="fast")
     with pipeline.map(operations.late, on=AUTO[place], name="slow").open() as run:
