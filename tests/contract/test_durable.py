@@ -277,6 +277,20 @@ async def count_up(count: int, skipped: int = 0) -> AsyncIterator[int]:
         yield number + skipped * (number > 0)
 
 
+def test_report_and_error_count_the_whole_job_and_say_how_it_goes_on(journal: Path) -> None:
+    def chain(fails: bool) -> Runnable[None]:
+        each: Callable[[int], object] = fail_at_30 if fails else str
+        return Pipeline(range(50)).each(each, on=Threads(1), name="each")
+
+    with pytest.raises(ValueError, match="30") as raised:
+        chain(fails=True).run(journal=journal)
+    line = f"journal {journal}: 30 items are done in this run, 30 in all, 20 are left"
+    assert f"{line}. It is kept: the same call goes on there." in raised.value.__notes__
+    report = chain(fails=False).run(journal=journal)
+    assert (report.done_before, report.done, report.left) == (30, 20, 0)
+    assert f"journal {journal}: 20 items are done in this run, 50 in all, 0 are left." in str(report)
+
+
 def test_journal_counts_the_items_that_were_skipped_in_all_attempts(journal: Path) -> None:
     chain = Pipeline(range(50)).map(partial(refused, mended=0), on=Threads(2), on_error=Skip(), name="refused")
     with chain.open(journal=journal) as run:

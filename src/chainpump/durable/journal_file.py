@@ -37,7 +37,8 @@ __all__ = ["JournalFile", "read", "read_letters", "reset", "verify"]
 class JournalFile:
     """The journal of a run, held for this run until `close`. Any thread may use it.
 
-    content: what it held as it was opened. changes: what has changed in the pipeline since the last attempt, as texts.
+    path: of the file. content: what it held as it was opened. changes: what has changed in the pipeline since the last
+    attempt, as texts.
     After an error of `write`, each further one raises the same error: what was to be written before is missing.
     """
 
@@ -50,7 +51,7 @@ class JournalFile:
         strict: bool,
         retries: bool,
     ) -> None:
-        self._path = path
+        self.path = path
         self._lock = lock
         self._connection = connection
         # Guards all that follows, and the connection.
@@ -151,7 +152,7 @@ class JournalFile:
     def differing(self, what: str) -> JournalError:
         """The error of a run whose input is not that of the earlier attempts. what: the difference."""
         return JournalError(
-            f"journal {self._path}: the input has changed: {what}.\n"
+            f"journal {self.path}: the input has changed: {what}.\n"
             "  What is done is known by the numbers of the items. Run again with the same input in the same order, or "
             f"begin again after {RESET}.\n"
             "  If the same items differ in each attempt, such as by a time: Journal(..., check_input=False)."
@@ -179,9 +180,9 @@ class JournalFile:
         if self._failed is not None:
             raise self._failed
         if not self._is_open:
-            raise JournalError(f"journal {self._path}: it is closed.")
+            raise JournalError(f"journal {self.path}: it is closed.")
         try:
-            with explained(self._path), self._transaction():
+            with explained(self.path), self._transaction():
                 yield
         except JournalError as error:
             self._failed = error

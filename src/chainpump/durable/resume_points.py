@@ -33,6 +33,11 @@ class ResumePoint:
     is_limited: bool = False
     stop: int | None = None
 
+    @property
+    def done_before(self) -> int:
+        """How many items were done before, and need not be made. Those between dead letters are not looked at."""
+        return self.left_out.count if self.stop is None else 0
+
     def left_of(self, length: int) -> int:
         """How many items of so many it gives."""
         return max(0, (length if self.stop is None else min(length, self.stop)) - self.left_out.count)

@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..errors import DeadItem, Failure, RunError, StallError
+from ..errors import DeadItem, Failure, JournalError, RunError, StallError
 from ..executors.signals import defer_ctrl_c
 from ..ipc.descriptors import is_forking
 from ..logs.receiver import Logs
@@ -75,7 +75,7 @@ class Execution:
             if settings.observers:
                 meter = self._supervisor.meter
                 self._observing = Observing(
-                    settings.observers, meter.stage_facts, meter.read, meter.counts, meter.length
+                    settings.observers, meter.stage_facts, meter.read, meter.counts, meter.length, meter.done_before
                 )
             self._at_exit = partial(_close, weakref.ref(self))
             atexit.register(self._at_exit)
@@ -241,6 +241,8 @@ class Execution:
                 error.report = report  # type: ignore[attr-defined]
                 if is_ctrl_c or report.dead_letters:
                     add_note(error, run_texts.told(report.chain, report.line()))
+                if report.journal and not isinstance(error, JournalError):
+                    add_note(error, report.journal_line())
 
     def _ending(self) -> Ending:
         """The ending of the run, which is over."""
@@ -269,7 +271,7 @@ class Execution:
 
     def _progress(self, reading: Reading) -> Progress:
         meter = self._supervisor.meter
-        return progress(meter.stage_facts, reading, length=meter.length)
+        return progress(meter.stage_facts, reading, length=meter.length, done_before=meter.done_before)
 
     def _report(self, value: V) -> Report[V]:
         """The report of the run so far, with this value."""
@@ -295,6 +297,9 @@ class Execution:
             self._recorder.again_at_most,
             meter.started,
             ending.failed_stage if ending is not None else None,
+            self._recorder.path,
+            self._recorder.done_now,
+            self._recorder.left_of(meter.length),
         )
 
     def cancel(self) -> None:

@@ -54,6 +54,11 @@ class Meter:
         return time.process_time_ns() - self._cpu if self._interpreter is None else self._interpreter
 
     @property
+    def done_before(self) -> int:
+        """How many items of the source this run leaves out, because they are done."""
+        return self._source_point.done_before
+
+    @property
     def length(self) -> int | None:
         """How many items of the source this run has to do; None if it is unknown."""
         if self._length is None:

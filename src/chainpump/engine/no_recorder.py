@@ -27,6 +27,10 @@ class NoRecorder:
     # Where each origin goes on, by its place in the chain.
     points: Mapping[int, ResumePoint] = MappingProxyType({})
     error: JournalError | None = None
+    # Of the journal.
+    path = ""
+    # How many items this run has done, by the journal.
+    done_now = 0
     # Whether its last origin sends its items up to a limit.
     limits_items = False
 
@@ -34,6 +38,10 @@ class NoRecorder:
     def done_before(self) -> int:
         """How many items earlier attempts have done."""
         return self.done.count
+
+    def left_of(self, length: int | None) -> int | None:
+        """How many items this run has not done, of so many that it was to do. None if that is not known."""
+        return None
 
     @property
     def again_at_most(self) -> int:

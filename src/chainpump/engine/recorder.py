@@ -61,6 +61,7 @@ class Recorder(NoRecorder):
     ) -> None:
         self.done = file.content.done
         self.points = points
+        self.path = str(file.path)
         self.error = None
         self._file = file
         self._is_open = True
@@ -170,6 +171,10 @@ class Recorder(NoRecorder):
             self._notes.append(notes)
         if notes.differs and self.error is None:
             self.error = self._file.differing(notes.differs)
+
+    def left_of(self, length: int | None) -> int | None:
+        """As in `NoRecorder`. length: of the source; what is done may be counted by the items of a later stage."""
+        return None if length is None or len(self.points) > 1 else max(0, length - self.done_now)
 
     @property
     def again_at_most(self) -> int:
@@ -284,8 +289,13 @@ class Recorder(NoRecorder):
         if change != Change() or reserved != self._reserved:
             self._file.write(replace(change, reserved=reserved))
             self._reserved = reserved
+            self.done_now += self._count_of(change)
         if self._supply is not None and not is_last:
             self._supply.allow(limit)
+
+    def _count_of(self, change: Change) -> int:
+        """How many items a change adds to those that are done."""
+        return self._now.count - self._file.content.done.count - self.done_now
 
     def _add_finished(self, first: int, stop: int) -> None:
         """These items of the run are done."""

@@ -35,6 +35,9 @@ class RetryRecorder(Recorder):
         """As in `NoRecorder`."""
         return self._done_before
 
+    def _count_of(self, change: Change) -> int:
+        return len(change.retried)
+
     def _add_finished(self, first: int, stop: int) -> None:
         self._retried += map(self.done.original, range(first, stop))
 

@@ -48,6 +48,7 @@ class Observing:
 
     An observer that raises causes one warning and is not called again; the run goes on.
     read: takes a reading of the run. counts: takes only its item counts, by stage. length: the items of its source.
+    done_before: how many more earlier attempts of a durable run have done.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Observing:
         read: Callable[[], Reading],
         counts: Callable[[], Sequence[Counts]],
         length: int | None,
+        done_before: int = 0,
     ) -> None:
         self._observers = list(observers)
         self._stage_facts = stage_facts
         self._read = read
         self._counts = counts
         self._length = length
+        self._done_before = done_before
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
         self._ended = Event()
         # The run no longer waits: no more snapshots are shown.
@@ -94,7 +97,8 @@ class Observing:
 
     def _show(self) -> None:
         reading = self._read()
-        shown = progress(self._stage_facts, reading, self._readings[0] if self._readings else None, self._length)
+        earlier = self._readings[0] if self._readings else None
+        shown = progress(self._stage_facts, reading, earlier, self._length, self._done_before)
         self._readings.append(reading)
         self.history.add(shown)
         for observer in tuple(self._observers):

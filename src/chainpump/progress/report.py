@@ -47,8 +47,10 @@ class Report(RunRecord[T]):
     status: "completed", "failed", "cancelled" (left before its end, also by Ctrl-C), or "running".
     error: the class and the text of the error that ended it; None unless it failed.
     done_before: how many items of the source were done in earlier attempts of a durable run. again_at_most: how many
-    items at most this attempt has done again, because the journal did not yet say that they are done. All else in the
-    report is of this attempt.
+    items at most this attempt has done again, because the journal did not yet say that they are done. journal: the path
+    of its file; empty if there is none. done: how many items this attempt has done, by its journal. left: how many are
+    left; None if the length of the source is not known, or the items are counted behind a generator stage. All else in
+    the report is of this attempt.
     started: when the run was opened, in seconds as of `time.time`. failed_stage: the first stage that has failed.
     """
 
@@ -73,10 +75,11 @@ class Report(RunRecord[T]):
         """The report as a JSON object, without the value, which may be anything.
 
         Keys: `started` (ISO 8601, or null), `status`, `error` (a text or null), `failed_stage` (a name or null),
-        `done_before`, `again_at_most`, `duration`, `bottleneck` (a name or null), `advice`, `dead_letters` (how many),
-        `letters` (objects with `stage`, `index`, `part`, and short texts of the `item` and the `error`), `latency` (an
-        object with `p50`, `p90` and `p99`, or null), and `stages` and `decisions`, which are lists of objects with the
-        fields of `StageReport` and `Decision`. Times are in seconds, memory is in bytes.
+        `done_before`, `again_at_most`, `done`, `left` (a number or null), `duration`, `bottleneck` (a name or null),
+        `advice`, `dead_letters` (how many), `letters` (objects with `stage`, `index`, `part`, and short texts of the
+        `item` and the `error`), `latency` (an object with `p50`, `p90` and `p99`, or null), and `stages` and
+        `decisions`, which are lists of objects with the fields of `StageReport` and `Decision`. Times are in seconds,
+        memory is in bytes.
         """
         # As for `to_html`.
         import json
@@ -91,6 +94,8 @@ class Report(RunRecord[T]):
             "failed_stage": self.failed_stage,
             "done_before": self.done_before,
             "again_at_most": self.again_at_most,
+            "done": self.done,
+            "left": self.left,
             "duration": self.duration,
             "bottleneck": self.bottleneck,
             "advice": self.advice,
@@ -128,6 +133,9 @@ def report(
     again_at_most: int = 0,
     started: float | None = None,
     failed_stage: str | None = None,
+    journal: str = "",
+    done: int = 0,
+    left: int | None = None,
 ) -> Report[T]:
     """Of a run, as a reading of it tells. peaks: items in flight, by stage.
 
@@ -167,6 +175,9 @@ def report(
         again_at_most,
         started,
         failed_stage,
+        journal,
+        done,
+        left,
     )
 
 

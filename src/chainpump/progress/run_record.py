@@ -97,6 +97,9 @@ class RunRecord(Generic[T]):
     again_at_most: int = 0
     started: float | None = None
     failed_stage: str | None = None
+    journal: str = ""
+    done: int = 0
+    left: int | None = None
 
     @property
     def chain(self) -> str:
@@ -121,6 +124,15 @@ class RunRecord(Generic[T]):
         ]
         return ", ".join(parts)
 
+    def journal_line(self) -> str:
+        """What the journal knows of the whole job; empty if there is none."""
+        if not self.journal:
+            return ""
+        left = f", {self.left:,} are left" if self.left is not None else ""
+        kept = ". It is kept: the same call goes on there" if self.status != "completed" else ""
+        known = f"{self.done:,} items are done in this run, {self.done_before + self.done:,} in all{left}{kept}"
+        return f"journal {self.journal}: {known}."
+
     def lines(self) -> list[str]:
         """What is shown below the table."""
         told = f", {self.status}" if self.status != "completed" else ""
@@ -128,7 +140,7 @@ class RunRecord(Generic[T]):
         told += f"; at most {self.again_at_most:,} were done again" if self.again_at_most else ""
         told += f"; the bottleneck is '{self.bottleneck}'" if self.bottleneck is not None else ""
         run = f"{self.duration:.2f} s{told}"
-        lines = (run, self.error, self.advice, *map(str, self.decisions), *self._letters())
+        lines = (run, self.journal_line(), self.error, self.advice, *map(str, self.decisions), *self._letters())
         return [line for line in lines if line]
 
     def _letters(self) -> list[str]:

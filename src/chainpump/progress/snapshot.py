@@ -76,7 +76,8 @@ class Progress:
 
     elapsed: seconds since the run was opened. seconds: the length of the recent period that rates and shares describe.
     items: how many have left the last stage; rate: how many per second. length: how many the source makes, if known;
-    if not, how many it has made, once it has ended.
+    if not, how many it has made, once it has ended. done_before: how many of these earlier attempts of a durable run
+    have done; `fraction` counts them, and `items` does not.
     fraction: the part of the work that is done, from 0 to 1: the part of the source's items that exist, times for each
     stage the part of its input that it has finished. left: estimated seconds for the rest. None where not known.
     bottleneck: the stage that limits the rate, if there is one: its workers are busy for the largest share of the time,
@@ -94,6 +95,7 @@ class Progress:
     bottleneck: str | None
     stages: tuple[StageProgress, ...]
     is_over: bool = False
+    done_before: int = 0
 
     @property
     def percent(self) -> float | None:
@@ -110,6 +112,8 @@ class Progress:
         if self.fraction is not None:
             whole = f" of {self.length:,}" if self.length is not None else ""
             parts.append(f"{self.fraction:.0%}{whole}")
+        if self.done_before:
+            parts.append(f"{self.done_before:,} done before")
         if self.left is not None and not self.is_over:
             parts.append(f"{clock(self.left)} left")
         if self.bottleneck is not None:
@@ -200,9 +204,16 @@ def clock(seconds: float) -> str:
 
 
 def progress(
-    stage_facts: Sequence[StageFacts], now: Reading, before: Reading | None = None, length: int | None = None
+    stage_facts: Sequence[StageFacts],
+    now: Reading,
+    before: Reading | None = None,
+    length: int | None = None,
+    done_before: int = 0,
 ) -> Progress:
-    """Make a snapshot. before: the reading from which rates and shares are counted; None for the start."""
+    """Make a snapshot. before: the reading from which rates and shares are counted; None for the start.
+
+    length: how many items of the source this run has to do. done_before: how many more were done before.
+    """
     since = before.at if before is not None else 0
     seconds = (now.at - since) / SECOND
     earlier = before.stages if before is not None else [[WorkerReading()] * len(workers) for workers in now.stages]
@@ -218,18 +229,20 @@ def progress(
         length = stages[0].sent
     done = _done(now, length)
     gained = (done or 0.0) - (_done(before, length) or 0.0 if before is not None else 0.0)
+    whole = None if length is None else length + done_before
     last = stages[-1]
     return Progress(
         elapsed=now.at / SECOND,
         seconds=seconds,
         items=last.received if last.role == Role.SINK.value else last.sent,
         rate=last.rate,
-        length=length,
-        fraction=done,
+        length=whole,
+        fraction=done if done is None or not whole else (done_before + done * (length or 0)) / whole,
         left=(1 - done) * seconds / gained if done is not None and gained > 0 else None,
         bottleneck=held_by.name if held_by is not None else None,
         stages=stages,
         is_over=now.is_over,
+        done_before=done_before,
     )
 
 

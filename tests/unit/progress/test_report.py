@@ -147,6 +147,8 @@ def test_json_has_all_but_the_value(made: Report[int]) -> None:
         "failed_stage",
         "done_before",
         "again_at_most",
+        "done",
+        "left",
         "duration",
         "bottleneck",
         "advice",

@@ -119,6 +119,15 @@ def test_a_part_lies_between_nothing_and_all(sent: int, finished: int, length: i
     assert progress((LOAD, SAVE), now, length=length).fraction == done
 
 
+def test_items_that_were_done_before_are_a_part_of_the_whole() -> None:
+    now = reading(1, [WorkerReading(sent=10)], [WorkerReading(received=5, finished=5)])
+    snapshot = progress((LOAD, SAVE), now, length=10, done_before=30)
+    assert (snapshot.length, snapshot.done_before, snapshot.items) == (40, 30, 5)
+    assert snapshot.fraction == pytest.approx(35 / 40)
+    assert snapshot.left == pytest.approx(1.0)
+    assert "88% of 40, 30 done before" in snapshot.line()
+
+
 def test_once_the_source_has_ended_it_is_known_how_much_there_is_to_do() -> None:
     load = [each._replace(state=State.DONE) for each in NOW.stages[0]]
     snapshot = progress(PLACES, replace(NOW, stages=[load, *NOW.stages[1:]]), BEFORE)
