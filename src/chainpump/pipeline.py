@@ -20,9 +20,10 @@ import chainpump
 from .building import checks
 from .building.checked_function import CheckedFunction
 from .building.elsewhere_checks import check_elsewhere
+from .building.forgotten_results import warn_of_none
 from .building.generator_operators import GeneratorOperators
 from .building.item_operators import ItemOperators
-from .building.misuses import OF_A_PIPELINE, OF_A_RUNNABLE, Misuses
+from .building.misuses import AWAIT_A_PIPELINE, AWAIT_A_RUNNABLE, OF_A_PIPELINE, OF_A_RUNNABLE, Misuses
 from .building.problems import Problems
 from .building.recycling_checks import check_recycling
 from .building.restart_checks import check_restarts
@@ -51,6 +52,7 @@ from .executors.inline import Inline
 from .hints.annotations import Hint, is_unknown
 from .hints.classes import UNKNOWN, union_of
 from .hints.objects import is_a
+from .hints.ownership import is_own
 from .lazy_dataclass import replace
 from .messages.names import Role
 from .messages.user_call import user_call
@@ -118,6 +120,8 @@ class _Chain(Misuses):
         with problems:
             check_elsewhere(stages)
         problems.tell()
+        if self._stages and stage.operator is None and is_own(stage.call.function):
+            warn_of_none(self._stages[-1], stage.name, self._stages[-1].yields)
         return stages
 
     def _made(self, kind: type[ChainT], stages: tuple[PlannedStage, ...]) -> ChainT:
@@ -149,6 +153,7 @@ class Pipeline(_Chain, ItemOperators[T_co], GeneratorOperators[T_co]):
 
     __slots__ = ()
     _instead = OF_A_PIPELINE
+    _to_await = AWAIT_A_PIPELINE
 
     @overload
     def __init__(
@@ -456,6 +461,7 @@ class Runnable(_Chain, Generic[R_co]):
 
     __slots__ = ()
     _instead = OF_A_RUNNABLE
+    _to_await = AWAIT_A_RUNNABLE
     _other = Pipeline
 
     @user_call
@@ -588,32 +594,14 @@ def with_workers(chain: ChainT, workers: Mapping[str, Workers]) -> ChainT:
 
 
 @overload
-def opened(
-    chain: Pipeline[Any],
-    *,
-    progress: bool = ...,
-    observe: Callable[[chainpump.Progress], object] | None = ...,
-    journal: str | os.PathLike[str] | chainpump.Journal | None = ...,
-) -> chainpump.Run[Any]: ...
+def opened(chain: Pipeline[Any], options: RunOptions) -> chainpump.Run[Any]: ...
 @overload
-def opened(
-    chain: Runnable[Any],
-    *,
-    progress: bool = ...,
-    observe: Callable[[chainpump.Progress], object] | None = ...,
-    journal: str | os.PathLike[str] | chainpump.Journal | None = ...,
-) -> chainpump.SinkRun[Any]: ...
-def opened(
-    chain: Pipeline[Any] | Runnable[Any],
-    *,
-    progress: bool = False,
-    observe: Callable[[chainpump.Progress], object] | None = None,
-    journal: str | os.PathLike[str] | chainpump.Journal | None = None,
-) -> chainpump.Run[Any] | chainpump.SinkRun[Any]:
+def opened(chain: Runnable[Any], options: RunOptions) -> chainpump.SinkRun[Any]: ...
+def opened(chain: Pipeline[Any] | Runnable[Any], options: RunOptions) -> chainpump.Run[Any] | chainpump.SinkRun[Any]:
     """Open a run of a pipeline or a runnable. A sink on Inline runs in the thread that asks for the result."""
     if isinstance(chain, Pipeline):
-        return chain.open(progress=progress, observe=observe, journal=journal)
-    return chain._start(RunOptions(progress=progress, observe=observe, journal=journal))  # noqa: SLF001  # of this module
+        return start_run(chain.plan(), options, iterated=True)
+    return chain._start(options)  # noqa: SLF001  # of this module
 
 
 def _made(kind: type[ChainT], stages: tuple[PlannedStage, ...], strict: bool) -> ChainT:

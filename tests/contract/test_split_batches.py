@@ -148,3 +148,5 @@ def test_an_item_that_takes_too_long_or_kills_its_worker_is_found_in_its_batch(
         assert list(run) == [[2, 4], [12, 14]]
         assert places_of(run.dead_letters) == [(8, 1, 1), (9, 1, 3)]
         assert {type(letter.error) for letter in run.dead_letters} == {error}
+        # There is a policy already.
+        assert not any("on_error=" in str(letter.error) for letter in run.dead_letters)

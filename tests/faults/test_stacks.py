@@ -330,6 +330,9 @@ def test_a_process_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) 
         raise PermissionError
 
     monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert refusal(1).startswith("process 1 may not be looked into, even by root: this container, or ")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert refusal(1) == "process 1 is not yours: only its user, and root, may look into it."
 
 

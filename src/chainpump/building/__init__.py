@@ -5,8 +5,9 @@
 * `checked_item_function`: the same for a function of one item, which needs no hints
 * `checked_per_worker`: a factory of a function of one item, and the function that it makes
 * `checks`: what is checked of a source, a stage, a sink, an iterable
-* `control_flow`: whether every path through a piece of code passes one instruction
+* `control_flow`: whether a piece of code surely reaches an instruction, and whether it returns nothing
 * `elsewhere_checks`: whether stages can run on other machines
+* `forgotten_results`: a stage without `yield`, and `map` of a function that returns nothing
 * `generator_operators`: the methods of a pipeline that add the generator stages of the library
 * `item_operators`: the methods of a pipeline that call a function for each item
 * `main_guard`: whether a worker that imports the main file would start the run again

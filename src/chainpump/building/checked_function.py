@@ -343,7 +343,9 @@ class CheckedFunction:
 
     @property
     def _how(self) -> str:
-        return f"and its arguments, without calling it: {self.role}(function, argument)"
+        function = self.bound.function
+        name = self.short if inspect.isgenerator(function) or inspect.isasyncgen(function) else "function"
+        return f"and its arguments, without calling it: {self.role}({name}, argument)"
 
     def _accepts(self, after: Hint, takes: Hint, bindings: Bindings) -> bool:
         """Whether a function with this parameter may follow items of this hint."""

@@ -21,6 +21,7 @@ from ..plan.bound import Bound, Sink, Source
 from ..plan.per_worker import PerWorker
 from .checked_function import CheckedFunction, is_any, text_unit
 from .checked_item_function import CheckedItemFunction
+from .forgotten_results import check_yields
 from .problems import Problems
 
 __all__ = [
@@ -49,6 +50,7 @@ def check_source(bound: Bound, name: str, problems: Problems, awaits: bool = Fal
     function = CheckedFunction(bound, name, "source", awaits=awaits)
     if _is_callable(function, problems):
         with problems:
+            check_yields(function)
             function.check_annotated()
             function.check_start()
             return bound_to(function.items(), _argument_bindings(function, {}, problems))
@@ -69,6 +71,7 @@ def check_stage(
     if not _is_callable(function, problems):
         return UNKNOWN
     with problems:
+        check_yields(function)
         function.check_annotated()
         bindings = _stream_bindings(function, after_name, after_where, problems)
         return bound_to(function.items(), bindings)
@@ -125,6 +128,7 @@ def check_flat_map(function: CheckedItemFunction, after_name: str, after_where: 
     """The hint of the items that a function of one item returns or yields."""
     bindings = _bindings_of(function, after_name, after_where, problems)
     with problems:
+        check_yields(function)
         return UNKNOWN if function.result is UNKNOWN else bound_to(function.items(), bindings)
     return UNKNOWN
 
@@ -236,6 +240,9 @@ def _instead_of(value: object) -> str:
 def check_travels(bound: Bound, name: str) -> None:
     """Check that a function and its arguments can be pickled, as a worker process needs them."""
     bound = bound.for_workers
+    if not (callable(bound.function) or isinstance(bound.function, Bound)):
+        # It is no function, which is another problem.
+        return
     try:
         functions.dumps(bound)
     except Exception as error:

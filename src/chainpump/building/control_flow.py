@@ -1,16 +1,20 @@
-"""Whether every path through a piece of code passes one of its instructions, by the jumps in its bytecode."""
+"""What is sure about a piece of code, by its bytecode: that it reaches an instruction, or that it returns nothing."""
 
 from __future__ import annotations
 
 import dis
-from functools import lru_cache
+import inspect
+from functools import lru_cache, partial
 from itertools import pairwise
 from types import CodeType
 
-__all__ = ["is_surely_reached"]
+__all__ = ["is_surely_reached", "returns_nothing"]
 
 LEAVE = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))
 JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+# The instructions of a function without a body.
+EMPTY = frozenset(("RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "RETURN_GENERATOR", "POP_TOP"))
+YIELDS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 ALWAYS_JUMP = frozenset(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE"))
 
 
@@ -46,3 +50,36 @@ def is_surely_reached(code: CodeType, at: int) -> bool:
             return False
         waiting += targets
     return is_reached
+
+
+def returns_nothing(function: object) -> bool:
+    """Whether a function or method yields nothing, and returns None in every case.
+
+    Not if it is empty, which stands for one to come.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        return False
+    code: CodeType = function.__code__
+    return not code.co_flags & YIELDS and _returns_nothing(code)
+
+
+@lru_cache(maxsize=64)
+def _returns_nothing(code: CodeType) -> bool:
+    found = False
+    does = False
+    before = None
+    for each in dis.get_instructions(code):
+        if each.opname == "RETURN_CONST" and each.argval is not None:
+            return False
+        if each.opname == "RETURN_VALUE" and not (_is_none(before) and not each.is_jump_target):
+            return False
+        found |= each.opname in ("RETURN_CONST", "RETURN_VALUE")
+        does |= each.opname not in EMPTY
+        before = each
+    return found and does
+
+
+def _is_none(instruction: dis.Instruction | None) -> bool:
+    return instruction is not None and instruction.opname == "LOAD_CONST" and instruction.argval is None

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from ..messages.user_call import user_call
 
-__all__ = ["OF_A_PIPELINE", "OF_A_RUNNABLE", "Misuses"]
+__all__ = ["AWAIT_A_PIPELINE", "AWAIT_A_RUNNABLE", "OF_A_PIPELINE", "OF_A_RUNNABLE", "Misuses"]
 
 TO_RUN = "A pipeline runs when its items are taken, as in list(pipeline), or with a sink: pipeline.into(list).run()."
 TO_END = "It ends with a sink: .into(function), or .each(function) for a function of one item."
 TO_TAKE = "Take its items: list(pipeline), `for item in pipeline`, or .into(list).run().value."
+AWAIT_A_RUNNABLE = "Write `await runnable.run_async()`."
+AWAIT_A_PIPELINE = "Write `async for item in pipeline`, or `await pipeline.into(sink).run_async()`."
 # Methods of other libraries and other words for methods of a pipeline, with what to write here.
 OF_A_PIPELINE: Mapping[str, str] = {
     **dict.fromkeys(("run", "run_async", "start", "execute", "compute", "process", "join", "wait"), TO_RUN),
@@ -61,6 +63,8 @@ class Misuses:
     __slots__ = ()
     # What to write in place of each of these attributes.
     _instead: ClassVar[Mapping[str, str]] = {}
+    # What to write in place of `await`.
+    _to_await: ClassVar[str] = ""
     # The class that has other attributes. Any: it is one of `pipeline`.
     _other: ClassVar[Any] = None
 
@@ -90,6 +94,14 @@ class Misuses:
 
         def __exit__(self, *_: object) -> None:
             """Python looks for it before it calls `__enter__`."""
+
+        @partial(user_call, ends=Exception)
+        def __await__(self) -> NoReturn:
+            name = type(self).__name__
+            raise TypeError(
+                f"object {name} can't be used in 'await' expression: it is a description, and not a run.\n"
+                f"  {self._to_await}"
+            )
 
         @partial(user_call, ends=Exception)
         def __or__(self, other: object) -> Any:

@@ -31,6 +31,7 @@ from . import checks
 from .checked_function import CheckedFunction
 from .checked_item_function import CheckedItemFunction, CheckedPart
 from .checked_per_worker import CheckedPerWorker
+from .forgotten_results import warn_of_none
 from .problems import Problems
 from .split_checks import check_split
 
@@ -202,6 +203,7 @@ def planned_operator(
         _check_unbound(operator.function)
         yields = CHECKS[type(operator)](function, last.name, last.call.where, problems)
         check_split(operator, name, last.yields, last.name, yields)
+        warn_of_none(last, name, function.takes)
         if strict:
             check_known(problems, function, yields)
     role = Role.SINK if isinstance(operator, Each) else Role.STAGE

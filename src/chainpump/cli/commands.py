@@ -20,6 +20,7 @@ from ..plan.plan import Plan
 from ..plan.planned_stage import PlannedStage
 from ..progress.report import Report
 from ..progress.snapshot import Progress
+from ..start import GRACE, RunOptions
 from .arguments import READ, named_pipeline, suggestion
 from .completion import completions
 from .journals import ACTIONS, journal_options
@@ -66,8 +67,15 @@ def _run(options: Namespace) -> int:
     if options.report is not None:
         _check_report(options.report)
     found = _pipeline(options)
-    observe = None if options.report is None else _no_observer
-    with opened(found, progress=options.progress, observe=observe, journal=journal) as run:
+    run_options = RunOptions(
+        grace=options.grace,
+        stall_timeout=options.stall_timeout,
+        check_items=options.check_items,
+        progress=options.progress,
+        observe=None if options.report is None else _no_observer,
+        journal=journal,
+    )
+    with opened(found, run_options) as run:
         try:
             report = _completed(run)
         except KeyboardInterrupt:
@@ -240,6 +248,19 @@ def _run_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--retry", action="store_true", help="do only the items again whose dead letters are in the journal"
+    )
+    parser.add_argument(
+        "--stall-timeout", type=float, metavar="SECONDS", help="end the run if no item moves for so many seconds"
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=GRACE,
+        metavar="SECONDS",
+        help="what a cancelled worker has for its clean-up before it is killed; %(default)s unless told otherwise",
+    )
+    parser.add_argument(
+        "--check-items", action="store_true", help="check that each item has the type that its stage declares"
     )
 
 

@@ -57,6 +57,11 @@ def stacks(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         raise UsageError(f"there is no process {pid}.") from None
     except PermissionError:
+        if os.geteuid() == 0:
+            raise UsageError(
+                f"process {pid} may not be looked into, even by root: this container, or a security module of the "
+                "system, denies it (CAP_SYS_PTRACE).\n  Ask as the user of the process, or outside of the container."
+            ) from None
         raise UsageError(f"process {pid} is not yours: only its user, and root, may look into it.") from None
     except UNREADABLE:
         raise UsageError(f"process {pid} has another version of chainpump: ask with that one.") from None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import Failure, RunError, StageError, text_of_failures
 from ..lazy_dataclass import dataclass
-from ..messages import failure_texts
+from ..messages import failure_texts, item_texts
 from ..messages.names import Role
 from ..progress.run_record import Status
 from ..worker.outcome import Failed, Outcome
@@ -103,7 +103,7 @@ def ending_of(
         return Ending(exception=recorder.error)
     if dead_letters.refusal is not None:
         item, cause = dead_letters.refusal
-        return Ending([Failed(failure_texts.refused(item.stage, item.index, cause), cause)])
+        return Ending([Failed(item_texts.refused(item.stage, item.index, cause), cause)])
     if supervisor.defect is not None:
         return Ending(exception=supervisor.defect)
     if state.failures:

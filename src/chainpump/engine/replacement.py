@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from ..executors.base import Lost, LostWithMachine
 from ..ipc.board import Cell, State
 from ..lazy_dataclass import replace
-from ..messages import failure_texts, host_texts
+from ..messages import failure_texts, host_texts, item_texts
 from ..messages.names import Item, Role
 from ..policies import Action, decide
 from ..worker.operator_run import Condemned
@@ -102,14 +102,14 @@ def _judge_item(
     deaths = 1 if part and earlier.error is not None else POISONOUS
     if replaceable is not None and overdue == (row[Cell.ITEM], row[Cell.SINCE]):
         stack = worker.handle.read_stack()
-        failure = failure_texts.timed_out(slot.who, worker.pid, item, replaceable.timeout or 0.0, stack)
+        failure = item_texts.timed_out(slot.who, worker.pid, item, replaceable.timeout or 0.0, stack)
         tries = record.cost
     elif record.cost >= deaths:
-        failure = failure_texts.poisonous(slot.who, worker.pid, exit_code, item, record.cost)
+        failure = item_texts.poisonous(slot.who, worker.pid, exit_code, item, record.cost)
         tries = record.cost + 1 - deaths
     else:
         return None
-    error = failure.error(failure)
+    error = failure.error(item_texts.dealt_with(failure))
     try:
         ends_run = replaceable is None or decide(replaceable.policy, error, tries).action is Action.RAISE
     except Exception as own:

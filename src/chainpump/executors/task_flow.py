@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from ..messages import item_texts
 from ..pickling.sizes import Weigher
 from ..plan.batches import Part as PartOfBatch
 from ..plan.batches import parts_of
@@ -258,7 +259,7 @@ class Flow:
             failure = None
             if isinstance(error, CallTimeout):
                 failure = self._stage.too_late(error.stack, item.current)
-                error = failure.error(failure)
+                error = failure.error(item_texts.dealt_with(failure))
             part = item.of.frame.part(item.position)
             position = item.part[0] if item.part is not None else None
             cause = cast("Exception", error)

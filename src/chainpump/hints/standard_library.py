@@ -77,6 +77,7 @@ builtins | int | Chars | SupportsInt | SupportsIndex -> int
 builtins | frozenset | Iterable[T] -> frozenset[T]
 builtins | iter | Iterable[T] -> Iterator[T]
 builtins | len | Sized -> int
+builtins | print | object -> None
 builtins | list sorted | Iterable[T] -> list[T]
 builtins | max min | Iterable[T] -> T
 builtins | next | Iterator[T] -> T

@@ -4,6 +4,7 @@
 * `failure_texts`: the text of each failure
 * `host_texts`: the text of the loss of another machine
 * `item_repr`: a short text of an item
+* `item_texts`: the texts of failures of single items
 * `names`: workers, items and exceptions, as messages name them
 * `printable`: escapes control characters
 * `ray_texts`: texts about Ray clusters that cannot be used

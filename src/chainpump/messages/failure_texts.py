@@ -9,19 +9,16 @@ from collections.abc import Mapping, Sequence
 from ..errors import (
     Cancelled,
     Failure,
-    ItemTimeoutError,
     ItemTypeError,
     RunError,
     StageError,
     StageStoppedError,
     StallError,
-    TooManyFailuresError,
     UnpicklableItemError,
     WorkerLostError,
 )
-from .call_stacks import DEEP, calls_in, user_stack, user_traceback
+from .call_stacks import DEEP, calls_in, user_traceback
 from .names import Item, Role, WorkerName, text_of
-from .printable import printable, printable_lines
 from .refusals import NOT_ITS_OWN, channel_advice, start_advice
 from .shadowing import shadowed
 from .source_files import PACKAGE
@@ -39,17 +36,13 @@ __all__ = [
     "mistyped",
     "no_run",
     "not_started",
-    "poisonous",
     "raised",
-    "refused",
     "returned_early",
     "stall_goes_on",
     "stalled",
     "starts_above",
     "still_ending",
     "survived",
-    "timed_out",
-    "too_many",
     "unclean",
     "unpicklable",
 ]
@@ -107,33 +100,6 @@ def returned_early(who: WorkerName, pid: int | None, delivered: int) -> Failure:
     )
 
 
-def too_many(who: WorkerName, pid: int | None, limit: int, latest: Sequence[str]) -> Failure:
-    """More items failed than a policy allows. latest: texts of the last failures in this worker."""
-    return who.failure(
-        TooManyFailuresError,
-        pid,
-        f"{who.label} failed on more than {limit} item{'s' * (limit != 1)}, its limit. The last of them:",
-        *latest,
-        who.definition(),
-    )
-
-
-def refused(stage: str, index: int, error: BaseException) -> Failure:
-    """The function that takes a stage's dead letters raised."""
-    return Failure(
-        StageError,
-        "stage",
-        stage,
-        0,
-        None,
-        f"the function that takes the dead letters of '{printable(stage)}' raised {type(error).__name__} "
-        f"on item {index}:",
-        (printable_lines(text_of(error)), "It is the `to=` of its DeadLetter policy."),
-        index,
-        traceback=printable_lines(user_traceback(error)),
-    )
-
-
 def lost(who: WorkerName, pid: int, exit_code: int | None, in_hand: Sequence[int], started: bool) -> Failure:
     """A worker's process died before it reported its end.
 
@@ -160,19 +126,6 @@ def lost_in_set_up(who: WorkerName, pid: int, exit_code: int | None) -> Failure:
     return who.failure(WorkerLostError, pid, headline, _advice(exit_code, True), who.definition(), exit_code=exit_code)
 
 
-def timed_out(who: WorkerName, pid: int, item: Item, seconds: float, stack: str) -> Failure:
-    """A function exceeded its time limit on an item. stack: where it was; empty if the worker did not answer."""
-    return who.failure(
-        ItemTimeoutError,
-        pid,
-        f"{who.placed(pid)} took longer than {seconds:g} s over {item}.",
-        "Raise timeout=, or let a policy deal with such items: on_error=Skip(ItemTimeoutError).",
-        who.definition(),
-        item=item,
-        traceback=user_stack(stack),
-    )
-
-
 STALL_ENDS = "Look at what it does there; timeout= stops a function of one item, and stall_timeout= may be too short."
 
 
@@ -186,22 +139,6 @@ def stall_goes_on(limit: float | None) -> str:
     """What to do about a stall while the run goes on. limit: seconds until the stall ends the run, or None."""
     end = "stall_timeout= would end it" if limit is None else f"stall_timeout={limit:g} ends it"
     return f"The run goes on; {end}. `python -m chainpump stacks {os.getpid()}` shows where each worker is."
-
-
-def poisonous(who: WorkerName, pid: int, exit_code: int | None, item: Item, cost: int) -> Failure:
-    """Several workers died on the same item."""
-    return who.failure(
-        WorkerLostError,
-        pid,
-        f"{who.label} lost {cost} workers, one after the other, on {item}: the last "
-        f"({who.process(pid)}) {death(exit_code)}."
-        if cost > 1
-        else f"{who.label} lost a worker on {item}: it ({who.process(pid)}) {death(exit_code)}.",
-        "Let a policy deal with such items: on_error=Skip(WorkerLostError).",
-        who.definition(),
-        item=item,
-        exit_code=exit_code,
-    )
 
 
 def death(exit_code: int | None) -> str:

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["PACKAGE", "code_reducer", "file_of", "user_line"]
+__all__ = ["PACKAGE", "code_reducer", "file_of", "user_frame", "user_line"]
 
 # The folder of this library's own code.
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
@@ -34,11 +34,17 @@ def file_of(code: CodeType) -> str:
     return " ".join(labels) if labels else code.co_filename
 
 
-def user_line() -> str:
-    """The line of the program that is being executed, `file:line`: the innermost call outside of this package."""
+def user_frame() -> FrameType:
+    """The innermost call outside of this package."""
     frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
     while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
         frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """The line of the program that is being executed, `file:line`."""
+    frame = user_frame()
     return f"{file_of(frame.f_code)}:{frame.f_lineno}"
 
 

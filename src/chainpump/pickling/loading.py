@@ -18,7 +18,7 @@ from types import FrameType
 from ..errors import StageOptionError
 from ..messages.source_files import PACKAGE
 
-__all__ = ["GUARD", "become_worker", "calls_from", "check_not_loading", "is_importing", "loading"]
+__all__ = ["GUARD", "become_worker", "calls_from", "check_not_loading", "is_importing", "is_in_worker", "loading"]
 
 GUARD = 'if __name__ == "__main__":'
 
@@ -52,13 +52,10 @@ def loading() -> Generator[None, None, None]:
 
 def check_not_loading() -> None:
     """Raise StageOptionError if this code runs as a worker imports modules."""
-    from multiprocessing import process  # a program that builds pipelines, and starts none, needs no more of it
-
     # The list must not contain this frame: that would be a reference cycle, which keeps the variables of all callers.
     frames = list(calls_from(sys._getframe().f_back))  # noqa: SLF001  # what `inspect.currentframe` calls
     imported = next((frame for frame in frames if is_importing(frame)), None)
-    imports_main = getattr(process.current_process(), "_inheriting", False)
-    if not (imports_main or _THIS.is_loading or (_THIS.is_worker and imported is not None)):
+    if not (_imports_main() or _THIS.is_loading or (_THIS.is_worker and imported is not None)):
         return
     top = imported or next((frame for frame in frames if frame.f_code.co_name == "<module>"), None)
     at = top or next((frame for frame in frames if not frame.f_code.co_filename.startswith(PACKAGE)), frames[0])
@@ -68,6 +65,17 @@ def check_not_loading() -> None:
         "which would go on without end.\n"
         f"  Move what starts the pipeline into a function, and call it under `{GUARD}` in the program's main file."
     )
+
+
+def is_in_worker() -> bool:
+    """Whether this code runs in a worker, or while one imports the main file."""
+    return _THIS.is_worker or _THIS.is_loading or _imports_main()
+
+
+def _imports_main() -> bool:
+    from multiprocessing import process  # a program that builds pipelines, and starts none, needs no more of it
+
+    return bool(getattr(process.current_process(), "_inheriting", False))
 
 
 def calls_from(frame: FrameType | None) -> Iterator[FrameType]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import DeadItem
 from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass
-from ..messages import failure_texts
+from ..messages import failure_texts, item_texts
 from ..messages.call_stacks import user_traceback
 from ..messages.stand_ins import error_line
 from ..policies import Action, Verdict
@@ -82,7 +82,7 @@ class LeftOut:
         self._row[whole if failed.position is None else parts] += 1
         self._latest.append(f"{failed}: {error_line(error)}")
         if verdict.limit is not None and sum(row[whole] + row[parts] for row in self._tools.rows) > verdict.limit:
-            failure = failure_texts.too_many(self._who, os.getpid(), verdict.limit, tuple(self._latest))
+            failure = item_texts.too_many(self._who, os.getpid(), verdict.limit, tuple(self._latest))
             raise StageFailed(Failed(failure)) from error
         if verdict.action is Action.DEAD_LETTER:
             traceback = user_traceback(error)

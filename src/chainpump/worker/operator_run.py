@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ..errors import Cancelled, Failure
 from ..ipc.board import Cell
 from ..lazy_dataclass import dataclass, field, replace
-from ..messages import failure_texts
+from ..messages import item_texts
 from ..messages.item_repr import short_repr
 from ..plan.batches import parts_of
 from ..plan.operators import STOPPED, Each, Operator
@@ -318,7 +318,7 @@ class OperatorRun(StageRun):
     def too_late(self, stack: str, current: tuple[int, int, Any]) -> Failure:
         """The record of a call that took too long. stack: the call stack at that time, as text."""
         item = self.item(*current[:2], short_repr(current[2]))
-        return failure_texts.timed_out(self.assignment.who, os.getpid(), item, self.operator.timeout or 0.0, stack)
+        return item_texts.timed_out(self.assignment.who, os.getpid(), item, self.operator.timeout or 0.0, stack)
 
     def made_of(self) -> tuple[int, int] | None:
         """Origin and number of the last item that it received."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from chainpump import (
     StageTypeError,
     Threads,
     source,
+    stage,
 )
 from chainpump.cli.main import main
 from chainpump.plan.generator_stages import unbatch
@@ -210,7 +213,7 @@ def test_items_that_are_no_batches_are_told_what_unbatch_takes() -> None:
 
 def test_a_function_of_flat_map_that_returns_nothing_is_told_what_to_return() -> None:
     def forgets(number: int) -> Any:
-        number += 1
+        return [number] if number < 0 else None
 
     with pytest.raises(StageError) as caught:
         list(NUMBERS.flat_map(forgets, on=Threads()))
@@ -235,3 +238,68 @@ def test_an_unknown_option_of_a_command_is_told_with_the_usage_of_that_command(
     told = capsys.readouterr().err
     assert "usage: python -m chainpump run " in told
     assert "unrecognized arguments: --reprot x.html. Did you mean '--report'?" in told
+
+
+def test_a_stage_without_yield_is_told_so() -> None:
+    def looks(numbers: Iterable[int]) -> Iterator[int]:  # type: ignore[return]
+        for number in numbers:
+            number + 1  # forgotten on purpose  # pyright: ignore[reportUnusedExpression]
+
+    def looks_at(number: int) -> Any:
+        number += 1
+
+    def to_come(numbers: Iterable[int]) -> Iterator[int]: ...  # type: ignore[empty-body]
+
+    text = str(mistaken(lambda: NUMBERS.then(looks)))
+    assert text.splitlines()[0].startswith("stage 'looks' makes no items: it has no `yield`, and returns nothing (")
+    assert text.splitlines()[1:] == [
+        "  Let it yield each item that it makes. At the end of a pipeline, write .into(looks)."
+    ]
+    assert "source 'looks' makes no items" in str(mistaken(lambda: Pipeline(source(looks, [1]))))
+    text = str(mistaken(lambda: NUMBERS.flat_map(looks_at)))
+    assert text.endswith("For its effect alone, write .tap(looks_at) or .each(looks_at).")
+    assert NUMBERS.then(to_come)
+
+
+def test_a_function_that_is_called_instead_of_bound_is_one_problem() -> None:
+    def scaled(numbers: Iterable[int], factor: int) -> Iterator[int]:
+        yield from (factor * number for number in numbers)
+
+    error = mistaken(lambda: NUMBERS.then(stage(scaled([1], 2)), on=Processes()))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert isinstance(error, StageTypeError)
+    assert error.problems == (str(error),)
+    assert str(error).endswith("Give the function and its arguments, without calling it: stage(scaled, argument).")
+
+
+def test_to_await_a_description_tells_what_to_await() -> None:
+    async def wrong(chain: Any) -> None:
+        await chain
+
+    for chain, advice in ((NUMBERS, "`async for item in pipeline`"), (SUMMED, "`await runnable.run_async()`")):
+        with pytest.raises(
+            TypeError, match=re.escape("can't be used in 'await' expression: it is a description")
+        ) as caught:
+            asyncio.run(wrong(chain))
+        assert advice in str(caught.value)
+
+
+def test_who_gets_only_none_from_a_map_is_warned_of_once() -> None:
+    def save(number: int):  # type: ignore[no-untyped-def]
+        number += 1
+
+    def use(item: Any) -> Any:
+        return item
+
+    def listed(items: Iterable[Any]) -> list[Any]:
+        return list(items)
+
+    text = r"^'use' gets only None: 'save' before it returns nothing\. .*: \.tap\(save\)\. .*: \.each\(save\)\.$"
+    with pytest.warns(UserWarning, match=text) as caught:
+        NUMBERS.map(save).map(use)
+    assert [each.filename for each in caught] == [__file__]
+    for build in (lambda: NUMBERS.map(print).each(use), lambda: NUMBERS.map(save).into(listed)):
+        with pytest.warns(UserWarning, match="gets only None"):
+            build()
+    # Nobody is surprised here.
+    assert NUMBERS.map(save).batch(2).into(list).plan()
+    assert NUMBERS.tap(save).map(use).plan()

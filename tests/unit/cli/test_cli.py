@@ -280,6 +280,21 @@ def test_plan_error_exits_with_2_and_shows_the_users_line(module, capsys, line):
     assert "Traceback" not in error
 
 
+def test_options_of_the_run_are_given_as_to_a_program(module, capsys):
+    module.write_text(
+        "from chainpump import Inline, Pipeline\n"
+        "def wrong(number: int) -> int:\n    return str(number)\n"
+        "numbers = Pipeline(range(3)).map(wrong, on=Inline())\n"
+    )
+    command = ["run", "cli_target.py:numbers", "--grace", "0.1"]
+    assert main([*command, "--stall-timeout", "60"]) == 0
+    assert capsys.readouterr().out == "0\n1\n2\n"
+    assert main([*command, "--check-items"]) == 1
+    assert "ItemTypeError: stage 'wrong'" in capsys.readouterr().err
+    assert main([*command, "--stall-timeout", "-1"]) == 2
+    assert "stall_timeout must be" in capsys.readouterr().err
+
+
 def test_help_documents_exit_statuses_and_examples(capsys):
     with pytest.raises(SystemExit) as exited:
         main(["run", "--help"])

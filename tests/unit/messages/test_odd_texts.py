@@ -17,6 +17,7 @@ from chainpump.messages.printable import printable, printable_lines
 from chainpump.pipeline import opened
 from chainpump.progress.display import shown
 from chainpump.progress.live import Live
+from chainpump.start import RunOptions
 
 ODD = "parse[/en]\x1b[31m\r\n\ud800\u202e<b>"
 SAFE = r"parse[/en]\x1b[31m\r\n\ud800\u202e<b>"
@@ -64,7 +65,7 @@ def test_a_page_about_a_run_is_written_whole_whatever_the_names_are(tmp_path: Pa
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_live_table_shows_a_name_in_square_brackets_as_it_is(is_terminal: bool) -> None:
     stream = io.StringIO()
-    with opened(ENDED, observe=Live(Console(file=stream, force_terminal=is_terminal, width=300))) as run:
+    with opened(ENDED, RunOptions(observe=Live(Console(file=stream, force_terminal=is_terminal, width=300)))) as run:
         run.result()
     assert SAFE in stream.getvalue()
 
@@ -102,5 +103,5 @@ def test_progress_is_shown_to_nobody_where_standard_error_is_closed(monkeypatch:
     closed.close()
     for stream in (None, closed):
         monkeypatch.setattr(sys, "stderr", stream)
-        with opened(ENDED, observe=shown()) as run:
+        with opened(ENDED, RunOptions(observe=shown())) as run:
             assert run.result().value == 3
