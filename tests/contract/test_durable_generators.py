@@ -153,6 +153,19 @@ def test_each_behind_a_batch_gets_every_batch_once(journal: Path) -> None:
     assert [each for each in stored if each] == [list(range(n, n + 3)) for n in range(0, 30, 3)]
 
 
+def test_run_with_a_complete_journal_warns_that_a_longer_input_may_change_the_last_batch(
+    journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def of(count: int) -> Pipeline[list[int]]:
+        return Pipeline(range(count)).batch(4, on=Threads(1))
+
+    assert taken(of(6), 100, journal=journal) == [[0, 1, 2, 3], [4, 5]]
+    assert caplog.text == ""
+    # The journal knows batches by their numbers. Batch 1 would be [4, 5, 6, 7].
+    assert taken(of(9), 100, journal=journal) == [[8]]
+    assert "the last item that stage 'batch(4)' had made may be made of more items now" in caplog.text
+
+
 def test_stage_that_stops_early_does_so_in_each_attempt(journal: Path) -> None:
     chain = Pipeline(range(1000)).take(10, on=Threads(1)).map(add_one, on=Threads(2))
     assert taken(chain, 4, journal=journal) == [1, 2, 3, 4]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from ..durable.content import Checkpoint
+from ..durable.content import Checkpoint, Content
 from ..durable.fingerprint import fingerprint_of
 from ..durable.journal import Journal, as_journal
 from ..durable.journal_file import JournalFile
@@ -17,7 +17,7 @@ from ..errors import JournalError
 from ..lazy_dataclass import replace
 from ..logs.records import warn
 from ..messages.names import Role
-from ..plan.generator_stages import continued
+from ..plan.generator_stages import continued, may_make_at_end
 from ..plan.planned_stage import PlannedStage
 from ..plan.seeking import start_parameter
 from .durable_plan import check_resumable, durable_stages
@@ -41,7 +41,7 @@ def recorder_of(
         _check_retry(stages)
     file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict, retries=journal.retry)
     # Between a dead letter and a retry, a function is often mended.
-    for text in () if journal.retry else file.changes:
+    for text in () if journal.retry else (*file.changes, *_growth(stages, journal.path, file.content)):
         warn(text)
     content = file.content
     wanted = Ranges((number, number + 1) for number in file.dead_items)
@@ -57,6 +57,17 @@ def recorder_of(
     points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
     sink = stages[-1] if stages[-1].role is Role.SINK else None
     return Recorder(file, points, every, journal.items, journal.autocommit, sink), durable_stages(stages, points)
+
+
+def _growth(stages: Sequence[PlannedStage], path: object, content: Content) -> Iterator[str]:
+    """The warning that a longer input would not be noticed."""
+    late = next((each for each in stages[1:] if each.numbers_items and may_make_at_end(each.call)), None)
+    if late is not None and content.complete:
+        yield (
+            f"journal {path}: all items are done. If the input has grown since then, some new items may be left out: "
+            f"the last item that {late.label} had made may be made of more items now, and counts as done.\n"
+            "  Give new items a journal of their own."
+        )
 
 
 def _check_retry(stages: Sequence[PlannedStage]) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "distinct",
     "group_by",
     "is_timed",
+    "may_make_at_end",
     "numbered",
     "of_several",
     "shuffle",
@@ -309,6 +310,8 @@ CONTINUED: tuple[tuple[Callable[..., Any], Callable[[int, int], int] | None], ..
     (numbered, add),
     (skip, lambda _, __: 0),
 )
+# The stages that make nothing at the end of their input: they hold no item for a result.
+ENDLESS = (distinct, numbered, skip, skip_while, take, take_while, unbatch)
 # The stages that need TimedItems.
 TIMED = (batch_within, batch_by)
 
@@ -339,6 +342,11 @@ def continued(call: Bound, made: int) -> Bound | None:
         if function is call.function:
             return call if change is None else replace(call, args=(change(call.args[0], made),))
     return None
+
+
+def may_make_at_end(call: Bound) -> bool:
+    """Return whether a stage may make items at the end of its input that it would not make of a longer input."""
+    return not any(call.function is each for each in ENDLESS)
 
 
 def is_timed(call: Bound) -> bool:
