@@ -179,6 +179,12 @@ def test_functions_without_a_name_travel_as_items(parallelism: Any, journal: Jou
     assert journal.lines == ["42"]
 
 
+def test_a_message_within_its_limit_passes(journal: Journal) -> None:
+    first = PipelineTask(tasks.arrays, {"number": 2}, max_message_size=500_000, shared_buffer=True)
+    execute([first, PipelineTask(tasks.write_to_arrays, {"journal": journal})], "process-fork")
+    assert journal.lines == ["1", "2"]
+
+
 @in_processes
 @pytest.mark.parametrize(
     "made, options, size",
