@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import Failure, RunError, StageError, text_of_failures
-from ..lazy_dataclass import dataclass
+from ..errors import Failure, RunError, StageError, TooManyFailuresError, text_of_failures
+from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts, item_texts
 from ..messages.names import Role
 from ..progress.run_record import Status
@@ -22,7 +22,7 @@ from .no_recorder import NoRecorder
 from .supervisor import Supervisor
 from .wiring import Wiring
 
-__all__ = ["Ending", "add_note", "ending_of"]
+__all__ = ["Ending", "add_note", "ending_of", "told_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,25 @@ def ending_of(
         # Ctrl-C while a stage ran in the caller's thread is no failure of the stage.
         if isinstance(first.cause, KeyboardInterrupt) and first is by_caller:
             return Ending(exception=first.cause)
-        return Ending(state.failures)
+        return Ending(told_once(state.failures))
     failure = early_end if state.left else _other_failure(wiring, supervisor)
     return Ending([Failed(failure)] if failure is not None else (), was_left=state.left)
+
+
+def told_once(failed: Sequence[Failed]) -> Sequence[Failed]:
+    """The same failures, but only one for each stage with too many: each of its workers has seen that."""
+    found: list[Failed] = []
+    places: dict[str, int] = {}
+    for each in failed:
+        failure = each.failure
+        place = places.get(failure.stage) if failure.error is TooManyFailuresError else None
+        if place is not None:
+            found[place] = replace(found[place], failure=item_texts.together(found[place].failure, failure))
+            continue
+        if failure.error is TooManyFailuresError:
+            places[failure.stage] = len(found)
+        found.append(each)
+    return found
 
 
 def _other_failure(wiring: Wiring, supervisor: Supervisor) -> Failure | None:

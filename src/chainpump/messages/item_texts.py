@@ -11,7 +11,10 @@ from .failure_texts import death
 from .names import Item, WorkerName, text_of
 from .printable import printable, printable_lines
 
-__all__ = ["dealt_with", "poisonous", "refused", "timed_out", "too_many"]
+__all__ = ["LATEST", "dealt_with", "poisonous", "refused", "timed_out", "together", "too_many"]
+
+# The number of failures that the error lists if there are too many.
+LATEST = 5
 
 # What to do about an item without a policy for it.
 TOO_SLOW = "Raise timeout=, or let a policy deal with such items: on_error=Skip(ItemTimeoutError)."
@@ -27,6 +30,13 @@ def too_many(who: WorkerName, pid: int | None, limit: int, latest: Sequence[str]
         *latest,
         who.definition(),
     )
+
+
+def together(first: Failure, second: Failure) -> Failure:
+    """One failure of two workers of a stage with too many. Its last detail says where the stage is defined."""
+    common = [each for each in first.details if each in second.details]
+    items = [each for each in (*first.details, *second.details) if each not in common]
+    return replace(first, details=(*items[:LATEST], *common))
 
 
 def refused(stage: str, index: int, error: BaseException) -> Failure:

@@ -21,8 +21,6 @@ from .work import Assignment
 
 __all__ = ["FailedItem", "LeftOut", "Tools"]
 
-# The number of failures that the error lists if there are too many.
-LATEST = 5
 # The cells that count what a policy leaves out: whole items, and single items of split batches.
 COUNTERS: Mapping[Action, tuple[Cell, Cell]] = {
     Action.SKIP: (Cell.SKIPPED, Cell.SKIPPED_PARTS),
@@ -67,7 +65,7 @@ class LeftOut:
         self._who = assignment.who
         self._row = row
         self._tools = tools
-        self._latest: deque[str] = deque(maxlen=LATEST)
+        self._latest: deque[str] = deque(maxlen=item_texts.LATEST)
         # The dead letters of the batch that is split now.
         self._held: list[DeadItem] | None = None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chainpump.engine.ending import Ending
-from chainpump.errors import Failure, LedgerError, RunError, StageError, WorkerLostError
+from chainpump.engine.ending import Ending, told_once
+from chainpump.errors import Failure, LedgerError, RunError, StageError, TooManyFailuresError, WorkerLostError
 from chainpump.worker.outcome import Failed
 
 RAISED = Failure(StageError, "stage", "decode", 3, 7, "stage 'decode' raised OSError:", ("no file",), traceback="Trace")
@@ -71,3 +71,18 @@ def test_an_exception_that_no_stage_has_caused_is_raised_unchanged(
 ) -> None:
     ending = Ending(exception=exception)
     assert (ending.error(), ending.status()) == (exception, status)
+
+
+def test_too_many_failures_are_told_once_for_all_workers_of_a_stage() -> None:
+    def seen_by(worker: int, *items: str) -> Failed:
+        return Failed(
+            Failure(
+                TooManyFailuresError, "stage", "f", worker, 7, "f failed on more than 2:", (*items, "f is at p.py:1.")
+            )
+        )
+
+    first, *others = told_once(
+        [seen_by(1, "item 1"), Failed(LOST), seen_by(2, "item 3", "item 4"), seen_by(3, "item 2")]
+    )
+    assert others == [Failed(LOST)]
+    assert first == seen_by(1, "item 1", "item 3", "item 4", "item 2")
