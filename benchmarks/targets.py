@@ -56,7 +56,7 @@ WANTED_OF_RECYCLED = (
     0.9
 )
 # Seconds over two hops, at most, for an item that comes alone.
-WANTED_LONE_P50 = 3e-3
+WANTED_LONE_P50 = 0.3e-3
 
 # Seconds between items -> p10, p50, p99, in seconds, of the design's model over two hops (flush after 2 ms).
 MODEL_LATENCY: dict[float, tuple[float, float, float]] = {

@@ -37,7 +37,7 @@ REFUSED: AbstractContextManager[None] = _Refused()
 class Wait:
     """A wait of the worker that owns the row, for the duration of the block. Waits for the same reason do not nest."""
 
-    def __init__(self, row: memoryview, cell: Cell) -> None:
+    def __init__(self, row: memoryview, cell: int) -> None:
         self._row = row
         self._cell = cell
 
@@ -50,18 +50,18 @@ class Wait:
         end_wait(self._row, self._cell, time.monotonic_ns())
 
 
-def is_waiting(row: memoryview, cell: Cell) -> bool:
+def is_waiting(row: memoryview, cell: int) -> bool:
     """Return whether a worker waits for this reason."""
     return bool(row[cell] >> 63)
 
 
-def waited(row: memoryview, cell: Cell, now: int) -> int:
+def waited(row: memoryview, cell: int, now: int) -> int:
     """Return how many ns a worker has waited for this reason until now, including the current wait."""
     value: int = row[cell]
     return (value + now) & MASK if value >> 63 else value
 
 
-def end_wait(row: memoryview, cell: Cell, now: int) -> None:
+def end_wait(row: memoryview, cell: int, now: int) -> None:
     """End a wait; does nothing if there is none."""
     row[cell] = waited(row, cell, now)
 

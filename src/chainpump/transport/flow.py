@@ -11,6 +11,7 @@ __all__ = [
     "FLUSH_NS",
     "FRAME_BYTES",
     "HELD_BYTES",
+    "LONE_NS",
     "MAX_HINT",
     "MAX_WINDOW",
     "arena_cap",
@@ -31,6 +32,8 @@ FLUSH_BYTES = 65_536
 LEAST_CHECKED = 4096
 # A frame waits at most this long for more items. This bounds the latency of a single item.
 FLUSH_NS = 2_000_000
+# An item leaves at once if no frame has left for so long: a frame takes its sender about a tenth of this time.
+LONE_NS = 500_000
 # The work that a frame gives its consumer: about 1 ms, which is small enough to balance the load.
 TARGET_NS = 1_000_000
 # Items. With fewer of them in flight, the pause would take longer than sending them one by one.

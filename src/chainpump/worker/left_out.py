@@ -22,7 +22,7 @@ from .work import Assignment
 __all__ = ["FailedItem", "LeftOut", "Tools"]
 
 # The cells that count what a policy leaves out: whole items, and single items of split batches.
-COUNTERS: Mapping[Action, tuple[Cell, Cell]] = {
+COUNTERS: Mapping[Action, tuple[int, int]] = {
     Action.SKIP: (Cell.SKIPPED, Cell.SKIPPED_PARTS),
     Action.DEAD_LETTER: (Cell.DEAD, Cell.DEAD_PARTS),
 }

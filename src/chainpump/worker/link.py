@@ -29,10 +29,6 @@ from .stage_run import StageRun
 
 __all__ = ["Link"]
 
-# As plain numbers: the members of an enumeration take longer than all else that is done for an item.
-SENT, RECEIVED, FINISHED, SKIPPED, DEAD = map(int, (Cell.SENT, Cell.RECEIVED, Cell.FINISHED, Cell.SKIPPED, Cell.DEAD))
-FIRST, SINCE = int(Cell.FIRST), int(Cell.SINCE)
-
 
 class Link:
     """Pulls items from the previous stage, and counts them.
@@ -99,9 +95,9 @@ class Link:
                 current.append(item)
                 total = self._total = self._total + 1
                 # It counts as finished now, because the stage may return without another request.
-                sent[SENT] = received[RECEIVED] = received[FINISHED] = total
+                sent[Cell.SENT] = received[Cell.RECEIVED] = received[Cell.FINISHED] = total
                 if watched:
-                    received[SINCE] = time.monotonic_ns()
+                    received[Cell.SINCE] = time.monotonic_ns()
                 # Delete it, so that a waiting stage does not keep the previous item alive.
                 del item
                 if leaves_out:
@@ -125,12 +121,12 @@ class Link:
 
     def _count(self) -> None:
         row = self._rows[1]
-        row[FINISHED] = self.delivered - row[SKIPPED] - row[DEAD]
+        row[Cell.FINISHED] = self.delivered - row[Cell.SKIPPED] - row[Cell.DEAD]
 
     def settle(self) -> None:
         """The next stage has ended. What it has not requested of a piece does not count."""
         sent, received = self._rows
-        sent[SENT] = received[RECEIVED] = self.delivered
+        sent[Cell.SENT] = received[Cell.RECEIVED] = self.delivered
         self._count()
 
     def chunks(self) -> Iterator[Iterable[Any]]:
@@ -166,10 +162,10 @@ class Link:
             self.ended = True
             return False
         sent, received = self._rows
-        received[FIRST] = self._total
+        received[Cell.FIRST] = self._total
         self._total += len(self._current)
         self._cursor = iter(self._current)
-        sent[SENT] = received[RECEIVED] = self._total
+        sent[Cell.SENT] = received[Cell.RECEIVED] = self._total
         return True
 
     def _settle_piece(self) -> None:

@@ -24,7 +24,7 @@ ROSTER = Roster(
 )
 
 
-def at(row: int, cells: Mapping[Cell, int]) -> dict[int, str]:
+def at(row: int, cells: Mapping[int, int]) -> dict[int, str]:
     """The status of all workers, by their rows. One row has these cells; the other workers have ended."""
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     for number, each in enumerate(board):
@@ -59,7 +59,7 @@ def test_a_text_of_another_version_is_no_roster(text: str) -> None:
         ({Cell.RECEIVED: 1, Cell.DEAD: 1}, "at work after 1 item"),
     ],
 )
-def test_the_status_of_a_worker_has_words(cells: Mapping[Cell, int], words: str) -> None:
+def test_the_status_of_a_worker_has_words(cells: Mapping[int, int], words: str) -> None:
     # The group of row 2 restores order, so it waits for a certain item.
     expected = "waiting for item 0" if words == "waiting for items" else words
     assert at(2, cells) == {2: expected}
@@ -153,7 +153,7 @@ def test_a_stack_is_shown_without_calls_of_the_library(stack: list[str], words: 
         (2, Cell.MOVED, True),
     ],
 )
-def test_an_added_worker_counts_as_a_move_only_after_its_first_item(row: int, cell: Cell, counts: bool) -> None:
+def test_an_added_worker_counts_as_a_move_only_after_its_first_item(row: int, cell: int, counts: bool) -> None:
     board = [memoryview(bytearray(8 * CELLS)).cast("Q") for _ in range(3)]
     board[row][cell] = 7
     assert moved_last(ROSTER, ROSTER.read(board.__getitem__)) == (7 if counts else 0)

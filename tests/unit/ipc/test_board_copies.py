@@ -26,7 +26,7 @@ def boards() -> Iterator[tuple[Board, Board]]:
 def row(**cells: int) -> bytes:
     made = memoryview(bytearray(8 * CELLS)).cast("Q")
     for name, value in cells.items():
-        made[Cell[name]] = value
+        made[getattr(Cell, name)] = value
     return made.tobytes()
 
 

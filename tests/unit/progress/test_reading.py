@@ -16,7 +16,7 @@ def row(**cells: int) -> memoryview:
     """A worker's row of the board."""
     made = memoryview(bytearray(8 * CELLS)).cast("Q")
     for name, value in cells.items():
-        made[Cell[name]] = value & MASK
+        made[getattr(Cell, name)] = value & MASK
     return made
 
 
