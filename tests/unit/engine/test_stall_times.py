@@ -35,7 +35,7 @@ class Board:
         for row in self._rows:
             row[Cell.STATE] = State.RUNNING
 
-    def put(self, row: int, cell: Cell, value: int) -> None:
+    def put(self, row: int, cell: int, value: int) -> None:
         self._rows[row][cell] = value
 
     def move(self, seconds: float) -> None:
@@ -213,7 +213,7 @@ def test_a_sink_is_to_blame_for_a_stall() -> None:
 
 
 @pytest.mark.parametrize("cell", [Cell.RECEIVED, Cell.AT_ONCE])
-def test_items_with_a_time_limit_of_their_own_are_not_reported(cell: Cell) -> None:
+def test_items_with_a_time_limit_of_their_own_are_not_reported(cell: int) -> None:
     board = Board(timed=[STAGE])
     board.wait(SOURCE, CALLER)
     board.put(STAGE, cell, 1)

@@ -30,7 +30,7 @@ def row(**cells: int) -> bytes:
     return made.tobytes()
 
 
-def value(data: bytes, cell: Cell) -> int:
+def value(data: bytes, cell: int) -> int:
     return int(memoryview(data).cast("Q")[cell])
 
 
