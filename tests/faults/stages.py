@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -1216,6 +1217,15 @@ def upload_by_pool(item: Any, gate: Gate, journal: Journal) -> None:
     KEPT[0].submit(upload)
 
 
+def left_to_c(path: Path, text: str) -> Callable[[], object]:
+    """Write to a file by the C library, which holds it in its buffer. Returns what closes the file."""
+    c = ctypes.CDLL(None)
+    c.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(c.fopen(bytes(path), b"a"))
+    c.fputs(text.encode(), file)
+    return partial(c.fclose, file)
+
+
 def leave_all_open(item: Any, folder: Path) -> None:
     """As `each`: what a program leaves to its end."""
     if not KEPT:
@@ -1225,6 +1235,7 @@ def leave_all_open(item: Any, folder: Path) -> None:
         KEPT.append(tempfile.TemporaryDirectory(dir=folder))
         KEPT.append((folder / "plain").open("w"))
         KEPT.append(gzip.open(folder / "zipped", "wt"))  # noqa: SIM115  # it is to be left open
+        left_to_c(folder / "of_c", "worker\n")
         atexit.register(lambda: (folder / "handled").write_text("at exit"))
     KEPT[1].write(f"{item}\n")
     KEPT[2].write(f"{item}\n")

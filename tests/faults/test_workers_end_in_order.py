@@ -39,12 +39,16 @@ def test_exit_handlers_run_and_files_are_closed_as_a_worker_ends(place: str, tmp
     inherited = tmp_path / "inherited"
     with inherited.open("w") as file:
         file.write("main\n")
+        close = stages.left_to_c(tmp_path / "of_c_here", "main\n")
         atexit.register(journal.write, "of the main process")
         try:
             Pipeline(range(3)).each(partial(stages.leave_all_open, folder=tmp_path), on=on(place)).run()
         finally:
             atexit.unregister(journal.write)
+            close()
     assert inherited.read_text() == "main\n"
+    assert (tmp_path / "of_c_here").read_text() == "main\n"
+    assert (tmp_path / "of_c").read_text() == "worker\n"
     assert journal.lines == []
     assert (tmp_path / "plain").read_text() == "0\n1\n2\n"
     assert gzip.decompress((tmp_path / "zipped").read_bytes()) == b"0\n1\n2\n"

@@ -18,6 +18,7 @@ from ..plan.placement import StartMethod
 from ..worker.worker import Worker
 from . import fork_server, process_main
 from .bootstrap import BootstrapName
+from .process_end import flush_c_streams
 from .process_main import GO
 
 if TYPE_CHECKING:
@@ -131,6 +132,19 @@ class Method:
         return StartedProcess(child, lifeline, death_watch)
 
 
+class ForkMethod(Method):
+    """The start method that forks this process."""
+
+    __slots__ = ()
+
+    def start(
+        self, worker: Worker, report_pipe: Descriptor, stack: Descriptor, next_workers: Descriptor | None = None
+    ) -> StartedProcess:
+        """Start a worker by a fork. Otherwise both processes would write what C libraries have in their buffers."""
+        flush_c_streams()
+        return super().start(worker, report_pipe, stack, next_workers)
+
+
 class ForkServerMethod(Method):
     """The start method that uses the fork server. It starts a new fork server if the first one is about to end."""
 
@@ -182,7 +196,7 @@ def _watch_by_thread(child: ChildProcess) -> DeathWatch:
 METHODS: dict[StartMethod, Method] = {
     "forkserver": ForkServerMethod(ForkServerProcess, _watch_by_fork_server),
     "spawn": Method(SpawnProcess, watch_by_kernel),
-    "fork": Method(ForkProcess, watch_by_kernel),
+    "fork": ForkMethod(ForkProcess, watch_by_kernel),
 }
 
 
