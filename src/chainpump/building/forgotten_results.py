@@ -7,7 +7,7 @@ import warnings
 from types import NoneType
 
 from ..hints.annotations import UNKNOWN, Hint
-from ..messages.source_files import user_frame
+from ..messages.source_files import file_of, user_frame
 from ..pickling.loading import is_in_worker
 from ..plan.operators import Map
 from ..plan.planned_stage import PlannedStage
@@ -50,7 +50,7 @@ def warn_of_none(last: PlannedStage, name: str, takes: Hint) -> None:
         f"'{name}' gets only None: '{last.name}' before it returns nothing. Let it return its result, or pass the item "
         f"on: .tap({short}). At the end of a pipeline: .each({short}).",
         UserWarning,
-        frame.f_code.co_filename,
+        file_of(frame.f_code),
         frame.f_lineno,
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
     )

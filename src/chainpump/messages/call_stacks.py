@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, takewhile
 
-from .source_files import PACKAGE
+from .source_files import PACKAGE, file_of
 
 __all__ = ["DEEP", "calls_in", "stacks", "user_stack", "user_traceback"]
 
@@ -68,4 +68,9 @@ def user_traceback(error: BaseException) -> str:
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith(CALLERS):
         tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb)).rstrip()
+    text = "".join(traceback.format_exception(type(error), error, tb)).rstrip()
+    for frame, _ in traceback.walk_tb(tb):
+        # IPython names a cell in another way than its code does.
+        if (file := file_of(frame.f_code)) != frame.f_code.co_filename:
+            text = text.replace(f'  File "{frame.f_code.co_filename}", ', f'  File "{file}", ')
+    return text

@@ -17,7 +17,7 @@ __all__ = ["PACKAGE", "code_reducer", "file_of", "user_frame", "user_line"]
 
 # The folder of this library's own code.
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
-
+NAME = Path(PACKAGE).name
 # The byte code of no two of them is the same.
 VERSION = sys.version_info[:2]
 # An entry of `linecache.cache` for source that is in no file: length, None (no modification time), lines, full name.
@@ -37,9 +37,15 @@ def file_of(code: CodeType) -> str:
 def user_frame() -> FrameType:
     """The innermost call outside of this package."""
     frame = sys._getframe()  # noqa: SLF001  # what `inspect.currentframe` calls
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, "<")):
+    while frame.f_back is not None and _is_no_users(frame):
         frame = frame.f_back
     return frame
+
+
+def _is_no_users(frame: FrameType) -> bool:
+    """Whether a call is one of this package, or of the import system. Code of a shell has a name in brackets, too."""
+    file, package = frame.f_code.co_filename, str(frame.f_globals.get("__package__"))
+    return file.startswith((PACKAGE, "<frozen ")) or (file.startswith("<") and package.partition(".")[0] == NAME)
 
 
 def user_line() -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from chainpump.hints.objects import where_of
+from chainpump.messages.call_stacks import user_traceback
+from chainpump.messages.source_files import user_line
 from chainpump.pickling import functions
 
 CELL = "def outer():\n    return lambda n: 1 // n\n\nfunction = outer()\n"
@@ -73,6 +75,18 @@ def test_a_function_of_a_notebook_is_told_by_its_cell(in_cell: Any, notebook: No
     assert where_of(in_cell) == "Cell In[3]:2"
     text = traceback_of(arrived(in_cell))
     assert 'File "Cell In[3]", line 2, in <lambda>\n    return lambda n: 1 // n\n' in text
+
+
+def test_what_a_cell_raises_in_a_thread_is_told_by_its_cell(in_cell: Any, notebook: None) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        in_cell(0)
+    assert 'File "Cell In[3]", line 2, in <lambda>\n    return lambda n: 1 // n\n' in user_traceback(caught.value)
+
+
+def test_the_line_of_a_shell_is_one_of_the_program() -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "user_line": user_line}
+    exec(compile("def call():\n    return user_line()", "<ipython-input-3-8a0e>", "exec"), names)
+    assert names["call"]() == "<ipython-input-3-8a0e>:2"
 
 
 def test_in_a_notebook_a_function_of_a_file_keeps_that(notebook: None) -> None:
