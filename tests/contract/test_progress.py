@@ -122,6 +122,7 @@ def test_a_run_is_seen_while_it_goes(place: str, gate: Gate) -> None:
     assert (decode.busy > 0, loop.executor) == (True, "caller")
     last = run.progress()
     assert (last.fraction, last.percent, last.left) == (1, 100, 0)
+    assert f"<p>{last.line()}" in run._repr_html_(), "a notebook shows it, too"
 
 
 @pytest.mark.parametrize("place", places("forkserver", "threads"))
