@@ -25,7 +25,7 @@ from cluster.programs import agent_of
 from contract import stages
 from on_ray import work
 from support.gate import LIMIT, WHOLE, Gate, Journal
-from support.processes import gone, parent, watching
+from support.processes import gone, parent, press_ctrl_c, watching
 
 HERE = socket.gethostname()
 # The process of the machine of a worker; two machines of the tests differ in it.
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt() -> None:
         while not any(each["state"] == "PENDING" for each in placement_group_table().values()):
             pass
-        os.kill(os.getpid(), signal.SIGINT)
+        press_ctrl_c(os.getpid())
 
     monkeypatch.setattr(ray_launcher, "RESERVED_WITHIN", WHOLE)
     thread = threading.Thread(target=interrupt)

@@ -16,8 +16,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
+from ..engine.opening import wait_to_open
 from ..errors import RunError
-from ..executors.signals import undeferred_ctrl_c
 from ..ipc.descriptors import pipe
 from ..lazy_dataclass import dataclass, replace
 from ..messages import failure_texts, ray_texts
@@ -178,15 +178,13 @@ class RayLauncher:
 
 # Any: the classes of Ray have no types here.
 def _reserved(connection: Connection, bundles: Sequence[Mapping[str, float]], strategy: str, undo: ExitStack) -> Any:
-    """A placement group with room for all workers. Waits until Ray has found that. Raises RunError."""
+    """A placement group with room for all workers. Waits until Ray has found that. Raises RunError and Cancelled."""
     ray = connection.ray
     group = ray.util.placement_group([dict(bundle) for bundle in bundles], strategy=strategy)
     undo.callback(ray.util.remove_placement_group, group)
     seconds = RESERVED_LOCALLY_WITHIN if connection.is_own else RESERVED_WITHIN
-    with undeferred_ctrl_c():
-        # The wait of the group itself would end before Ctrl-C is noticed.
-        ready, _ = ray.wait([group.ready()], timeout=seconds)
-    if not ready:
+    reserved = group.ready().future()
+    if not wait_to_open(lambda happen: reserved.add_done_callback(lambda _: happen()), seconds):
         raise RunError(ray_texts.no_room(bundles, seconds, ray.cluster_resources(), ray.available_resources()))
     return group
 

@@ -22,6 +22,7 @@
 * `meter`: reads the board while a run goes on
 * `nested`: pipelines as the source of a pipeline: runs inside a run
 * `no_recorder`: a run without a journal
+* `opening`: what ends the waits of a run that is being opened
 * `position_keeper`: keeps the position of a run, for a program that stores it
 * `recorder`: writes to the journal what is done
 * `replacement`: decides about workers that have died or exceed the time limit

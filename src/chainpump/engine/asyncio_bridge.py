@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ..errors import RunError
+from ..errors import Cancelled, RunError
 from ..messages import failure_texts
 from .execution import Execution
+from .opening import Opening
 from .run import Run
 
 __all__ = ["Taking", "running"]
@@ -31,6 +33,7 @@ class running(Generic[RunT]):  # noqa: N801  # used like a function
 
     def __init__(self, start: Callable[[], RunT]) -> None:
         self._begin = start
+        self._opening = Opening()
         self._run: RunT
         # All calls share one context, so that a context variable that a stage has set stays set.
         self._context = copy_context()
@@ -40,19 +43,25 @@ class running(Generic[RunT]):  # noqa: N801  # used like a function
         call = partial(self._context.run, function, *args)
         return asyncio.get_running_loop().run_in_executor(self._pool, call)
 
+    def _open(self) -> RunT:
+        with self._opening:
+            return self._begin()
+
     async def __aenter__(self) -> tuple[RunT, Callable[..., Awaitable[Any]]]:
         try:
             try:
-                starting = self._within(self._begin)
+                starting = self._within(self._open)
             except RuntimeError as error:
                 # The system refuses a thread.
                 raise RunError(failure_texts.no_run(error)) from error
             try:
                 self._run = await asyncio.shield(starting)
             except asyncio.CancelledError:
-                self._run = await starting
-                # Not in this thread: a worker may need its event loop to end.
-                await self.__aexit__()
+                self._opening.cancel()
+                with suppress(Cancelled):
+                    self._run = await starting
+                    # Not in this thread: a worker may need its event loop to end.
+                    await self.__aexit__()
                 raise
         except BaseException:
             self._pool.shutdown()

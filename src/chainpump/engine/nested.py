@@ -23,6 +23,7 @@ from ..plan.planned_stage import PlannedStage
 from ..transport.thread_channel import MemoryChannel
 from ..worker.stage_run import Nested
 from .handing_on import items_received, send_items
+from .opening import Opening
 from .run import Run
 from .run_settings import RunSettings
 
@@ -54,13 +55,14 @@ def with_inner_runs(stages: Sequence[PlannedStage], settings: RunSettings) -> Se
 class _Runs(Nested):
     """The common part of the nested sources. The thread that opens an inner run closes it; any thread may cancel all.
 
-    A thread that opens a run first adds it to `_open` and then reads `_is_cancelled`. A thread that cancels first sets
-    `_is_cancelled` and then reads `_open`. So no run is missed without a lock, which Ctrl-C or `kill` could interrupt.
+    A thread that opens a run first adds its opening, and then the run, to `_open`; it reads `_is_cancelled` after each
+    of them. A thread that cancels first sets `_is_cancelled` and then reads `_open`. So no run is missed without a
+    lock, which Ctrl-C or `kill` could interrupt.
     """
 
     def __init__(self, starts: Sequence[Start]) -> None:
         self._starts = starts
-        self._open: list[Run[Any]] = []
+        self._open: list[Run[Any] | Opening] = []
         self._is_cancelled = False
         self._items: Generator[Any, None, None] | None = None
 
@@ -86,8 +88,14 @@ class _Runs(Nested):
     @contextmanager
     def _opened(self, begin: Start, **options: bool) -> Generator[Run[Any], None, None]:
         """An open inner run. Raises Cancelled if it ended early because `cancel` was called."""
-        self._check()
-        run = begin(**options)
+        opening = Opening()
+        self._open.append(opening)
+        try:
+            self._check()
+            with opening:
+                run = begin(**options)
+        finally:
+            self._open.remove(opening)
         try:
             self._open.append(run)
             self._check()

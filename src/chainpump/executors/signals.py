@@ -42,7 +42,8 @@ def defer_ctrl_c() -> Generator[None, None, None]:
 def undeferred_ctrl_c() -> Generator[None, None, None]:
     """Let Ctrl-C through inside this block, for a long wait in a block that defers it. It does nothing elsewhere."""
     deferring = signal.getsignal(signal.SIGINT)
-    if not isinstance(deferring, _Deferring):
+    # In another thread, the main thread may defer it for another run.
+    if threading.current_thread() is not threading.main_thread() or not isinstance(deferring, _Deferring):
         yield
         return
     try:

@@ -35,13 +35,17 @@ def test_buffers_outside_the_pickle_count() -> None:
 def test_a_frame_is_no_smaller_than_each_of_its_items(size: int) -> None:
     # Items that refer to the same objects, which a pickle holds once.
     text = "x" * size
-    entries: list[object] = [{**KEYS, "id": number, "text": text} for number in range(9)] + [text, [text, text]]
-    assert len(LimitedPickling(1 << 20).frame(entries)) >= max(map(size_of, entries))
+    entries: list[object] = [text, [text, text], *({**KEYS, "id": number, "text": text} for number in range(9))]
+    frame = LimitedPickling(1 << 20).frame(entries)
+    assert isinstance(frame, bytes)
+    assert len(frame) >= max(map(size_of, entries))
 
 
 def test_a_frame_above_the_limit_may_hold_items_within_it() -> None:
     entries = [{**KEYS, "id": number} for number in range(100)]
-    assert pickle.loads(LimitedPickling(size_of(KEYS)).frame(entries)) == entries
+    frame = LimitedPickling(size_of(KEYS)).frame(entries)
+    assert isinstance(frame, bytes)
+    assert pickle.loads(frame) == entries
 
 
 def test_a_fault_names_the_item_of_the_frame_that_has_too_many_bytes() -> None:
