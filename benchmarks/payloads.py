@@ -26,7 +26,7 @@ RING_ARRAYS = 2
 class Payload:
     """make: yields n items; size: bytes of one, pickled, at most; chunk: items per chunk for a pool.
 
-    needs: a module, of the package with its name, if no other is named.
+    is_memory: it is a range of memory. needs: a module, of the package with its name, if no other is named.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Payload:
     make: Callable[[int], Iterator[Any]]
     size: int
     chunk: int = 1000
+    is_memory: bool = False
     needs: str | None = None
     package: str | None = None
 
@@ -139,10 +140,10 @@ PAYLOADS: dict[str, Payload] = {
         Payload("record", records, 120),
         Payload("bytes100", bytes_100, 120),
         Payload("bytes64K", bytes_64k, 65_536, chunk=16),
-        Payload("array1M", arrays_1m, 1_048_576, chunk=1, needs="numpy"),
-        Payload("bytearray1M", bytearrays_1m, 1_048_576, chunk=1),
+        Payload("array1M", arrays_1m, 1_048_576, chunk=1, is_memory=True, needs="numpy"),
+        Payload("bytearray1M", bytearrays_1m, 1_048_576, chunk=1, is_memory=True),
         Payload("tensor1M", tensors_1m, 1_048_576, chunk=1, needs="torch"),
         Payload("image1M", images_1m, 1_048_576, chunk=1, needs="PIL", package="pillow"),
-        Payload("array40M", arrays_40m, 40_000_000, chunk=1, needs="numpy"),
+        Payload("array40M", arrays_40m, 40_000_000, chunk=1, is_memory=True, needs="numpy"),
     )
 }

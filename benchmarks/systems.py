@@ -31,11 +31,15 @@ MESSAGE_ROOM = 4096
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """run: payload name, n -> items counted; requirement: for pip, of a package with the system's name."""
+    """run: payload name, n -> items counted; requirement: for pip, of a package with the system's name.
+
+    only_memory: it takes only payloads that are a range of memory.
+    """
 
     name: str
     run: Callable[[str, int], int]
     requirement: str | None = None
+    only_memory: bool = False
 
     def missing(self) -> str | None:
         """How to install what this system needs, None if it is there."""
@@ -71,6 +75,18 @@ def same(item: Any) -> Any:
 def run_plain(payload: str, n: int) -> int:
     """Nothing between the generators: the floor."""
     return count(identity(make(payload, n)))
+
+
+def run_memcpy(payload: str, n: int) -> int:
+    """One copy of each item to memory that is in use already, in one process: what each hop takes at least."""
+    copy = memoryview(bytearray(PAYLOADS[payload].size))
+
+    def copied(items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            copy[:] = memoryview(item).cast("B")
+            yield item
+
+    return count(copied(make(payload, n)))
 
 
 def run_chainpump(payload: str, n: int) -> int:
@@ -199,6 +215,7 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         System("plain", run_plain),
+        System("memcpy", run_memcpy, only_memory=True),
         System("chainpump", run_chainpump, "-e ."),
         System("pool-1", run_pool_1),
         System("pool-1000", run_pool_chunks),

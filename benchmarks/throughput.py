@@ -24,7 +24,7 @@ def run(settings: Settings) -> Result:
     """Measure the payloads one after another, their systems interleaved."""
     rows: list[Rate] = []
     for payload in settings.payloads:
-        together = [_row(system, payload) for system in settings.systems if system in SYSTEMS]
+        together = [_row(system, payload) for system in settings.systems if _takes(system, payload)]
         measure(together, settings)
         rows += together
     return Result(
@@ -32,6 +32,10 @@ def run(settings: Settings) -> Result:
         [row.record() for row in rows],
         failed=any(row.failed for row in rows),
     )
+
+
+def _takes(system: str, payload: str) -> bool:
+    return system in SYSTEMS and (PAYLOADS[payload].is_memory or not SYSTEMS[system].only_memory)
 
 
 def _row(system: str, payload: str) -> Rate:
@@ -71,5 +75,6 @@ def _notes(settings: Settings) -> list[str]:
         "met: ? where a remark says why one of the two rates is not to be trusted.",
         "target: from the design measurements, on another machine.",
         "pool-1000: chunks of 1000; of 16 for bytes64K, of 1 for arrays.",
+        "memcpy: one copy of each item in one process; chainpump makes two of them, in two of three processes.",
         "Pools are element-wise, with source and sink in the main process.",
     ]

@@ -14,7 +14,9 @@
 * `left_out`: items that a policy leaves out, and dead letters
 * `limited_items`: the items of an origin up to a limit that moves
 * `link`: the previous stage in the same worker as an input
+* `metered_output`: takes the credits of a worker before it makes items
 * `numbering_link`: how results are numbered by the items of a stage in the same worker
+* `numbers_in_a_row`: takes numbers at the speed of C
 * `operator_run`: runs an operator on single items, with its policy
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once

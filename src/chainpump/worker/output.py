@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from itertools import chain, islice
+from sys import maxsize
 from typing import Any
 
 from ..errors import Cancelled
@@ -28,13 +29,15 @@ from ..transport.flusher import Flusher
 from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
 from ..transport.room import SendRoom
-from .channel_errors import CHANNEL_ERRORS, Refusal, record_channel_error, records_channel_errors
+from .channel_errors import Refusal, record_channel_error, records_channel_errors
 from .entries import COPIES_PER_WEIGHING, SCALAR_BYTES, check_all, lasting_entry, steps_of
+from .metered_output import MeteredOutput
+from .numbers_in_a_row import IN_A_ROW, take_numbers
 
 __all__ = ["Output"]
 
 
-class Output:
+class Output(MeteredOutput):
     """Takes the results of a worker. Only the worker's own thread calls it. The flusher is a second thread.
 
     `_pending` grows only by `append`, which is atomic, and shrinks only under `_lock`, which also orders the sends. So
@@ -64,7 +67,9 @@ class Output:
         self._room, self._row, self._hint, self._cancelled = room, row, hint, cancelled
         self._blocked: AbstractContextManager[None] = Wait(row, Cell.BLOCKED)
         self._lock = threading.Lock()
+        # The second one: see `take_numbers`.
         self._pending: list[Any] = []
+        self._places: list[Any] = []
         # Whether `_pending` holds snapshots. It changes under `_lock`, or while `_pending` is empty.
         self._snapshots = False
         self._numbering = Numbering(origin)
@@ -120,15 +125,23 @@ class Output:
     def pump(self, items: Iterable[Any]) -> None:
         """Send all items. Raises Cancelled, ItemFault, and exceptions of `items`."""
         steps = steps_of(items)
-        if steps is not None and not self._bounds and self._number is None:
+        is_free = self._number is None and not self._bounds
+        if steps is not None and is_free:
             self._pump_at_once(steps)
             return
+        rest = iterator = iter(self._metered(items) if self._bounds else items)
+        ways = self._pending, self._places, self._numbers_in_frame, self.flush, self._first_pending
+        while self._pump_each(rest, IN_A_ROW if is_free else maxsize):
+            rest = chain(take_numbers(iterator, *ways), iterator)
+
+    def _pump_each(self, items: Iterator[Any], many: int) -> bool:
+        """Send items. Returns False at their end, True if so many numbers have come."""
         pending, append, number = self._pending, self._pending.append, self._number
         limit, most = self.frame_items, self._sender.flush_bytes
         # The type of an earlier item of which others may be copied, and how.
         copied_kind, copy, copied_bytes = None, None, COPY_BYTES
-        size = waiting = 0
-        for item in self._metered(items) if self._bounds else items:
+        size, waiting, numbers = len(pending) * SCALAR_BYTES, 0, 0
+        for item in items:
             kind = type(item)
             if kind is copied_kind and copy is not None and (copied := copy(item)) is not None:
                 item = copied  # noqa: PLW2901  # the entry replaces the item
@@ -138,6 +151,7 @@ class Output:
                 nbytes = copied_bytes
             elif kind in SCALARS and not self._snapshots:
                 nbytes = SCALAR_BYTES
+                numbers += 1
             elif kind in STRINGS and not self._snapshots:
                 nbytes = len(item)
             else:
@@ -155,6 +169,12 @@ class Output:
                 limit = self.frame_items
             elif waiting == 1:
                 self._first_pending()
+            elif numbers >= many:
+                return True
+        return False
+
+    def _numbers_in_frame(self) -> int:
+        return min(self.frame_items, max(1, self._sender.flush_bytes // SCALAR_BYTES))
 
     def _pump_at_once(self, items: Iterator[Any]) -> None:
         """Send the items of a container: no user code changes them meanwhile."""
@@ -250,56 +270,6 @@ class Output:
             except OSError as error:
                 record_channel_error(self, error)
 
-    def _metered(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Take a credit before each item is made, so that `in_flight=` is exact. The item carries the credit away."""
-        iterator = iter(items)
-        while True:
-            self.take_credits()
-            try:
-                item = next(iterator)
-            except StopIteration:
-                self._return_credits()
-                return
-            self._holds_credits = False
-            yield item
-
-    def take_credits(self) -> None:
-        """Take a credit for the next item, unless the worker has one. Raises Cancelled."""
-        if self._holds_credits:
-            return
-        try:
-            for credits in self._bounds:
-                while not credits.take():
-                    self.flush()
-                    with self._blocked:
-                        credits.wait(self._hint[0])
-                    self._check_cancelled()
-        except CHANNEL_ERRORS as error:
-            record_channel_error(self, error)
-        self._holds_credits = True
-
-    @records_channel_errors
-    def _return_credits(self) -> None:
-        if self._holds_credits:
-            self._holds_credits = False
-            for credits in self._bounds:
-                credits.put_back()
-
-    def before_wait(self) -> bool:
-        """Before a wait for input, send the results, and return the credit: a worker with input may need it.
-
-        Returns whether there was a credit.
-        """
-        self.flush()
-        held = self._holds_credits
-        self._return_credits()
-        return held
-
-    def after_wait(self, held: bool) -> None:
-        """Input has arrived: take the credit again if there was one."""
-        if held:
-            self.take_credits()
-
     def flush(self, most: int | None = None) -> None:
         """Send the pending results, or the first ones. Raises Cancelled and ItemFault."""
         if self._pending or self._flusher.error:
@@ -344,6 +314,7 @@ class Output:
         # Read it before the deletion: it may change when `_pending` is empty.
         snapshots = self._snapshots
         del self._pending[:count]
+        self._places.clear()
         self._row[Cell.SENDING] = count or 1
         for piece in self._numbering.pieces(entries, self._sent, done, end):
             self._send(piece, snapshots, waits)

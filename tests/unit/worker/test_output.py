@@ -260,6 +260,87 @@ def test_an_item_that_comes_while_the_flusher_takes_the_one_before_is_not_forgot
     assert output._pending == ["late"]
 
 
+def many_then(slow: Iterable[int]) -> Iterator[int]:
+    """Numbers that come so quickly that they are taken without a look at each, and others."""
+    yield from range(1000)
+    yield from slow
+
+
+def test_numbers_in_a_row_that_begin_to_come_slowly_leave_one_by_one(
+    output: Output, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    board.hint(0)[0] = 4096
+
+    def slow() -> Iterator[int]:
+        clock.pass_by(FLUSH_NS)
+        # As the flusher does, or a wait for input.
+        output.flush()
+        assert sum(map(len, sender.items)) == 1000
+        for number in range(1000, 1005):
+            clock.pass_by(FLUSH_NS)
+            yield number
+            assert sender.items[-1] == [number]
+
+    send(output, many_then(slow()))
+    assert [item for items in sender.items for item in items] == list(range(1005))
+
+
+def test_a_number_behind_those_that_the_flusher_takes_out_of_a_row_is_sent_by_it_too(
+    output: Output, sender: Recorder, board: Board, clock: Clock
+) -> None:
+    board.hint(0)[0] = 4096
+
+    def slow() -> Iterator[int]:
+        clock.pass_by(FLUSH_NS)
+        # All that is pending leaves by the flusher's thread.
+        sender.wait_for(frames=2)
+        yield 1000
+        clock.pass_by(FLUSH_NS)
+        sender.wait_for(frames=3)
+
+    send(output, many_then(slow()))
+
+
+@pytest.mark.parametrize("hint", [1, 7, 300, 4096])
+def test_numbers_and_other_items_keep_their_order_and_their_types(
+    output: Output, sender: Recorder, board: Board, hint: int
+) -> None:
+    board.hint(0)[0] = hint
+    changing: list[int] = []
+
+    def mixed() -> Iterator[Any]:
+        for number in range(3000):
+            yield number
+            if number % 700 == 0:
+                yield float(number)
+                yield number % 1400 == 0
+                yield "text"
+                changing.append(number)
+                yield changing
+                yield None
+
+    expected = [list(item) if isinstance(item, list) else item for item in mixed()]
+    changing.clear()
+    send(output, mixed())
+    got = [item for items in sender.items for item in items]
+    assert got == expected
+    assert list(map(type, got)) == list(map(type, expected))
+    assert max(map(len, sender.items)) <= hint
+
+
+def test_numbers_before_an_exception_are_sent(output: Output, sender: Recorder, board: Board) -> None:
+    board.hint(0)[0] = 4096
+
+    def failing() -> Iterator[int]:
+        yield from range(1000)
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        output.pump(failing())
+    output.finish()
+    assert sum(map(len, sender.items)) == 1000
+
+
 def test_what_stops_the_flusher_is_raised_in_the_worker(
     output: Output, sender: Recorder, board: Board, clock: Clock
 ) -> None:
