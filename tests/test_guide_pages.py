@@ -11,9 +11,12 @@ import pytest
 from support.page_program import blocks, like, outputs
 
 DOCS = Path(__file__).parents[1] / "docs"
+MORE = ("auto.md", "recycling.md", "surroundings.md", "warm.md")
 PAGES = [
     page
-    for page in sorted([*DOCS.glob("howto/*.md"), *DOCS.glob("reference/*.md"), *DOCS.glob("t*.md")])
+    for page in sorted(
+        [*DOCS.glob("howto/*.md"), *DOCS.glob("reference/*.md"), *DOCS.glob("t*.md"), *map(DOCS.joinpath, MORE)]
+    )
     if blocks(page.read_text(encoding="utf-8"))
 ]
 

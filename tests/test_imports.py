@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ STARTING_PROCESSES = {"multiprocessing", "socket", "subprocess", "tempfile"}
 VALUES = "from chainpump import Inline, Pipeline, Processes, Ray, Retry, Skip, Tasks, Threads, source, stage"
 PROGRAM = """
 import sys
+import tomllib
 
 def modules(item):
     return sorted(sys.modules)
@@ -43,6 +46,7 @@ if __name__ == "__main__":
 """
 CLASSES = """
 import sys
+import tomllib
 from types import FunctionType
 
 def has_init(kind):
@@ -142,3 +146,12 @@ def test_a_worker_of_the_fork_server_imports_nothing_for_itself(tmp_path: Path, 
     loaded = loaded_by_a_worker(tmp_path / "program.py", text, "forkserver")
     server = loaded_by("import multiprocessing.forkserver, chainpump.executors.fork_server_preload")
     assert loaded - server - {"__mp_main__"} == set()
+
+
+def test_each_extra_that_a_message_names_exists() -> None:
+    root = Path(__file__).parents[1]
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    texts = [path.read_text(encoding="utf-8") for path in (root / "src").rglob("*.py")]
+    named = {extra for text in texts for extra in re.findall(r"chainpump\[(\w+)\]", text)}
+    assert {"check", "progress", "ray"} <= named
+    assert named <= set(extras)
