@@ -109,6 +109,8 @@ class Cell:
     ALLOWED: Final = 39
     # How many items its tasks have dealt with.
     BY_TASKS: Final = 40
+    # The time that calls of a function of one item have taken, where it is called for items of a frame in a row.
+    CALLED: Final = 41
 
 
 class State(IntEnum):

@@ -4,6 +4,7 @@
 * `charts`: the drawings of a page
 * `display`: what `progress=True` shows, and where
 * `history`: samples of a run in bounded number
+* `hops`: whether a function takes less than the way of its items
 * `html`: a report as a page
 * `html_table`: tables of pages and notebooks
 * `latency`: how long items take from source to sink

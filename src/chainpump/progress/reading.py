@@ -57,6 +57,7 @@ class WorkerReading(NamedTuple):
     at_once: items in hand as tasks. item: the one that its function was called for, where it reports that. first: the
     number of the first item of the frame in hand. turn: where order is restored, the next item that may pass.
     numbered: how many items it has numbered, of those that it makes itself.
+    called: the time that calls of its function of one item have taken, where that is known.
     """
 
     alive: bool = False
@@ -95,6 +96,7 @@ class WorkerReading(NamedTuple):
     numbered: int = 0
     skipped_parts: int = 0
     dead_parts: int = 0
+    called: int = 0
 
     @property
     def busy(self) -> int:
@@ -227,4 +229,5 @@ def read_worker(rows: Rows, now: int, slots: int | None = None, hosts: Sequence[
         numbered=row[Cell.NUMBERED],
         skipped_parts=row[Cell.SKIPPED_PARTS],
         dead_parts=row[Cell.DEAD_PARTS],
+        called=row[Cell.CALLED],
     )

@@ -18,6 +18,7 @@ from ..messages.stand_ins import error_line
 from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
 from .history import Sample
+from .hops import hop_advice
 from .latency import PERCENTS, Latency
 from .oversubscription import thread_advice
 from .reading import Reading, StageFacts, WorkerReading, by_host
@@ -39,8 +40,8 @@ class Report(RunRecord[T]):
     duration: seconds from the opening of the run until its last worker had ended.
     dead_letters: the items that a `DeadLetter` policy without `to=` has collected.
     bottleneck: the stage that limited the rate, if there was one; see `Progress`.
-    advice: what could be done about it, and about workers with too many threads, with the measurements behind it; empty
-    if there is no advice.
+    advice: what could be done about it, about workers with too many threads, and about functions that
+    take less time than the way of their items, with the measurements behind it; empty if there is no advice.
     samples: the run over time, at most 512 samples; empty without an observer.
     latency: how long items took from the source to the sink; None without an observer.
     decisions: the changes in the number of workers of each "auto" stage, with time and reason.
@@ -164,7 +165,14 @@ def report(
         dead_letters,
         held_by.name if held_by is not None else None,
         "\n".join(
-            filter(None, (advice(found, processors(), *shares), thread_advice(stage_facts, final.stages, processors())))
+            filter(
+                None,
+                (
+                    advice(found, processors(), *shares),
+                    thread_advice(stage_facts, final.stages, processors()),
+                    hop_advice(stage_facts, final.stages),
+                ),
+            )
         ),
         samples,
         latency,

@@ -202,6 +202,7 @@ class OperatorRun(StageRun):
         if spelled:
             output.skip()
         opened = began = time.monotonic_ns()
+        called = 0
         while left := length_hint(items):
             at = len(entries) - left
             ahead = entries[at : at + most]
@@ -211,6 +212,7 @@ class OperatorRun(StageRun):
                 failed: Exception | None = error
             else:
                 failed = None
+            called += time.monotonic_ns() - began
             if failed is not None:
                 at = len(entries) - length_hint(items) - 1
                 made = list(self._of(entries[at], Condemned(failed, 1)))
@@ -226,6 +228,7 @@ class OperatorRun(StageRun):
             if now - opened > FLUSH_NS:
                 output.flush()
                 opened = now
+        self.row[Cell.CALLED] += called
         return most
 
     def _instead(self, number: int, error: Exception, tries: int) -> Sequence[Any]:

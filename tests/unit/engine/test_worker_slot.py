@@ -161,7 +161,7 @@ def test_a_closed_slot_keeps_only_the_returned_value_of_its_worker(wiring: Wirin
     ids=["in an item", "in one of several", "between two frames"],
 )
 def test_the_unfinished_items_of_a_worker_are_known_from_its_row(
-    slot: WorkerSlot, cells: dict[Cell, int], in_hand: range
+    slot: WorkerSlot, cells: dict[int, int], in_hand: range
 ) -> None:
     for cell, value in cells.items():
         slot.rows[0][cell] = value
