@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from support.gate import Gate, Journal
+from support.stored_rows import append
 
 # Tests say `work.doubled`.
 __all__: list[str] = []
@@ -153,3 +155,15 @@ def hanging_after_a_death(at: int, journal: Journal, item: int) -> int:
         _end_machine_once(journal)
         time.sleep(60)
     return item
+
+
+def ending_its_machine(at: int, journal: Journal, item: int) -> None:
+    """At one item the machine dies."""
+    if item == at:
+        _end_machine_once(journal)
+
+
+def stored_below(path: Path, at: int, item: int) -> None:
+    """Store an item, or fail at one."""
+    failing(at, item)
+    append(path, [item])

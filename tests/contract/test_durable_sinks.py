@@ -28,6 +28,7 @@ from chainpump import (
 )
 from chainpump.durable.journal_file import read
 from support.gate import LIMIT, Gate
+from support.stored_rows import append, store_by_fours, stored_in
 
 
 def numbers(count: int) -> Iterator[int]:
@@ -43,36 +44,6 @@ def same(number: int) -> int:
 def is_early(number: int) -> bool:
     """A stage that drops the last items of 40."""
     return number < 31
-
-
-def store_by_fours(items: Iterable[int], path: Path, fail_at: int | None) -> int:
-    """A sink that stores four items at once, and commits them; it may fail."""
-    rows: list[int] = []
-    stored = 0
-    for item in items:
-        if item == fail_at:
-            raise ValueError(item)
-        rows.append(item)
-        if len(rows) == 4:
-            append(path, rows)
-            commit()
-            stored += len(rows)
-            rows.clear()
-    append(path, rows)
-    commit()
-    return stored + len(rows)
-
-
-def append(path: Path, rows: Iterable[int]) -> None:
-    """Write whole lines, also from several processes."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, "".join(f"{row}\n" for row in rows).encode())
-    os.close(file)
-
-
-def stored_in(path: Path) -> list[int]:
-    """What was stored, in order."""
-    return [int(line) for line in path.read_text().split()]
 
 
 def total(items: Iterable[int]) -> int:
