@@ -7,11 +7,12 @@ its quartiles. A second unwatched run in each turn tells what the same figures a
 
 from collections.abc import Sequence
 from math import sqrt
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter, process_time, thread_time
 
 from benchmarks import table
 from benchmarks.experiment import Result, Settings
+from benchmarks.quartiles import as_text, quartiles
 from benchmarks.systems import count, identity, make
 from benchmarks.targets import WANTED_WATCHED
 
@@ -94,24 +95,12 @@ def _cells(
     figures = (payload, watched, table.rate(n / seconds), table.duration(cpu / n))
     if watched == ALONE:
         return (*figures, "", "", "", "", "")
-    rate, (lower, _, upper) = (
-        _quartiles([each[ALONE][0] / each[way][0] for each in turns]) for way in (watched, AGAIN)
-    )
-    cost = _quartiles([each[watched][1] / each[ALONE][1] for each in turns])
+    rate, (lower, _, upper) = (quartiles([each[ALONE][0] / each[way][0] for each in turns]) for way in (watched, AGAIN))
+    cost = quartiles([each[watched][1] / each[ALONE][1] for each in turns])
     # About as far as a median may be off.
     trusted = (upper - lower) / sqrt(len(turns)) <= 1 - WANTED_WATCHED
     wanted = (f">= {WANTED_WATCHED:g}x", table.verdict(met=rate[1] >= WANTED_WATCHED, trusted=trusted))
     # Of one processor.
     looking = median(each[watched][2] / each[watched][0] for each in turns)
     own = f"{looking:.2%}" if looking else ""
-    return (*figures, _text(rate), _text(cost), own, *(wanted if watched != AGAIN else ("", "")))
-
-
-def _quartiles(ratios: Sequence[float]) -> tuple[float, float, float]:
-    lower, middle, upper = quantiles(ratios, n=4, method="inclusive")
-    return lower, middle, upper
-
-
-def _text(quartiles: tuple[float, float, float]) -> str:
-    lower, middle, upper = quartiles
-    return f"{middle:.3f}x ({lower:.3f} to {upper:.3f})"
+    return (*figures, as_text(rate), as_text(cost), own, *(wanted if watched != AGAIN else ("", "")))

@@ -71,6 +71,9 @@ WANTED_ORDER = 1.1
 # Times the rate of a run that nobody watches, at least.
 WANTED_WATCHED = 0.99
 
+# Items -> times the rate of a run without a journal, at least.
+WANTED_DURABLE: dict[str, float] = {"64 KB": 0.97, "1 ms": 0.97}
+
 # Seconds to check a pipeline of 10 stages.
 WANTED_BUILD = 2e-3
 
