@@ -115,7 +115,9 @@ def test_what_is_in_front_of_batches_is_not_done_again(
         return number
 
     chain = Pipeline(source(numbers_from, 300), on=Threads(1)).map(seen, on=Threads(1)).flat_map(twice, on=on)
-    chain = chain.enumerate(on=on).batch(4, on=on).unbatch(on=on).map(str, on=on)
+    # At most one checkpoint is found in each frame.
+    few: dict[str, Any] = {"on": on, "in_flight": 8}
+    chain = chain.enumerate(**few).batch(4, **few).unbatch(**few).map(str, on=on)
     first = taken(chain, 400, journal=journal)
     made.clear()
     assert [*first[:-1], *taken(chain, 1000, journal=journal)] == [str((n, n // 2)) for n in range(600)]
