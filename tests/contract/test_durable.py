@@ -476,6 +476,36 @@ def test_journal_that_cannot_be_written_ends_the_run(ends: str, journal: Path, m
     assert list(read(journal).done) == [(0, 3)]
 
 
+def test_ctrl_c_ends_the_wait_for_a_disk_that_does_not_answer(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_answering, is_closed = threading.Event(), threading.Event()
+    write, close = JournalFile.write, JournalFile.close
+
+    def write_late(file: JournalFile, change: Change) -> None:
+        # A signal right before the wait is noticed with the next one only.
+        while not is_answering.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            is_answering.wait(2)
+        write(file, change)
+
+    def close_and_say_so(file: JournalFile) -> None:
+        close(file)
+        is_closed.set()
+
+    monkeypatch.setattr(JournalFile, "write", write_late)
+    monkeypatch.setattr(JournalFile, "close", close_and_say_so)
+    each: Callable[[int], object] = str
+    with pytest.raises(KeyboardInterrupt):
+        Pipeline(range(3)).each(each, on=Threads(1)).run(journal=journal, journal_every=1000)
+    assert not is_closed.is_set()
+    is_answering.set()
+    # The thread writes, and closes the file.
+    assert is_closed.wait(WHOLE)
+    monkeypatch.undo()
+    assert list(read(journal).done) == [(0, 3)]
+    with Pipeline(range(3)).open(journal=journal) as run:
+        assert list(run) == []
+
+
 def test_position_in_the_transaction_of_the_results_makes_each_result_come_exactly_once(tmp_path: Path) -> None:
     path = tmp_path / "database"
     for commits in (0, 1, 7, 30):

@@ -8,14 +8,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from placings import MOST, WITH_WORKERS, Placing
 
 from chainpump import (
+    DeadLetter,
     Executor,
     Inline,
+    Journal,
     JournalError,
     Pipeline,
     Processes,
@@ -26,7 +29,7 @@ from chainpump import (
     sink,
     source,
 )
-from chainpump.durable.journal_file import read
+from chainpump.durable.journal_file import read, read_letters
 from support.gate import LIMIT, Gate
 from support.stored_rows import append, store_by_fours, stored_in
 
@@ -227,3 +230,20 @@ def test_item_whose_task_has_not_ended_is_not_done_though_later_ones_are(journal
         run.commit()
     assert sorted(taken) == [0, 1]
     assert 2 not in read(journal).done
+
+
+def refuse_sevens(number: int, folder: Path) -> None:
+    """Refuse some items, the first time."""
+    if number % 7 == 0 and not (folder / "mended").exists():
+        raise ValueError(number)
+
+
+def test_each_on_processes_does_dead_letters_again(journal: Path, tmp_path: Path) -> None:
+    each = partial(refuse_sevens, folder=tmp_path)
+    chain = Pipeline(source(numbers, 30), on=Threads(1)).each(each, on=Processes(2), on_error=DeadLetter())
+    chain.run(journal=journal)
+    assert len(list(read_letters(journal))) == 5
+    (tmp_path / "mended").touch()
+    chain.run(journal=Journal(journal, retry=True))
+    assert list(read_letters(journal)) == []
+    assert list(read(journal).done) == [(0, 30)]

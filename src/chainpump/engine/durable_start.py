@@ -49,13 +49,14 @@ def recorder_of(
     points = _points(stages, left_out, content.checkpoints)
     if journal.check_input:
         points[0] = replace(points[0], samples=content.samples)
+    sink = stages[-1] if stages[-1].role is Role.SINK else None
     if journal.retry:
         points[0] = replace(points[0], stop=wanted.end)
-        return RetryRecorder(file, points, every, journal.items, journal.autocommit), durable_stages(stages, points)
+        recorder = RetryRecorder(file, points, every, journal.items, journal.autocommit, sink)
+        return recorder, durable_stages(stages, points)
     last = max(points)
     # Another machine has no limit that moves: there, the number of items that are done again is an estimate.
     points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
-    sink = stages[-1] if stages[-1].role is Role.SINK else None
     return Recorder(file, points, every, journal.items, journal.autocommit, sink), durable_stages(stages, points)
 
 

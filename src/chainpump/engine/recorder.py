@@ -83,6 +83,8 @@ class Recorder(NoRecorder):
         self._arrived: deque[None] = deque()
         # What workers tell. Any thread adds to them.
         self._notes: deque[Notes] = deque()
+        # Nobody waits for the thread any more.
+        self._is_left = False
         # The file could not be written, and is not used any more.
         self._is_broken = False
         self._finished = FinishedItems()
@@ -210,13 +212,18 @@ class Recorder(NoRecorder):
         status: how the run has ended. waits: until this is done.
         """
         is_first = self._status is None
-        self._status = self._status or status
-        self._due.set()
-        if self._thread is None:
-            if is_first:
-                self._finish()
-        elif waits and self._thread is not threading.current_thread():
-            self._thread.join()
+        try:
+            self._status = self._status or status
+            self._due.set()
+            if self._thread is None:
+                if is_first:
+                    self._finish()
+            elif waits and not self._is_left and self._thread is not threading.current_thread():
+                self._thread.join()
+        except BaseException:
+            # Ctrl-C, because the disk does not answer. The thread closes the file if it ever does.
+            self._is_left = True
+            raise
         if is_first and waits and self._sink is not None and self._sink_left and self._status() == "completed":
             warn(
                 f"{self._sink.label} has taken {self._sink_left} items and not committed them: the next run with this "
@@ -251,12 +258,14 @@ class Recorder(NoRecorder):
             status = COMPLETE if is_complete else UNCOMMITTED
             # All items have come to the end. A worker that was replaced may have finished some and not told it.
             if self._sink is not None and self._sink.operator is not None and self._sent:
-                self._fresh.add(0, self.done.original(self._sent - 1) + 1)
+                self._add_finished(0, self._sent)
         self._write(is_last=True)
         self._file.finish(status)
 
     def release(self) -> None:
         """Close the file, so that another run can have it."""
+        if self._is_left and threading.current_thread() is not self._thread:
+            return
         self._is_open = False
         self._file.close()
 
@@ -290,7 +299,7 @@ class Recorder(NoRecorder):
             self._file.write(replace(change, reserved=reserved))
             self._reserved = reserved
             self.done_now += self._count_of(change)
-        if self._supply is not None and not is_last:
+        if self._supply is not None and self._status is None:
             self._supply.allow(limit)
 
     def _count_of(self, change: Change) -> int:
