@@ -508,6 +508,18 @@ class Runnable(_Chain, Generic[R_co]):
             return run.result()
 
     @user_call
+    def retry(self, journal: str | os.PathLike[str] | chainpump.Journal) -> chainpump.Report[R_co]:
+        """Do the items again whose dead letters are in the journal of an earlier run, and no others.
+
+        It is `run(journal=Journal(path, retry=True))`, which takes the other options of a run, too, and raises the same
+        errors. The letter of an item that is done now is removed. See docs/durable.md.
+        """
+        # Only durable runs need this module.
+        from .durable.journal import as_journal
+
+        return self.run(journal=replace(as_journal(journal), retry=True))
+
+    @user_call
     def open(
         self,
         *,

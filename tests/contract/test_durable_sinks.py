@@ -19,7 +19,6 @@ from chainpump import (
     DeadLetter,
     Executor,
     Inline,
-    Journal,
     JournalError,
     Pipeline,
     Processes,
@@ -247,6 +246,6 @@ def test_each_on_processes_does_dead_letters_again(journal: Path, tmp_path: Path
     chain.run(journal=journal)
     assert len(list(read_letters(journal))) == 5
     (tmp_path / "mended").touch()
-    chain.run(journal=Journal(journal, retry=True))
+    chain.retry(journal)
     assert list(read_letters(journal)) == []
     assert list(read(journal).done) == [(0, 30)]
