@@ -64,6 +64,7 @@ from chainpump.engine.fault_rules import EXIT_CODE, VARIABLE
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
 from chainpump.plan.placement import AUTO, Workers, copies_of
+from chainpump.start import RunOptions
 from support.checked_items import (
     CHAINED,
     DAMAGED,
@@ -301,7 +302,7 @@ def _run(case: Case, path: Path, verdict: Verdict, stacks: TextIO | None, judge:
     kill: Kill | None = None
     with ExitStack() as stack:
         try:
-            run = stack.enter_context(opened(pipeline))
+            run = stack.enter_context(opened(pipeline, RunOptions()))
             stack.enter_context(limited(run, case, verdict, stacks))
             kill = Kill(run, case.victim) if case.victim is not None else None
             stack.enter_context(_striking(kill, case))

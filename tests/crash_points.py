@@ -42,6 +42,7 @@ from chainpump import Pipeline, Processes, RunCancelledError, WorkerLostError, s
 from chainpump.executors.start_methods import StartMethod
 from chainpump.ipc.board import Cell, State
 from chainpump.pipeline import opened
+from chainpump.start import RunOptions
 from support.bomb import Bomb
 from support.gate import Gate, Journal
 from support.processes import become_reaper, own_view
@@ -139,7 +140,7 @@ class Plan:
         if self.stage != "sink":
             return pipeline.open()
         # A runnable has no `open`: its parts are what `run` is made of.
-        return opened(pipeline.into(sink(sums, journal), on=on, name="sink"))
+        return opened(pipeline.into(sink(sums, journal), on=on, name="sink"), RunOptions())
 
 
 def run_point(plan: Plan, bomb: Bomb, journal: Journal, verdict: Verdict, stacks: TextIO | None = None) -> None:

@@ -32,7 +32,6 @@ STARTING_PROCESSES = {"multiprocessing", "socket", "subprocess", "tempfile"}
 VALUES = "from chainpump import Inline, Pipeline, Processes, Ray, Retry, Skip, Tasks, Threads, source, stage"
 PROGRAM = """
 import sys
-import tomllib
 
 def modules(item):
     return sorted(sys.modules)
@@ -46,7 +45,6 @@ if __name__ == "__main__":
 """
 CLASSES = """
 import sys
-import tomllib
 from types import FunctionType
 
 def has_init(kind):

@@ -119,13 +119,15 @@ def test_dead_letters_come_once(gate: Gate) -> None:
     pipeline = Pipeline(range(40)).flat_map(twice_if_odd).map(refused_then_held, on=one, on_error=policy)
     with pipeline.open() as run:
         items = iter(run)
-        os.kill(agent_of(gate.wait_held()), signal.SIGKILL)
+        agent = agent_of(gate.wait_held())
+        arrived = [letters.get(timeout=LIMIT) for _ in range(2)]
+        os.kill(agent, signal.SIGKILL)
         gate.wait_held()
         gate.release(2)
         assert list(items) == [each for item in range(40) if item != 5 for each in twice_if_odd(item)]
     assert run.wait()
-    arrived = [letters.get_nowait() for _ in range(letters.qsize())]
     assert [(each.index, each.part) for each in arrived] == [(5, 0), (5, 1)]
+    assert letters.empty()
 
 
 # The stage takes its items one by one if somebody watches for stalls.

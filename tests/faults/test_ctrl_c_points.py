@@ -15,6 +15,7 @@ from chainpump import Inline, Pipeline, RunCancelledError, Threads, sink, source
 from chainpump.errors import Cancelled
 from chainpump.ipc.wakeups import Wakeup
 from chainpump.pipeline import opened
+from chainpump.start import RunOptions
 from chainpump.transport import thread_channel
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.thread_channel import MemoryChannel
@@ -175,7 +176,7 @@ def test_run_ends_when_a_handler_that_has_interrupted_it_anywhere_cancels_it(
 def test_run_ends_wherever_ctrl_c_has_broken_into_the_wait_for_its_value() -> None:
     summed = Pipeline(source(slowly), on=Threads()).into(sink(total), on=Threads())
     for n in count(1, in_short(usual=4, whole=1)):
-        run, finger = opened(summed), Finger(n)
+        run, finger = opened(summed, RunOptions()), Finger(n)
         with suppress(KeyboardInterrupt):
             finger.run(run.result)
         assert ends(run.close), f"not after moment {n}, {finger.where}"

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from chainpump import (
-    Cancelled,
     Pipeline,
     RunError,
     Runnable,
@@ -24,7 +23,7 @@ from chainpump import (
     stage,
 )
 from chainpump.engine import lifecycle
-from chainpump.worker.stage_run import ChannelInput
+from chainpump.transport.thread_channel import MemoryChannel
 from faults import stages
 from faults.places import EXECUTORS, PROCESSES, WAYS, WITH_WORKERS, beside, on
 from faults.roles import counted
@@ -68,16 +67,13 @@ def test_two_stages_that_raise_at_once_are_both_listed(place: str, way: Any, gat
 
 
 def test_task_that_fails_once_its_input_is_cancelled_is_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its item knows nothing of that: a thread of its own reads the input, and the event loop has not heard yet."""
-    is_held, reader_knows = threading.Event(), threading.Event()
-    frames = ChannelInput.frames
+    """Its item knows nothing of that: it has the event loop, which has not heard of it yet."""
+    is_held, is_cancelled = threading.Event(), threading.Event()
+    hang_up = MemoryChannel.hang_up
 
-    def watched(channel: ChannelInput) -> Iterator[Any]:
-        try:
-            yield from frames(channel)
-        except Cancelled:
-            reader_knows.set()
-            raise
+    def watched(channel: MemoryChannel) -> None:
+        hang_up(channel)
+        is_cancelled.set()
 
     def first(items: Iterable[int]) -> Iterator[int]:
         yield next(iter(items))
@@ -86,10 +82,10 @@ def test_task_that_fails_once_its_input_is_cancelled_is_listed_too(monkeypatch: 
 
     async def second(item: int) -> int:
         is_held.set()
-        assert reader_knows.wait(LIMIT)
+        assert is_cancelled.wait(LIMIT)
         raise KeyError("second")
 
-    monkeypatch.setattr(ChannelInput, "frames", watched)
+    monkeypatch.setattr(MemoryChannel, "hang_up", watched)
     pipeline = Pipeline(range(10)).then(first, on=Threads()).map(second, on=Tasks())
     with pytest.raises(StageError) as caught:
         list(pipeline)

@@ -232,14 +232,13 @@ class Execution:
         # Of a part of another run, the user has no report.
         if self._is_part:
             return
-        is_ctrl_c = isinstance(error, KeyboardInterrupt)
         # The sink's own exception may forbid new attributes.
         with suppress(Exception):
             # It may also have a report already, of a run inside the sink. Ctrl-C has interrupted the outer run as well.
-            if is_ctrl_c or getattr(error, "report", None) is None:
+            if isinstance(error, KeyboardInterrupt) or getattr(error, "report", None) is None:
                 report = self._report(None)
                 error.report = report  # type: ignore[attr-defined]
-                if is_ctrl_c or report.dead_letters:
+                if report.status == "cancelled" or report.dead_letters:
                     add_note(error, run_texts.told(report.chain, report.line()))
                 if report.journal and not isinstance(error, JournalError):
                     add_note(error, report.journal_line())

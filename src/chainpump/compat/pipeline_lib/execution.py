@@ -13,6 +13,7 @@ from ...executors.processes import Processes
 from ...executors.threads import Threads
 from ...lazy_dataclass import dataclass
 from ...pickling.limited import TooManyBytesError
+from ...progress.report import report_of
 from .pipeline_task import InactivityError, PipelineTask, TaskError
 from .task_functions import sink_of, source_of, stage_of
 from .termination import EndingSignals
@@ -142,8 +143,9 @@ def _error_of(
         cause, text = error.__cause__, str(error)
         return TaskError(text) if cause is None else _of_task(cause, strategy, error.stage, text)
     except BaseException as error:
-        # The exception of the last task is raised as it is, with a note that names its process. Ctrl-C has no note.
-        if isinstance(error, Exception) or hasattr(error, "__notes__"):
+        # The exception of the last task is raised as it is, with a note that names its process. Ctrl-C is none.
+        report = report_of(error)
+        if isinstance(error, Exception) or (report is not None and report.status == "failed"):
             return _of_task(error, strategy, last)
         raise
     return None
