@@ -15,6 +15,7 @@ from chainpump.ipc.checkpoint import Checkpoint
 from chainpump.ipc.descriptors import Descriptor
 from chainpump.messages.item_repr import short_repr
 from chainpump.pickling.items import ItemFault
+from chainpump.transport.channel import EventLoop
 from chainpump.transport.credits import CreditReturn, Credits
 from chainpump.transport.frames import Frame, Span
 from chainpump.transport.reorder_buffer import ReorderBuffer
@@ -50,6 +51,9 @@ class Script:
         if isinstance(frame, Exception):
             raise frame
         return frame
+
+    def watch(self, loop: EventLoop, ready: Callable[[], object]) -> Callable[[], None]:
+        raise NotImplementedError
 
     def settle(self) -> None:
         self.settled += 1
