@@ -30,7 +30,7 @@ def take_numbers(
     flush: Callable[[], object],
     first_pending: Callable[[], object],
 ) -> tuple[Any, ...]:
-    """Append the numbers that come next. Returns the first item that is none; nothing if `items` goes on, or has ended.
+    """Append the numbers that come next. Returns the first item that is none; nothing if `items` has ended.
 
     places: one for each number that may still be appended. Whoever takes items out of `pending` clears it afterwards.
     frame_items, flush, first_pending: as in `Output`. Raises what they raise, and what `items` raises.
@@ -50,9 +50,8 @@ def take_numbers(
             pending.extend(map(next, places, group))  # noqa: B031  # the loop and `map` take turns
             if len(pending) >= limit:
                 flush()
-            elif not places:
-                # They were sent meanwhile, and the flusher does not know of a later one.
-                if pending:
-                    first_pending()
-                return ()
+            elif not places and pending:
+                # The others were sent meanwhile, and the flusher does not know of a later one. It goes on here:
+                # `groupby` has taken the next item of another type already, if there is one.
+                first_pending()
     return ()

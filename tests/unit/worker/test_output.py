@@ -328,6 +328,26 @@ def test_numbers_and_other_items_keep_their_order_and_their_types(
     assert max(map(len, sender.items)) <= hint
 
 
+@pytest.mark.parametrize("other", [None, 2.5, "text", [1]], ids=repr)
+def test_an_item_of_another_type_is_not_lost_if_a_row_of_numbers_is_sent_as_it_ends(
+    output: Output, sender: Recorder, board: Board, clock: Clock, other: object
+) -> None:
+    board.hint(0)[0] = 4096
+
+    def ending() -> Iterator[object]:
+        for number in range(3):
+            yield from range(1000)
+            clock.pass_by(FLUSH_NS)
+            # As the flusher does: the row ends at the next item, and there is no place for another number any more.
+            output.flush()
+            yield other
+            yield number
+
+    send(output, ending())
+    row = [*range(1000)]
+    assert [item for items in sender.items for item in items] == [*row, other, 0, *row, other, 1, *row, other, 2]
+
+
 def test_numbers_before_an_exception_are_sent(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 4096
 
