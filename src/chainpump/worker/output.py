@@ -155,6 +155,8 @@ class Output(MeteredOutput):
             elif kind in STRINGS and not self._snapshots:
                 nbytes = len(item)
             else:
+                # Behind a snapshot, numbers are snapshots too until the frame is sent.
+                numbers = 0
                 item, nbytes = self._admit(item, kind)  # noqa: PLW2901
                 copied_kind, copy = (None, None) if self._snapshots else (kind, self._sender.copies.get(kind))
             if number is not None:

@@ -348,6 +348,19 @@ def test_an_item_of_another_type_is_not_lost_if_a_row_of_numbers_is_sent_as_it_e
     assert [item for items in sender.items for item in items] == [*row, other, 0, *row, other, 1, *row, other, 2]
 
 
+@pytest.mark.parametrize("hint", [3, 8, 16, 17, 4096])
+def test_numbers_behind_a_snapshot_are_snapshots_too(output: Output, sender: Recorder, board: Board, hint: int) -> None:
+    board.hint(0)[0] = hint
+
+    def mixed() -> Iterator[object]:
+        for number in range(100):
+            yield from (number, None, str(number), {number}, number / 2)
+
+    send(output, mixed())
+    assert [item for items in sender.items for item in items] == list(mixed())
+    assert any(snapshots for _, snapshots, _ in sender.frames)
+
+
 def test_numbers_before_an_exception_are_sent(output: Output, sender: Recorder, board: Board) -> None:
     board.hint(0)[0] = 4096
 
