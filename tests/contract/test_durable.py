@@ -327,7 +327,8 @@ def test_only_the_items_of_dead_letters_are_done_again(
 
     with chain(0).open(journal=journal) as run:
         for item in run:
-            if item == 38:
+            # The next request after 38 has said that all before is done.
+            if item == 39:
                 break
     done = list(read(journal).done)
     retry = Journal(journal, retry=True)
@@ -339,7 +340,7 @@ def test_only_the_items_of_dead_letters_are_done_again(
     assert list(read(journal).done) == done
     assert not read(journal).complete
     with chain(20).open(journal=journal) as run:
-        assert list(run) == [38, 39, *range(40, 47), 48, 49]
+        assert list(run) == [39, *range(40, 47), 48, 49]
     assert read(journal).complete
     with chain(99).open(journal=retry) as run:
         assert list(run) == [27, 37, 47]
