@@ -17,6 +17,9 @@ class PipeHandler(logging.Handler):
     It keeps them and does not close them: in a fork they are the main process's handlers, and may hold records back.
     """
 
+    # `logging` knows a handler before that has its lock. A worker that is cancelled in between ends quietly.
+    lock = None
+
     def __init__(self, sender: LogSender, replaced: Sequence[Sequence[logging.Handler]]) -> None:
         super().__init__()
         self._sender = sender
