@@ -72,8 +72,9 @@ class Recorder(NoRecorder):
         self._taken = TakenItems(self._settle, autocommits=autocommit)
         # What is done and not yet written. Any thread adds to it; the recorder's thread takes from it.
         self._settled: deque[Span] = deque()
+        # Guards the next three attributes.
         self._counting = threading.Lock()
-        # How many of them the lock counts.
+        # How many of them there are.
         self._waiting = 0
         # What the workers of the sink have said in the end.
         self._sink_left = 0
@@ -167,8 +168,11 @@ class Recorder(NoRecorder):
             return
         for span in notes.done:
             self._settle(Span(*span))
-        self._sink_left += notes.uncommitted
-        self._sink_stopped |= notes.stopped
+        if notes.uncommitted or notes.stopped:
+            # Several workers may say so at the same time.
+            with self._counting:
+                self._sink_left += notes.uncommitted
+                self._sink_stopped |= notes.stopped
         if notes.samples or notes.checkpoints:
             self._notes.append(notes)
         if notes.differs and self.error is None:
