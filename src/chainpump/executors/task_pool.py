@@ -64,11 +64,6 @@ class TaskPool(Generic[J]):
         # The number of tasks that have used their turn, and will take further items.
         self._paused = 0
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether an item is in progress."""
-        return bool(self._current)
-
     def wake(self) -> None:
         """There is more room, so `take` may return an item again."""
         self._changed.set()
