@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 from ..errors import DeadItem, Failure, JournalError, RunError, StallError
 from ..executors.signals import defer_ctrl_c
 from ..ipc.descriptors import is_forking
+from ..lazy_dataclass import replace
 from ..logs.receiver import Logs
 from ..logs.records import warn
 from ..messages import failure_texts, run_texts
@@ -280,25 +281,20 @@ class Execution:
         status, error = ending.status() if ending is not None else ("running", None)
         peaks, samples = (seen.peaks, seen.history.samples) if seen is not None else (None, ())
         latency = seen.latencies.latency if seen is not None else None
-        return report(
-            meter.stage_facts,
-            reading,
-            value,
-            self.dead_letters,
-            peaks,
-            meter.interpreter,
-            samples,
-            latency,
-            self._supervisor.decisions,
-            status,
-            error,
-            self._recorder.done_before,
-            self._recorder.again_at_most,
-            meter.started,
-            ending.failed_stage if ending is not None else None,
-            self._recorder.path,
-            self._recorder.done_now,
-            self._recorder.left_of(meter.length),
+        return replace(
+            report(meter.stage_facts, reading, value, self.dead_letters, peaks, meter.interpreter),
+            samples=samples,
+            latency=latency,
+            decisions=tuple(self._supervisor.decisions),
+            status=status,
+            error=error,
+            started=meter.started,
+            failed_stage=ending.failed_stage if ending is not None else None,
+            journal=self._recorder.path,
+            done_before=self._recorder.done_before,
+            again_at_most=self._recorder.again_at_most,
+            done=self._recorder.done_now,
+            left=self._recorder.left_of(meter.length),
         )
 
     def cancel(self) -> None:

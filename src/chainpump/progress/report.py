@@ -17,13 +17,11 @@ from ..messages.printable import printable_lines
 from ..messages.stand_ins import error_line
 from ..messages.table import table
 from .bottleneck import advice, bottleneck, of_bottleneck
-from .history import Sample
 from .hops import hop_advice
-from .latency import PERCENTS, Latency
+from .latency import PERCENTS
 from .oversubscription import thread_advice
 from .reading import Reading, StageFacts, WorkerReading, by_host
-from .run_record import RunRecord, StageReport, Status
-from .scaling_rule import Decision
+from .run_record import RunRecord, StageReport
 from .snapshot import SECOND, units
 
 __all__ = ["Report", "report", "report_of"]
@@ -125,22 +123,10 @@ def report(
     dead_letters: Sequence[DeadItem],
     peaks: Sequence[int | None] | None,
     interpreter: float,
-    samples: Sequence[Sample] = (),
-    latency: Latency | None = None,
-    decisions: Sequence[Decision] = (),
-    status: Status = "completed",
-    error: str | None = None,
-    done_before: int = 0,
-    again_at_most: int = 0,
-    started: float | None = None,
-    failed_stage: str | None = None,
-    journal: str = "",
-    done: int = 0,
-    left: int | None = None,
 ) -> Report[T]:
-    """Of a run, as a reading of it tells. peaks: items in flight, by stage.
+    """What a reading of a run tells: how it has ended, and what others have seen of it, is added by the run.
 
-    interpreter: ns of processors of the main process.
+    peaks: items in flight, by stage. interpreter: ns of processors of the main process.
     """
     found = units(stage_facts, final)
     held_by = bottleneck(found)
@@ -153,39 +139,19 @@ def report(
     is_told = all(worker.memory for worker in telling)
     asked = (sum(worker.cpu + worker.delayed for worker in telling) + interpreter) / SECOND
     shares = (asked / seconds if is_told else None, interpreter / SECOND / seconds) if seconds > 0 else (None, 0.0)
+    told = (
+        advice(found, processors(), *shares),
+        thread_advice(stage_facts, final.stages, processors()),
+        hop_advice(stage_facts, final.stages),
+    )
+    stages = zip(stage_facts, final.stages, peaks or repeat(None, len(stage_facts)), of_bottleneck(found), strict=True)
     return Report(
         value,
-        tuple(
-            _with_hosts(facts, workers, final.at / SECOND, peak, mark)
-            for facts, workers, peak, mark in zip(
-                stage_facts, final.stages, peaks or repeat(None, len(stage_facts)), of_bottleneck(found), strict=True
-            )
-        ),
+        tuple(_with_hosts(facts, workers, final.at / SECOND, peak, mark) for facts, workers, peak, mark in stages),
         final.at / SECOND,
         dead_letters,
-        held_by.name if held_by is not None else None,
-        "\n".join(
-            filter(
-                None,
-                (
-                    advice(found, processors(), *shares),
-                    thread_advice(stage_facts, final.stages, processors()),
-                    hop_advice(stage_facts, final.stages),
-                ),
-            )
-        ),
-        samples,
-        latency,
-        tuple(decisions),
-        status,
-        error,
-        done_before,
-        again_at_most,
-        started,
-        failed_stage,
-        journal,
-        done,
-        left,
+        bottleneck=held_by.name if held_by is not None else None,
+        advice="\n".join(filter(None, told)),
     )
 
 
