@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from multiprocessing import process
 from pathlib import Path
@@ -26,7 +26,7 @@ from chainpump.engine.wiring import Wiring
 from chainpump.engine.worker_slot import WorkerSlot
 from chainpump.executors.process_handle import ProcessHandle
 from chainpump.executors.thread_handle import ThreadHandle
-from chainpump.ipc.descriptors import kept_by_fork
+from chainpump.ipc.descriptors import kept_by_fork, opened_pair
 from chainpump.worker import output
 from chainpump.worker.output import Output
 from faults import stages
@@ -336,8 +336,23 @@ def test_run_that_is_collected_in_a_thread_of_its_own_leaves_no_other() -> None:
     assert threads_that_stay() == []
 
 
-def test_run_that_is_collected_within_a_fork_does_not_wait_for_its_own_turn_to_fork(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
+def within_a_fork(action: Callable[[], object]) -> None:
+    with kept_by_fork(()):
+        action()
+
+
+def while_a_pipe_is_opened(action: Callable[[], object]) -> None:
+    def made() -> tuple[int, int]:
+        action()
+        return os.pipe()
+
+    for end in opened_pair(made):
+        end.close()
+
+
+@pytest.mark.parametrize("when", [within_a_fork, while_a_pipe_is_opened])
+def test_run_that_is_collected_where_no_other_thread_can_fork_does_not_wait_for_its_own_turn(
+    when: Callable[[Callable[[], object]], None], gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A finalizer breaks in where another run starts a worker, just as this run is about to replace one."""
     start, is_about_to = Wiring.start, threading.Event()
@@ -348,12 +363,15 @@ def test_run_that_is_collected_within_a_fork_does_not_wait_for_its_own_turn_to_f
         return start(wiring, slot, condemned)
 
     monkeypatch.setattr(Wiring, "start", start_successor)
-    run = Pipeline(range(10)).map(gate.hold, on=Processes(1, restarts=1)).open()
+    runs = [Pipeline(range(10)).map(gate.hold, on=Processes(1, restarts=1)).open()]
     pid = gate.wait_held()
-    with kept_by_fork(()):
+
+    def collect() -> None:
         os.kill(pid, signal.SIGKILL)
         assert is_about_to.wait(LIMIT)
-        del run
+        runs.clear()
+
+    when(collect)
     until(lambda: descendants() == set(), "the end of the run")
 
 

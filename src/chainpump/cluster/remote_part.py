@@ -25,7 +25,7 @@ from ..executors.base import WorkerHandle
 from ..executors.control_pipe import ControlPipe, control_pipe
 from ..executors.program_process import passed_descriptors
 from ..ipc.checkpoint import Checkpoint
-from ..ipc.descriptors import Descriptor
+from ..ipc.descriptors import opened
 from ..ipc.system import text_file
 from ..logs.records import Levels
 from ..messages import host_texts
@@ -146,8 +146,7 @@ class RemotePart:
             for group in range(section.origin + 1, section.end)
         }
         with ExitStack() as inherited:
-            listening = self._listening()
-            listener = Descriptor(listening.detach())
+            listener = opened(self._listening)
             inherited.callback(listener.close)
             own, connection = control_pipe()
             inherited.callback(connection.close)
@@ -177,9 +176,9 @@ class RemotePart:
             self._launch(host)
         self._alive_at = time.monotonic()
 
-    def _listening(self) -> socket.socket:
+    def _listening(self) -> int:
         address = "127.0.0.1" if self._launcher.is_local else ""
-        return socket.create_server((address, 0), backlog=len(self.hosts) * 4)
+        return socket.create_server((address, 0), backlog=len(self.hosts) * 4).detach()
 
     def _parts(self, facts: RunFacts) -> Mapping[int, tuple[Any, Any]]:
         channels = enumerate(facts.connections.channels)

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from ..errors import DeadItem, Failure, JournalError, RunError, StallError
 from ..executors.signals import defer_ctrl_c
-from ..ipc.descriptors import is_forking
+from ..ipc.descriptors import holds_up_forks
 from ..lazy_dataclass import replace
 from ..logs.receiver import Logs
 from ..logs.records import warn
@@ -331,7 +331,7 @@ class Execution:
         atexit.unregister(self._at_exit)
         self._leave()
         # Garbage collection may call this in a worker of this run, or in the start of a worker of another run.
-        if self._supervisor.is_current_thread() or is_forking():
+        if self._supervisor.is_current_thread() or holds_up_forks():
             self._dead_letters.close(within=0)
             self._recorder.end(lambda: "cancelled", waits=False)
             if self._observing is not None:

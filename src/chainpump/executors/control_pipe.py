@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ..ipc.checkpoint import Position
-from ..ipc.descriptors import Descriptor
+from ..ipc.descriptors import Descriptor, opened_pair
 from ..worker.operator_run import Condemned
 from ..worker.outcome import Message
 
@@ -117,11 +117,15 @@ Event: TypeAlias = Placed | Report | Died | Stack | Remains | Gone
 
 def control_pipe() -> tuple[Descriptor, Descriptor]:
     """Make the two ends."""
+    return opened_pair(_connected)
+
+
+def _connected() -> tuple[int, int]:
     ends = socket.socketpair()
     for end in ends:
         end.setblocking(False)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-    return Descriptor(ends[0].detach()), Descriptor(ends[1].detach())
+    return ends[0].detach(), ends[1].detach()
 
 
 def pack(message: Command | Event) -> bytes:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..ipc.descriptors import Descriptor, pipe
+from ..ipc.descriptors import Descriptor, opened, pipe
 from ..ipc.system import is_portable
 from ..messages.printable import printable
 
@@ -116,7 +116,7 @@ def _members(leader: int) -> Sequence[_Member]:
             continue
         # The process has ended, or belongs to another user.
         with suppress(OSError):
-            pidfd = Descriptor(os.pidfd_open(pid))
+            pidfd = opened(os.pidfd_open, pid)
             signal.pidfd_send_signal(pidfd.fileno(), 0)
             # The process is still in the group. So the pidfd refers to this process, and not to a later one with the
             # same id.

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..ipc.descriptors import Descriptor, kept_by_fork, pipe
+from ..ipc.descriptors import Descriptor, kept_by_fork, opened, pipe
 from ..ipc.system import is_portable
 from ..lazy_dataclass import dataclass
 from ..plan.placement import StartMethod
@@ -167,7 +167,7 @@ class ForkServerMethod(Method):
 
 
 def _watch_by_fork_server(child: BaseProcess) -> DeathWatch:
-    return DeathWatch(Descriptor(os.dup(child.sentinel)))
+    return DeathWatch(opened(os.dup, child.sentinel))
 
 
 def watch_by_kernel(child: ChildProcess) -> DeathWatch:
@@ -176,7 +176,7 @@ def watch_by_kernel(child: ChildProcess) -> DeathWatch:
         return _watch_by_thread(child)
     # The process was started.
     assert child.pid is not None
-    return DeathWatch(Descriptor(os.pidfd_open(child.pid)))
+    return DeathWatch(opened(os.pidfd_open, child.pid))
 
 
 def _watch_by_thread(child: ChildProcess) -> DeathWatch:

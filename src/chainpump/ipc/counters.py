@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from .descriptors import Descriptor, pipe
+from .descriptors import Descriptor, opened, pipe
 from .system import is_portable
 
 __all__ = ["Counter", "counter"]
@@ -63,7 +63,7 @@ def counter(count: int, *, one_by_one: bool) -> Counter:
             made.give(count)
         return made
     flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK | (os.EFD_SEMAPHORE if one_by_one else 0)
-    return EventCounter(Descriptor(os.eventfd(count, flags)))
+    return EventCounter(opened(os.eventfd, count, flags))
 
 
 class EventCounter:

@@ -2,6 +2,11 @@
 
 `fork` copies every descriptor of a process. A copy of a writing end would hide the end of a channel. So a forked child
 immediately closes all descriptors that the library owns, except those that it was started with.
+
+Any thread may fork at any moment, while another one opens or closes a descriptor:
+
+* It forks after the system has opened a descriptor and before the table knows it: prevented, a fork waits for that.
+* It forks while a descriptor is closed: the number leads to the null device before the table forgets it.
 """
 
 from __future__ import annotations
@@ -9,24 +14,50 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import reduction
+from operator import methodcaller
 
 # The class of the interpreter, without the Python code of `socket.socket`.
 from socket import SocketType
-from typing import Any
+from typing import Any, ParamSpec
 from weakref import WeakSet
 
 from ..lazy_dataclass import dataclass
 
-__all__ = ["Descriptor", "HandedOver", "is_forking", "kept_by_fork", "pipe", "room_to_start"]
+__all__ = [
+    "Descriptor",
+    "HandedOver",
+    "holds_up_forks",
+    "kept_by_fork",
+    "opened",
+    "opened_pair",
+    "pipe",
+    "room_to_start",
+]
 
-
+P = ParamSpec("P")
 # The highest descriptor number of the three standard streams.
 STANDARD_ERROR = 2
+# Seconds that a fork waits for another thread that opens a descriptor, which takes microseconds. But a finalizer may
+# break in there and wait for a lock that the forking thread holds.
+OPENED_WITHIN = 1.0
 # How many descriptors must be free to start a process. The standard library uses up to 8, including its fork server.
 SPARE = 16
+
+
+def _close(fd: int) -> None:
+    """Close a descriptor of the table. A fork at any moment copies what the child closes, or the null device."""
+    # Without a free number, it is closed as it is.
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            os.dup2(null, fd, inheritable=False)
+        finally:
+            os.close(null)
+    _TABLE.numbers.discard(fd)
+    os.close(fd)
 
 
 class Descriptor:
@@ -38,13 +69,10 @@ class Descriptor:
 
     __slots__ = ("__weakref__", "_fd", "_socket")
 
-    # This is an attribute of the class, since a descriptor may outlive this module: the interpreter clears modules
-    # before objects when it exits.
-    _close = staticmethod(os.close)
-
     def __init__(self, fd: int) -> None:
         self._fd = fd if fd > STANDARD_ERROR else _moved(fd)
         self._socket: SocketType | None = None
+        _TABLE.numbers.add(self._fd)
         _TABLE.owned.add(self)
 
     @property
@@ -58,7 +86,7 @@ class Descriptor:
 
     def dup(self) -> Descriptor:
         """Return a second descriptor of the same open file, which the caller owns."""
-        return Descriptor(os.dup(self._fd))
+        return opened(os.dup, self._fd)
 
     def socket(self) -> SocketType:
         """Return the descriptor as a socket, which this object owns and closes. Several threads get the same one."""
@@ -79,13 +107,19 @@ class Descriptor:
         if fd < 0:
             return
         if self._socket is not None:
-            self._socket.close()
-        else:
-            self._close(fd)
+            self._socket.detach()
+        _close(fd)
+
+    def forget(self) -> None:
+        """Another one closes it, since this is a copy in a forked child."""
+        self._fd = -1
+        if self._socket is not None:
+            self._socket.detach()
 
     def __del__(self) -> None:
-        # The attribute is missing if Ctrl-C has interrupted `__init__`.
-        if hasattr(self, "_fd"):
+        # The attribute is missing if Ctrl-C has interrupted `__init__`. The interpreter clears modules before objects
+        # when it exits, and the system then closes the descriptor.
+        if hasattr(self, "_fd") and _TABLE is not None:
             self.close()
 
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
@@ -98,6 +132,7 @@ def _moved(fd: int) -> int:
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STANDARD_ERROR + 1)
     finally:
+        _TABLE.numbers.discard(fd)
         os.close(fd)
 
 
@@ -116,42 +151,86 @@ class HandedOver:
         return self.number
 
 
+def opened(make: Callable[P, int], *arguments: P.args, **options: P.kwargs) -> Descriptor:
+    """Own the descriptor that this call opens, without a wait. No fork happens in between."""
+    return Descriptor(*_TABLE.opened(lambda: (make(*arguments, **options),)))
+
+
+def opened_pair(make: Callable[[], tuple[int, int]]) -> tuple[Descriptor, Descriptor]:
+    """Own both descriptors that `make` opens, without a wait. No fork happens in between."""
+    first, second = _TABLE.opened(make)
+    return Descriptor(first), Descriptor(second)
+
+
 def pipe() -> tuple[Descriptor, Descriptor]:
     """Make a pipe, and return its reading and its writing end."""
-    reading, writing = os.pipe()
-    return Descriptor(reading), Descriptor(writing)
+    return opened_pair(os.pipe)
 
 
 class _Table:
     """The descriptors of this process that the library owns.
 
-    owned: needs no lock, because WeakSet copies itself before an iteration and a forked child has one thread. kept: the
-    descriptors that the current fork keeps. thread: the thread that forks. `lock` guards these two: the library makes
-    one fork at a time. first_use: guards that a descriptor becomes a socket; it is held for one system call. A
-    finalizer may need it for another descriptor meanwhile.
+    owned: needs no lock, because WeakSet copies itself before an iteration and a forked child has one thread. numbers:
+    theirs, and those of descriptors whose objects are being deleted. opening: held while the system opens a descriptor,
+    and by a fork. kept: the descriptors that the current fork keeps. thread: the thread that forks. `lock` guards these
+    two: the library makes one fork at a time. first_use: guards that a descriptor becomes a socket; it is held for one
+    system call. A finalizer may need `opening` or `first_use` for another descriptor meanwhile.
     """
 
     def __init__(self) -> None:
         self.owned: WeakSet[Descriptor] = WeakSet()
+        self.numbers: set[int] = set()
+        self.opening = threading.RLock()
         self.kept: frozenset[Descriptor] = frozenset()
         self.thread: int | None = None
         self.lock = threading.Lock()
         self.first_use = threading.RLock()
 
+    def opened(self, make: Callable[[], Sequence[int]]) -> Sequence[int]:
+        """What `make` opens is known to the table before this process can fork."""
+        with self.opening:
+            numbers = make()
+            self.numbers.update(numbers)
+        return numbers
+
+    def before_fork(self) -> None:
+        """Wait until no other thread opens a descriptor."""
+        self.opening.acquire(timeout=OPENED_WITHIN)
+
+    def after_fork(self) -> None:
+        """Let other threads open descriptors again."""
+        # This thread may have waited in vain.
+        with suppress(RuntimeError):
+            self.opening.release()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether other threads cannot open descriptors until this one goes on."""
+        # There is no public way to ask; `threading.Condition` calls the same method.
+        return bool(methodcaller("_is_owned")(self.opening))
+
     def close_in_child(self) -> None:
         """Close the descriptors in a forked child, before any other code runs there."""
-        for descriptor in list(self.owned - self.kept):
-            descriptor.close()
+        kept = self.kept if self.thread == threading.get_ident() else frozenset[Descriptor]()
+        for descriptor in list(self.owned - kept):
+            descriptor.forget()
+        remaining = {descriptor.fileno() for descriptor in kept}
+        for number in self.numbers - remaining:
+            # The program may have closed all that it does not know.
+            with suppress(OSError):
+                os.close(number)
+        self.numbers = remaining
         self.kept = frozenset()
         self.thread = None
         # The threads that held the locks do not exist in this process.
         self.lock = threading.Lock()
+        self.opening = threading.RLock()
         self.first_use = threading.RLock()
 
 
 # This is the only mutable global variable: the descriptor table that fork copies is global to the process as well.
 _TABLE = _Table()
-os.register_at_fork(after_in_child=_TABLE.close_in_child)
+os.register_at_fork(before=_TABLE.before_fork, after_in_parent=_TABLE.after_fork, after_in_child=_TABLE.close_in_child)
 
 
 @contextmanager
@@ -165,9 +244,9 @@ def kept_by_fork(descriptors: Iterable[Descriptor]) -> Generator[None, None, Non
             _TABLE.kept, _TABLE.thread = frozenset(), None
 
 
-def is_forking() -> bool:
-    """Return whether this thread is inside `kept_by_fork`. A finalizer there must not wait for another fork."""
-    return _TABLE.thread == threading.get_ident()
+def holds_up_forks() -> bool:
+    """Return whether other threads cannot fork until this one goes on. A finalizer here must not wait for a fork."""
+    return _TABLE.thread == threading.get_ident() or _TABLE.is_opening
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .descriptors import Descriptor
+from .descriptors import Descriptor, opened_pair
 
 __all__ = ["parcel_socket", "receive", "send"]
 
@@ -33,10 +33,14 @@ BUFFER_BYTES = 1 << 17
 
 def parcel_socket() -> tuple[Descriptor, Descriptor]:
     """Make a connected pair of sockets: the sending end and the receiving end. One byte each may also go back."""
+    return opened_pair(_connected)
+
+
+def _connected() -> tuple[int, int]:
     sending, receiving = socket.socketpair()
     sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
     receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-    return Descriptor(sending.detach()), Descriptor(receiving.detach())
+    return sending.detach(), receiving.detach()
 
 
 def send(to: Descriptor, value: object, known: Sequence[object] = ()) -> None:

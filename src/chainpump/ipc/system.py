@@ -11,7 +11,7 @@ import os
 import sys
 
 from ..errors import StageOptionError
-from .descriptors import Descriptor
+from .descriptors import Descriptor, opened
 
 __all__ = ["VARIABLE", "is_portable", "shared_file", "text_file", "trim"]
 
@@ -60,8 +60,8 @@ def text_file(name: str) -> Descriptor:
         import tempfile
 
         with tempfile.TemporaryFile(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as file:
-            return Descriptor(os.dup(file.fileno()))
-    return Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+            return opened(os.dup, file.fileno())
+    return opened(os.memfd_create, name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
 def trim(file: Descriptor) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import Cancelled
-from ..ipc.descriptors import Descriptor
+from ..ipc.descriptors import Descriptor, opened_pair
 from ..ipc.wait_times import UNCOUNTED
 from .channel import EventLoop
 from .wire import watch_files
@@ -99,6 +99,12 @@ class PacketIn:
         return watch_files(self.descriptors, loop, ready)
 
 
+def _connected() -> tuple[int, int]:
+    out, into = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return out.detach(), into.detach()
+
+
 class PacketWire:
     """The main process's side of the wire.
 
@@ -108,9 +114,7 @@ class PacketWire:
 
     def __init__(self, keeps: bool) -> None:
         self._keeps = keeps
-        out, into = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        self._out, self._into = Descriptor(out.detach()), Descriptor(into.detach())
+        self._out, self._into = opened_pair(_connected)
 
     def out(self) -> PacketOut:
         """Make a writing end with a descriptor of its own."""

@@ -6,7 +6,6 @@ moment, no packet of another process is lost, and no lock stays taken.
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -115,8 +114,8 @@ def watch_files(files: Sequence[Descriptor], loop: EventLoop, ready: Callable[[]
     """
     with ExitStack() as undo:
         for file in files:
-            fd = os.dup(file.fileno())
-            undo.callback(os.close, fd)
-            loop.add_reader(fd, ready)
-            undo.callback(loop.remove_reader, fd)
+            copy = file.dup()
+            undo.callback(copy.close)
+            loop.add_reader(copy.fileno(), ready)
+            undo.callback(loop.remove_reader, copy.fileno())
         return undo.pop_all().close

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from ..ipc.descriptors import Descriptor
+from ..ipc.descriptors import Descriptor, opened
 from ..lazy_dataclass import dataclass, replace
 
 __all__ = ["StandardStreams"]
@@ -162,7 +162,7 @@ class StandardStreams:
         for number in (OUTPUT, ERROR):
             terminal = descriptors[number]
             if terminal is not None and os.isatty(terminal.fileno()):
-                descriptors[number] = Descriptor(os.dup(end.fileno()))
+                descriptors[number] = end.dup()
                 terminal.close()
         return replace(self, descriptors=descriptors)
 
@@ -207,7 +207,7 @@ def _copied(number: int) -> Descriptor | None:
         os.fstat(number)
     except OSError:
         return None
-    return Descriptor(os.dup(number))
+    return opened(os.dup, number)
 
 
 def _put(end: Descriptor | None, number: int) -> None:
