@@ -171,7 +171,7 @@ class Campaign:
             folder = Path(name)
             kills = stated = repeated = 0
             while True:
-                has_ended = self._attempt(kind, folder, kill=kills < most_kills)
+                has_ended = self.attempt(kind, folder, kill=kills < most_kills)
                 again = _repeated(folder) - repeated
                 if again > stated and not self._is_exact:
                     self.wrong.append(f"{kind}: {again} items were stored again, and at most {stated} were stated")
@@ -186,7 +186,7 @@ class Campaign:
             self.jobs += 1
             self.check_end(kind, folder, kills)
 
-    def _attempt(self, kind: str, folder: Path, *, kill: bool) -> bool:
+    def attempt(self, kind: str, folder: Path, *, kill: bool) -> bool:
         """Start the program. Returns whether it has ended by itself."""
         command = [sys.executable, __file__, "--job", kind, "--items", str(self._items), "--folder", str(folder)]
         if self._is_exact:

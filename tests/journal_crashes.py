@@ -126,6 +126,7 @@ def _change(chance: random.Random, number: int) -> Change:
         [Checkpoint(0, start, start)] * (chance.random() < 0.2),
         [Sample(0, start, bytes(16), "x")] * (chance.random() < 0.2),
         {"text": 1} if chance.random() < 0.3 else {},
+        length=number if chance.random() < 0.2 else None,
         reserved=chance.randrange(100),
     )
 

@@ -289,6 +289,8 @@ def test_report_and_error_count_the_whole_job_and_say_how_it_goes_on(journal: Pa
     report = chain(fails=False).run(journal=journal)
     assert (report.done_before, report.done, report.left) == (30, 20, 0)
     assert f"journal {journal}: 20 items are done in this run, 50 in all, 0 are left." in str(report)
+    finished = chain(fails=False).run(journal=journal)
+    assert f"journal {journal}: nothing was left to do, all 50 items were done before." in str(finished)
 
 
 def test_journal_counts_the_items_that_were_skipped_in_all_attempts(journal: Path) -> None:

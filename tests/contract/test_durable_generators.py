@@ -12,6 +12,7 @@ from placings import MOST, Placing
 from chainpump import (
     DeadLetter,
     Inline,
+    Journal,
     JournalError,
     Pipeline,
     Processes,
@@ -155,17 +156,42 @@ def test_each_behind_a_batch_gets_every_batch_once(journal: Path) -> None:
     assert [each for each in stored if each] == [list(range(n, n + 3)) for n in range(0, 30, 3)]
 
 
-def test_run_with_a_complete_journal_warns_that_a_longer_input_may_change_the_last_batch(
-    journal: Path, caplog: pytest.LogCaptureFixture
+GROWN = "the input has 9 items, and had 6 in an earlier attempt. The last item that stage 'batch(4)' had made"
+
+
+@pytest.mark.parametrize("on", [Threads(1), Processes(1)], ids=repr)
+def test_run_warns_of_an_input_that_has_grown_behind_a_short_batch_and_of_no_other(
+    on: Threads | Processes, journal: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def of(count: int) -> Pipeline[list[int]]:
-        return Pipeline(range(count)).batch(4, on=Threads(1))
+        return Pipeline(source(numbers, count), on=on).batch(4, on=Threads(1))
 
     assert taken(of(6), 100, journal=journal) == [[0, 1, 2, 3], [4, 5]]
-    assert caplog.text == ""
+    assert taken(of(6), 100, journal=journal) == []
+    assert "left out" not in caplog.text
     # The journal knows batches by their numbers. Batch 1 would be [4, 5, 6, 7].
     assert taken(of(9), 100, journal=journal) == [[8]]
-    assert "the last item that stage 'batch(4)' had made may be made of more items now" in caplog.text
+    assert caplog.text.count(GROWN) == 1
+    assert taken(of(9), 100, journal=journal) == []
+    assert caplog.text.count(GROWN) == 1
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_growth_behind_a_short_batch_counts_also_after_a_run_that_was_broken_off_if_the_batch_is_done(
+    is_done: bool, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def of(count: int) -> Pipeline[list[int]]:
+        return Pipeline(source(numbers, count)).batch(4, on=Threads(1))
+
+    with of(6).open(journal=Journal(journal, autocommit=False)) as run:
+        for batch in run:
+            if is_done or batch != [4, 5]:
+                run.commit()
+            if batch == [4, 5]:
+                break
+    assert not read(journal).complete
+    assert taken(of(9), 100, journal=journal) == ([[8]] if is_done else [[4, 5, 6, 7], [8]])
+    assert caplog.text.count(GROWN) == is_done
 
 
 def test_stage_that_stops_early_does_so_in_each_attempt(journal: Path) -> None:

@@ -26,6 +26,19 @@ def test_rows_that_are_stored_with_the_position_of_the_run_are_stored_once(kind:
     assert not campaign.wrong
 
 
+@pytest.mark.parametrize("kind", durable_kills.KINDS)
+def test_a_job_that_is_killed_after_it_is_done_tells_nothing_when_it_is_started_again(
+    kind: str, tmp_path: Path
+) -> None:
+    campaign = durable_kills.Campaign(20, seed=1)
+    for _ in range(2):
+        # The journal is complete before the program ends, so a kill between the two leaves what this leaves.
+        assert campaign.attempt(kind, tmp_path, kill=False)
+        campaign.check_end(kind, tmp_path, 0)
+    assert not campaign.wrong
+    assert not campaign.repeated
+
+
 def _forget_a_row(folder: Path) -> None:
     database = durable_kills.connected(folder / "stored")
     database.execute("DELETE FROM stored WHERE number = 9")

@@ -68,6 +68,7 @@ class Change:
 
     checkpoints: at most one for each origin. It takes the place of the earlier one.
     skipped: how many items each stage has skipped since the last change.
+    length: how many items the source has, once it has ended; None: as before.
     reserved: the run begins no item with this number or a higher one before its next change; None: as before.
     retried: the numbers of items that are done again, so that their earlier dead letters are removed.
     """
@@ -77,6 +78,7 @@ class Change:
     checkpoints: Sequence[Checkpoint] = ()
     samples: Sequence[Sample] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    length: int | None = None
     reserved: int | None = None
     retried: Sequence[int] = ()
 
@@ -86,7 +88,7 @@ class Content:
     """All that a journal holds, except for the dead letters themselves.
 
     letters, skipped: how many dead letters each stage has, and how many items it has skipped. An item that is done
-    again may be skipped again.
+    again may be skipped again. length: how many items the source had; None if its end was not seen, or did not matter.
     """
 
     done: Ranges
@@ -94,6 +96,7 @@ class Content:
     checkpoints: Sequence[Checkpoint] = ()
     samples: Sequence[Sample] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    length: int | None = None
     attempts: Sequence[Attempt] = ()
 
     @property

@@ -79,8 +79,7 @@ class JournalFile:
             reserved=0 if retries else self._done.original(LEAST),
         )
         with self._transaction():
-            tables.delete(connection, "meta", "key = 'fingerprint'")
-            tables.insert(connection, "meta", "fingerprint", storable(fingerprint.to_json()))
+            self._put("fingerprint", storable(fingerprint.to_json()))
             self._forget_letters(fingerprint)
             self._record_attempt()
         # The dead letters of earlier attempts. If their item is done again, the new ones take their place.
@@ -131,6 +130,8 @@ class JournalFile:
                     self._add_sample(sample)
                 for stage, count in change.skipped.items():
                     self._add_skipped(storable(stage), count)
+                if change.length is not None:
+                    self._put("length", str(change.length))
                 now = done.count - self._attempt.done_before
                 reserved = self._attempt.reserved if change.reserved is None else change.reserved
                 self._attempt = replace(self._attempt, done=now, reserved=reserved)
@@ -229,6 +230,10 @@ class JournalFile:
         tables.delete(self._connection, "skipped", "stage = ?", stage)
         tables.insert(self._connection, "skipped", stage, count + (found[0] if found else 0))
 
+    def _put(self, key: str, value: str) -> None:
+        tables.delete(self._connection, "meta", "key = ?", key)
+        tables.insert(self._connection, "meta", key, value)
+
     def _record_attempt(self) -> None:
         tables.delete(self._connection, "attempts", "number = ?", self._attempt.number)
         tables.insert(self._connection, "attempts", *(getattr(self._attempt, name) for name in Attempt.__match_args__))
@@ -294,8 +299,10 @@ def _checked(connection: sqlite3.Connection) -> Mapping[str, Sequence[tuple[Any,
 
 def _content(connection: sqlite3.Connection, found: Mapping[str, Sequence[tuple[Any, ...]]]) -> Content:
     """The content that rows hold. Raises Damaged if the ranges are not disjoint."""
+    length = dict(found["meta"]).get("length")
     try:
         done = Ranges(found["done"])
+        length = None if length is None else int(length)
     except ValueError as error:
         raise Damaged(str(error)) from error
     if list(done) != list(found["done"]):
@@ -306,6 +313,7 @@ def _content(connection: sqlite3.Connection, found: Mapping[str, Sequence[tuple[
         checkpoints=[Checkpoint(*row[1:]) for row in found["checkpoints"]],
         samples=[Sample(*row[1:]) for row in found["samples"]],
         skipped=dict(found["skipped"]),
+        length=length,
         attempts=[Attempt(*row) for row in found["attempts"]],
     )
 

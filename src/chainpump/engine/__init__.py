@@ -13,6 +13,7 @@
 * `fault_rules`: which faults `CHAINPUMP_FAULTS` requests
 * `finished_items`: which items are finished, from spans that arrive in any order
 * `groups`: which stages share their workers, and which groups restore order
+* `grown_input`: finds that the input of a durable run has grown after a stage has made an item at its end
 * `handing_on`: the items of a run in other threads
 * `introspection`: answers other processes that request the stacks of a run
 * `items`: the items of a run as one iterator that threads may share

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 
-from ..durable.content import Checkpoint, Content
+from ..durable.content import Checkpoint
 from ..durable.fingerprint import fingerprint_of
 from ..durable.journal import Journal, as_journal
 from ..durable.journal_file import JournalFile
@@ -21,6 +21,7 @@ from ..plan.generator_stages import continued, may_make_at_end
 from ..plan.planned_stage import PlannedStage
 from ..plan.seeking import start_parameter
 from .durable_plan import check_resumable, durable_stages
+from .grown_input import GrownInput
 from .position_keeper import PositionKeeper
 from .recorder import Recorder
 from .retry_recorder import RetryRecorder
@@ -41,7 +42,7 @@ def recorder_of(
         _check_retry(stages)
     file = JournalFile.open(journal.path, fingerprint_of(stages), journal.strict, retries=journal.retry)
     # Between a dead letter and a retry, a function is often mended.
-    for text in () if journal.retry else (*file.changes, *_growth(stages, journal.path, file.content)):
+    for text in () if journal.retry else file.changes:
         warn(text)
     content = file.content
     wanted = Ranges((number, number + 1) for number in file.dead_items)
@@ -52,23 +53,15 @@ def recorder_of(
     sink = stages[-1] if stages[-1].role is Role.SINK else None
     if journal.retry:
         points[0] = replace(points[0], stop=wanted.end)
-        recorder = RetryRecorder(file, points, every, journal.items, journal.autocommit, sink)
-        return recorder, durable_stages(stages, points)
+        again = RetryRecorder(file, points, every, journal.items, journal.autocommit, sink)
+        return again, durable_stages(stages, points)
     last = max(points)
     # Another machine has no limit that moves: there, the number of items that are done again is an estimate.
     points[last] = replace(points[last], is_limited=not stages[last].on.capabilities.elsewhere)
-    return Recorder(file, points, every, journal.items, journal.autocommit, sink), durable_stages(stages, points)
-
-
-def _growth(stages: Sequence[PlannedStage], path: object, content: Content) -> Iterator[str]:
-    """The warning that a longer input would not be noticed."""
     late = next((each for each in stages[1:] if each.numbers_items and may_make_at_end(each.call)), None)
-    if late is not None and content.complete:
-        yield (
-            f"journal {path}: all items are done. If the input has grown since then, some new items may be left out: "
-            f"the last item that {late.label} had made may be made of more items now, and counts as done.\n"
-            "  Give new items a journal of their own."
-        )
+    grown = None if late is None else GrownInput(str(journal.path), late.label, content.length)
+    recorder = Recorder(file, points, every, journal.items, journal.autocommit, sink, grown)
+    return recorder, durable_stages(stages, points)
 
 
 def _check_retry(stages: Sequence[PlannedStage]) -> None:

@@ -103,9 +103,7 @@ class Execution:
                 # Ctrl-C must not come between the start of a thread and the assignment that stores it.
                 with defer_ctrl_c():
                     self._dead_letters.start()
-                    self._recorder.start(
-                        partial(_cancel, weakref.ref(self)), self._wiring.dead_letters, self._wiring.skipped
-                    )
+                    self._recorder.start(partial(_cancel, weakref.ref(self)), self._wiring)
                     self._logs.start()
                     if self._observing is not None:
                         self._observing.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ..durable.notes import Notes
 from ..durable.ranges import Ranges
@@ -15,9 +15,25 @@ from ..progress.run_record import Status
 from ..transport.allowance import Supply
 from ..worker.stage_run import ChannelInput
 
-__all__ = ["NoRecorder", "Taker"]
+__all__ = ["Counts", "NoRecorder", "Taker"]
 
 Taker: TypeAlias = Callable[[DeadItem], object]
+
+
+class Counts(Protocol):
+    """What a recorder asks of the run."""
+
+    def dead_letters(self) -> int:
+        """How many there are."""
+        ...
+
+    def skipped(self) -> Mapping[str, int]:
+        """How many items each stage has skipped, by its name."""
+        ...
+
+    def source_length(self) -> int | None:
+        """How many items the source has sent, once it has ended by itself; None before."""
+        ...
 
 
 class NoRecorder:
@@ -52,12 +68,7 @@ class NoRecorder:
         """By group, what makes the inputs of its workers. last: the number of the last group."""
         return {}
 
-    def start(
-        self,
-        refused: Callable[[], None],
-        dead_letters: Callable[[], int],
-        skipped: Callable[[], Mapping[str, int]],
-    ) -> None:
+    def start(self, refused: Callable[[], None], counts: Counts) -> None:
         """Start nothing."""
 
     def recording(self, taker: Taker) -> Taker:

@@ -32,7 +32,8 @@ from ..worker.recorded_input import RecordedInput
 from ..worker.stage_run import ChannelInput
 from ..worker.taken_items import TakenItems
 from .finished_items import FinishedItems
-from .no_recorder import NoRecorder, Taker
+from .grown_input import GrownInput
+from .no_recorder import Counts, NoRecorder, Taker
 
 __all__ = ["Recorder"]
 
@@ -46,6 +47,7 @@ class Recorder(NoRecorder):
 
     points: where each origin goes on. every: seconds between two writes. items: it also writes when so many items wait
     for that. autocommit: see `TakenItems`. sink: the last stage, if its workers say what is done, and not a loop.
+    grown: compares the length of the input with that of earlier attempts, if it matters.
     """
 
     limits_items = True
@@ -58,6 +60,7 @@ class Recorder(NoRecorder):
         items: int | None,
         autocommit: bool,
         sink: PlannedStage | None = None,
+        grown: GrownInput | None = None,
     ) -> None:
         self.done = file.content.done
         self.points = points
@@ -68,6 +71,7 @@ class Recorder(NoRecorder):
         self._every = every
         self._most = items
         self._sink = sink
+        self._grown = grown
         # What the loop has taken. Only the thread of the loop uses it.
         self._taken = TakenItems(self._settle, autocommits=autocommit)
         # What is done and not yet written. Any thread adds to it; the recorder's thread takes from it.
@@ -99,6 +103,7 @@ class Recorder(NoRecorder):
         self._refused: Callable[[], None] = lambda: None
         self._dead_letters: Callable[[], int] = lambda: 0
         self._skipped: Callable[[], Mapping[str, int]] = dict
+        self._source_length: Callable[[], int | None] = lambda: None
         # What `_skipped` has said at the last write.
         self._skipped_before: Mapping[str, int] = {}
         self._thread: threading.Thread | None = None
@@ -195,18 +200,10 @@ class Recorder(NoRecorder):
         """As in `NoRecorder`."""
         self._supply = supply
 
-    def start(
-        self,
-        refused: Callable[[], None],
-        dead_letters: Callable[[], int],
-        skipped: Callable[[], Mapping[str, int]],
-    ) -> None:
-        """Start the thread.
-
-        refused: called once if the journal cannot be written. dead_letters: how many there are. skipped: how many items
-        each stage has skipped.
-        """
-        self._refused, self._dead_letters, self._skipped = refused, dead_letters, skipped
+    def start(self, refused: Callable[[], None], counts: Counts) -> None:
+        """Start the thread. refused: called once if the journal cannot be written."""
+        self._refused, self._dead_letters = refused, counts.dead_letters
+        self._skipped, self._source_length = counts.skipped, counts.source_length
         self._thread = threading.Thread(target=self._write_until_end, name="chainpump journal", daemon=True)
         self._thread.start()
 
@@ -247,8 +244,8 @@ class Recorder(NoRecorder):
         if self._supply is not None:
             self._supply.close()
         # A commit may write once more, when the counts are gone.
-        skipped = self._skipped()
-        self._skipped = lambda: skipped
+        skipped, length = self._skipped(), self._source_length()
+        self._skipped, self._source_length = (lambda: skipped), (lambda: length)
         self._try(self._write_last)
         # A commit may follow the end of the loop.
         if not self._taken.uncommitted:
@@ -329,4 +326,21 @@ class Recorder(NoRecorder):
         new = {stage: count - self._skipped_before.get(stage, 0) for stage, count in skipped.items()}
         self._skipped_before = skipped
         samples = tuple(each for told in notes for each in told.samples)
-        return Change(done, letters, checkpoints, samples, {stage: count for stage, count in new.items() if count})
+        of_stages = {stage: count for stage, count in new.items() if count}
+        return Change(done, letters, checkpoints, samples, of_stages, self._length_of_input())
+
+    def _length_of_input(self) -> int | None:
+        """How many items the source had, if its end may have made an item that is done, and the journal does not know.
+
+        A stage makes its last item when its input has ended, and what is done was read before.
+        """
+        sent = self._source_length()
+        if self._grown is None or self._supply is None or sent is None:
+            return None
+        if self._now.end < self.done.original(self._supply.least_sent):
+            return None
+        length = self.points[0].left_out.original(sent)
+        # Before the journal knows it: a run that is killed here warns the next time.
+        if text := self._grown.growth(length):
+            warn(text)
+        return self._grown.news(length)

@@ -11,7 +11,7 @@ from itertools import chain
 from ..durable.reserve import LEAST
 from ..durable.resume_points import WHOLE
 from ..executors.base import WorkerHandle
-from ..ipc.board import Board, Cell
+from ..ipc.board import Board, Cell, State
 from ..lazy_dataclass import replace
 from ..logs.receiver import Logs
 from ..logs.records import LOGGER
@@ -208,6 +208,11 @@ class Wiring:
                 rows = [self.board.row(number) for number in numbers]
                 found[name] += sum(int(row[Cell.SKIPPED] + row[Cell.SKIPPED_PARTS]) for row in rows)
         return +found
+
+    def source_length(self) -> int | None:
+        """How many items the source has sent, once it has ended by itself; None before."""
+        row = self.board.row(self.groups[0].rows[0][0])
+        return int(row[Cell.SENT]) if row[Cell.STATE] == State.DONE else None
 
     def accounts(self, reading: Reading) -> list[Account]:
         """The account of every stage so far."""

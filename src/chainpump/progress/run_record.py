@@ -128,6 +128,8 @@ class RunRecord(Generic[T]):
         """What the journal knows of the whole job; empty if there is none."""
         if not self.journal:
             return ""
+        if self.status == "completed" and self.done_before and not self.done and not self.stages[-1].received:
+            return f"journal {self.journal}: nothing was left to do, all {self.done_before:,} items were done before."
         left = f", {self.left:,} are left" if self.left is not None else ""
         kept = ". It is kept: the same call goes on there" if self.status != "completed" else ""
         known = f"{self.done:,} items are done in this run, {self.done_before + self.done:,} in all{left}{kept}"

@@ -78,6 +78,11 @@ class Supply:
         """How many items the stage has sent so far, or a few more: those that it is just sending."""
         return int(self._cells[Cell.SENT] + self._cells[Cell.SENDING]) if self._last is None else self._last
 
+    @property
+    def least_sent(self) -> int:
+        """How many items the stage has sent, or a few less: without those that it is just sending."""
+        return int(self._cells[Cell.SENT]) if self._last is None else self._last
+
     def allow(self, limit: int) -> None:
         """Let the stage send the items below this number."""
         self._cells[Cell.ALLOWED] = limit
