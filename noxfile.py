@@ -104,9 +104,10 @@ def package(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
-    """Build the documentation site in docs/_build/html; any warning is an error."""
+    """Build the documentation site in docs/_build/html; any warning and any dead link inside of it is an error."""
     install(session, "docs,prometheus,otel")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
+    session.run("python", "docs/check_links.py", "docs/_build/html")
 
 
 @nox.session(python=PYTHONS[0])

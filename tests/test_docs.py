@@ -2,11 +2,14 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import chainpump
+from support.gate import WHOLE
 
 ROOT = Path(__file__).parents[1]
 DESIGN = ROOT / "docs" / "design.md"
@@ -50,3 +53,26 @@ def test_the_reference_has_every_operator() -> None:
     page = (ROOT / "docs" / "reference" / "pipelines.md").read_text(encoding="utf-8")
     methods = {name for name in vars(chainpump.Pipeline) if not name.startswith("_")}
     assert methods <= set(re.findall(r"Pipeline\.(\w+)", page))
+
+
+def test_a_dead_link_of_the_built_site_is_named(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "index.html").write_text(
+        '<a href="more/a%20b.html#top of it">there</a>'
+        '<a href="https://example.org/x.html#y">elsewhere</a><img src="p.svg">'
+    )
+    page = tmp_path / "more" / "a b.html"
+    page.write_text('<a id="top of it" href="../index.html">back</a><a href="#below">down</a><a href="#">up</a>')
+    command = [sys.executable, ROOT / "docs" / "check_links.py", tmp_path]
+
+    def checked() -> tuple[int, str]:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE, check=False)
+        return done.returncode, done.stderr
+
+    assert checked() == (
+        1,
+        "index.html: p.svg leads to no file\nmore/a b.html: #below leads to no anchor\n2 dead links\n",
+    )
+    page.write_text('<a id="top of it" href="../index.html">back</a><h2 id="below">')
+    (tmp_path / "p.svg").touch()
+    assert checked() == (0, "")

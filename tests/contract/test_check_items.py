@@ -152,5 +152,7 @@ def test_nothing_is_looked_at_unless_asked_for() -> None:
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typeguard", None)
-    with pytest.raises(StageOptionError, match=r"needs typeguard, .*\n  Run: pip install 'chainpump\[check\]'$"):
+    with pytest.raises(
+        StageOptionError, match=r"needs typeguard 4.4 or newer, .*\n  Run: pip install 'chainpump\[check\]'$"
+    ):
         Pipeline(range(3)).into(sum).run(check_items=True)

@@ -92,7 +92,7 @@ def test_a_missing_uvloop_and_an_unknown_loop_are_refused(monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "uvloop", raising=False)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "meta_path", [each for each in sys.meta_path if "editable" not in repr(each).lower()])
-    with pytest.raises(StageOptionError, match=r'needs uvloop, which is not installed(.|\n)*"chainpump\[uvloop\]"'):
+    with pytest.raises(StageOptionError, match=r"needs uvloop .*, which is not installed(.|\n)*'chainpump\[uvloop\]'"):
         Tasks(loop="uvloop")
 
 

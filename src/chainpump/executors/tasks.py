@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from ..errors import StageOptionError
 from ..lazy_dataclass import dataclass, field
+from ..messages.extras import install, too_old
 from ..messages.user_call import user_call
 from ..plan.placement import Capabilities, check_workers
 
@@ -50,10 +51,8 @@ class Tasks:
         makers = get_args(LoopMaker)
         if self.loop not in makers:
             raise StageOptionError(f"Tasks: loop must be one of {', '.join(makers)} but got: {self.loop!r}.")
-        if self.loop == "uvloop" and find_spec("uvloop") is None:
-            raise StageOptionError(
-                'Tasks: loop="uvloop" needs uvloop, which is not installed.\n  Run: pip install "chainpump[uvloop]"'
-            )
+        if self.loop == "uvloop" and (find_spec("uvloop") is None or too_old("uvloop")):
+            raise StageOptionError(install("uvloop", 'Tasks: loop="uvloop" needs'))
 
     def __repr__(self) -> str:
         loop = f", loop={self.loop!r}" if self.loop != "asyncio" else ""

@@ -1,6 +1,7 @@
 """How it is said: texts for people.
 
 * `call_stacks`: stacks and tracebacks, cut to the calls of user code
+* `extras`: packages that an option needs, and that are missing or too old
 * `failure_texts`: the text of each failure
 * `host_texts`: the text of the loss of another machine
 * `item_repr`: a short text of an item

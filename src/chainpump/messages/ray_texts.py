@@ -11,7 +11,7 @@ from .printable import printable, printable_lines
 
 __all__ = ["CLIENT", "NOT_INSTALLED", "actor_ended", "no_room", "refused"]
 
-NOT_INSTALLED = 'Ray(...) needs ray, which is not installed.\n  Run: pip install "chainpump[ray]"'
+NOT_INSTALLED = "Ray(...) needs ray, which is not installed.\n  Run: pip install 'chainpump[ray]'"
 CLIENT = (
     "Ray(...) cannot be used through Ray Client (ray://...): the machines of the cluster must reach this process.\n"
     "  Run the program on a machine of the cluster, for example by `ray job submit`."

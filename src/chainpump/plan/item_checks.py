@@ -11,6 +11,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StageOptionError
+from ..messages.extras import install, too_old
 
 if TYPE_CHECKING:
     # The hints package needs `inspect`. Workers import this module and do not read hints.
@@ -28,13 +29,14 @@ class WrongItemError(BaseException):
 
 
 def check_available() -> None:
-    """Raise StageOptionError if typeguard is not installed."""
+    """Raise StageOptionError if typeguard is not installed, or too old."""
+    needs = "check_items=True needs"
     try:
         import typeguard  # noqa: F401  # 80 ms, for those who ask for it
     except ImportError:
-        raise StageOptionError(
-            "check_items=True needs typeguard, which is not installed.\n  Run: pip install 'chainpump[check]'"
-        ) from None
+        raise StageOptionError(install("check", needs)) from None
+    if too_old("check"):
+        raise StageOptionError(install("check", needs))
 
 
 class _Checked(ABC):

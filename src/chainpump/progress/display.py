@@ -6,6 +6,7 @@ import sys
 from typing import Any, TextIO
 
 from ..errors import StageOptionError
+from ..messages.extras import install, too_old
 from .html_table import progress_html
 from .observer_thread import Observer
 from .snapshot import Progress
@@ -24,13 +25,13 @@ def shown() -> Observer:
         return unseen
     if not sys.stderr.isatty():
         return Lines(sys.stderr)
+    needs = "progress=True draws in a terminal with"
     try:
         from .live import Live
     except ImportError:
-        raise StageOptionError(
-            "progress=True draws in a terminal with rich, which is not installed.\n"
-            "  Run: pip install 'chainpump[progress]'"
-        ) from None
+        raise StageOptionError(install("progress", needs)) from None
+    if too_old("progress"):
+        raise StageOptionError(install("progress", needs))
     return Live.on(sys.stderr)
 
 

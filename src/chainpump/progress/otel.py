@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from ..messages.extras import install, too_old
+
 try:
     from opentelemetry import metrics, trace
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
     from opentelemetry.trace import Tracer, set_span_in_context
     from opentelemetry.util.types import AttributeValue
 except ImportError:
-    raise ImportError(
-        "chainpump.progress.otel needs opentelemetry, which is not installed.\n  Run: pip install 'chainpump[otel]'"
-    ) from None
+    raise ImportError(install("otel", "chainpump.progress.otel needs")) from None
 
 from .snapshot import SECOND, Progress, labels
 
 __all__ = ["OpenTelemetry"]
+
+if too_old("otel"):
+    raise ImportError(install("otel", "chainpump.progress.otel needs"))
 
 NAME = "chainpump"
 # Name, unit, description, and the field of a stage's progress.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..messages.extras import install, too_old
+
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
     from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 except ImportError:
-    raise ImportError(
-        "chainpump.progress.prometheus needs prometheus_client, which is not installed.\n"
-        "  Run: pip install 'chainpump[prometheus]'"
-    ) from None
+    raise ImportError(install("prometheus", "chainpump.progress.prometheus needs")) from None
 
 from .snapshot import Progress, StageProgress, labels
 
 __all__ = ["Prometheus"]
+
+if too_old("prometheus"):
+    raise ImportError(install("prometheus", "chainpump.progress.prometheus needs"))
 
 # Name, help text, and the field of a stage's progress. `_total` is added to the names of counters as they are written.
 COUNTED = (

@@ -82,7 +82,7 @@ def test_an_error_says_what_ray_has_no_room_for() -> None:
 def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     # An import of a module of this value fails.
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(StageOptionError, match=re.escape('Run: pip install "chainpump[ray]"')):
+    with pytest.raises(StageOptionError, match=re.escape("Run: pip install 'chainpump[ray]'")):
         list(Pipeline(range(3)).map(str, on=Ray()))
 
 

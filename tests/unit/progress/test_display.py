@@ -50,7 +50,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.delitem(sys.modules, "chainpump.progress.live")
     with pytest.raises(
-        StageOptionError, match=r"^progress=True draws in a terminal with rich, which is not .*\n.*"
+        StageOptionError, match=r"^progress=True draws in a terminal with rich 13.7 or newer, which is not .*\n.*"
     ) as e:
         shown()
     assert str(e.value).endswith("pip install 'chainpump[progress]'")
