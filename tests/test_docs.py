@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_the_reference_has_every_operator() -> None:
     page = (ROOT / "docs" / "reference" / "pipelines.md").read_text(encoding="utf-8")
     methods = {name for name in vars(chainpump.Pipeline) if not name.startswith("_")}
     assert methods <= set(re.findall(r"Pipeline\.(\w+)", page))
+
+
+def test_the_overview_has_every_extra_with_its_version() -> None:
+    page = (ROOT / "docs" / "overview.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([\w-]+) ([\d.]+)( or newer)? \|", page, re.MULTILINE)
+    shown = {extra: f"{package}{'>=' if newer else '=='}{version}" for extra, package, version, newer in rows}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    brought = {name: needs[0].partition(";")[0] for name, needs in project["optional-dependencies"].items()}
+    assert shown == {name: brought[name] for name in brought.keys() - {"dev", "docs", "gallery", "codecs", "bench"}}
 
 
 def test_a_dead_link_of_the_built_site_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.page_program import blocks, like, outputs
 
 DOCS = Path(__file__).parents[1] / "docs"
-MORE = ("auto.md", "recycling.md", "surroundings.md", "warm.md")
+MORE = ("auto.md", "per_worker.md", "recycling.md", "surroundings.md", "warm.md")
 PAGES = [
     page
     for page in sorted(

@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from chainpump import Report, StageReport
+from chainpump import DeadItem, DeadLetter, Inline, Pipeline, Progress, Report, StageReport, Threads
 from chainpump.cli.stacks import stacks
 from chainpump.cli.target import UsageError
 from chainpump.ipc.system import is_portable
@@ -20,6 +22,7 @@ from chainpump.progress.scaling_rule import Decision
 from support.gate import LIMIT, WHOLE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "progress.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 PROGRAM = re.search(r"^```python\n(import re\n.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 TEXTS = re.findall(r"^```text\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 TOLD = [text for text in TEXTS if "stalled.py" in text]
@@ -65,6 +68,25 @@ def stacks_of(pid: int) -> str:
         return stacks(pid)
     except UsageError as error:
         return str(error)
+
+
+def test_fragments_of_the_page_run() -> None:
+    observed, interrupted = [text for text in BLOCKS if not text.startswith("import re\n")]
+    gauges: list[tuple[str, int]] = []
+    statsd = SimpleNamespace(gauge=lambda name, value: gauges.append((name, value)))
+    numbers = Pipeline(range(3)).map(str, on=Threads())
+    exec(observed, {"Progress": Progress, "statsd": statsd, "pipeline": numbers, "save": list})
+    assert gauges[-1] == ("items", 3)
+
+    def sink(numbers: Iterable[str]) -> None:
+        list(numbers)
+        raise KeyboardInterrupt
+
+    saved: list[object] = []
+    job = Pipeline([1, 0]).map(lambda n: str(1 / n), on=Inline(), on_error=DeadLetter()).into(sink, on=Inline())
+    with pytest.raises(KeyboardInterrupt):
+        exec(interrupted, {"job": job, "save": saved.extend})
+    assert [letter.item for letter in saved if isinstance(letter, DeadItem)] == [0]
 
 
 def test_the_page_names_every_key_of_the_json() -> None:
