@@ -16,6 +16,7 @@ sys.path.insert(0, str(DOCS.parent / "examples"))
 # Found by the line above.
 import crawler  # noqa: E402
 import dirty_rows  # noqa: E402
+import durable_cluster  # noqa: E402
 import embeddings  # noqa: E402
 import frames  # noqa: E402
 import thumbnails  # noqa: E402
@@ -79,6 +80,18 @@ def main() -> None:
         kinds = Counter(json.loads(line)["error"].partition(":")[0] for line in dead)
         shown = [(kind, count, f"{count:,}") for kind, count in kinds.most_common(5)]
         bars("dirty_rows", f"{report.value:,} rows are right; {len(dead):,} dead letters, by what is wrong", shown)
+
+        # A name of its own, by which it finds its machines.
+        with TemporaryDirectory(prefix="index-") as index:
+            outcome = durable_cluster.killed_twice(Path(index))
+        first = outcome.stored_at_first
+        counts = (
+            ("stored, then all was killed", first),
+            ("stored by the run after it", outcome.report.stages[-1].received),
+            ("of these, a second time", outcome.stored_again),
+        )
+        shown = [(label, count, f"{count} files") for label, count in counts]
+        bars("durable_cluster", f"{durable_cluster.FILES} files; the second run loses a machine", shown)
 
         with crawler.server() as (site, requests):
             found = crawler.crawl(site)

