@@ -96,7 +96,9 @@ def _connect(ray: Any, num_cpus: float) -> bool:
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(logging_level="WARNING", **options)
+        # What workers print comes by the run. Ray would also print, into the standard output of this program, what
+        # happens elsewhere in the cluster.
+        ray.init(logging_level="WARNING", log_to_driver=False, **options)
     except Exception as error:
         raise RunError(ray_texts.refused(error)) from error
     finally:
