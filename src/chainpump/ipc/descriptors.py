@@ -108,7 +108,9 @@ class Descriptor:
             return
         if self._socket is not None:
             self._socket.detach()
-        _close(fd)
+        # The interpreter clears modules before objects when it exits, and the system then closes the descriptor.
+        if _TABLE is not None:
+            _close(fd)
 
     def forget(self) -> None:
         """Another one closes it, since this is a copy in a forked child."""
@@ -117,9 +119,8 @@ class Descriptor:
             self._socket.detach()
 
     def __del__(self) -> None:
-        # The attribute is missing if Ctrl-C has interrupted `__init__`. The interpreter clears modules before objects
-        # when it exits, and the system then closes the descriptor.
-        if hasattr(self, "_fd") and _TABLE is not None:
+        # The attribute is missing if Ctrl-C has interrupted `__init__`.
+        if hasattr(self, "_socket"):
             self.close()
 
     def __reduce__(self) -> tuple[Callable[[Any], Descriptor], tuple[Any]]:
