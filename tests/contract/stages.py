@@ -22,6 +22,27 @@ def numbers(n: int) -> Iterator[int]:
     yield from range(n)
 
 
+class EndsOnce(Iterator[Any]):
+    """Its end comes once, as that of an iterator over a queue: whoever asks again would wait for ever."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = iter(items)
+        self._has_ended = False
+
+    def __next__(self) -> Any:
+        if self._has_ended:
+            raise Bad("asked again behind the end")
+        for item in self._items:
+            return item
+        self._has_ended = True
+        raise StopIteration
+
+
+def ending_once(n: int, kind: type) -> Iterator[Any]:
+    """It returns the iterator itself, as a source that is no generator function may."""
+    return EndsOnce(kind(number) for number in range(n))
+
+
 def endless() -> Iterator[int]:
     yield from count()
 

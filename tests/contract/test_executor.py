@@ -116,6 +116,17 @@ def test_an_iterable_of_the_main_process_is_a_source(placing: Placing) -> None:
     assert pipeline.into(stages.total, on=placing.sink).run().value == 5_050
 
 
+@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize("placing", MOST)
+def test_an_iterator_that_has_ended_is_not_asked_again(placing: Placing, kind: type) -> None:
+    items = Pipeline(source(stages.ending_once, 100, kind), on=placing.source)
+    expected = list(map(kind, range(100)))
+    assert list(items) == expected
+    # These run in the worker of the source.
+    assert [item for batch in items.batch(7) for item in batch] == expected
+    assert list(items.batch(7).unbatch()) == expected
+
+
 @in_turns
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("placing", WITH_WORKERS)

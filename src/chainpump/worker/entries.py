@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from types import GeneratorType
 from typing import Any
 
 from ..pickling.copies import COPY_BYTES
 from ..pickling.items import ItemFault
 from ..pickling.sizes import SCALARS, STRINGS
 
-__all__ = ["COPIES_PER_WEIGHING", "SCALAR_BYTES", "check_all", "given", "in_parts", "lasting_entry", "steps_of"]
+__all__ = [
+    "COPIES_PER_WEIGHING",
+    "SCALAR_BYTES",
+    "check_all",
+    "ending",
+    "given",
+    "in_parts",
+    "lasting_entry",
+    "steps_of",
+]
 
 # The approximate size of an int in a pickle.
 SCALAR_BYTES = 8
@@ -27,6 +37,8 @@ class Steps(chain[Any]):
 STEPS: frozenset[type] = frozenset(
     (*(type(iter(kind())) for kind in (list, tuple, dict, set)), type(iter(range(0))), Steps)
 )
+# The iterators that never go on behind their end.
+ENDING = STEPS | {chain, GeneratorType}
 
 
 def steps_of(items: Iterable[Any]) -> Iterator[Any] | None:
@@ -34,6 +46,19 @@ def steps_of(items: Iterable[Any]) -> Iterator[Any] | None:
     if type(items) in CONTAINERS:
         return iter(items)
     return items if type(items) in STEPS else None  # type: ignore[return-value]  # they are iterators
+
+
+def ending(items: Iterable[Any]) -> Iterator[Any]:
+    """An iterator of these items that is at its end for good, however often it is asked.
+
+    A generator is so already. The iterator of a user may wait for more at its second end, as one over a queue does.
+
+    >>> iterator = iter([1, None, 2].pop, None)
+    >>> list(ending(iterator)), list(ending(iter("ab")))
+    ([2], ['a', 'b'])
+    """
+    iterator = iter(items)
+    return iterator if type(iterator) in ENDING else chain(iterator)
 
 
 def in_parts(items: Iterable[Any], parts: Iterable[Iterable[Any]]) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from itertools import islice
 from types import AsyncGeneratorType
 from typing import Any
 
-from .entries import given, in_parts
+from .entries import ending, given, in_parts
 
 __all__ = ["limited"]
 
@@ -25,7 +25,7 @@ def limited(items: Any, beyond: Callable[[int], int]) -> Any:
     """
     if isinstance(items, AsyncIterable):
         return _async_limited(items, beyond)
-    return in_parts(items, _parts(iter(items), beyond))
+    return in_parts(items, _parts(ending(items), beyond))
 
 
 def _parts(items: Iterator[Any], beyond: Callable[[int], int]) -> Iterator[Iterable[Any]]:

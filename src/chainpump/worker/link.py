@@ -23,7 +23,7 @@ from ..plan.sequence_stages import by_sequences
 from ..policies import Raise
 from ..transport.flow import next_hint, next_service_ns
 from .current_worker import runs_stages
-from .entries import CONTAINERS
+from .entries import CONTAINERS, ending
 from .outcome import Interrupted, Outcome
 from .stage_run import StageRun
 
@@ -181,7 +181,8 @@ class Link:
     def _sequences(self) -> Iterator[Iterable[Any]]:
         if self._by_sequences is not None:
             return self._upstream.start_by_sequences(self._by_sequences)
-        return iter((self._upstream.start(),))
+        # `_piece` asks once more behind the end.
+        return iter((ending(self._upstream.start()),))
 
     def _piece(self, sequences: Iterator[Iterable[Any]]) -> list[Any]:
         """The next items; none at the end."""

@@ -30,7 +30,7 @@ from ..transport.frames import Span
 from ..transport.order import Numbering, Piece, SpanSplitter
 from ..transport.room import SendRoom
 from .channel_errors import Refusal, record_channel_error, records_channel_errors
-from .entries import COPIES_PER_WEIGHING, SCALAR_BYTES, check_all, lasting_entry, steps_of
+from .entries import COPIES_PER_WEIGHING, SCALAR_BYTES, check_all, ending, lasting_entry, steps_of
 from .metered_output import MeteredOutput
 from .numbers_in_a_row import IN_A_ROW, take_numbers
 
@@ -129,7 +129,7 @@ class Output(MeteredOutput):
         if steps is not None and is_free:
             self._pump_at_once(steps)
             return
-        rest = iterator = iter(self._metered(items) if self._bounds else items)
+        rest = iterator = self._metered(items) if self._bounds else ending(items)
         ways = self._pending, self._places, self._numbers_in_frame, self.flush, self._first_pending
         while self._pump_each(rest, IN_A_ROW if is_free else maxsize):
             rest = chain(take_numbers(iterator, *ways), iterator)

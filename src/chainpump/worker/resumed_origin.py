@@ -16,7 +16,7 @@ from ..ipc.board import Cell
 from ..ipc.wait_times import Wait
 from ..plan.bound import Bound
 from ..transport.allowance import Allowance
-from .entries import in_parts
+from .entries import ending, in_parts
 from .limited_items import limited
 from .sampled_items import sampled
 from .stage_run import ItemSource, StageRun
@@ -120,7 +120,7 @@ def without(items: Any, left_out: Ranges, first: int = 0) -> Any:
     """
     if isinstance(items, AsyncIterable):
         return _async_without(items, left_out, first)
-    return in_parts(items, _parts(iter(items), left_out, first))
+    return in_parts(items, _parts(ending(items), left_out, first))
 
 
 def _parts(items: Iterator[Any], left_out: Ranges, number: int) -> Iterator[Iterable[Any]]:

@@ -8,7 +8,7 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from ..durable.samples import Sampler
-from .entries import given, in_parts
+from .entries import ending, given, in_parts
 
 __all__ = ["sampled"]
 
@@ -22,7 +22,7 @@ def sampled(items: Any, sampler: Sampler, first: int = 0) -> Any:
     """
     if isinstance(items, AsyncIterable):
         return _async_sampled(items, sampler, first)
-    return in_parts(items, _parts(iter(items), sampler, first))
+    return in_parts(items, _parts(ending(items), sampler, first))
 
 
 def _parts(items: Iterator[Any], sampler: Sampler, number: int) -> Iterator[Iterable[Any]]:
