@@ -8,14 +8,18 @@ import sys
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from chainpump import DeadItem, DeadLetter, Hosts, Pipeline, Processes, Tasks, Threads, WorkerLostError, source
+from chainpump.executors.control_pipe import Report
+from chainpump.executors.remote import RemoteHandle
+from chainpump.worker.outcome import PackedDeadItem
 from cluster import work
 from contract import stages
-from support.gate import LIMIT, Gate
+from support.gate import LIMIT, WHOLE, Gate
 from support.processes import children_by_thread, gone, parent, until, watching
 
 TWO = Hosts(["localhost", "localhost"], workers=2, restarts=2)
@@ -128,6 +132,31 @@ def test_dead_letters_come_once(gate: Gate) -> None:
     assert run.wait()
     assert [(each.index, each.part) for each in arrived] == [(5, 0), (5, 1)]
     assert letters.empty()
+
+
+def test_a_dead_letter_that_is_lost_with_its_machine_comes_from_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first letter never arrives, although results could come out meanwhile."""
+    take, lost = RemoteHandle.take, Event()
+
+    def lose_first(handle: RemoteHandle, event: Any) -> None:
+        if isinstance(event, Report) and isinstance(event.message, PackedDeadItem) and not lost.is_set():
+            lost.set()
+        else:
+            take(handle, event)
+
+    monkeypatch.setattr(RemoteHandle, "take", lose_first)
+    one = Hosts(["localhost"], restarts=1)
+    with Pipeline(range(10)).map(partial(work.failing, 5), on=one, on_error=DeadLetter()).open() as run:
+        found: list[int] = []
+        reader = Thread(target=lambda: found.extend(run))
+        reader.start()
+        assert lost.wait(LIMIT)
+        # It waits until somebody has the letter; a worker that does not wait sends all results.
+        until(lambda: 9 in found or run.progress().stages[1].blocked > 0, "the worker does not go on")
+        os.kill(agents()[0], signal.SIGKILL)
+        reader.join(WHOLE)
+        assert found == [item for item in range(10) if item != 5]
+        assert [each.item for each in run.dead_letters] == [5]
 
 
 # The stage takes its items one by one if somebody watches for stalls.

@@ -200,6 +200,9 @@ class Agent:
         if cancelled > self._cancelled:
             self._cancelled = cancelled
             self._connections.cancel(cancelled)
+            for slot in self._slots.values():
+                if slot.key[0] < cancelled:
+                    slot.wake()
             for junction in range(min(cancelled, len(self._plan.junctions))):
                 self.ferry.hang_up(junction)
         self._use_copies()

@@ -38,6 +38,7 @@ from ..messages import failure_texts
 from ..messages.names import WorkerName
 from ..transport.wire import PACKET_BYTES
 from ..worker.outcome import Failed, Outcome, PackedDeadItem
+from ..worker.receipts import ReceiptGiver
 from ..worker.work import Work
 from ..worker.worker import Worker
 
@@ -118,9 +119,10 @@ class NextLog:
 class _Running:
     """A worker process of a slot."""
 
-    def __init__(self, handle: RelayedHandle, log: LogPipe) -> None:
+    def __init__(self, handle: RelayedHandle, log: LogPipe, receipts: ReceiptGiver) -> None:
         self.handle = handle
         self.log = log
+        self.receipts = receipts
         self.remains: Sequence[str] = ()
         # When to read the stack, in seconds of the monotonic clock.
         self.stack_due: list[float] = []
@@ -210,6 +212,9 @@ class AgentSlot:
         elif isinstance(command, AskStack):
             handle.ask_stack()
             running.stack_due = [time.monotonic() + after for after in STACK_AFTER]
+        elif generation == max(self._running):
+            # A worker that follows one has letters of its own.
+            running.receipts.taken(command.letters)
 
     def _start(self, generation: int, start: Start) -> None:
         if start.host != self._host:
@@ -220,11 +225,16 @@ class AgentSlot:
             put_row(board, row, self._clock.here(cells))
         log = LogPipe(self._pass_log_on)
         self._next_log.next = log.writing
+        receipts = ReceiptGiver(board.row(self.rows[0]))
         try:
             if self._work.is_replaceable and self._checkpoint is None:
                 self._checkpoint = Checkpoint(PACKET_BYTES)
             worker = self._maker.worker(
-                *self.key, generation, checkpoint=self._checkpoint, condemned=start.condemned or None
+                *self.key,
+                generation,
+                checkpoint=self._checkpoint,
+                condemned=start.condemned or None,
+                receipts=receipts.receipts(),
             )
             try:
                 handle = RelayedHandle(worker, lambda event: self._send(generation, event))
@@ -233,15 +243,21 @@ class AgentSlot:
                 raise
         except Exception as error:
             log.close()
+            receipts.close()
             failed = Failed(failure_texts.not_started(self.who, error), error)
             self._send(generation, Report(failed.packed(self.who)))
             self._send(generation, Gone())
             return
         log.writing.close()
-        self._running[generation] = _Running(handle, log)
+        self._running[generation] = _Running(handle, log, receipts)
         for row, _ in start.rows:
             board.row(row)[Cell.PID] = handle.pid
         self._send(generation, Placed(handle.pid))
+
+    def wake(self) -> None:
+        """Its workers are cancelled: wake those that wait for a receipt."""
+        for running in self._running.values():
+            running.receipts.wake()
 
     def _pass_log_on(self, data: bytes) -> None:
         self._logs += len(data)
@@ -282,6 +298,7 @@ class AgentSlot:
         del self._running[generation]
         running.log.drain()
         running.log.close()
+        running.receipts.close()
         self._publish()
         running.handle.close()
         self._send(generation, Gone())
@@ -296,6 +313,7 @@ class AgentSlot:
         for running in self._running.values():
             running.handle.close()
             running.log.close()
+            running.receipts.close()
         self._running.clear()
         if self._checkpoint is not None:
             self._checkpoint.close()

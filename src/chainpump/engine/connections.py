@@ -17,6 +17,7 @@ from ..transport.room import Room, SendRoom
 from ..transport.send_limit import Gates, Limit
 from ..transport.thread_channel import MemoryChannel
 from ..worker.endpoints import Endpoints
+from ..worker.receipts import Receipts
 from ..worker.turn import Turn
 from .groups import Group, Section
 
@@ -96,14 +97,20 @@ class Connections:
         return self._supply.supply(self.board)
 
     def endpoints(
-        self, group: int, number: int, row: int, checkpoint: Checkpoint | None = None, turn: Turn | None = None
+        self,
+        group: int,
+        number: int,
+        row: int,
+        checkpoint: Checkpoint | None = None,
+        turn: Turn | None = None,
+        receipts: Receipts | None = None,
     ) -> Endpoints:
-        """Make the ends of one worker. row: the board row of its last stage. checkpoint, turn: see `WorkerMaker`."""
+        """Make the ends of one worker. row: the board row of its last stage. The others: see `WorkerMaker.worker`."""
         receiver = self.channels[group - 1].receiver(checkpoint.dup() if checkpoint else None) if group else None
         sender = self.channels[group].sender(number) if group < len(self.channels) else None
         supply = self._supply
         allowance = supply.allowance() if supply is not None and supply.group == group else None
-        return Endpoints(receiver, sender, self._send_room(row), self._reorder_buffer(group), turn, allowance)
+        return Endpoints(receiver, sender, self._send_room(row), self._reorder_buffer(group), turn, allowance, receipts)
 
     def _send_room(self, row: int) -> SendRoom | None:
         """The limit of what a worker may send, if a later group restores the order of its items."""

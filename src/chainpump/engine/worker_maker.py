@@ -14,6 +14,7 @@ from ..messages.names import WorkerName
 from ..pickling.shared_functions import Loadable
 from ..worker.commits import without_commits
 from ..worker.operator_run import Condemned
+from ..worker.receipts import Receipts
 from ..worker.retirement import Retirement
 from ..worker.seeds import Seed
 from ..worker.stage_run import ChannelInput
@@ -61,11 +62,13 @@ class WorkerMaker:
         checkpoint: Checkpoint | None = None,
         condemned: Mapping[int, Condemned] | None = None,
         turn: Turn | None = None,
+        receipts: Receipts | None = None,
     ) -> Worker:
         """A new worker with its own channel ends. It must be started or closed.
 
         generation: how many workers have been made for its slot before. checkpoint: of the slot, if its workers are
         replaceable. condemned: the items of which earlier workers of the slot have died. turn: it waits for its turn.
+        receipts: it waits for them before it sends what follows a dead letter.
         """
         work = self.works[group]
         assignments = work.assignments(number, generation)
@@ -75,7 +78,7 @@ class WorkerMaker:
             assignments,
             self.codes[group],
             self.connections.board,
-            self.connections.endpoints(group, number, assignments[-1].row, checkpoint, turn),
+            self.connections.endpoints(group, number, assignments[-1].row, checkpoint, turn, receipts),
             takers=self.takers[group],
             note=self.note,
             condemned=condemned,

@@ -1,7 +1,7 @@
 """The control pipe of a slot whose workers run on another machine: whole messages between two processes of this one.
 
     main process                              switchboard, which passes them on to the machine of the worker
-    Start, Interrupt, Kill, Strike, AskStack  ------>
+    Start, Interrupt, Kill, Strike, AskStack, Taken  ------>
     <------  Placed, Report, Died, Stack, Remains, Gone
 
 A message is a pickle behind its length and the generation of the worker that it is about.
@@ -35,6 +35,7 @@ __all__ = [
     "Stack",
     "Start",
     "Strike",
+    "Taken",
     "control_pipe",
     "pack",
 ]
@@ -74,7 +75,13 @@ class AskStack(NamedTuple):
     """Send the stack of the worker."""
 
 
-Command: TypeAlias = Start | Interrupt | Kill | Strike | AskStack
+class Taken(NamedTuple):
+    """The main process has taken so many dead letters of the worker."""
+
+    letters: int
+
+
+Command: TypeAlias = Start | Interrupt | Kill | Strike | AskStack | Taken
 
 
 class Placed(NamedTuple):

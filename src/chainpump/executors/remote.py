@@ -38,6 +38,7 @@ from .control_pipe import (
     Stack,
     Start,
     Strike,
+    Taken,
     pack,
 )
 
@@ -166,6 +167,8 @@ class RemoteHandle(WorkerHandle):
         self._is_gone = False
         self._stack = ""
         self._remains: Sequence[str] = ()
+        # How many dead letters it has sent.
+        self._letters = 0
 
     @property
     def pid(self) -> int:
@@ -215,6 +218,8 @@ class RemoteHandle(WorkerHandle):
         if isinstance(message, PackedDeadItem):
             # A worker process that sends dead letters has only one stage.
             self._slot.takers[0](message.unpacked())
+            self._letters += 1
+            self._slot.send(self._generation, Taken(self._letters))
         elif isinstance(message, Notes):
             self._slot.note(message)
         elif isinstance(message, SuccessorWanted):

@@ -2,9 +2,8 @@
 
 Each worker has a row of 64-bit cells. While the worker lives, only this worker writes its row, except a few cells: the
 supervisor writes `RETIRES` and `SUCCESSOR`, the recorder writes `ALLOWED`, and the thread that starts the worker writes
-its process id. Each junction
-has a hint, which any of its consumers may write. Each stage has a cancel flag, which the supervisor writes. Each cell
-is written in one step, so no lock is needed.
+its process id and `LETTERS`. Each junction has a hint, which any of its consumers may write. Each stage has a cancel
+flag, which the supervisor writes. Each cell is written in one step, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -111,6 +110,8 @@ class Cell:
     BY_TASKS: Final = 40
     # The time that calls of a function of one item have taken, where it is called for items of a frame in a row.
     CALLED: Final = 41
+    # How many dead letters of a worker on another machine the main process has taken. Its agent writes it.
+    LETTERS: Final = 42
 
 
 class State(IntEnum):

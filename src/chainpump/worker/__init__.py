@@ -21,6 +21,7 @@
 * `outcome`: how a worker ended
 * `outcome_report`: the report of a worker's outcome, sent once
 * `output`: items collected into frames and sent
+* `receipts`: which dead letters of a worker on another machine have arrived
 * `recorded_input`: the input at the end of a durable run
 * `resumed_origin`: a source or a generator stage of which some items are done
 * `retirement`: when a worker retires, and a fresh one goes on in its place

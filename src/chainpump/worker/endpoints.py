@@ -12,6 +12,7 @@ from ..transport.allowance import Allowance
 from ..transport.channel import Receiver, Sender
 from ..transport.reorder_buffer import ReorderBuffer
 from ..transport.room import SendRoom
+from .receipts import Receipts
 from .turn import Turn
 
 __all__ = ["Endpoints"]
@@ -23,7 +24,7 @@ class Endpoints:
 
     room: bounds the sent items if a later worker restores their order. reorder_buffer: restores the order in this
     worker. turn: a successor waits for it before it opens them. allowance: bounds what it numbers in a durable
-    run.
+    run. receipts: say which dead letters of a worker on another machine have arrived.
     """
 
     receiver: Receiver | None
@@ -32,6 +33,7 @@ class Endpoints:
     reorder_buffer: ReorderBuffer | None
     turn: Turn | None = None
     allowance: Allowance | None = None
+    receipts: Receipts | None = None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -51,6 +53,8 @@ class Endpoints:
         for shared in (self.reorder_buffer, self.room, self.allowance):
             if shared is not None:
                 shared.open(board)
+        if self.receipts is not None:
+            self.receipts.open(board, row)
         if self.reorder_buffer is not None:
             self.reorder_buffer.resume(board.row(row)[Cell.PASSED])
 
@@ -59,6 +63,6 @@ class Endpoints:
         for end in self._all():
             end.close()
 
-    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer | Turn | Allowance]:
-        ends = (self.receiver, self.sender, self.room, self.reorder_buffer, self.turn, self.allowance)
-        return [end for end in ends if end is not None]
+    def _all(self) -> Sequence[Receiver | Sender | SendRoom | ReorderBuffer | Turn | Allowance | Receipts]:
+        shared = self.room, self.reorder_buffer, self.allowance
+        return [end for end in (self.receiver, self.sender, *shared, self.turn, self.receipts) if end is not None]

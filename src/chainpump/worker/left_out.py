@@ -16,6 +16,7 @@ from ..messages.call_stacks import user_traceback
 from ..messages.stand_ins import error_line
 from ..policies import Action, Verdict
 from .outcome import Failed
+from .receipts import Receipts
 from .stage_run import StageFailed
 from .work import Assignment
 
@@ -33,12 +34,13 @@ class Tools:
     """What an element-wise stage needs besides its function.
 
     rows: the board rows of all workers of the stage. pause: waits for some seconds, or raises Cancelled.
-    send_dead_letter: sends a dead letter to the main process.
+    send_dead_letter: sends a dead letter to the main process. receipts: None if no letter can be lost on its way.
     """
 
     rows: Sequence[memoryview]
     pause: Callable[[float], None]
     send_dead_letter: Callable[[DeadItem], object]
+    receipts: Receipts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,14 @@ class LeftOut:
             for letter in letters:
                 self._send(letter)
 
+    def wait_until_taken(self, is_over: Callable[[], bool]) -> None:
+        """Wait until the main process has all dead letters, if they could be lost. is_over, Raises: see `Receipts`."""
+        if self._tools.receipts is not None:
+            self._tools.receipts.wait(is_over)
+
     def _send(self, letter: DeadItem) -> None:
+        if self._tools.receipts is not None:
+            self._tools.receipts.expect()
         try:
             self._tools.send_dead_letter(letter)
         except OSError as refused:

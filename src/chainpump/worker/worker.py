@@ -247,7 +247,8 @@ class Worker:
             return StageRun(assignment, call, source, row, self._is_over)
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
-        tools = Tools([self.board.row(each) for each in assignment.siblings], self._pause, taker)
+        siblings = [self.board.row(each) for each in assignment.siblings]
+        tools = Tools(siblings, self._pause, taker, self._endpoints.receipts)
         return OperatorRun(assignment, call, source, row, self._is_over, tools)
 
     def _pause(self, seconds: float) -> None:

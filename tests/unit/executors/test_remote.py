@@ -28,6 +28,7 @@ from chainpump.executors.control_pipe import (
     Stack,
     Start,
     Strike,
+    Taken,
     control_pipe,
     pack,
 )
@@ -142,6 +143,15 @@ def test_dead_letters_come_before_the_outcome(far: Far) -> None:
     far.tell(Report(Finished().packed(WHO)))
     assert handle.poll() == Finished()
     assert [(each.index, each.item, str(each.error)) for each in far.letters] == [(7, {"n": 7}, "bad")]
+
+
+def test_each_dead_letter_has_a_receipt_that_counts_those_of_its_worker(far: Far) -> None:
+    handle = far.slot.start(4)
+    far.commands()
+    for index in range(2):
+        far.tell(Report(PackedDeadItem.packed(DeadItem("f", index, None, ValueError(), ""))), generation=4)
+    assert handle.poll() is None
+    assert (len(far.letters), far.commands()) == (2, [(4, Taken(1)), (4, Taken(2))])
 
 
 def test_a_request_does_not_hide_the_outcome_that_came_with_it(far: Far) -> None:
