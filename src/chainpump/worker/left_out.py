@@ -34,12 +34,14 @@ class Tools:
     """What an element-wise stage needs besides its function.
 
     rows: the board rows of all workers of the stage. pause: waits for some seconds, or raises Cancelled.
-    send_dead_letter: sends a dead letter to the main process. receipts: None if no letter can be lost on its way.
+    send_dead_letter: sends a dead letter to the main process. is_over: whether the run was cancelled.
+    receipts: None if no letter can be lost on its way.
     """
 
     rows: Sequence[memoryview]
     pause: Callable[[float], None]
     send_dead_letter: Callable[[DeadItem], object]
+    is_over: Callable[[], bool]
     receipts: Receipts | None = None
 
 
@@ -105,13 +107,15 @@ class LeftOut:
             for letter in letters:
                 self._send(letter)
 
-    def wait_until_taken(self, is_over: Callable[[], bool]) -> None:
-        """Wait until the main process has all dead letters, if they could be lost. is_over, Raises: see `Receipts`."""
+    def wait_until_taken(self) -> None:
+        """Wait until the main process has all dead letters, if they could be lost. Raises Cancelled: see `Receipts`."""
         if self._tools.receipts is not None:
-            self._tools.receipts.wait(is_over)
+            self._tools.receipts.wait(self._tools.is_over)
 
     def _send(self, letter: DeadItem) -> None:
         if self._tools.receipts is not None:
+            if self._tools.receipts.are_too_many:
+                self.wait_until_taken()
             self._tools.receipts.expect()
         try:
             self._tools.send_dead_letter(letter)

@@ -103,7 +103,7 @@ class OperatorRun(StageRun):
         self._result = self._results()
         if isinstance(self.operator, Each):
             for _ in self._result:
-                self._left_out.wait_until_taken(self._is_over)
+                self._left_out.wait_until_taken()
             return None
         return self._result
 
@@ -273,14 +273,14 @@ class OperatorRun(StageRun):
                 is_due = is_due or self._left_out.dead_letters != dead_letters
                 if not is_last and is_due and frame.number(position + 1) != number:
                     if output is not None:
-                        self._left_out.wait_until_taken(self._is_over)
+                        self._left_out.wait_until_taken()
                         output.flush_below(frame.number(position + 1))
                     worker_input.put_position(position + 1)
                     opened, dead_letters = time.monotonic_ns(), self._left_out.dead_letters
                 del item
             # The rest of the frame is sent at the next request.
             if output is not None:
-                self._left_out.wait_until_taken(self._is_over)
+                self._left_out.wait_until_taken()
             condemned = {}
 
     def settle(

@@ -22,6 +22,9 @@ from ..ipc.wait_times import Wait
 __all__ = ["ReceiptGiver", "Receipts"]
 
 WAKE = 1
+# How many dead letters may be on their way at once. Their receipts fit into the buffer of a control pipe: the main
+# process does not wait for room in it, and nothing would make it send the rest later.
+ON_THEIR_WAY = 64
 
 
 class Receipts:
@@ -59,6 +62,11 @@ class Receipts:
                 if self._has_all():
                     return
                 self._wake.wait()
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether so many dead letters are on their way that the next one must wait."""
+        return bool(self._sent - self._row[Cell.LETTERS] >= ON_THEIR_WAY)
 
     def _has_all(self) -> bool:
         return bool(self._row[Cell.LETTERS] >= self._sent)

@@ -248,7 +248,7 @@ class Worker:
         assert source is not None
         taker = self.takers[sum(isinstance(each, OperatorRun) for each in self._stages)]
         siblings = [self.board.row(each) for each in assignment.siblings]
-        tools = Tools(siblings, self._pause, taker, self._endpoints.receipts)
+        tools = Tools(siblings, self._pause, taker, self._is_over, self._endpoints.receipts)
         return OperatorRun(assignment, call, source, row, self._is_over, tools)
 
     def _pause(self, seconds: float) -> None:

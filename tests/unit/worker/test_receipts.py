@@ -11,7 +11,7 @@ from chainpump.errors import Cancelled
 from chainpump.ipc import wait_times
 from chainpump.ipc.board import Board, Cell
 from chainpump.ipc.system import VARIABLE
-from chainpump.worker.receipts import ReceiptGiver
+from chainpump.worker.receipts import ON_THEIR_WAY, ReceiptGiver
 from support.gate import LIMIT
 from support.processes import until
 
@@ -86,3 +86,12 @@ def test_a_worker_that_is_cancelled_does_not_wait_on(ends: Ends) -> None:
     ends.giver.wake()
     thread.join(LIMIT)
     assert ends.was_cancelled
+
+
+def test_a_worker_may_have_only_so_many_letters_on_their_way(ends: Ends) -> None:
+    for _ in range(ON_THEIR_WAY):
+        assert not ends.receipts.are_too_many
+        ends.receipts.expect()
+    assert ends.receipts.are_too_many
+    ends.giver.taken(1)
+    assert not ends.receipts.are_too_many
